@@ -1,0 +1,44 @@
+"""Fully connected networks on ordinary processors: formulas, proofs and fast training.
+
+Everything here is imported when it is first used, so that ``import backhand`` is quick and does
+not load scikit-learn, llvmlite or pyarrow until something needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Network": "network",
+    "Layer": "network",
+    "Settings": "training",
+    "Rows": "training",
+    "fit": "training",
+    "verify": "proof",
+    "register_activation": "proof",
+    "register_loss": "proof",
+    "Activation": "formulas.activations",
+    "Loss": "formulas.losses",
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "Model": "export",
+    "BackhandError": "errors",
+    "InputError": "errors",
+}
+
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'backhand' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"backhand.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

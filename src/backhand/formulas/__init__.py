@@ -1,0 +1,1 @@
+"""The mathematics, written once: plain Python over an array namespace, standard library only."""

@@ -1,0 +1,92 @@
+"""What activations, losses, optimisers, schedules and initialisers share: a name and parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from ..errors import InputError, unknown_name
+
+E = TypeVar("E", bound="Entry")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A named formula with parameters, frozen.
+
+    Attributes
+    ----------
+    name : str
+        The name that people write, in estimators, on the command line and in model files.
+    parameters : tuple of (str, float)
+        Parameters that the formula takes by keyword, with their values. They are constants of a
+        compiled program, unlike learning rates and the like.
+    """
+
+    kind: ClassVar[str] = "formula"
+
+    name: str
+    parameters: tuple[tuple[str, float], ...] = dataclasses.field(default=(), kw_only=True)
+
+    @property
+    def keywords(self) -> dict[str, float]:
+        """The parameters as keyword arguments."""
+        return dict(self.parameters)
+
+    def with_(self: E, **changes: float) -> E:
+        """Return the same formula with other parameter values.
+
+        Raises
+        ------
+        InputError
+            If a parameter is unknown, or a value is not a finite number.
+        """
+        known = self.keywords
+        for name, value in changes.items():
+            if name not in known:
+                if not known:
+                    raise InputError(f"{self.kind} {self.name!r} takes no parameters, got {name!r}")
+                raise unknown_name(f"parameter of {self.kind} {self.name!r}", name, known)
+            if not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise InputError(
+                    f"{self.kind} {self.name!r}: {name} must be a finite number, got {value!r}"
+                )
+        values = {**known, **{k: float(v) for k, v in changes.items()}}
+        return dataclasses.replace(self, parameters=tuple(values.items()))
+
+    @property
+    def spec(self) -> str:
+        """The text that `choose` turns into this entry again, such as ``"huber:delta=2.0"``."""
+        values = ",".join(f"{k}={v!r}" for k, v in self.parameters)
+        return f"{self.name}:{values}" if values else self.name
+
+
+def choose(table: Mapping[str, E], value: Any, kind: str) -> E:
+    """Find an entry: by itself, by name, or by text such as ``"leaky_relu:slope=0.2"``.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown (the nearest valid one is suggested) or a parameter is wrong.
+    """
+    if isinstance(value, Entry):
+        if value.kind != kind:
+            raise InputError(f"{kind} expected, got the {value.kind} {value.name!r}")
+        return value  # type: ignore[return-value]  # its kind is that of the table's entries
+    if not isinstance(value, str):
+        raise InputError(f"{kind} must be a name or an entry, got {value!r}")
+    name, _, rest = value.partition(":")
+    if name not in table:
+        raise unknown_name(kind, name, table)
+    changes = {}
+    for part in filter(None, rest.split(",")):
+        key, _, number = part.partition("=")
+        try:
+            changes[key.strip()] = float(number)
+        except ValueError:
+            raise InputError(
+                f"{kind} {name!r}: parameters are written name=number, got {part!r}"
+            ) from None
+    return table[name].with_(**changes) if changes else table[name]

@@ -1,0 +1,173 @@
+"""Optimiser updates, element by element over a parameter ``w`` and its gradient ``g``.
+
+An update takes the state it keeps from step to step (arrays of the shape of ``w``) and scalars
+that the host works out once a step in float64, so that a schedule never recompiles anything and
+``1 - beta2`` does not lose its digits in float32. Oracles: torch.optim.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from .entry import Entry, choose
+from .namespace import XP, Array
+
+Scalars = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimiser(Entry):
+    """An update rule.
+
+    Attributes
+    ----------
+    update : callable
+        ``update(xp, w, g, *state, **scalars) -> (w, *state)``, new values, element by element.
+    state : tuple of str
+        Names of the arrays that it keeps, zero at first.
+    scalars : callable
+        ``scalars(step, rate, **parameters) -> dict``, the run-time scalars of ``update`` for step
+        1, 2, ... at learning rate ``rate``; both may be float64 arrays, one element a step.
+    weights_only : tuple of (str, float)
+        Scalars that act on weights alone, with the value that leaves biases as they are.
+    torch : str
+        The class of ``torch.optim`` with the same rule.
+    """
+
+    kind: ClassVar[str] = "optimiser"
+
+    update: Callable[..., tuple[Array, ...]]
+    state: tuple[str, ...]
+    scalars: Callable[..., Scalars]
+    weights_only: tuple[tuple[str, float], ...] = ()
+    torch: str = ""
+
+
+def l2_penalty(xp: XP, w: Array, l2: float) -> Array:
+    """Half of ``l2`` times the square of each weight; its sum is the penalty on the loss."""
+    return 0.5 * l2 * w * w
+
+
+def l2_penalised(xp: XP, w: Array, g: Array, l2: float) -> Array:
+    """The gradient with that of `l2_penalty` added. Weights have it, biases do not."""
+    return g + l2 * w
+
+
+def sgd(xp: XP, w: Array, g: Array, *, rate: float) -> tuple[Array, ...]:
+    return (w - rate * g,)
+
+
+def sgd_scalars(step: Any, rate: Any) -> Scalars:
+    return {"rate": rate}
+
+
+def momentum(
+    xp: XP, w: Array, g: Array, v: Array, *, rate: float, momentum: float
+) -> tuple[Array, ...]:
+    # the rate outside the velocity, as torch.optim.SGD: a change of rate acts at once
+    v = momentum * v + g
+    return w - rate * v, v
+
+
+def nesterov(
+    xp: XP, w: Array, g: Array, v: Array, *, rate: float, momentum: float
+) -> tuple[Array, ...]:
+    v = momentum * v + g
+    return w - rate * (g + momentum * v), v
+
+
+def momentum_scalars(step: Any, rate: Any, momentum: float) -> Scalars:
+    return {"rate": rate, "momentum": momentum}
+
+
+def adam(
+    xp: XP,
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    rate: float,
+    keep1: float,
+    take1: float,
+    keep2: float,
+    take2: float,
+    unbias2: float,
+    epsilon: float,
+) -> tuple[Array, ...]:
+    # Kingma and Ba 2015; epsilon outside the root, after bias correction, as torch.optim.Adam
+    m = keep1 * m + take1 * g
+    v = keep2 * v + take2 * (g * g)
+    return w - rate * m / (xp.sqrt(v) * unbias2 + epsilon), m, v
+
+
+def adam_scalars(step: Any, rate: Any, beta1: float, beta2: float, epsilon: float) -> Scalars:
+    return {
+        "rate": rate / (1.0 - beta1**step),
+        "keep1": beta1,
+        "take1": 1.0 - beta1,
+        "keep2": beta2,
+        "take2": 1.0 - beta2,
+        "unbias2": (1.0 - beta2**step) ** -0.5,
+        "epsilon": epsilon,
+    }
+
+
+def adamw(
+    xp: XP, w: Array, g: Array, m: Array, v: Array, *, shrink: float, **scalars: float
+) -> tuple[Array, ...]:
+    # Loshchilov and Hutter 2019: decay beside the gradient step, not through its moments
+    return adam(xp, shrink * w, g, m, v, **scalars)
+
+
+def adamw_scalars(
+    step: Any, rate: Any, beta1: float, beta2: float, epsilon: float, weight_decay: float
+) -> Scalars:
+    return {
+        **adam_scalars(step, rate, beta1, beta2, epsilon),
+        "shrink": 1.0 - rate * weight_decay,
+    }
+
+
+_ADAM = (("beta1", 0.9), ("beta2", 0.999), ("epsilon", 1e-8))
+
+OPTIMISERS: dict[str, Optimiser] = {
+    entry.name: entry
+    for entry in (
+        Optimiser("sgd", sgd, (), sgd_scalars, torch="SGD"),
+        Optimiser(
+            "momentum",
+            momentum,
+            ("v",),
+            momentum_scalars,
+            torch="SGD",
+            parameters=(("momentum", 0.9),),
+        ),
+        Optimiser(
+            "nesterov",
+            nesterov,
+            ("v",),
+            momentum_scalars,
+            torch="SGD",
+            parameters=(("momentum", 0.9),),
+        ),
+        Optimiser("adam", adam, ("m", "v"), adam_scalars, torch="Adam", parameters=_ADAM),
+        Optimiser(
+            "adamw",
+            adamw,
+            ("m", "v"),
+            adamw_scalars,
+            weights_only=(("shrink", 1.0),),
+            torch="AdamW",
+            parameters=(*_ADAM, ("weight_decay", 0.01)),
+        ),
+    )
+}
+"""Every optimiser by name."""
+
+
+def choose_optimiser(value: Any) -> Optimiser:
+    """An `Optimiser` from itself, its name, or text such as ``"adam:beta2=0.99"``."""
+    return choose(OPTIMISERS, value, Optimiser.kind)

@@ -1,0 +1,120 @@
+"""The nodes of a step: what every executor must be able to do, with named buffers.
+
+A formula of the linear layer is run once on `Symbol` buffers, and what it does is recorded: so the
+transposes stand in `formulas.linear` alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from ..formulas.optimisers import Optimiser
+
+
+@dataclasses.dataclass(frozen=True)
+class Gather:
+    """``out = source[order]``: the rows of this batch, as ``dtype`` (None: as they are)."""
+
+    source: str
+    out: str
+    dtype: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Matmul:
+    """``out = left @ right (+ bias)``, either operand transposed or not."""
+
+    left: str
+    left_transposed: bool
+    right: str
+    right_transposed: bool
+    bias: str | None = None
+    out: str = ""
+
+    def __add__(self, bias: Symbol) -> Matmul:
+        return dataclasses.replace(self, bias=bias.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnSum:
+    """``out[k] = sum over rows of source[:, k]``."""
+
+    source: str
+    out: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """``out``: words of counter-based noise for one layer of the batch, (N, width)."""
+
+    layer: int
+    out: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Map:
+    """``out = formula(xp, *inputs, **keywords)``, element by element or row by row.
+
+    An input that is ``None`` is passed as ``None``: the formula does not read it.
+    """
+
+    formula: Callable[..., Any]
+    inputs: tuple[str | None, ...]
+    out: str
+    keywords: tuple[tuple[str, float], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """``out = formula(weight, outputs)``: each row's part of the loss, (N, 1)."""
+
+    formula: Callable[..., Any]
+    weight: str
+    outputs: int
+    out: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Weigh:
+    """``out = formula(source, share)``: gradients (N, K) times each row's share, or their total."""
+
+    formula: Callable[..., Any]
+    source: str
+    share: str
+    out: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """One optimiser update of ``parameter`` by ``gradient``; ``decayed`` if L2 applies to it."""
+
+    optimiser: Optimiser
+    parameter: str
+    gradient: str
+    state: tuple[str, ...]
+    decayed: bool
+
+
+Node = Gather | Matmul | ColumnSum | Noise | Map | Share | Weigh | Update
+
+
+@dataclasses.dataclass(frozen=True)
+class Symbol:
+    """A named buffer on which a formula of the linear layer is run, to record what it does."""
+
+    name: str
+    transposed: bool = False
+
+    @property
+    def T(self) -> Symbol:  # noqa: N802  # the name that arrays use
+        return Symbol(self.name, not self.transposed)
+
+    def __matmul__(self, right: Symbol) -> Matmul:
+        return Matmul(self.name, self.transposed, right.name, right.transposed)
+
+    def sum(self, axis: int) -> ColumnSum:
+        if axis != 0 or self.transposed:
+            raise ValueError("a formula of the linear layer may only sum over rows")
+        return ColumnSum(self.name)

@@ -1,0 +1,164 @@
+"""The nodes of one step, in order, from the description of a network.
+
+Layers count from 1. The buffers of layer l are ``w{l}``, ``b{l}``, the pre-activation ``z{l}``,
+the output ``y{l}`` and, where there is dropout, ``h{l}``; a ``d`` in front is the derivative of
+the loss by that buffer. ``x`` are the inputs, ``t`` the targets, ``weight`` the sample weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..formulas import linear, losses
+from ..formulas import noise as dropping
+from ..formulas.optimisers import Optimiser
+from .description import Description
+from .nodes import ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Symbol, Update, Weigh
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The nodes of one step over the named buffers of a network."""
+
+    description: Description
+    nodes: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(_line(node) for node in self.nodes)
+
+
+def forward_plan(description: Description, *, dropout: bool = False) -> Plan:
+    """From ``x`` to the logits. Dropout is for training alone."""
+    return Plan(description, tuple(_forward(description, dropout)))
+
+
+def loss_plan(description: Description) -> Plan:
+    """From ``x``, ``t`` and ``weight`` to ``loss``, without gradients."""
+    return Plan(description, tuple(_forward(description, False) + _loss(description)))
+
+
+def gradient_plan(
+    description: Description, *, dropout: bool = False, wrt_input: bool = False
+) -> Plan:
+    """From ``x``, ``t`` and ``weight`` to ``loss`` and every ``dw``, ``db`` (and ``dx``)."""
+    return Plan(description, tuple(_gradient(description, dropout, wrt_input)))
+
+
+def training_plan(description: Description, optimiser: Optimiser) -> Plan:
+    """A whole training step: gather the batch, forward, loss, backward, update."""
+    real = description.dtype
+    indices = description.loss.by_row
+    nodes: list[Node] = [
+        Gather("all_x", "x", real),
+        Gather("all_t", "t", None if indices else real),
+        Gather("all_weight", "weight", real),
+    ]
+    nodes += _gradient(description, dropout=any(description.dropout), wrt_input=False)
+    for layer in range(len(description.shapes), 0, -1):
+        for part, decayed in ((f"w{layer}", True), (f"b{layer}", False)):
+            state = tuple(f"{name}_{part}" for name in optimiser.state)
+            nodes.append(Update(optimiser, part, f"d{part}", state, decayed))
+    return Plan(description, tuple(nodes))
+
+
+def logits(description: Description) -> str:
+    """The buffer that holds the logits."""
+    return f"z{len(description.shapes)}"
+
+
+def _inputs(description: Description, layer: int, dropout: bool) -> str:
+    """The buffer that layer ``layer`` reads."""
+    if layer == 1:
+        return "x"
+    dropped = dropout and description.dropout[layer - 2] > 0
+    return f"{'h' if dropped else 'y'}{layer - 1}"
+
+
+def _forward(description: Description, dropout: bool) -> list[Node]:
+    nodes: list[Node] = []
+    last = len(description.shapes)
+    for layer in range(1, last + 1):
+        x = _inputs(description, layer, dropout)
+        z = linear.linear(Symbol(x), Symbol(f"w{layer}"), Symbol(f"b{layer}"))
+        nodes.append(dataclasses.replace(z, out=f"z{layer}"))
+        if layer == last:
+            break
+        activation = description.activations[layer - 1]
+        nodes.append(Map(activation.forward, (f"z{layer}",), f"y{layer}", activation.parameters))
+        rate = description.dropout[layer - 1]
+        if dropout and rate > 0:
+            words = f"words{layer}"
+            nodes.append(Noise(layer, words))
+            nodes.append(
+                Map(dropping.dropout, (f"y{layer}", words), f"h{layer}", (("rate", rate),))
+            )
+    return nodes
+
+
+def _loss(description: Description) -> list[Node]:
+    loss = description.loss
+    outputs = description.outputs if loss.outputs == "mean" and not loss.by_row else 1
+    return [
+        Share(losses.share, "weight", outputs, "share"),
+        Map(loss.value, (logits(description), "t"), "value", loss.parameters),
+        Weigh(losses.total, "value", "share", "loss"),
+    ]
+
+
+def _gradient(description: Description, dropout: bool, wrt_input: bool) -> list[Node]:
+    nodes = _forward(description, dropout) + _loss(description)
+    loss, last = description.loss, len(description.shapes)
+    nodes += [
+        Map(loss.grad, (f"z{last}", "t"), "grad", loss.parameters),
+        Weigh(losses.share_vjp, "grad", "share", f"dz{last}"),
+    ]
+    for layer in range(last, 0, -1):
+        x, dz = _inputs(description, layer, dropout), Symbol(f"dz{layer}")
+        dw, db = linear.linear_vjp_weights(Symbol(x), dz)
+        nodes.append(dataclasses.replace(dw, out=f"dw{layer}"))
+        nodes.append(dataclasses.replace(db, out=f"db{layer}"))
+        if layer > 1 or wrt_input:
+            dx = linear.linear_vjp_input(Symbol(f"w{layer}"), dz)
+            nodes.append(dataclasses.replace(dx, out=f"d{x}"))
+        if layer == 1:
+            break
+        below = layer - 1
+        if x.startswith("h"):
+            rate = description.dropout[below - 1]
+            inputs = (f"d{x}", f"words{below}")
+            nodes.append(Map(dropping.dropout_vjp, inputs, f"dy{below}", (("rate", rate),)))
+        activation = description.activations[below - 1]
+        saved = [f"{name}{below}" if name in activation.saves else None for name in ("z", "y")]
+        nodes.append(
+            Map(
+                activation.vjp,
+                (*saved, f"dy{below}"),
+                f"dz{below}",
+                activation.parameters,
+            )
+        )
+    return nodes
+
+
+def _line(node: Node) -> str:
+    """One node as a person would write it."""
+    if isinstance(node, Matmul):
+        left = node.left + ".T" * node.left_transposed
+        right = node.right + ".T" * node.right_transposed
+        bias = f" + {node.bias}" if node.bias else ""
+        return f"{node.out} = {left} @ {right}{bias}"
+    if isinstance(node, Gather):
+        return f"{node.out} = {node.source}[order]"
+    if isinstance(node, ColumnSum):
+        return f"{node.out} = {node.source}.sum(0)"
+    if isinstance(node, Noise):
+        return f"{node.out} = noise(seed, step, layer={node.layer})"
+    if isinstance(node, Share):
+        return f"{node.out} = {node.formula.__name__}({node.weight}, outputs={node.outputs})"
+    if isinstance(node, Weigh):
+        return f"{node.out} = {node.formula.__name__}({node.source}, {node.share})"
+    if isinstance(node, Update):
+        targets = ", ".join((node.parameter, *node.state))
+        return f"{targets} = {node.optimiser.name}({node.parameter}, {node.gradient}, ...)"
+    inputs = [name or "_" for name in node.inputs] + [f"{k}={v:g}" for k, v in node.keywords]
+    return f"{node.out} = {node.formula.__name__}({', '.join(inputs)})"

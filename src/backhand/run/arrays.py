@@ -1,0 +1,189 @@
+"""The array executor: walks the plan with an array namespace, one node after another.
+
+With NumPy it is the reference that a person can step through with a debugger. With PyTorch or
+autograd the same lines give automatic differentiation something to differentiate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..formulas import noise, optimisers
+from ..plan.description import Description
+from ..plan.nodes import ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Update, Weigh
+from ..plan.step import Plan, training_plan
+from .namespaces import NUMPY
+
+Array = Any
+Buffers = dict[str, Any]
+
+
+def walk(plan: Plan, buffers: Mapping[str, Array], xp: Any = NUMPY) -> Buffers:
+    """Run a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        The nodes to run.
+    buffers : mapping of str to array
+        What the plan reads: parameters ``w1``, ``b1``, ..., inputs ``x`` (N, D), targets ``t``,
+        ``weight`` (N, 1); for dropout ``seed`` and ``step``; for a training step more, see
+        `ArrayTrainer`.
+    xp : namespace
+        What the formulas run with.
+
+    Returns
+    -------
+    dict of str to array
+        All buffers, those that were given included.
+    """
+    all_buffers = dict(buffers)
+    for node in plan.nodes:
+        perform(node, all_buffers, xp)
+    return all_buffers
+
+
+def perform(node: Node, at: Buffers, xp: Any) -> None:
+    """Do what one node says, in place in the buffers ``at``."""
+    match node:
+        case Matmul():
+            left = at[node.left].T if node.left_transposed else at[node.left]
+            right = at[node.right].T if node.right_transposed else at[node.right]
+            product = left @ right
+            at[node.out] = product if node.bias is None else product + at[node.bias]
+        case Map():
+            inputs = [None if name is None else at[name] for name in node.inputs]
+            at[node.out] = node.formula(xp, *inputs, **dict(node.keywords))
+        case ColumnSum():
+            at[node.out] = at[node.source].sum(0)
+        case Share():
+            at[node.out] = node.formula(at[node.weight], node.outputs)
+        case Weigh():
+            at[node.out] = node.formula(at[node.source], at[node.share])
+        case Gather():
+            rows = at[node.source][at["order"]]
+            at[node.out] = xp.cast(rows, node.dtype) if node.dtype else rows
+        case Noise():
+            at[node.out] = _words(xp, node.layer, at)
+        case Update():
+            _update(xp, node, at)
+
+
+def _words(xp: Any, layer: int, at: Buffers) -> Array:
+    """The noise of a layer: one word for each unit of each row, (N, width)."""
+    y = at[f"y{layer}"]
+    seed, step, number = (xp.words(v, like=y) for v in (at["seed"], at["step"], layer))
+    row = xp.words(np.arange(y.shape[0])[:, None], like=y)
+    column = xp.words(np.arange(y.shape[1]), like=y)
+    key = noise.row_key(xp, noise.layer_key(xp, seed, step, number), row)
+    return noise.noise(xp, key, column)
+
+
+def _update(xp: Any, node: Update, at: Buffers) -> None:
+    scalars = dict(at["scalars"])
+    w, g = at[node.parameter], at[node.gradient]
+    if node.decayed:
+        g = optimisers.l2_penalised(xp, w, g, at["l2"])
+    else:
+        scalars.update(node.optimiser.weights_only)
+    new = node.optimiser.update(xp, w, g, *(at[name] for name in node.state), **scalars)
+    for name, value in zip((node.parameter, *node.state), new, strict=True):
+        at[name] = value
+
+
+def parameter_buffers(params: Sequence[tuple[Array, Array]]) -> Buffers:
+    """Parameters of layers 1, 2, ... as named buffers."""
+    named: Buffers = {}
+    for layer, (w, b) in enumerate(params, 1):
+        named[f"w{layer}"], named[f"b{layer}"] = w, b
+    return named
+
+
+class ArrayTrainer:
+    """Trains with NumPy: parameters and optimiser state, and a method that runs an epoch.
+
+    Parameters
+    ----------
+    description : Description
+        The network.
+    params : sequence of (w, b)
+        Where training starts; they are copied.
+    optimiser : Optimiser
+        The update rule.
+    seed : int
+        Of the dropout noise, 0 to 2**32 - 1.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        params: Sequence[tuple[Array, Array]],
+        optimiser: optimisers.Optimiser,
+        seed: int = 0,
+    ) -> None:
+        self.description = description
+        self.plan = training_plan(description, optimiser)
+        self._at: Buffers = {
+            name: np.array(value, description.dtype)
+            for name, value in parameter_buffers(params).items()
+        }
+        for name, value in list(self._at.items()):
+            for kept in optimiser.state:
+                self._at[f"{kept}_{name}"] = np.zeros_like(value)
+        self._at["seed"] = seed
+        self._keep = [*self._at]
+
+    @property
+    def params(self) -> tuple[tuple[Array, Array], ...]:
+        """The parameters now: a copy, (w, b) for each layer."""
+        return tuple(
+            (self._at[f"w{layer}"].copy(), self._at[f"b{layer}"].copy())
+            for layer in range(1, len(self.description.shapes) + 1)
+        )
+
+    def epoch(
+        self,
+        x: Array,
+        t: Array,
+        weight: Array | None,
+        order: Array,
+        batch: int,
+        scalars: Mapping[str, Array],
+        l2: Array,
+        first_step: int,
+    ) -> float:
+        """Run the batches of one epoch; return the mean loss over its rows, by weight.
+
+        Parameters
+        ----------
+        x, t, weight : array
+            All rows, (rows, D), (rows, K) or (rows, 1), and (rows, 1) or None.
+        order : (rows used,) int64
+            Which rows, in which order.
+        batch : int
+            Rows of a batch; the last one may be smaller.
+        scalars, l2 : arrays of float64, one element a step
+            The optimiser's scalars, and the factor of the L2 penalty.
+        first_step : int
+            How many steps came before, for the noise.
+        """
+        description = self.description
+        if weight is None:
+            weight = np.broadcast_to(np.ones((), description.dtype), (len(x), 1))
+        loss_sum = weight_sum = 0.0
+        for number, first in enumerate(range(0, len(order), batch)):
+            at = {name: self._at[name] for name in self._keep}
+            at.update(all_x=x, all_t=t, all_weight=weight, order=order[first : first + batch])
+            at["step"] = (first_step + number) % 2**32
+            at["scalars"] = {k: float(v[number]) for k, v in scalars.items()}
+            at["l2"] = float(l2[number])
+            at = walk(self.plan, at)
+            for name in self._keep:
+                self._at[name] = at[name]
+            rows = float(at["weight"].sum())
+            loss_sum += float(at["loss"]) * rows
+            weight_sum += rows
+        return loss_sum / weight_sum

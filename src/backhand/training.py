@@ -1,0 +1,377 @@
+"""Training: epochs, shuffling, batches, validation, early stopping, schedules, history.
+
+It sees an executor through one small interface, `Trainer`, and does not know which one it has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from .errors import BackhandError, InputError, unknown_name
+from .formulas.optimisers import Optimiser, choose_optimiser
+from .formulas.schedules import Schedule, choose_schedule
+from .network import Layer, Network, Params
+from .run.arrays import ArrayTrainer
+
+Array = Any
+
+EVALUATED_AT_ONCE = 4096  # rows; bounds the memory of a pass over a whole data set
+
+
+class Rows(NamedTuple):
+    """Rows to learn from or to judge by: x (N, D), t (N, K) or (N, 1), weight (N, 1) or None."""
+
+    x: Array
+    t: Array
+    weight: Array | None = None
+
+
+class Trainer(Protocol):
+    """What an executor offers to training; see `backhand.run.arrays.ArrayTrainer`."""
+
+    @property
+    def params(self) -> Sequence[tuple[Array, Array]]: ...
+
+    def epoch(
+        self,
+        x: Array,
+        t: Array,
+        weight: Array | None,
+        order: Array,
+        batch: int,
+        scalars: Mapping[str, Array],
+        l2: Array,
+        first_step: int,
+    ) -> float: ...
+
+
+ENGINES: dict[str, Callable[..., Trainer]] = {"numpy": ArrayTrainer}
+"""The executors that can train, by the name that ``engine=`` takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the training rows, at most.
+    batch : int
+        Rows a step; the last batch of an epoch may be smaller.
+    optimiser, schedule : str or entry
+        See `backhand.formulas.optimisers` and `backhand.formulas.schedules`.
+    rate : float
+        Learning rate that the schedule scales.
+    l2 : float
+        Factor of half the squared weights (not biases) in the loss.
+    shuffle : bool
+        Whether each epoch takes the rows in a new order.
+    seed : int
+        Of the order and of dropout.
+    patience : int or None
+        Stop after this many epochs without an improvement of the validation score (or, without a
+        score, of the validation loss) by more than ``tolerance``. None: never.
+    tolerance : float
+        What counts as an improvement.
+    engine : str
+        Which executor.
+
+    Raises
+    ------
+    InputError
+        If a value makes no sense; the message names it.
+    """
+
+    epochs: int = 50
+    batch: int = 64
+    optimiser: Any = "adam"
+    rate: float = 1e-3
+    schedule: Any = "constant"
+    l2: float = 0.0
+    shuffle: bool = True
+    seed: int = 0
+    patience: int | None = None
+    tolerance: float = 0.0
+    engine: str = "numpy"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "optimiser", choose_optimiser(self.optimiser))
+        object.__setattr__(self, "schedule", choose_schedule(self.schedule))
+        for name, least in (("epochs", 0), ("batch", 1), ("seed", 0), ("patience", 1)):
+            value = getattr(self, name)
+            if value is None and name == "patience":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+                raise InputError(f"{name} must be a whole number, got {value!r}")
+            if value < least:
+                raise InputError(f"{name} must be at least {least}, got {value}")
+        for name in ("rate", "l2", "tolerance"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
+                raise InputError(f"{name} must be a finite number, at least 0, got {value!r}")
+        if self.engine not in ENGINES:
+            raise unknown_name("engine", self.engine, ENGINES)
+
+
+class Epoch(NamedTuple):
+    """One line of a training's history.
+
+    Attributes
+    ----------
+    epoch : int
+        Counts from 1.
+    loss : float
+        Mean over the epoch's batches by weight, while the parameters were changing; without L2.
+    validation_loss, validation_score : float or None
+        After the epoch; None without validation rows, or without a score.
+    rate : float
+        Learning rate of the epoch's last step.
+    rows_per_second : float
+        Of training alone.
+    """
+
+    epoch: int
+    loss: float
+    validation_loss: float | None
+    validation_score: float | None
+    rate: float
+    rows_per_second: float
+
+
+@dataclasses.dataclass
+class Trained:
+    """What training gives.
+
+    Attributes
+    ----------
+    params : tuple of Layer
+        Of the best epoch where there is validation, else of the last.
+    history : list of Epoch
+    best_epoch : int
+        Where ``params`` come from; 0 is before training.
+    stopped : {"epochs", "patience", "callback", "interrupted"}
+        Why it ended.
+    """
+
+    params: Params
+    history: list[Epoch] = dataclasses.field(default_factory=list)
+    best_epoch: int = 0
+    stopped: str = "epochs"
+
+
+class DivergedError(BackhandError):
+    """The loss or a parameter is no longer finite; ``trained`` is the best before that."""
+
+    def __init__(self, message: str, trained: Trained) -> None:
+        super().__init__(message)
+        self.trained = trained
+
+
+class Training:
+    """A training that goes epoch by epoch, and can be taken up again.
+
+    Parameters
+    ----------
+    network : Network
+    params : sequence of (w, b)
+        Where it starts; they are not changed.
+    settings : Settings
+    rows : int
+        Training rows of an epoch, from which schedules know the number of steps.
+    """
+
+    def __init__(
+        self, network: Network, params: Sequence[tuple[Array, Array]], settings: Settings, rows: int
+    ) -> None:
+        network.check_parameters(params)
+        self.network, self.settings = network, settings
+        shuffling, dropping = np.random.SeedSequence(settings.seed).spawn(2)
+        self._rng = np.random.default_rng(shuffling)
+        self._trainer = ENGINES[settings.engine](
+            network, params, settings.optimiser, int(dropping.generate_state(1)[0])
+        )
+        self._steps = settings.epochs * math.ceil(rows / settings.batch)
+        self.step = 0
+        self.rate = settings.rate
+
+    @property
+    def params(self) -> Params:
+        """The parameters now."""
+        return tuple(Layer(w, b) for w, b in self._trainer.params)
+
+    def epoch(self, rows: Rows) -> float:
+        """Train on all rows once; return the mean loss."""
+        settings, count = self.settings, len(rows.x)
+        order = self._rng.permutation(count) if settings.shuffle else np.arange(count)
+        steps = np.arange(self.step, self.step + math.ceil(count / settings.batch), dtype=float)
+        scalars, rates = step_scalars(
+            settings.optimiser, settings.schedule, settings.rate, steps, self._steps
+        )
+        l2 = np.full(len(steps), settings.l2)
+        loss = self._trainer.epoch(*rows, order, settings.batch, scalars, l2, self.step)
+        self.step += len(steps)
+        self.rate = float(rates[-1])
+        return loss
+
+
+def step_scalars(
+    optimiser: Optimiser, schedule: Schedule, rate: float, steps: Array, total: int
+) -> tuple[dict[str, Array], Array]:
+    """The optimiser's scalars and the rates, one element for each of the steps (from 0)."""
+    rates = rate * schedule.factor(np, steps, total, **schedule.keywords)
+    scalars = optimiser.scalars(steps + 1, rates, **optimiser.keywords)
+    return {k: np.broadcast_to(v, steps.shape) for k, v in scalars.items()}, rates
+
+
+def fit(
+    network: Network,
+    params: Sequence[tuple[Array, Array]],
+    rows: Rows,
+    settings: Settings,
+    *,
+    validation: Rows | None = None,
+    score: Callable[[Array, Array], float] | None = None,
+    callbacks: Iterable[Callable[[Epoch, Training], Any]] = (),
+) -> Trained:
+    """Train a network.
+
+    Parameters
+    ----------
+    network : Network
+    params : sequence of (w, b)
+        Where training starts; they are not changed.
+    rows : Rows
+        What to learn from.
+    settings : Settings
+    validation : Rows, optional
+        What to judge each epoch by; the parameters of the best epoch are then returned.
+    score : callable, optional
+        ``score(logits, t) -> float``, greater is better. Without it the validation loss judges.
+    callbacks : iterable of callable
+        Each is called with the `Epoch` and the `Training` after every epoch; one that returns
+        ``True`` ends the training.
+
+    Returns
+    -------
+    Trained
+        Ctrl-C ends training and keeps the best parameters so far.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit or a value is not finite.
+    DivergedError
+        If the loss or a parameter stops being finite; it names epoch and layer.
+    """
+    rows = checked(network, rows, "training")
+    if validation is not None:
+        validation = checked(network, validation, "validation")
+    training = Training(network, params, settings, len(rows.x))
+    trained = Trained(training.params)
+    best = -math.inf
+    try:
+        for number in range(1, settings.epochs + 1):
+            start = time.perf_counter()
+            loss = training.epoch(rows)
+            speed = len(rows.x) / max(time.perf_counter() - start, 1e-9)
+            _stop_if_diverged(loss, number, training, trained)
+            judged = judge(network, training.params, validation, score) if validation else None
+            line = Epoch(number, loss, *(judged or (None, None)), training.rate, speed)
+            trained.history.append(line)
+            merit = _merit(line)
+            if merit is None or merit > best + settings.tolerance:
+                best = -math.inf if merit is None else merit
+                trained.params, trained.best_epoch = training.params, number
+            if any([callback(line, training) is True for callback in callbacks]):
+                trained.stopped = "callback"
+                break
+            if settings.patience and number - trained.best_epoch >= settings.patience:
+                trained.stopped = "patience"
+                break
+    except KeyboardInterrupt:
+        trained.stopped = "interrupted"
+        if trained.best_epoch == 0:
+            trained.params = training.params
+    return trained
+
+
+def _merit(line: Epoch) -> float | None:
+    """What early stopping maximises; None without validation."""
+    if line.validation_score is not None:
+        return line.validation_score
+    return None if line.validation_loss is None else -line.validation_loss
+
+
+def judge(
+    network: Network,
+    params: Params,
+    rows: Rows,
+    score: Callable[[Array, Array], float] | None = None,
+) -> tuple[float, float | None]:
+    """The loss over rows, and their score if there is one."""
+    loss = weights = 0.0
+    logits = []
+    for first in range(0, len(rows.x), EVALUATED_AT_ONCE):
+        part = [None if a is None else a[first : first + EVALUATED_AT_ONCE] for a in rows]
+        weight = len(part[0]) if part[2] is None else float(part[2].sum())
+        if weight:
+            loss += weight * network.batch_loss(params, *part)
+            weights += weight
+        if score is not None:
+            logits.append(network.forward(params, part[0]))
+    return loss / weights, None if score is None else score(np.concatenate(logits), rows.t)
+
+
+def checked(network: Network, rows: Rows, what: str) -> Rows:
+    """The rows with t as (N, K) and weight as (N, 1). Raises InputError if they do not fit."""
+    x, t, weight = np.asanyarray(rows.x), np.asarray(rows.t), rows.weight
+    network.check_x(x)
+    if len(x) == 0:
+        raise InputError(f"no {what} rows: x has shape {x.shape}")
+    _check_finite(x, what)
+    t = t[:, None] if t.ndim == 1 else t
+    network.check_t(t, len(x))
+    network.check_values(t)
+    if weight is not None:
+        weight = np.asarray(weight)
+        weight = weight[:, None] if weight.ndim == 1 else weight
+        network.check_weight(weight, len(x))
+    return Rows(x, t, weight)
+
+
+def _check_finite(x: Array, what: str) -> None:
+    """Raise InputError at the first NaN or infinity, naming its row and column."""
+    if x.dtype.kind != "f":
+        return
+    for first in range(0, len(x), EVALUATED_AT_ONCE):
+        bad = ~np.isfinite(x[first : first + EVALUATED_AT_ONCE])
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            value = x[first + row, column]
+            raise InputError(
+                f"{what} x[{first + row}, {column}] is {value}: every feature must be finite"
+            )
+
+
+def _stop_if_diverged(loss: float, epoch: int, training: Training, trained: Trained) -> None:
+    params = training.params
+    bad = [n for n, (w, b) in enumerate(params, 1) if not _finite(w) or not _finite(b)]
+    if math.isfinite(loss) and not bad:
+        return
+    where = f"layer {bad[0]}" if bad else f"layer {len(params)} (the logits)"
+    raise DivergedError(
+        f"training diverged in epoch {epoch}: loss {loss:g}, values of {where} are not finite; "
+        f"try a smaller learning rate than {training.settings.rate:g}",
+        trained,
+    )
+
+
+def _finite(a: Array) -> bool:
+    return bool(np.isfinite(a).all())
