@@ -236,7 +236,7 @@ class Network(Description):
         plan = gradient_plan(self, wrt_input=True)
         if t is None:
             top = f"d{logits(self)}"
-            backward = next(i for i, node in enumerate(plan.nodes) if node.out == top) + 1
+            backward = [getattr(node, "out", "") for node in plan.nodes].index(top) + 1
             buffers = walk(forward_plan(self), buffers)
             noise = np.random.default_rng(0).standard_normal(buffers[logits(self)].shape)
             buffers[top] = noise.astype(self.dtype)

@@ -282,14 +282,17 @@ def fit(
             loss = training.epoch(rows)
             speed = len(rows.x) / max(time.perf_counter() - start, 1e-9)
             _stop_if_diverged(loss, number, training, trained)
-            judged = judge(network, training.params, validation, score) if validation else None
-            line = Epoch(number, loss, *(judged or (None, None)), training.rate, speed)
+            judged: tuple[float | None, float | None] = (None, None)
+            if validation:
+                judged = judge(network, training.params, validation, score)
+            line = Epoch(number, loss, judged[0], judged[1], training.rate, speed)
             trained.history.append(line)
             merit = _merit(line)
             if merit is None or merit > best + settings.tolerance:
                 best = -math.inf if merit is None else merit
                 trained.params, trained.best_epoch = training.params, number
-            if any([callback(line, training) is True for callback in callbacks]):
+            answers = [callback(line, training) for callback in callbacks]
+            if any(answer is True for answer in answers):
                 trained.stopped = "callback"
                 break
             if settings.patience and number - trained.best_epoch >= settings.patience:
@@ -319,13 +322,15 @@ def judge(
     loss = weights = 0.0
     logits = []
     for first in range(0, len(rows.x), EVALUATED_AT_ONCE):
-        part = [None if a is None else a[first : first + EVALUATED_AT_ONCE] for a in rows]
-        weight = len(part[0]) if part[2] is None else float(part[2].sum())
-        if weight:
-            loss += weight * network.batch_loss(params, *part)
-            weights += weight
+        some = slice(first, first + EVALUATED_AT_ONCE)
+        x, t = rows.x[some], rows.t[some]
+        weight = None if rows.weight is None else rows.weight[some]
+        counted = len(x) if weight is None else float(weight.sum())
+        if counted:
+            loss += counted * network.batch_loss(params, x, t, weight)
+            weights += counted
         if score is not None:
-            logits.append(network.forward(params, part[0]))
+            logits.append(network.forward(params, x))
     return loss / weights, None if score is None else score(np.concatenate(logits), rows.t)
 
 

@@ -275,7 +275,7 @@ ACTIVATIONS: dict[str, Activation] = {
             tanh,
             tanh_vjp,
             saves=("y",),
-            definition="(1 - 2 / (exp(2 * z) + 1))",
+            definition="1 - 2 / (exp(2 * z) + 1)",
             torch="tanh",
         ),
         Activation(

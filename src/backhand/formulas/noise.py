@@ -43,7 +43,7 @@ def threshold(rate: float) -> int:
 
 
 def dropout(xp: XP, y: Array, words: Array, rate: float) -> Array:
-    # Srivastava et al. 2014, inverted: what is kept is scaled up, so that prediction changes nothing
+    # Srivastava et al. 2014, inverted: what is kept is scaled up, and prediction needs no change
     return xp.where(xp.u32_below(words, threshold(rate)), 0.0, y * (1.0 / (1.0 - rate)))
 
 

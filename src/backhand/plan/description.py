@@ -169,7 +169,8 @@ class Description:
         if bool(bad.any()):
             row = int(bad.any(1).nonzero()[0][0])
             raise InputError(
-                f"target in row {row} is {t[row].tolist()}: {self.loss.name!r} needs targets {wanted}"
+                f"target in row {row} is {t[row].tolist()}: "
+                f"{self.loss.name!r} needs targets {wanted}"
             )
 
     def check_weight(self, weight: Any, rows: int) -> None:
@@ -201,7 +202,7 @@ def _checked_widths(widths: Any) -> tuple[int, ...]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise InputError(f"widths must be whole numbers, got {value!r} in {values}")
-        if not 1 <= value <= LARGEST_WIDTH:
+        if not 1 <= int(value) <= LARGEST_WIDTH:
             raise InputError(f"widths must be 1 to {LARGEST_WIDTH}, got {value!r} in {values}")
     if len(values) < 2:
         raise InputError(f"widths needs inputs and outputs at least, got {values}")
@@ -209,7 +210,7 @@ def _checked_widths(widths: Any) -> tuple[int, ...]:
 
 
 def _checked_rate(rate: Any) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
+    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 <= float(rate) < 1:
         raise InputError(f"dropout must be a number from 0 up to, not including, 1, got {rate!r}")
     return float(rate)
 

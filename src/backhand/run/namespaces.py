@@ -15,13 +15,16 @@ import numpy as np
 Array = Any
 
 
+UNARY = ("abs", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "cos")
+
+
 class NumpyNamespace:
     """Formulas over NumPy, or over a module that wraps it such as ``autograd.numpy``."""
 
     def __init__(self, module: ModuleType = np, erf: Any = None) -> None:
         self._np = module
         self._erf = erf
-        for name in "where abs sqrt minimum maximum exp expm1 log log1p tanh cos".split():
+        for name in (*UNARY, "where", "minimum", "maximum"):
             setattr(self, name, getattr(module, name))
 
     def erf(self, a: Array) -> Array:
@@ -68,7 +71,7 @@ class TorchNamespace:
     def __init__(self) -> None:
         self._torch: Any = sys.modules["torch"]  # whoever has a tensor has imported it
         special = self._torch.special
-        for name in "abs sqrt exp expm1 log log1p tanh cos".split():
+        for name in UNARY:
             setattr(self, name, getattr(self._torch, name))
         self.erf = special.erf
 
