@@ -36,7 +36,7 @@ class Activation(Entry):
         Automatic differentiation may choose another convention there, so proofs keep away.
     definition : str
         The same function as mathematics, for mpmath: an independent oracle to 50 digits. It may
-        use mpmath's functions, ``z`` and the parameters.
+        use mpmath's functions, ``z`` and the parameters. Ours all have one.
     torch : str
         A function of ``torch.nn.functional`` with the same meaning, called with the parameters
         after ``z``; empty if there is none.
@@ -47,7 +47,7 @@ class Activation(Entry):
     forward: Callable[..., Array]
     vjp: Callable[..., Array]
     saves: tuple[str, ...]
-    definition: str
+    definition: str = ""
     kinks: tuple[float, ...] = ()
     torch: str = ""
 
@@ -150,7 +150,7 @@ def softplus_vjp(xp: XP, z: Array, y: Array, dy: Array) -> Array:
 # gated: z times a sigmoid of z ------------------------------------------------------------------
 
 SQRT_HALF = math.sqrt(0.5)
-INVERSE_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
+INVERSE_SQRT_PI = 1.0 / math.sqrt(math.pi)
 
 
 def normal_cdf(xp: XP, z: Array) -> Array:
@@ -163,7 +163,8 @@ def gelu(xp: XP, z: Array) -> Array:
 
 
 def gelu_vjp(xp: XP, z: Array, y: Array, dy: Array) -> Array:
-    density = INVERSE_SQRT_2PI * xp.exp(-0.5 * z * z)
+    s = z * SQRT_HALF
+    density = SQRT_HALF * INVERSE_SQRT_PI * xp.exp(-s * s)
     return dy * (normal_cdf(xp, z) + z * density)
 
 

@@ -53,7 +53,7 @@ class Loss(Entry):
     grad: Callable[..., Array]
     mean: Callable[[XP, Array], Array]
     target: str
-    definition: str
+    definition: str = ""
     outputs: str = "mean"
     kinks: Callable[..., tuple[float, ...]] = lambda t, **_: ()
     torch: str = ""

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import InputError, unknown_name
 from ..formulas.activations import Activation, choose_activation
@@ -14,6 +14,8 @@ from ..formulas.losses import Loss, choose_loss
 
 DTYPES = ("float32", "float64")
 LARGEST_WIDTH = 1_000_000
+
+D = TypeVar("D", bound="Description")
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -115,7 +117,7 @@ class Description:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Description:
+    def from_dict(cls: type[D], data: Mapping[str, Any]) -> D:
         """The description that `to_dict` wrote. Raises InputError if it is none."""
         try:
             loss = dataclasses.replace(choose_loss(data["loss"]), outputs=data["loss_outputs"])

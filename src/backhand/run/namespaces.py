@@ -118,7 +118,7 @@ class TorchNamespace:
         return a.to(getattr(self._torch, dtype))
 
 
-NUMPY = NumpyNamespace()
+NUMPY: Any = NumpyNamespace()
 
 
 def is_tensor(a: Any) -> bool:

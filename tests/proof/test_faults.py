@@ -1,0 +1,138 @@
+"""Planted faults: each is caught by the comparison that is meant for it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from backhand.errors import InputError
+from backhand.formulas import activations
+from backhand.formulas.activations import ACTIVATIONS, Activation
+from backhand.formulas.losses import LOSSES
+from backhand.network import Network
+from backhand.plan.nodes import Matmul, Share
+from backhand.plan.step import Plan, gradient_plan
+from backhand.proof import check_activation, check_loss, register_activation, register_loss, verify
+from backhand.proof.networks import random_case
+
+
+def failures(lines):
+    return {line.kind for line in lines if not line.passed}
+
+
+@pytest.fixture
+def square_case():
+    """A network whose dw is square, so that its transpose has the right shape."""
+    network = Network((6, 6, 6, 2), activation="tanh", dtype="float64")
+    return network, random_case(np.random.default_rng(3), network)
+
+
+def planted(network, change):
+    plan = gradient_plan(network, wrt_input=True)
+    return Plan(network, tuple(change(node) for node in plan.nodes))
+
+
+def test_no_fault_passes(square_case):
+    network, case = square_case
+    assert verify(network, *case)
+    assert verify(network, *case, plan=planted(network, lambda node: node))
+
+
+@pytest.mark.parametrize("name", ["relu", "silu", "tanh"])
+def test_flipped_sign_in_a_vjp_is_caught_by_autodiff(name):
+    right = ACTIVATIONS[name]
+
+    def flipped(xp, z, y, dy):
+        return -right.vjp(xp, z, y, dy)
+
+    lines = list(check_activation(dataclasses.replace(right, vjp=flipped)))
+    assert "autodiff" in failures(lines)
+    assert all(line.passed for line in check_activation(right))
+
+
+def test_constant_mistyped_forward_and_backward_is_caught_by_the_oracle(monkeypatch):
+    # both directions share the constant, so autodiff has nothing to say
+    monkeypatch.setattr(activations, "SQRT_HALF", 0.7017)
+    assert failures(check_activation(ACTIVATIONS["gelu"])) == {"oracle"}
+
+
+def test_missing_1_over_n_is_caught(square_case):
+    network, case = square_case
+
+    def change(node):
+        if isinstance(node, Share):
+            return dataclasses.replace(node, formula=lambda weight, outputs: weight)
+        return node
+
+    proof = verify(network, *case, plan=planted(network, change))
+    assert not proof
+    assert all(not line.passed for line in proof)  # it scales every gradient
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_transposed_dw_is_caught_and_named(square_case, layer):
+    network, case = square_case
+
+    def change(node):
+        if isinstance(node, Matmul) and node.out == f"dw{layer}":
+            return dataclasses.replace(node, left=node.right, right=node.left)
+        return node
+
+    proof = verify(network, *case, plan=planted(network, change))
+    assert {line.what for line in proof if not line.passed} == {f"dw{layer}"}
+
+
+def test_wrong_loss_gradient_is_caught():
+    right = LOSSES["huber"]
+    wrong = dataclasses.replace(right, grad=lambda xp, z, t, delta: z - t)
+    assert failures(check_loss(wrong)) == {"oracle", "autodiff"}
+
+
+def test_register_refuses_a_wrong_derivative_and_shows_the_worst_point():
+    def forward(xp, z):
+        return z * xp.exp(-0.5 * z * z)
+
+    def vjp(xp, z, y, dy):
+        return dy * xp.exp(-0.5 * z * z) * (1 - z)  # should be 1 - z * z
+
+    with pytest.raises(InputError, match=r"does not match.*got .*want .*z="):
+        register_activation(Activation("ricker", forward, vjp, saves=("z",)))
+    assert "ricker" not in ACTIVATIONS
+
+
+def test_register_makes_an_activation_valid_everywhere(monkeypatch):
+    monkeypatch.setattr("backhand.proof.ACTIVATIONS", ACTIVATIONS)
+    own = Activation(
+        "bump",
+        lambda xp, z: xp.exp(-0.5 * z * z),
+        lambda xp, z, y, dy: -dy * z * y,
+        saves=("z", "y"),
+    )
+    try:
+        register_activation(own)
+        network = Network((3, 4, 1), activation="bump", dtype="float64")
+        assert verify(network, *random_case(np.random.default_rng(0), network))
+        with pytest.raises(InputError, match="already there"):
+            register_activation(own)
+    finally:
+        ACTIVATIONS.pop("bump", None)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_register_accepts_each_of_our_losses_under_another_name(name):
+    own = dataclasses.replace(LOSSES[name], name=f"own_{name}")
+    try:
+        assert register_loss(own) is own
+    finally:
+        LOSSES.pop(own.name, None)
+
+
+def test_register_refuses_a_wrong_loss():
+    wrong = dataclasses.replace(
+        LOSSES["softmax_cross_entropy"], name="own", grad=LOSSES["mean_squared_error"].grad
+    )
+    with pytest.raises(InputError, match="does not match"):
+        register_loss(wrong)
+    assert "own" not in LOSSES
