@@ -35,6 +35,8 @@ class Rows(NamedTuple):
 class Trainer(Protocol):
     """What an executor offers to training; see `backhand.run.arrays.ArrayTrainer`."""
 
+    state: dict[str, Array]  # the optimiser's arrays by name, copies; assigned to go on from them
+
     @property
     def params(self) -> Sequence[tuple[Array, Array]]: ...
 
@@ -116,7 +118,7 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
                 raise InputError(f"{name} must be a finite number, at least 0, got {value!r}")
-        if self.engine not in ENGINES:
+        if self.engine not in tuple(ENGINES):
             raise unknown_name("engine", self.engine, ENGINES)
 
 
@@ -206,6 +208,7 @@ class Training:
         """The parameters now."""
         return tuple(Layer(w, b) for w, b in self._trainer.params)
 
+    @np.errstate(over="ignore", invalid="ignore")  # DivergedError tells it, and where
     def epoch(self, rows: Rows) -> float:
         """Train on all rows once; return the mean loss."""
         settings, count = self.settings, len(rows.x)
@@ -312,6 +315,7 @@ def _merit(line: Epoch) -> float | None:
     return None if line.validation_loss is None else -line.validation_loss
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def judge(
     network: Network,
     params: Params,
@@ -340,6 +344,9 @@ def checked(network: Network, rows: Rows, what: str) -> Rows:
     network.check_x(x)
     if len(x) == 0:
         raise InputError(f"no {what} rows: x has shape {x.shape}")
+    for name, a in (("x", x), ("target", t)):
+        if a.dtype.kind not in "biuf":
+            raise InputError(f"{what} {name} has dtype {a.dtype}: numbers are needed")
     _check_finite(x, what)
     t = t[:, None] if t.ndim == 1 else t
     network.check_t(t, len(x))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -49,7 +50,7 @@ class Entry:
                 if not known:
                     raise InputError(f"{self.kind} {self.name!r} takes no parameters, got {name!r}")
                 raise unknown_name(f"parameter of {self.kind} {self.name!r}", name, known)
-            if not isinstance(value, (int, float)) or not math.isfinite(value):
+            if not isinstance(value, numbers.Real) or not math.isfinite(value):
                 raise InputError(
                     f"{self.kind} {self.name!r}: {name} must be a finite number, got {value!r}"
                 )

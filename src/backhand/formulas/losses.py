@@ -108,9 +108,10 @@ def absolute_error(xp: XP, z: Array, t: Array) -> Array:
 
 
 def absolute_error_grad(xp: XP, z: Array, t: Array) -> Array:
-    # 0 at z = t, as torch.nn.functional.l1_loss
+    # 0 at z = t, as torch.nn.functional.l1_loss. What is neither above nor below is d itself: 0 or
+    # NaN, of the precision of the logits, which two Python numbers would not have.
     d = z - t
-    return xp.where(d > 0, 1.0, 0.0) - xp.where(d < 0, 1.0, 0.0)
+    return xp.where(d > 0, 1.0, xp.where(d < 0, -1.0, d))
 
 
 def huber(xp: XP, z: Array, t: Array, delta: float) -> Array:
@@ -152,7 +153,8 @@ def softmax_cross_entropy(xp: XP, z: Array, t: Array) -> Array:
 
 
 def softmax_cross_entropy_grad(xp: XP, z: Array, t: Array) -> Array:
-    return softmax(xp, z) - xp.where(xp.is_column(t, z), 1.0, 0.0)
+    p = softmax(xp, z)
+    return xp.where(xp.is_column(t, z), p - 1.0, p)
 
 
 # counts -----------------------------------------------------------------------------------------

@@ -176,12 +176,17 @@ class Description:
             )
 
     def check_weight(self, weight: Any, rows: int) -> None:
-        """Raise InputError unless ``weight`` is (N, 1) with a positive sum, none negative."""
+        """Raise InputError unless ``weight`` is (N, 1), finite, none negative, not all zero."""
         shape = tuple(weight.shape)
         if shape != (rows, 1):
             raise InputError(f"sample_weight has shape {shape}, {rows} rows need ({rows},)")
-        if not bool((weight >= 0).all()):
-            raise InputError("sample_weight must be numbers >= 0, got a negative one or NaN")
+        bad = ~((weight >= 0) & (weight < float("inf")))
+        if bool(bad.any()):
+            row = int(bad[:, 0].nonzero()[0][0])
+            raise InputError(
+                f"sample_weight of row {row} is {weight[row].tolist()[0]}: "
+                "weights must be finite and at least 0"
+            )
         if not float(weight.sum()) > 0:
             raise InputError("sample_weight sums to 0: no row would count")
 

@@ -133,6 +133,7 @@ class ArrayTrainer:
         for name, value in list(self._at.items()):
             for kept in optimiser.state:
                 self._at[f"{kept}_{name}"] = np.zeros_like(value)
+        self._state = optimiser.state
         self._at["seed"] = seed
         self._keep = [*self._at]
 
@@ -143,6 +144,22 @@ class ArrayTrainer:
             (self._at[f"w{layer}"].copy(), self._at[f"b{layer}"].copy())
             for layer in range(1, len(self.description.shapes) + 1)
         )
+
+    @property
+    def state(self) -> Buffers:
+        """The optimiser's arrays by name, such as ``m_w1``, copies; assign them to go on there."""
+        return {name: a.copy() for name, a in self._at.items() if self._is_state(name)}
+
+    @state.setter
+    def state(self, state: Mapping[str, Array]) -> None:
+        mine = {name: a.shape for name, a in self._at.items() if self._is_state(name)}
+        if mine != {name: a.shape for name, a in state.items()}:
+            raise ValueError("the state is that of another network or optimiser")
+        for name, value in state.items():
+            self._at[name] = np.array(value, self.description.dtype)
+
+    def _is_state(self, name: str) -> bool:
+        return any(name.startswith(f"{kept}_") for kept in self._state)
 
     def epoch(
         self,
@@ -160,7 +177,8 @@ class ArrayTrainer:
         Parameters
         ----------
         x, t, weight : array
-            All rows, (rows, D), (rows, K) or (rows, 1), and (rows, 1) or None.
+            All rows, (rows, D), (rows, K) or (rows, 1), and (rows, 1) or None. A batch whose
+            weights are all zero is passed over.
         order : (rows used,) int64
             Which rows, in which order.
         batch : int
@@ -175,15 +193,18 @@ class ArrayTrainer:
             weight = np.broadcast_to(np.ones((), description.dtype), (len(x), 1))
         loss_sum = weight_sum = 0.0
         for number, first in enumerate(range(0, len(order), batch)):
+            rows = order[first : first + batch]
+            if not weight[rows].any():  # no row counts: there is no mean to take, and no step
+                continue
             at = {name: self._at[name] for name in self._keep}
-            at.update(all_x=x, all_t=t, all_weight=weight, order=order[first : first + batch])
+            at.update(all_x=x, all_t=t, all_weight=weight, order=rows)
             at["step"] = (first_step + number) % 2**32
             at["scalars"] = {k: float(v[number]) for k, v in scalars.items()}
             at["l2"] = float(l2[number])
             at = walk(self.plan, at)
             for name in self._keep:
                 self._at[name] = at[name]
-            rows = float(at["weight"].sum())
-            loss_sum += float(at["loss"]) * rows
-            weight_sum += rows
+            counted = float(at["weight"].sum())
+            loss_sum += float(at["loss"]) * counted
+            weight_sum += counted
         return loss_sum / weight_sum

@@ -1,0 +1,81 @@
+"""Data sets: `load` turns a name or a file into prepared training, validation and test rows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from backhand.datasets.data import TASKS, Data, Split, Task
+from backhand.errors import InputError, unknown_name
+
+__all__ = ["NAMES", "Data", "Split", "Task", "load"]
+
+NAMES = ("digits", "mnist")
+
+_PICKLES = (".pkl", ".pkl.gz", ".pkl.bz2", ".pkl.xz")
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    target: str | None = None,
+    task: str | None = None,
+    seed: int = 0,
+) -> Data:
+    """Load a data set by name or from a file.
+
+    Parameters
+    ----------
+    name : str or path
+        "digits", "mnist", the path of an old ``mnist.pkl.gz``, or the path of a CSV, TSV or Parquet
+        table. A known name goes before a file of the same name; write ``./digits`` for the file.
+    data_dir : str or path, optional
+        Where the MNIST files are; else the environment's BACKHAND_DATA, the user's cache, and then
+        a download.
+    target : str, optional
+        The column to predict. A table needs one; the others have none.
+    task : {"classification", "regression"}, optional
+        For tables; None infers it from the target.
+    seed : int
+        Decides which rows are validation and test rows, where the data set does not (MNIST does).
+
+    Returns
+    -------
+    Data
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a file that is not there, and everything that is wrong with one.
+    MissingExtraError
+        For a table without pyarrow.
+    """
+    given = os.fspath(name)
+    path = Path(given).expanduser()
+    known = given in NAMES
+    if not known and not path.exists():
+        if path.suffix or os.sep in given or (os.altsep and os.altsep in given):
+            raise InputError(f"no such file: {given}")
+        raise unknown_name("data set", given, NAMES)
+    if task is not None and task not in TASKS:
+        raise unknown_name("task", task, TASKS)
+    if not known and not given.lower().endswith(_PICKLES):
+        from backhand.datasets.tables import load_table
+
+        return load_table(path, target, task, seed)
+    if target is not None:
+        raise InputError(f"target {target!r}: {given} has its own target; only tables need one")
+    if task == "regression":
+        raise InputError(f"task 'regression': {given} is for classification")
+    if given == "digits":
+        from backhand.datasets.digits import load_digits
+
+        return load_digits(seed)
+    if given == "mnist":
+        from backhand.datasets.mnist import load_mnist
+
+        return load_mnist(data_dir)
+    from backhand.datasets.pickled import load_pickled
+
+    return load_pickled(path)

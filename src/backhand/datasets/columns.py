@@ -1,0 +1,249 @@
+"""Encoders for a table's columns, one class for numbers and one for categories.
+
+========= ============================= ======================================================
+holds     becomes                       missing values
+========= ============================= ======================================================
+numbers   (value - mean) / std          the mean, and an indicator column if any training row
+dates     the same, in days since 1970  has none (without that column, just the mean)
+text      one-hot, last place unseen    a category if any training row has none, else unseen
+booleans  one-hot, last place unseen    the same
+========= ============================= ======================================================
+
+Text is compared with surrounding spaces removed, and an empty text is missing. In number, date and
+boolean columns the spellings in `MISSING` are missing too. The std is the population's (divided by
+the count).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backhand.datasets import cells
+from backhand.datasets.checks import entries, finite, flag, one_of, text
+from backhand.errors import InputError, missing_extra
+
+# More categories than this, or nearly one for each row, is a name or a key and not a category.
+MOST_CATEGORIES = 1000
+FEW_CATEGORIES = 20
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """Numbers or dates: standardised, with an indicator column for missing values.
+
+    ``std`` is 0 where the known training values are all the same; then the indicator is all that is
+    worth keeping, and there must be one.
+    """
+
+    name: str
+    kind: Literal["number", "date"]
+    mean: float
+    std: float
+    missing: bool
+
+    @property
+    def feature_names(self) -> list[str]:
+        value = [self.name] if self.std > 0 else []
+        return value + ([f"{self.name} is missing"] if self.missing else [])
+
+    def encode(self, table: Any, x: NDArray[np.float32]) -> None:
+        """Write the column's rows of ``table`` into ``x`` (N, len(feature_names))."""
+        values = cells.numbers(table, self.name, self.kind)
+        absent = np.isnan(values)
+        if self.std > 0:
+            with np.errstate(over="ignore"):
+                x[:, 0] = np.where(absent, 0.0, (values - self.mean) / self.std)
+            wild = np.flatnonzero(~np.isfinite(x[:, 0]))
+            if wild.size:
+                raise InputError(
+                    f"column {self.name!r}, row {cells.row_number(table, int(wild[0]))}: "
+                    f"{values[wild[0]]:g} is too far from the training values for float32"
+                )
+        if self.missing:
+            x[:, -1] = absent
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "mean": self.mean,
+            "std": self.std,
+            "missing": self.missing,
+        }
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """Text or booleans: one-hot over the training rows' values, with a last place for unseen ones.
+
+    ``values`` are sorted; booleans are "false" and "true".
+    """
+
+    name: str
+    kind: Literal["text", "boolean"]
+    values: tuple[str, ...]
+    missing: bool
+
+    @property
+    def feature_names(self) -> list[str]:
+        places = [f"{self.name} = {value}" for value in self.values]
+        if self.missing:
+            places.append(f"{self.name} is missing")
+        return [*places, f"{self.name} is unseen"]
+
+    def encode(self, table: Any, x: NDArray[np.float32]) -> None:
+        """Write the column's rows of ``table`` into ``x`` (N, len(feature_names))."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = cells.categories(table, self.name, self.kind)
+        place = pc.index_in(found, value_set=pa.array(self.values, type=pa.string()))
+        unseen = x.shape[1] - 1
+        places = np.array(pc.fill_null(place, unseen), dtype=np.int64)
+        if self.missing:
+            places[np.asarray(pc.is_null(found))] = len(self.values)
+        x[np.arange(len(x)), places] = 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "values": list(self.values),
+            "missing": self.missing,
+        }
+
+
+Encoder = NumberColumn | CategoryColumn
+
+
+def fit_column(table: Any, name: str, rows: NDArray[Any] | None) -> Encoder | str:
+    """Return the encoder for one column, fitted on ``rows``, or why the column is dropped."""
+    kind = cells.kind_of(table, name)
+    if kind == "unusable":
+        return f"values of type {table.column(name).type}"
+    if kind == "empty":
+        return "no value at all"
+    if kind in ("number", "date"):
+        values = cells.numbers(table, name, kind)
+        return _fit_numbers(name, kind, values if rows is None else values[rows])
+    return _fit_categories(name, kind, cells.categories(table, name, kind), rows)
+
+
+def _fit_numbers(name: str, kind: str, values: NDArray[np.float64]) -> Encoder | str:
+    absent = np.isnan(values)
+    known = values[~absent]
+    if not known.size:
+        return "no value in the training rows"
+    constant = bool(known.min() == known.max())
+    if constant and not absent.any():
+        return "constant in the training rows"
+    mean, std = mean_and_std(known, f"column {name!r}")
+    checked = "date" if kind == "date" else "number"
+    return NumberColumn(name, checked, mean, 0.0 if constant else std, bool(absent.any()))  # type: ignore[arg-type]
+
+
+def mean_and_std(values: NDArray[np.float64], where: str) -> tuple[float, float]:
+    """Return the mean and the population's standard deviation, without overflow on the way.
+
+    Raises
+    ------
+    InputError
+        If they are beyond float64, which happens for values about 1e308.
+    """
+    with np.errstate(over="ignore"):
+        mean = float(values.mean())
+        distance = np.abs(values - mean)
+    most = float(distance.max())
+    if not np.isfinite(most):
+        raise InputError(f"{where}: values up to {np.abs(values).max():g} are too large")
+    if most == 0:
+        return mean, 0.0
+    # Dividing by the largest first keeps the squares of 1e200 and of 1e-200 in range.
+    return mean, most * float(np.sqrt(np.square(distance / most).mean()))
+
+
+def _fit_categories(name: str, kind: str, found: Any, rows: NDArray[Any] | None) -> Encoder | str:
+    import pyarrow as pa
+
+    chosen = found if rows is None else found.take(pa.array(rows))
+    values = sorted(value for value in chosen.unique().to_pylist() if value is not None)
+    missing = chosen.null_count > 0
+    known = len(chosen) - chosen.null_count
+    if not values:
+        return "no value in the training rows"
+    if len(values) == 1 and not missing:
+        return "constant in the training rows"
+    if len(values) > MOST_CATEGORIES or (len(values) > FEW_CATEGORIES and 2 * len(values) > known):
+        return "text with too many distinct values"
+    checked: Any = kind
+    return CategoryColumn(name, checked, tuple(values), missing)
+
+
+def encoder_from_dict(d: object) -> Encoder:
+    """Rebuild an encoder from its ``to_dict``; InputError for anything else."""
+    where = "preparation: column"
+    if not isinstance(d, Mapping):
+        raise InputError(f"{where}: must be a mapping, not {type(d).__name__}")
+    kind: Any = one_of(d.get("kind"), "kind of column", ("number", "date", "text", "boolean"))
+    name = text(d.get("name"), f"{where} name")
+    where = f"preparation: column {name!r}"
+    if kind in ("number", "date"):
+        entries(d, where, ("kind", "name", "mean", "std", "missing"))
+        mean = finite(d["mean"], f"{where}: mean")
+        std = finite(d["std"], f"{where}: std")
+        missing = flag(d["missing"], f"{where}: missing")
+        if std < 0 or (std == 0 and not missing):
+            raise InputError(f"{where}: std must be greater than 0, not {std}")
+        return NumberColumn(name, kind, mean, std, missing)
+    entries(d, where, ("kind", "name", "values", "missing"))
+    if not isinstance(d["values"], (list, tuple)) or not d["values"]:
+        raise InputError(f"{where}: values must be a list that is not empty")
+    values = tuple(text(value, f"{where}: values") for value in d["values"])
+    if len(set(values)) < len(values):
+        raise InputError(f"{where}: a value is there twice")
+    if kind == "boolean" and not set(values) <= {"false", "true"}:
+        raise InputError(f"{where}: values of a boolean are 'false' and 'true'")
+    return CategoryColumn(name, kind, values, flag(d["missing"], f"{where}: missing"))
+
+
+def as_table(raw: Any) -> Any:
+    """Return a pyarrow.Table with distinct column names from one, or from a mapping of columns."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise missing_extra("reading tables", "pyarrow", "table") from None
+    if isinstance(raw, pa.Table):
+        table = raw
+    elif isinstance(raw, Mapping):
+        titles = [str(name) for name in raw]
+        arrays = []
+        for name, values in zip(titles, raw.values(), strict=True):
+            try:
+                arrays.append(pa.array(values, from_pandas=True))
+            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+                why = str(error).splitlines()[0]
+                raise InputError(f"column {name!r} cannot be read: {why}") from None
+        if len({len(array) for array in arrays}) > 1:
+            pairs = zip(titles, arrays, strict=True)
+            counts = ", ".join(f"{name!r} {len(array)}" for name, array in pairs)
+            raise InputError(f"columns differ in length: {counts}")
+        table = pa.table(arrays, names=titles)
+    else:
+        raise InputError(f"a table must be a pyarrow.Table or a mapping, not {type(raw).__name__}")
+    names = table.column_names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"column {twice!r} is there twice")
+    return table
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that is most like ``name``, None if none is much like it."""
+    near = difflib.get_close_matches(name.lower(), sorted({n.lower() for n in names}), 1, 0.5)
+    return next((n for n in sorted(names) if near and n.lower() == near[0]), None)

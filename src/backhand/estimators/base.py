@@ -1,0 +1,322 @@
+"""What the classifier and the regressor share."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ..errors import InputError
+from ..formulas.losses import Loss
+from ..network import Network
+from ..plan.step import Plan, forward_plan, logits
+from ..run.arrays import parameter_buffers, walk
+from . import lbfgs, parameters, stochastic
+from .descent import Data, Descent, Params, parts
+
+Array = Any
+
+AS_THEY_ARE = "bBhHiIlLqQfd"
+"""Type codes of X that training gathers from as they are."""
+
+
+def can_learn_in_parts(estimator: Any) -> bool:
+    """True for the stochastic solvers; AttributeError for another, as `available_if` asks."""
+    if estimator.solver not in parameters.STOCHASTIC_SOLVERS:
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. "
+            f"{estimator.solver} is not stochastic."
+        )
+    return True
+
+
+class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Fitting and prediction of both estimators; see `MLPClassifier` and `MLPRegressor`."""
+
+    _parameter_constraints = parameters.COMMON
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        initialiser: Any = None,
+        schedule: Any = None,
+        dropout: Any = 0.0,
+        dtype: str = "auto",
+        engine: str | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.initialiser = initialiser
+        self.schedule = schedule
+        self.dropout = dropout
+        self.dtype = dtype
+        self.engine = engine
+
+    # what the two kinds differ in -----------------------------------------------------------------
+
+    def _enter(self, X: Array, y: Array, *, first: bool, incremental: bool) -> tuple[Array, Array]:
+        """X and the targets (N, K) or (N, 1), checked."""
+        raise NotImplementedError
+
+    def _loss(self) -> tuple[Loss, int, str]:
+        """The loss, the number of outputs, and what maps logits to predictions."""
+        raise NotImplementedError
+
+    def _score_logits(self, z: Array, t: Array, weight: Array | None) -> float:
+        """What early stopping maximises; t (N, K) or (N, 1), weight (N,)."""
+        raise NotImplementedError
+
+    def _strata(self, t: Array) -> Array | None:
+        """What the split for early stopping keeps the shares of."""
+        return None
+
+    def _outputs_averaged(self) -> int:
+        """The loss that is shown is the one that is minimised divided by this."""
+        return 1
+
+    # fitting --------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Any:
+        """Fit the network to X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Every value must be finite. A dense array of any real type is used where it lies; a
+            sparse one is made dense some batches at a time.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels or an indicator matrix of several labels; for the regressor, numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, at least 0. A row of weight 0 is as if it were not there.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        InputError
+            A ``ValueError``: if a parameter or the data make no sense, or training diverges.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    def _fit(self, X: Array, y: Array, sample_weight: Array | None, *, incremental: bool) -> Any:
+        if incremental and self.early_stopping:
+            raise InputError("partial_fit does not support early_stopping=True")
+        hidden = parameters.hidden_widths(self.hidden_layer_sizes)
+        parameters.check_together(self)
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, t = self._enter(X, y, first=first, incremental=incremental)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        _, outputs, self.out_activation_ = self._loss()
+        widths = (X.shape[1], *hidden, outputs)
+        network = self._network(widths, self._arithmetic(X, first, incremental))
+        rng = check_random_state(self.random_state)
+        self.n_outputs_, self.n_layers_ = outputs, len(network.widths)
+        if first:
+            self._begin(network, X, rng)
+        self._keep(network, zip(self.coefs_, self.intercepts_, strict=True))
+        if issparse(X):
+            X = X.tocsr()
+        elif X.dtype.char not in AS_THEY_ARE:
+            X = X.astype(network.dtype)
+        data, rows = self._rows(network, X, t, sample_weight)
+        if self.solver == "lbfgs":
+            self._minimise(network, data, rows)
+        else:
+            params = stochastic.descend(self, network, data, rows, rng, incremental)
+            self._keep(network, params)
+        if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
+            raise InputError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed, or learning_rate_init be smaller; training "
+                f"was in {network.dtype}."
+            )
+        return self
+
+    def _network(self, widths: Sequence[int], dtype: str) -> Network:
+        return Network(
+            widths,
+            activation=self.activation,
+            loss=self._loss()[0],
+            dropout=self.dropout,
+            dtype=dtype,
+        )
+
+    def _arithmetic(self, X: Array, first: bool, incremental: bool) -> str:
+        """The dtype to train in."""
+        if not first:
+            return str(self.coefs_[0].dtype)
+        if self.dtype != "auto":
+            return self.dtype
+        small = X.shape[0] <= parameters.DEFAULT_BATCH and not incremental
+        exact = self.solver == "lbfgs" or (small and X.dtype != np.float32)
+        return "float64" if exact else "float32"
+
+    def _begin(self, network: Network, X: Array, rng: np.random.RandomState) -> None:
+        if self.initialiser is None:
+            params: Params = parameters.draw(network, rng)
+        else:
+            some = next(parts(X))[1]
+            params = network.init(self.initialiser, int(rng.randint(2**31 - 1)), some)
+        self._keep(network, params)
+        self.n_iter_ = self.t_ = 0
+        self._descent: Descent | None = None
+        for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
+            self.__dict__.pop(name, None)  # of an earlier fit, with another solver maybe
+
+    def _keep(self, network: Network, params: Any) -> None:
+        layers = [(np.asarray(w), np.asarray(b)) for w, b in params]
+        self.coefs_ = [w for w, _ in layers]
+        self.intercepts_ = [b for _, b in layers]
+        self._forward: tuple[Network, Plan, str] = network, forward_plan(network), logits(network)
+
+    def _rows(
+        self, network: Network, X: Array, t: Array, sample_weight: Array | None
+    ) -> tuple[Data, Array]:
+        """The data, and the rows of it that count."""
+        t = t if network.loss.by_row else t.astype(network.dtype, copy=False)
+        rows = np.arange(X.shape[0])
+        if sample_weight is None:
+            return Data(X, t, None), rows
+        rows = rows[sample_weight > 0]
+        if not len(rows):
+            raise InputError("sample_weight is 0 for every row: give a positive weight to some")
+        return Data(X, t, sample_weight.astype(network.dtype)[:, None]), rows
+
+    # L-BFGS ---------------------------------------------------------------------------------------
+
+    def _minimise(self, network: Network, data: Data, rows: Array) -> None:
+        if len(rows) < data.x.shape[0]:
+            data = data.take(rows)
+        params = list(zip(self.coefs_, self.intercepts_, strict=True))
+        report = stochastic.say if self.verbose else None
+        minimum = lbfgs.minimise(
+            network,
+            params,
+            data,
+            alpha=self.alpha,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+            report=report,
+        )
+        self._keep(network, minimum.params)
+        self.loss_ = minimum.loss / self._outputs_averaged() + minimum.penalty
+        self.n_iter_ = minimum.iterations
+        if not minimum.converged:
+            warnings.warn(
+                f"lbfgs failed to converge after {minimum.iterations} iteration(s): "
+                f"{minimum.message}. Increase max_iter or max_fun, or scale the data.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    # predicting -----------------------------------------------------------------------------------
+
+    def _logits(self, X: Array) -> Array:
+        """The logits (N, K): float32 if X is, else float64 as scikit-learn gives."""
+        if "coefs_" not in self.__dict__:
+            check_is_fitted(self)
+        if not self._is_right(X):
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=False)
+        return self._forwarded(X)
+
+    def _is_right(self, X: Array) -> bool:
+        """Whether X needs no validation: the quick way for a few rows at a time."""
+        return (
+            type(X) is np.ndarray
+            and X.ndim == 2
+            and X.dtype.char in "fd"
+            and X.shape[1] == self.n_features_in_
+            and X.shape[0] > 0
+            and "feature_names_in_" not in self.__dict__
+            and bool(np.isfinite(X).all())
+        )
+
+    def _forwarded(self, X: Array, params: Params | None = None) -> Array:
+        network, plan, out = self.__dict__.get("_forward") or self._planned()
+        if params is None:
+            params = list(zip(self.coefs_, self.intercepts_, strict=True))
+        buffers = parameter_buffers(params)
+        result = np.float32 if X.dtype == np.float32 else np.float64
+        if type(X) is not np.ndarray and issparse(X):
+            X = X.tocsr()
+        pieces = []
+        for _, x in parts(X):
+            buffers["x"] = x.astype(network.dtype, copy=False)
+            pieces.append(walk(plan, buffers)[out])
+        z = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        return z.astype(result, copy=False)
+
+    def _planned(self) -> tuple[Network, Plan, str]:
+        """The forward pass again, after a copy or a pickle."""
+        widths = [len(w) for w in self.coefs_] + [len(self.intercepts_[-1])]
+        network = self._network(widths, str(self.coefs_[0].dtype))
+        self._forward = network, forward_plan(network), logits(network)
+        return self._forward
+
+    # copies, pickles and tags ---------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_forward", None)  # functions, which a pickle would have to find again
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

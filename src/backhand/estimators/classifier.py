@@ -1,0 +1,343 @@
+"""`MLPClassifier`: a multi-layer perceptron that classifies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.validation import validate_data
+
+from ..errors import InputError
+from ..formulas.activations import logistic, softplus
+from ..formulas.losses import Loss, softmax
+from ..run.namespaces import NUMPY
+from . import parameters
+from .base import BaseMLP, can_learn_in_parts
+
+Array = Any
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
+    """Multi-layer perceptron classifier, in the place of scikit-learn's.
+
+    It minimises the log loss: softmax over three or more classes; one logistic output for two
+    classes; one logistic output a label for several labels, whose losses are added up.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of shape (n_layers - 2,), default=(100,)
+        Units of each hidden layer; `()` gives a linear model.
+    activation : str, Activation or a sequence of them, default="relu"
+        Of the hidden layers: one for all, or one for each. Every name of
+        `backhand.formulas.activations.ACTIVATIONS` counts: scikit-learn's "identity", "logistic",
+        "tanh" and "relu", besides "gelu", "silu", "leaky_relu:slope=0.1", "selu", "mish" and more.
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        "adam" and "sgd" go by batches. "lbfgs" takes all rows at each step, in float64; it is
+        often the best choice up to some thousand rows.
+    alpha : float, default=0.0001
+        L2 penalty on the weights: half of `alpha` times their squares, divided by the weight of
+        the batch, is added to the loss.
+    batch_size : int or "auto", default="auto"
+        Rows a step; "auto" is the smaller of 200 and the number of rows.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        For "sgd". "invscaling": after each epoch
+        ``learning_rate_init / (rows seen + 1) ** power_t``. "adaptive": divided by 5 where
+        training would otherwise stop for want of improvement.
+    learning_rate_init : float, default=0.001
+        The learning rate at first, for "sgd" and "adam".
+    power_t : float, default=0.5
+        The exponent of "invscaling".
+    max_iter : int, default=200
+        Epochs at most; for "lbfgs", iterations.
+    shuffle : bool, default=True
+        Whether each epoch takes the rows in a new order.
+    random_state : int, RandomState instance or None, default=None
+        Of the first weights, the order of rows, the split for early stopping and dropout. Numbers
+        are drawn as scikit-learn draws them.
+    tol : float, default=1e-4
+        By how much the loss (with early stopping, the score) must get better to count as an
+        improvement; for "lbfgs", the largest element of the gradient at which it is done.
+    verbose : bool or int, default=False
+        Whether to print the loss of each iteration.
+    warm_start : bool, default=False
+        Whether `fit` starts from the weights of the last call.
+    momentum : float, default=0.9
+        For "sgd", 0 to 1.
+    nesterovs_momentum : bool, default=True
+        Whether the momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to set rows aside, to stop when the score on them no longer improves, and to keep
+        the weights of the best epoch. Not for "lbfgs".
+    validation_fraction : float, default=0.1
+        The share of rows that early stopping sets aside.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        How slowly Adam forgets gradients and their squares.
+    epsilon : float, default=1e-8
+        What Adam adds to the root of the squares.
+    n_iter_no_change : int or inf, default=10
+        Epochs without an improvement that are waited for.
+    max_fun : int, default=15000
+        Evaluations of the loss at most, for "lbfgs".
+    initialiser : str, Initialiser or None, default=None
+        How to draw the first weights, see `backhand.formulas.initialisers`; biases are then zero.
+        None: as scikit-learn, from the same random numbers. Not in scikit-learn, like all below.
+    schedule : str, Schedule or None, default=None
+        For "adam" and "sgd": how the learning rate goes over ``max_iter`` epochs, such as
+        "cosine:warmup=0.1" or "one_cycle"; see `backhand.formulas.schedules`.
+    dropout : float or sequence of float, default=0.0
+        Share of each hidden layer's outputs that a training step drops: one for all, or one for
+        each. Not for "lbfgs".
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Of weights and arithmetic. "auto": float64 for "lbfgs", and for a `fit` on at most 200 rows
+        that are not float32 already, where it costs next to nothing; else float32. "float64" gives
+        scikit-learn's numbers to rounding.
+    engine : str or None, default=None
+        Which executor trains, see `backhand.training.ENGINES`. None: the default one.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels, sorted; for several labels, their numbers.
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        The weights of each layer.
+    intercepts_ : list of ndarray of shape (fan_out,)
+        The biases of each layer.
+    loss_ : float
+        The loss of the last epoch, penalty included: the mean over its batches by weight, while
+        the weights were changing. For "lbfgs", the loss where it ended.
+    loss_curve_ : list of float
+        `loss_` after each epoch; not for "lbfgs", as the next three.
+    best_loss_ : float or None
+        The smallest of them; None with early stopping.
+    validation_scores_ : list of float or None
+        The score on the rows set aside after each epoch; None without early stopping.
+    best_validation_score_ : float or None
+        The best of them.
+    n_iter_ : int
+        Epochs, or iterations, of the last fit.
+    t_ : int
+        Rows seen in all epochs together.
+    n_layers_ : int
+        Layers, inputs and outputs included.
+    n_outputs_ : int
+        Units of the last layer.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if they all are strings.
+    out_activation_ : {"softmax", "logistic"}
+        What makes probabilities of the logits.
+
+    See Also
+    --------
+    MLPRegressor : The same for numbers.
+    backhand.Network : The network underneath, without scikit-learn.
+
+    Notes
+    -----
+    What differs from scikit-learn: there is `decision_function`, which some meta-estimators prefer to
+    probabilities; float32 where ``dtype="auto"`` says so; rows of weight 0 are
+    left out before batches are made; with sample weights, an epoch's loss is their mean; log
+    losses are exact where scikit-learn clips probabilities; the L2 part of `loss_` is taken on the
+    straight line between the ends of an epoch. Sparse X is made dense some batches at a time.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from backhand import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), MLPClassifier((20, 20), solver="lbfgs",
+    ...                                                       alpha=1.0, random_state=0))
+    >>> model = model.fit(X_train, y_train)
+    >>> bool(model.score(X_test, y_test) > 0.9)
+    True
+    >>> model.predict_proba(X_test[:2]).shape
+    (2, 3)
+    """
+
+    # targets --------------------------------------------------------------------------------------
+
+    def _enter(self, X: Array, y: Array, *, first: bool, incremental: bool) -> tuple[Array, Array]:
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=first
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._check_classes(unique_labels(y))
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return X, self._label_binarizer.transform(y)
+        return X, np.searchsorted(self.classes_, y).reshape(-1, 1).astype(np.int64)
+
+    def _check_classes(self, classes: Array) -> None:
+        if self.warm_start and set(classes) != set(self.classes_):
+            raise InputError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+            )
+        if not set(classes) <= set(self.classes_):
+            raise InputError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _loss(self) -> tuple[Loss, int, str]:
+        kind = self._label_binarizer.y_type_
+        if kind == "multiclass":
+            return parameters.MULTICLASS, len(self.classes_), "softmax"
+        outputs = len(self.classes_) if kind.startswith("multilabel") else 1
+        return parameters.BINARY, outputs, "logistic"
+
+    def _score_logits(self, z: Array, t: Array, weight: Array | None) -> float:
+        if not np.isfinite(z).all():
+            return float("nan")
+        chosen = z.argmax(1)[:, None] if self.out_activation_ == "softmax" else z > 0
+        return float(np.average((chosen == t).all(1), weights=weight))
+
+    def _strata(self, t: Array) -> Array | None:
+        # of two classes alone, as scikit-learn does
+        return t if self.n_outputs_ == 1 else None
+
+    # learning in parts ----------------------------------------------------------------------------
+
+    @available_if(can_learn_in_parts)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: Array,
+        y: Array,
+        sample_weight: Array | None = None,
+        classes: Array | None = None,
+    ) -> Any:
+        """Train one epoch on these rows, from where the last call ended.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            As for `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Need not have all classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As for `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will come. The first call needs them, later calls may leave them out.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        InputError
+            If the classes are missing, or others than before, or early stopping is on.
+        """
+        if getattr(self, "classes_", None) is None and classes is None:
+            raise InputError("classes must be passed on the first call to partial_fit.")
+        if classes is not None:
+            known = unique_labels(classes)
+            if getattr(self, "classes_", None) is None:
+                several = type_of_target(y).startswith("multilabel")
+                self._label_binarizer = LabelBinarizer().fit(y if several else known)
+                self.classes_ = known
+            elif not np.array_equal(self.classes_, known):
+                raise InputError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                    f"{self.classes_!r}"
+                )
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    # predicting -----------------------------------------------------------------------------------
+
+    def predict(self, X: Array) -> Array:
+        """The most probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A dense float array goes in without further ado.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Labels of the type of `classes_`; for several labels, a matrix of 0 and 1.
+        """
+        z = self._logits(X)
+        if self.out_activation_ == "softmax":
+            return self.classes_[z.argmax(1)]
+        if len(self.classes_) == 1 and self.n_outputs_ == 1:
+            return np.repeat(self.classes_, len(z))
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return self._label_binarizer.inverse_transform(logistic(NUMPY, z))
+        return self.classes_[(z[:, 0] > 0).astype(np.intp)]
+
+    def decision_function(self, X: Array) -> Array:
+        """The logits: probabilities before softmax or the logistic function.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Of two classes, the logit of the second; float32 if X is, else float64.
+        """
+        z = self._logits(X)
+        return z[:, 0] if z.shape[1] == 1 and len(self.classes_) <= 2 else z
+
+    def predict_proba(self, X: Array) -> Array:
+        """The probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Classes in the order of `classes_`; float32 if X is, else float64. For several labels,
+            the probability of each.
+        """
+        z = self._logits(X)
+        if self.out_activation_ == "softmax":
+            return softmax(NUMPY, z)
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return logistic(NUMPY, z)
+        p = logistic(NUMPY, z)
+        return np.concatenate([1.0 - p, p], axis=1)
+
+    def predict_log_proba(self, X: Array) -> Array:
+        """The logarithm of `predict_proba`, which stays finite where a probability is 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        z = self._logits(X)
+        if self.out_activation_ == "softmax":
+            z = z - z.max(1, keepdims=True)
+            return z - np.log(np.exp(z).sum(1, keepdims=True))
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return -softplus(NUMPY, -z)
+        return np.concatenate([-softplus(NUMPY, z), -softplus(NUMPY, -z)], axis=1)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,231 @@
+"""Stochastic descent that can be taken up again.
+
+The update rules are those of `backhand.formulas.optimisers` in the two places where scikit-learn
+writes them another way: epsilon before Adam's bias correction, and the learning rate inside the
+velocity of momentum.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..formulas.namespace import XP
+from ..formulas.optimisers import OPTIMISERS, Optimiser, Scalars, adam_scalars, momentum_scalars
+from ..formulas.schedules import Schedule
+from ..network import Layer, Network
+from ..training import ENGINES, EVALUATED_AT_ONCE, Trainer, step_scalars
+
+Array = Any
+Params = Sequence[tuple[Array, Array]]
+
+DENSE_AT_ONCE = 1 << 22
+"""Elements of a sparse X that are made dense at a time, 32 MB in float64."""
+
+SMALLEST_RATE = 1e-6
+"""Where ``learning_rate="adaptive"`` gives up."""
+
+
+def _adam_scalars(step: Any, rate: Any, **keywords: float) -> Scalars:
+    # epsilon is added to sqrt(v) before the bias correction (Kingma and Ba 2015, end of section 2)
+    scalars = adam_scalars(step, rate, **keywords)
+    scalars["epsilon"] = scalars["epsilon"] * scalars["unbias2"]
+    return scalars
+
+
+def _momentum(
+    xp: XP, w: Array, g: Array, v: Array, *, rate: float, momentum: float
+) -> tuple[Array, ...]:
+    # the rate inside the velocity: after a change of rate, old gradients keep their old one
+    v = momentum * v - rate * g
+    return w + v, v
+
+
+def _nesterov(
+    xp: XP, w: Array, g: Array, v: Array, *, rate: float, momentum: float
+) -> tuple[Array, ...]:
+    v = momentum * v - rate * g
+    return w + momentum * v - rate * g, v
+
+
+_MOMENTUM = (("momentum", 0.9),)
+ADAM = dataclasses.replace(OPTIMISERS["adam"], name="adam_early_epsilon", scalars=_adam_scalars)
+MOMENTUM = Optimiser(
+    "momentum_rate_inside", _momentum, ("v",), momentum_scalars, parameters=_MOMENTUM
+)
+NESTEROV = Optimiser(
+    "nesterov_rate_inside", _nesterov, ("v",), momentum_scalars, parameters=_MOMENTUM
+)
+
+
+def optimiser_of(estimator: Any) -> Optimiser:
+    """The update rule that an estimator's parameters ask for."""
+    if estimator.solver == "adam":
+        return ADAM.with_(
+            beta1=float(estimator.beta_1),
+            beta2=float(estimator.beta_2),
+            epsilon=float(estimator.epsilon),
+        )
+    if estimator.momentum == 0:
+        return OPTIMISERS["sgd"]
+    rule = NESTEROV if estimator.nesterovs_momentum else MOMENTUM
+    return rule.with_(momentum=float(estimator.momentum))
+
+
+class Data(NamedTuple):
+    """Rows to learn from: X dense or CSR, t (N, K) or (N, 1), weight (N, 1) or None."""
+
+    x: Array
+    t: Array
+    weight: Array | None
+
+    def take(self, rows: Array) -> Data:
+        """Some rows, copied."""
+        weight = None if self.weight is None else self.weight[rows]
+        return Data(self.x[rows], self.t[rows], weight)
+
+
+@dataclasses.dataclass
+class Descent:
+    """Stochastic descent, epoch by epoch; a copy or a pickle goes on where the original was.
+
+    Parameters
+    ----------
+    optimiser : Optimiser
+    schedule : Schedule
+    rate : float
+        The learning rate now, which the schedule scales.
+    engine : str
+        Which executor.
+    seed : int
+        Of the dropout noise.
+    """
+
+    optimiser: Optimiser
+    schedule: Schedule
+    rate: float
+    engine: str
+    seed: int
+    step: int = 0
+    state: dict[str, Array] = dataclasses.field(default_factory=dict)
+    trainer: Trainer | None = None
+    penalised: float | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if self.trainer is not None:  # executors hold what cannot be copied
+            state.update(trainer=None, state=self.trainer.state, penalised=None)
+        return state
+
+    @property
+    def params(self) -> tuple[Layer, ...]:
+        """The parameters now, copies."""
+        assert self.trainer is not None
+        return tuple(Layer(w, b) for w, b in self.trainer.params)
+
+    def start_at(self, network: Network, params: Params) -> None:
+        """Go on from these parameters with the optimiser's state as it is."""
+        if self.trainer is not None:
+            if _same(self.trainer.params, params):
+                return
+            self.state = self.trainer.state
+        network.check_parameters(params)
+        self.trainer = ENGINES[self.engine](network, params, self.optimiser, self.seed)
+        self.penalised = None
+        if self.state:
+            self.trainer.state = self.state
+
+    def epoch(
+        self, data: Data, order: Array, batch: int, alpha: float, total: int
+    ) -> tuple[float, float]:
+        """Train on the rows of ``order`` once.
+
+        Parameters
+        ----------
+        data : Data
+        order : (rows,) int64
+            Which rows, in which order.
+        batch : int
+            Rows a step.
+        alpha : float
+            L2 penalty, divided by the weight of each batch.
+        total : int
+            Steps of the whole training, for schedules.
+
+        Returns
+        -------
+        loss, penalty : float
+            Means over the epoch's batches by weight.
+        """
+        firsts = np.arange(0, len(order), batch)
+        if data.weight is None:
+            sizes = np.minimum(batch, len(order) - firsts).astype(float)
+        else:
+            sizes = np.add.reduceat(data.weight[order, 0].astype(float), firsts)
+        steps = np.arange(self.step, self.step + len(firsts), dtype=float)
+        scalars, _ = step_scalars(self.optimiser, self.schedule, self.rate, steps, total)
+        if alpha > 0 and self.penalised is None:
+            self.penalised = squares(self.params)
+        loss = self._run(data, order, batch, scalars, alpha / sizes)
+        self.step += len(firsts)
+        if alpha == 0:
+            return loss, 0.0
+        # The penalty is wanted before each step, and the squares are known at both ends of the
+        # epoch: a straight line between them. For a single step that is exact.
+        before, self.penalised = self.penalised or 0.0, squares(self.params)
+        progress = (len(firsts) - 1) / (2 * len(firsts))
+        mean = before + (self.penalised - before) * progress
+        return loss, 0.5 * alpha * mean * len(firsts) / float(sizes.sum())
+
+    def _run(
+        self, data: Data, order: Array, batch: int, scalars: dict[str, Array], l2: Array
+    ) -> float:
+        trainer = self.trainer
+        assert trainer is not None
+        if isinstance(data.x, np.ndarray):
+            return trainer.epoch(*data, order, batch, scalars, l2, self.step)
+        # Sparse: some whole batches at a time are made dense, so memory stays bounded.
+        batches = max(1, DENSE_AT_ONCE // (batch * data.x.shape[1]))
+        loss = weights = 0.0
+        for first in range(0, len(l2), batches):
+            rows = order[first * batch : (first + batches) * batch]
+            weight = None if data.weight is None else data.weight[rows]
+            some = slice(first, first + batches)
+            counted = len(rows) if weight is None else float(weight.sum())
+            loss += counted * trainer.epoch(
+                data.x[rows].toarray(),
+                data.t[rows],
+                weight,
+                np.arange(len(rows)),
+                batch,
+                {name: values[some] for name, values in scalars.items()},
+                l2[some],
+                self.step + first,
+            )
+            weights += counted
+        return loss / weights
+
+
+def _same(a: Params, b: Params) -> bool:
+    return len(a) == len(b) and all(
+        np.array_equal(w1, w2) and np.array_equal(b1, b2)
+        for (w1, b1), (w2, b2) in zip(a, b, strict=True)
+    )
+
+
+def squares(params: Params) -> float:
+    """The sum of all squared weights; biases are not penalised."""
+    return float(sum(np.vdot(w, w) for w, _ in params))
+
+
+def parts(x: Array) -> Iterator[tuple[slice, Array]]:
+    """Dense parts of the rows of x, dense or CSR, small enough to bound memory."""
+    rows = EVALUATED_AT_ONCE
+    if not isinstance(x, np.ndarray):
+        rows = max(1, min(rows, DENSE_AT_ONCE // max(1, x.shape[1])))
+    for first in range(0, x.shape[0], rows):
+        some = slice(first, first + rows)
+        yield some, x[some] if isinstance(x, np.ndarray) else x[some].toarray()

@@ -1,0 +1,117 @@
+"""L-BFGS over all rows at once, through SciPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..network import Layer, Network
+from .descent import Data, Params, parts, squares
+
+Array = Any
+
+
+class Minimum(NamedTuple):
+    """Where L-BFGS ended: parameters, loss without and with the penalty, iterations, and why."""
+
+    params: tuple[Layer, ...]
+    loss: float
+    penalty: float
+    iterations: int
+    converged: bool
+    message: str
+
+
+def minimise(
+    network: Network,
+    params: Params,
+    data: Data,
+    *,
+    alpha: float,
+    max_iter: int,
+    max_fun: int,
+    tol: float,
+    report: Callable[[int, float], None] | None = None,
+) -> Minimum:
+    """Minimise the loss over all rows with SciPy's L-BFGS-B, in the network's dtype.
+
+    Parameters
+    ----------
+    network : Network
+    params : sequence of (w, b)
+        Where it starts.
+    data : Data
+    alpha : float
+        L2 penalty, divided by the weight of all rows.
+    max_iter, max_fun : int
+        Iterations and evaluations, at most.
+    tol : float
+        It has converged when no element of the gradient is larger.
+    report : callable, optional
+        Called with the number of each iteration and its loss.
+
+    Returns
+    -------
+    Minimum
+    """
+    from scipy.optimize import minimize
+
+    rows = data.x.shape[0]
+    total = float(rows) if data.weight is None else float(data.weight.sum(dtype=float))
+    strength = alpha / total
+
+    def unpack(vector: Array) -> tuple[Layer, ...]:
+        pieces, first = [], 0
+        for shape in [*network.shapes, *((k,) for _, k in network.shapes)]:
+            size = math.prod(shape)
+            pieces.append(vector[first : first + size].reshape(shape))
+            first += size
+        return tuple(map(Layer, pieces[: len(network.shapes)], pieces[len(network.shapes) :]))
+
+    def objective(vector: Array) -> tuple[float, Array]:
+        layers = unpack(vector)
+        loss, gradient = 0.0, np.zeros_like(vector)
+        for some, x in parts(data.x):
+            weight = None if data.weight is None else data.weight[some]
+            counted = len(x) if weight is None else float(weight.sum())
+            part, grads = network.loss_and_grads(layers, x, data.t[some], weight)
+            loss += part * counted / total
+            gradient += pack(grads) * (counted / total)
+        decay = gradient[: sum(w.size for w, _ in layers)]
+        decay += strength * vector[: len(decay)]
+        return loss + 0.5 * strength * squares(layers), gradient
+
+    iterations = 0
+
+    def count(intermediate_result: Any) -> None:
+        nonlocal iterations
+        iterations += 1
+        if report is not None:
+            report(iterations, float(intermediate_result.fun))
+
+    result = minimize(
+        objective,
+        pack(params),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
+        callback=count,
+    )
+    layers = unpack(result.x)
+    penalty = 0.5 * strength * squares(layers)
+    return Minimum(
+        tuple(Layer(w.copy(), b.copy()) for w, b in layers),
+        float(result.fun) - penalty,
+        penalty,
+        min(int(result.nit), max_iter),  # SciPy may count one more than it was allowed
+        result.status == 0,
+        str(result.message),
+    )
+
+
+def pack(params: Params) -> Array:
+    """All weights, then all biases, in one vector."""
+    return np.concatenate([np.ravel(a) for part in zip(*params, strict=True) for a in part])

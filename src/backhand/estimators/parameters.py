@@ -1,0 +1,127 @@
+"""The legal values of the estimators' parameters, in one table, and what they mean together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from ..errors import InputError, unknown_name
+from ..formulas.activations import Activation
+from ..formulas.initialisers import Initialiser
+from ..formulas.losses import LOSSES, Loss
+from ..formulas.schedules import Schedule
+from ..network import Network
+from ..plan.description import DTYPES
+from ..training import ENGINES, Settings
+
+STOCHASTIC_SOLVERS = ("adam", "sgd")
+
+DEFAULT_BATCH = 200
+"""Rows of a batch for ``batch_size="auto"``, as in scikit-learn."""
+
+COMMON: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [str, Activation, "array-like"],
+    "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    # ours: names are looked up when fitting begins, so that registered formulas count
+    "initialiser": [str, Initialiser, None],
+    "schedule": [str, Schedule, None],
+    "dropout": ["array-like", Interval(Real, 0, 1, closed="left")],
+    "dtype": [StrOptions({"auto", *DTYPES})],
+    "engine": [str, None],
+}
+"""What both estimators take."""
+
+
+def _summed(name: str) -> Loss:
+    """A loss that adds up the outputs of a row, as scikit-learn's gradients do."""
+    return dataclasses.replace(LOSSES[name], outputs="sum")
+
+
+REGRESSION_LOSSES: dict[str, tuple[Loss, str]] = {
+    "squared_error": (_summed("half_squared_error"), "identity"),
+    "poisson": (_summed("poisson"), "exp"),
+    "absolute_error": (_summed("mean_absolute_error"), "identity"),
+    "huber": (_summed("huber"), "identity"),
+}
+"""The regressor's losses by name, with the name of what maps logits to predictions."""
+
+REGRESSOR: dict[str, list[Any]] = {**COMMON, "loss": [StrOptions(set(REGRESSION_LOSSES))]}
+
+BINARY = _summed("binary_cross_entropy")
+MULTICLASS = LOSSES["softmax_cross_entropy"]
+
+
+def hidden_widths(value: Any) -> list[int]:
+    """The widths of the hidden layers. Raises InputError if one is not a whole number over 0."""
+    widths = list(value) if isinstance(value, Iterable) else [value]
+    for width in widths:
+        if isinstance(width, (bool, np.bool_)) or not isinstance(width, Integral):
+            raise InputError(f"hidden_layer_sizes must be whole numbers, got {width!r} in {widths}")
+    if any(width <= 0 for width in widths):
+        raise InputError(f"hidden_layer_sizes must be > 0, got {widths}.")
+    return [int(width) for width in widths]
+
+
+def engine_name(value: str | None) -> str:
+    """The executor to train with. Raises InputError if there is none of that name."""
+    name = Settings.engine if value is None else value
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    return name
+
+
+def check_together(estimator: Any) -> None:
+    """Raise InputError if parameters contradict each other."""
+    if estimator.schedule is not None and estimator.learning_rate != "constant":
+        raise InputError(
+            f"schedule={estimator.schedule!r} and learning_rate={estimator.learning_rate!r} both "
+            "steer the learning rate: leave learning_rate at 'constant' or schedule at None"
+        )
+    if estimator.solver == "lbfgs" and np.any(np.asarray(estimator.dropout) != 0):
+        raise InputError(
+            f"dropout={estimator.dropout!r} needs solver 'adam' or 'sgd': 'lbfgs' takes the loss "
+            "to be the same function at every step"
+        )
+
+
+def draw(network: Network, rng: np.random.RandomState) -> list[tuple[Any, Any]]:
+    """Weights and biases as scikit-learn draws them, from the same random numbers.
+
+    Glorot and Bengio 2010: uniform up to ``sqrt(6 / (fan_in + fan_out))``, with 2 in the place
+    of 6 for logistic units. The output layer goes by the layer before it.
+    """
+    units = [activation.name for activation in network.activations]
+    units.append(units[-1] if units else "identity")
+    params = []
+    for (fan_in, fan_out), unit in zip(network.shapes, units, strict=True):
+        bound = np.sqrt((2.0 if unit == "logistic" else 6.0) / (fan_in + fan_out))
+        w = rng.uniform(-bound, bound, (fan_in, fan_out))
+        b = rng.uniform(-bound, bound, fan_out)
+        params.append((w.astype(network.dtype, copy=False), b.astype(network.dtype, copy=False)))
+    return params

@@ -1,0 +1,312 @@
+"""`MLPRegressor`: a multi-layer perceptron that predicts numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import validate_data
+
+from ..errors import InputError
+from ..formulas.losses import Loss
+from ..run.namespaces import NUMPY
+from . import parameters
+from .base import BaseMLP, can_learn_in_parts
+
+Array = Any
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
+    """Multi-layer perceptron regressor, in the place of scikit-learn's.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "poisson", "absolute_error", "huber"}, default="squared_error"
+        What is minimised, added up over the outputs of a row: half the squared error; half the
+        Poisson deviance with a log link, for targets >= 0; the absolute error; Huber's loss with
+        ``delta=1``. The last two are not in scikit-learn.
+    hidden_layer_sizes : int or array-like of shape (n_layers - 2,), default=(100,)
+        Units of each hidden layer; `()` gives a linear model.
+    activation : str, Activation or a sequence of them, default="relu"
+        Of the hidden layers: one for all, or one for each. Every name of
+        `backhand.formulas.activations.ACTIVATIONS` counts: scikit-learn's "identity", "logistic",
+        "tanh" and "relu", besides "gelu", "silu", "leaky_relu:slope=0.1", "selu", "mish" and more.
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        "adam" and "sgd" go by batches. "lbfgs" takes all rows at each step, in float64; it is
+        often the best choice up to some thousand rows.
+    alpha : float, default=0.0001
+        L2 penalty on the weights: half of `alpha` times their squares, divided by the weight of
+        the batch, is added to the loss.
+    batch_size : int or "auto", default="auto"
+        Rows a step; "auto" is the smaller of 200 and the number of rows.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        For "sgd". "invscaling": after each epoch
+        ``learning_rate_init / (rows seen + 1) ** power_t``. "adaptive": divided by 5 where
+        training would otherwise stop for want of improvement.
+    learning_rate_init : float, default=0.001
+        The learning rate at first, for "sgd" and "adam".
+    power_t : float, default=0.5
+        The exponent of "invscaling".
+    max_iter : int, default=200
+        Epochs at most; for "lbfgs", iterations.
+    shuffle : bool, default=True
+        Whether each epoch takes the rows in a new order.
+    random_state : int, RandomState instance or None, default=None
+        Of the first weights, the order of rows, the split for early stopping and dropout. Numbers
+        are drawn as scikit-learn draws them.
+    tol : float, default=1e-4
+        By how much the loss (with early stopping, the score) must get better to count as an
+        improvement; for "lbfgs", the largest element of the gradient at which it is done.
+    verbose : bool or int, default=False
+        Whether to print the loss of each iteration.
+    warm_start : bool, default=False
+        Whether `fit` starts from the weights of the last call.
+    momentum : float, default=0.9
+        For "sgd", 0 to 1.
+    nesterovs_momentum : bool, default=True
+        Whether the momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to set rows aside, to stop when the score on them no longer improves, and to keep
+        the weights of the best epoch. Not for "lbfgs".
+    validation_fraction : float, default=0.1
+        The share of rows that early stopping sets aside.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        How slowly Adam forgets gradients and their squares.
+    epsilon : float, default=1e-8
+        What Adam adds to the root of the squares.
+    n_iter_no_change : int or inf, default=10
+        Epochs without an improvement that are waited for.
+    max_fun : int, default=15000
+        Evaluations of the loss at most, for "lbfgs".
+    initialiser : str, Initialiser or None, default=None
+        How to draw the first weights, see `backhand.formulas.initialisers`; biases are then zero.
+        None: as scikit-learn, from the same random numbers. Not in scikit-learn, like all below.
+    schedule : str, Schedule or None, default=None
+        For "adam" and "sgd": how the learning rate goes over ``max_iter`` epochs, such as
+        "cosine:warmup=0.1" or "one_cycle"; see `backhand.formulas.schedules`.
+    dropout : float or sequence of float, default=0.0
+        Share of each hidden layer's outputs that a training step drops: one for all, or one for
+        each. Not for "lbfgs".
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Of weights and arithmetic. "auto": float64 for "lbfgs", and for a `fit` on at most 200 rows
+        that are not float32 already, where it costs next to nothing; else float32. "float64" gives
+        scikit-learn's numbers to rounding.
+    engine : str or None, default=None
+        Which executor trains, see `backhand.training.ENGINES`. None: the default one.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        The weights of each layer.
+    intercepts_ : list of ndarray of shape (fan_out,)
+        The biases of each layer.
+    loss_ : float
+        The loss of the last epoch, penalty included: the mean over its batches by weight, while
+        the weights were changing. For "lbfgs", the loss where it ended.
+    loss_curve_ : list of float
+        `loss_` after each epoch; not for "lbfgs", as the next three.
+    best_loss_ : float or None
+        The smallest of them; None with early stopping.
+    validation_scores_ : list of float or None
+        The score on the rows set aside after each epoch; None without early stopping.
+    best_validation_score_ : float or None
+        The best of them.
+    n_iter_ : int
+        Epochs, or iterations, of the last fit.
+    t_ : int
+        Rows seen in all epochs together.
+    n_layers_ : int
+        Layers, inputs and outputs included.
+    n_outputs_ : int
+        Units of the last layer.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if they all are strings.
+    out_activation_ : {"identity", "exp"}
+        What makes predictions of the logits.
+
+    See Also
+    --------
+    MLPClassifier : The same for classes.
+    backhand.Network : The network underneath, without scikit-learn.
+
+    Notes
+    -----
+    What differs from scikit-learn: float32 where ``dtype="auto"`` says so; rows of weight 0 are
+    left out before batches are made; with sample weights, an epoch's loss is their mean; log
+    losses are exact where scikit-learn clips probabilities; the L2 part of `loss_` is taken on the
+    straight line between the ends of an epoch. Sparse X is made dense some batches at a time.
+
+    With several outputs, `loss_` and `loss_curve_` show the mean over the outputs, as in
+    scikit-learn (for Poisson the sum), while the sum is what is minimised.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.model_selection import train_test_split
+    >>> from backhand import MLPRegressor
+    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
+    >>> model = MLPRegressor(solver="lbfgs", activation="silu", alpha=1.0, max_iter=2000,
+    ...                      tol=0.1, random_state=1)
+    >>> model = model.fit(X_train, y_train)
+    >>> model.predict(X_test[:2]).shape
+    (2,)
+    >>> bool(model.score(X_test, y_test) > 0.9)
+    True
+    """
+
+    _parameter_constraints = parameters.REGRESSOR
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        initialiser: Any = None,
+        schedule: Any = None,
+        dropout: Any = 0.0,
+        dtype: str = "auto",
+        engine: str | None = None,
+    ) -> None:
+        super().__init__(
+            hidden_layer_sizes,
+            activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+            initialiser=initialiser,
+            schedule=schedule,
+            dropout=dropout,
+            dtype=dtype,
+            engine=engine,
+        )
+        self.loss = loss
+
+    # targets --------------------------------------------------------------------------------------
+
+    def _enter(self, X: Array, y: Array, *, first: bool, incremental: bool) -> tuple[Array, Array]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            reset=first,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if self.loss == "poisson" and (y < 0).any():
+            raise InputError(f"loss='poisson' needs targets >= 0, got {y.min()} in y")
+        t = y[:, None] if y.ndim == 1 else y
+        self._targets = t.shape[1]
+        return X, t
+
+    def _loss(self) -> tuple[Loss, int, str]:
+        loss, out_activation = parameters.REGRESSION_LOSSES[self.loss]
+        return loss, self._targets, out_activation
+
+    def _outputs_averaged(self) -> int:
+        return 1 if self.loss == "poisson" else self._targets
+
+    def _score_logits(self, z: Array, t: Array, weight: Array | None) -> float:
+        y = self._loss()[0].mean(NUMPY, z)
+        if not np.isfinite(y).all():
+            return float("nan")
+        return float(r2_score(t, y, sample_weight=weight))
+
+    # learning in parts ----------------------------------------------------------------------------
+
+    @available_if(can_learn_in_parts)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Any:
+        """Train one epoch on these rows, from where the last call ended.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            As for `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            As for `fit`.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        InputError
+            If early stopping is on, or the data are not what the first call had.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    # predicting -----------------------------------------------------------------------------------
+
+    def predict(self, X: Array) -> Array:
+        """The expected target of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            A dense float array goes in without further ado.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            float32 if X is, else float64.
+        """
+        z = self._logits(X)
+        y = parameters.REGRESSION_LOSSES[self.loss][0].mean(NUMPY, z)
+        return y[:, 0] if y.shape[1] == 1 else y
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

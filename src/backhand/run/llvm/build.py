@@ -1,0 +1,86 @@
+"""Small tools for writing IR: types, constants, loops. Nothing here knows what is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+IR = Any  # llvmlite's classes carry no types
+INDEX_BYTES = 8
+
+
+def ir_module() -> Any:
+    """llvmlite's ``ir``, imported when first needed."""
+    from llvmlite import ir
+
+    return ir
+
+
+def element_type(dtype: Any) -> IR:
+    """The IR type of an element of an array."""
+    ir = ir_module()
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        return {4: ir.FloatType(), 8: ir.DoubleType()}[dtype.itemsize]
+    return ir.IntType(8 * dtype.itemsize)
+
+
+def index(value: int) -> IR:
+    """A 64-bit integer constant."""
+    ir = ir_module()
+    return ir.Constant(ir.IntType(64), value)
+
+
+def element(build: IR, base: IR, position: IR, kind: IR) -> IR:
+    """The address of element ``position`` of an array of ``kind``."""
+    return build.gep(base, [position], source_etype=kind)
+
+
+def count(
+    build: IR, name: str, begin: IR, end: IR, body: Callable[[IR], IR | None], step: int = 1
+) -> None:
+    """``for i in range(begin, end, step): body(i)``; a step that ``body`` returns counts instead."""
+    ir = ir_module()
+    before = build.block
+    loop, after = build.append_basic_block(name), build.append_basic_block(f"{name}.end")
+    build.cbranch(build.icmp_signed("<", begin, end), loop, after)
+    build.position_at_end(loop)
+    i = build.phi(ir.IntType(64), name=f"{name}.i")
+    i.add_incoming(begin, before)
+    advance = body(i)
+    following = build.add(i, index(step) if advance is None else advance)
+    i.add_incoming(following, build.block)
+    build.cbranch(build.icmp_signed("<", following, end), loop, after)
+    build.position_at_end(after)
+
+
+def accumulate(
+    build: IR, name: str, end: IR, initial: IR, body: Callable[[IR, IR], IR]
+) -> IR:
+    """``total = initial; for i in range(end): total = body(i, total)``; the last total."""
+    ir = ir_module()
+    before = build.block
+    loop, after = build.append_basic_block(name), build.append_basic_block(f"{name}.end")
+    build.cbranch(build.icmp_signed("<", index(0), end), loop, after)
+    build.position_at_end(loop)
+    i, total = build.phi(ir.IntType(64), name=f"{name}.i"), build.phi(initial.type)
+    i.add_incoming(index(0), before)
+    total.add_incoming(initial, before)
+    following = body(i, total)
+    nxt = build.add(i, index(1))
+    i.add_incoming(nxt, build.block)
+    total.add_incoming(following, build.block)
+    build.cbranch(build.icmp_signed("<", nxt, end), loop, after)
+    inner = build.block
+    build.position_at_end(after)
+    result = build.phi(initial.type)
+    result.add_incoming(initial, before)
+    result.add_incoming(following, inner)
+    return result
+
+
+def minimum(build: IR, a: IR, b: IR) -> IR:
+    """The smaller of two integers."""
+    return build.select(build.icmp_signed("<", a, b), a, b)

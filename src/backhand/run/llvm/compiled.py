@@ -1,0 +1,208 @@
+"""Programs as machine code: compiled once for each description, kept in memory and on disk."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import functools
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from ...plan.nodes import Map
+from .cache import cached
+from .program import CONTROL, buffer_strides, emit_program
+from .schedule import Schedule
+from .target import Library, Target, emit_object
+
+ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+FLOPS_WORTH_A_THREAD = 400_000
+"""Floating-point operations in a batch for which one more thread pays for its barriers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A program in memory.
+
+    Attributes
+    ----------
+    call : callable
+        ``call(address of the table, number of the thread)``; it releases the interpreter.
+    slots : tuple of str
+        Names of the table's entries.
+    static : dict of str to (int, int)
+        Shapes of parameters, their state and their transposed copies, padded.
+    batched : dict of str to (int, dtype)
+        Row stride and dtype of the buffers that have a row for each row of a batch.
+    scalars : tuple of str
+        Names of run-time scalars, in order.
+    flops : int
+        Floating-point operations for each row of a batch, in products alone.
+    """
+
+    library: Library
+    call: Callable[[int, int], None]
+    slots: tuple[str, ...]
+    static: dict[str, tuple[int, int]]
+    batched: dict[str, tuple[int, np.dtype]]
+    scalars: tuple[str, ...]
+    flops: int
+
+    def threads_for(self, rows: int, available: int) -> int:
+        """How many of the available threads a batch of this many rows is worth."""
+        return max(1, min(available, self.flops * rows // FLOPS_WORTH_A_THREAD))
+
+
+_known: dict[str, Compiled] = {}
+_lock = threading.Lock()
+
+
+def compiled(
+    schedule: Schedule, sources: dict[str, np.dtype], scalars: tuple[str, ...] = ()
+) -> Compiled:
+    """Machine code for a schedule on this processor.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    sources : dict of str to dtype
+        Of the arrays that it gathers from.
+    scalars : tuple of str
+        Names of the optimiser's run-time scalars.
+
+    Raises
+    ------
+    BackhandError
+        If the processor is not supported or LLVM refuses; nothing slower is taken instead.
+    """
+    target = Target.host()
+    key = program_key(schedule, target, sources, scalars)
+    with _lock:
+        if key not in _known:
+            _known[key] = _load(schedule, target, sources, scalars, key)
+        return _known[key]
+
+
+def _load(
+    schedule: Schedule,
+    target: Target,
+    sources: dict[str, np.dtype],
+    scalars: tuple[str, ...],
+    key: str,
+) -> Compiled:
+    def build() -> bytes:
+        return emit_object(emit_program(schedule, target, sources, scalars).module, target)
+
+    library = Library(cached(key, build))
+    strides = buffer_strides(schedule)
+    description = schedule.plan.description
+    dtype = np.dtype(description.dtype)
+    static: dict[str, tuple[int, int]] = {}
+    batched: dict[str, tuple[int, np.dtype]] = {}
+    for name, stride in strides.items():
+        rows = _static_rows(schedule, name)
+        if rows:
+            static[name] = (rows, stride)
+        else:
+            index = name == "t" and description.loss.by_row
+            batched[name] = (stride, np.dtype(np.int32) if index else dtype)
+    inputs = [f"{name}{end}" for name in sources for end in ("", ".stride")]
+    return Compiled(
+        library,
+        ENTRY(library.address("run")),
+        (*CONTROL, *inputs, *strides),
+        static,
+        batched,
+        scalars,
+        _flops(schedule),
+    )
+
+
+def _static_rows(schedule: Schedule, name: str) -> int:
+    """Rows of a parameter, its gradient, state or copy; 0 for a buffer of the batch."""
+    description = schedule.plan.description
+    part = name.removesuffix(".T")
+    part = part.rpartition("_")[2].removeprefix("d")
+    if part[0] not in "wb" or not part[1:].isdigit():
+        return 0
+    d, k = description.shapes[int(part[1:]) - 1]
+    if part[0] == "b":
+        return 1
+    return k if name.endswith(".T") else d
+
+
+def _flops(schedule: Schedule) -> int:
+    shapes = schedule.plan.description.shapes
+    products = sum(2 * d * k for d, k in shapes)
+    return products * (3 if schedule.across else 1)
+
+
+# the key of a program ---------------------------------------------------------------------------
+
+
+def program_key(
+    schedule: Schedule, target: Target, sources: dict[str, np.dtype], scalars: tuple[str, ...]
+) -> str:
+    """Everything that a program's machine code depends on, as text."""
+    description = schedule.plan.description
+    formulas = {
+        node.formula for node in schedule.plan.nodes if isinstance(node, Map)
+    } | {r.update.optimiser.update for r in schedule.across if r.update}
+    parts = [
+        generator(),
+        target,
+        description.widths,
+        description.dtype,
+        description.loss.by_row,
+        str(schedule.plan),
+        schedule.outputs,
+        sorted((k, str(v)) for k, v in sources.items()),
+        scalars,
+        sorted(fingerprint(f) for f in formulas),
+    ]
+    return repr(parts)
+
+
+@functools.cache
+def generator() -> str:
+    """A checksum of the code that generates code, of the formulas, and llvmlite's version."""
+    import llvmlite
+
+    package = Path(__file__).parents[2]
+    digest = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
+    for folder in ("formulas", "plan", "run/llvm"):
+        for source in sorted((package / folder).glob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def fingerprint(formula: Any, depth: int = 8) -> str:
+    """A text that changes when a formula does: its code, and what that code refers to."""
+    if depth == 0:
+        return repr(formula)
+    function = getattr(formula, "__func__", formula)
+    if isinstance(function, functools.partial):
+        inner = fingerprint(function.func, depth - 1)
+        return f"partial {inner} {function.args} {sorted(function.keywords.items())}"
+    if not isinstance(function, FunctionType):
+        return repr(function)
+    code = function.__code__
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    named = [function.__globals__[n] for n in _names(code) if n in function.__globals__]
+    refers = [fingerprint(value, depth - 1) for value in (*cells, *named)]
+    return f"{function.__qualname__} {_code(code)} {function.__defaults__} {refers}"
+
+
+def _names(code: CodeType) -> list[str]:
+    inner = [name for c in code.co_consts if isinstance(c, CodeType) for name in _names(c)]
+    return [*code.co_names, *inner]
+
+
+def _code(code: CodeType) -> str:
+    consts = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {consts}"

@@ -1,0 +1,252 @@
+"""The compiled executor, as Python sees it: programs, their buffers, and calls without the GIL."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...formulas.optimisers import Optimiser
+from ...plan.description import Description
+from ...plan.nodes import Gather
+from ...plan.step import Plan, forward_plan, gradient_plan, logits, training_plan
+from .compiled import Compiled, compiled
+from .gather import READABLE
+from .program import CONTROL
+from .schedule import schedule
+from .team import Team, available_threads, checked_threads
+
+Array = Any
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+LONGEST_CALL = 0.05  # seconds in native code before Python may look at signals
+ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros that begin on a cache line."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def readable(a: Array) -> Array:
+    """``a`` itself if its rows can be gathered in place, else a copy that can.
+
+    In place: native numbers (half precision and the like excepted) whose row is contiguous. The
+    distance between rows may be anything, so slices, memory maps and read-only arrays stay.
+    """
+    a = np.asarray(a)
+    if a.ndim == 1:
+        a = a[:, None]
+    known = a.dtype in READABLE and a.dtype.isnative
+    contiguous = a.shape[1] <= 1 or a.strides[1] == a.itemsize
+    if known and contiguous:
+        return a
+    dtype = a.dtype.newbyteorder("=") if a.dtype in READABLE else np.dtype(np.float64)
+    return np.ascontiguousarray(a, dtype)
+
+
+class Runner:
+    """One program with its buffers, ready to be called.
+
+    Parameters
+    ----------
+    code : Compiled
+    description : Description
+    threads : int or None
+        None: as many as the work is worth.
+    """
+
+    def __init__(self, code: Compiled, description: Description, threads: int | None) -> None:
+        self.code, self.description = code, description
+        self.dtype = np.dtype(description.dtype)
+        self.team = Team(threads or 1)
+        self._fixed = checked_threads(threads)
+        slots = code.slots
+        self._place = {name: i for i, name in enumerate(slots)}
+        self._table = aligned((len(slots),), np.int64)
+        self._address = self._table.ctypes.data
+        self._held: dict[str, Array] = {}
+        self._rows = 0
+        self.meeting = self.hold("meeting", aligned((8,), np.int64))
+        self.results = self.hold("results", aligned((8,), np.float64))
+        widest = max(description.widths) + 64
+        self.hold("zeros", aligned((widest,), self.dtype))
+        for name, (rows, stride) in code.static.items():
+            self.hold(name, aligned((rows, stride), self.dtype))
+
+    def set(self, **numbers: int) -> None:
+        """Write numbers into the table."""
+        for name, value in numbers.items():
+            self._table[self._place[name]] = value
+
+    def hold(self, name: str, a: Array) -> Array:
+        """Write the address of an array into the table, and keep the array alive."""
+        self._held[name] = a
+        self._table[self._place[name]] = a.ctypes.data
+        return a
+
+    def drop(self, name: str) -> None:
+        """Write a null address."""
+        self._held.pop(name, None)
+        self._table[self._place[name]] = 0
+
+    def buffer(self, name: str) -> Array:
+        """The array that the program knows by this name, without padding."""
+        return self._held[name]
+
+    def reserve(self, rows: int) -> None:
+        """Make the buffers of a batch of this many rows."""
+        if rows == self._rows:
+            return
+        self._rows = rows
+        for name, (stride, dtype) in self.code.batched.items():
+            self.hold(name, aligned((rows, stride), dtype))
+        self.set(**{"x.ld": self.code.batched["x"][0]})
+
+    def source(self, name: str, a: Array) -> None:
+        """Let the program gather from an array."""
+        self.hold(name, a)
+        self.set(**{f"{name}.stride": a.strides[0] if len(a) > 1 else 0})
+
+    def load(self, params: Sequence[tuple[Array, Array]]) -> None:
+        """Copy parameters in, with their transposed copies."""
+        for layer, (w, b) in enumerate(params, 1):
+            d, k = w.shape
+            self._held[f"w{layer}"][:d, :k] = w
+            self._held[f"b{layer}"][0, :k] = b
+            copy = self._held.get(f"w{layer}.T")
+            if copy is not None:
+                copy[:k, :d] = w.T
+
+    def stored(self, prefix: str = "") -> tuple[tuple[Array, Array], ...]:
+        """Copies of the parameters, or of arrays of their shapes such as gradients (``"d"``)."""
+        return tuple(
+            (
+                self._held[f"{prefix}w{layer}"][:d, :k].copy(),
+                self._held[f"{prefix}b{layer}"][0, :k].copy(),
+            )
+            for layer, (d, k) in enumerate(self.description.shapes, 1)
+        )
+
+    def run(self, first: int, last: int, threads: int) -> None:
+        """Run batches ``first`` to ``last - 1``."""
+        if threads != self.team.threads:
+            self.team = Team(threads)
+        self.set(first=first, last=last, threads=threads)
+        self.meeting[0] = 0
+        call, address = self.code.call, self._address
+        self.team.run(lambda thread: call(address, thread))
+
+    def threads_for(self, rows: int) -> int:
+        """How many threads a batch of this many rows is worth."""
+        return self._fixed or self.code.threads_for(rows, available_threads())
+
+
+class CompiledTrainer:
+    """Trains in machine code; the same interface as `backhand.run.arrays.ArrayTrainer`.
+
+    Parameters
+    ----------
+    description : Description
+    params : sequence of (w, b)
+        Where training starts; they are copied.
+    optimiser : Optimiser
+    seed : int
+        Of the dropout noise, 0 to 2**32 - 1.
+    threads : int, optional
+        How many; by default as many as a step is worth. It never changes a bit of the result.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        params: Sequence[tuple[Array, Array]],
+        optimiser: Optimiser,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.description, self.optimiser = description, optimiser
+        self._seed, self._threads = seed, checked_threads(threads)
+        self._plan = training_plan(description, optimiser)
+        self._start = params
+        self._runner: Runner | None = None
+        self._kinds: tuple[np.dtype, ...] = ()
+        self._pace = 0.0  # seconds a batch, as last measured
+
+    @property
+    def params(self) -> tuple[tuple[Array, Array], ...]:
+        """The parameters now: a copy, (w, b) for each layer."""
+        if self._runner is None:
+            return tuple((np.array(w), np.array(b)) for w, b in self._start)
+        return self._runner.stored()
+
+    def epoch(
+        self,
+        x: Array,
+        t: Array,
+        weight: Array | None,
+        order: Array,
+        batch: int,
+        scalars: Mapping[str, Array],
+        l2: Array,
+        first_step: int,
+    ) -> float:
+        """Run the batches of one epoch; see `ArrayTrainer.epoch`."""
+        x, t = readable(x), readable(t)
+        weight = None if weight is None else readable(weight)
+        runner = self._ready(x, t, weight, scalars)
+        rows = len(order)
+        batch = min(batch, rows)
+        batches = -(-rows // batch)
+        runner.reserve(batch)
+        runner.source("all_x", x)
+        runner.source("all_t", t)
+        if weight is None:
+            runner.drop("all_weight")
+            runner.buffer("weight")[:] = 1
+        else:
+            runner.source("all_weight", weight)
+        runner.hold("order", np.ascontiguousarray(order, np.int64))
+        given = {**scalars, "l2": l2}
+        table = np.stack([given[name] for name in runner.code.scalars], axis=1)
+        table = np.ascontiguousarray(table, runner.dtype)
+        runner.set(rows=rows, batch=batch, seed=self._seed)
+        runner.results[:2] = 0
+        threads = runner.threads_for(batch)
+        done = 0
+        while done < batches:
+            some = max(1, int(LONGEST_CALL / self._pace)) if self._pace else 1
+            until = min(batches, done + some)
+            runner.hold("scalars", table[done:])
+            runner.set(step=(first_step + done) % 2**32)
+            start = time.perf_counter()
+            runner.run(done, until, threads)
+            self._pace = max((time.perf_counter() - start) / (until - done), 1e-9)
+            done = until
+        return float(runner.results[0] / runner.results[1])
+
+    def _ready(
+        self, x: Array, t: Array, weight: Array | None, scalars: Mapping[str, Array]
+    ) -> Runner:
+        """The runner for data of these dtypes, with the parameters and state of the last one."""
+        kinds = (x.dtype, t.dtype, np.dtype(np.float32) if weight is None else weight.dtype)
+        if self._runner is None or kinds != self._kinds:
+            sources = dict(zip(("all_x", "all_t", "all_weight"), kinds, strict=True))
+            arranged = schedule(self._plan, outputs=("value",))
+            code = compiled(arranged, sources, (*scalars, "l2"))
+            runner = Runner(code, self.description, self._threads)
+            if self._runner is None:
+                runner.load(self._start)
+            else:
+                for name in code.static:
+                    runner.buffer(name)[:] = self._runner.buffer(name)
+            self._runner, self._kinds = runner, kinds
+        return self._runner

@@ -1,0 +1,311 @@
+"""The kernels of a program: products and row formulas with the plan's formulas traced into them.
+
+A kernel is made for what it computes, not for a layer: sizes, strides and addresses are arguments,
+and two layers that compute the same share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...formulas import noise, optimisers
+from ...plan.nodes import Map, Matmul, Noise, Share
+from ...plan.step import Plan
+from . import matmul, meeting
+from .build import IR, element, element_type, index, ir_module
+from .lanes import Lanes
+from .rows import emit_rows
+from .schedule import ByRow, Fused, Reduced
+from .target import Target
+from .tracing import Graph, trace
+
+Names = tuple[str, ...]
+
+
+class Kernels:
+    """Makes kernels in a module, each once.
+
+    Parameters
+    ----------
+    module : llvmlite.ir.Module
+    target : Target
+    dtype : dtype
+    plan : Plan
+    scalars : tuple of str
+        Run-time scalars of the update, in the order in which they lie in memory.
+    """
+
+    def __init__(
+        self, module: Any, target: Target, dtype: np.dtype, plan: Plan, scalars: Names
+    ) -> None:
+        ir = ir_module()
+        self.module, self.target, self.dtype = module, target, dtype
+        self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
+        self.real, self.word = element_type(dtype), ir.IntType(32)
+        self.panel = matmul.panel_columns(target, dtype.name)
+        self._scalars = scalars
+        self._words = {n.out: n.layer for n in plan.nodes if isinstance(n, Noise)}
+        self._classes = plan.description.loss.by_row
+        self._made: dict[str, Any] = {}
+
+    def is_real(self, buffer: str) -> bool:
+        """Whether a gathered buffer holds numbers, and not class indices."""
+        return not (buffer == "t" and self._classes)
+
+    def unit(self, height: int) -> int:
+        """Rows of a product that threads share out together."""
+        return matmul.choose_tile(self.target, self.dtype.name).rows[0] if height > 100 else 1
+
+    # products over the batch's rows, with formulas on their elements ----------------------------
+
+    def fused(self, group: Fused) -> tuple[IR, Names, tuple[int, ...]]:
+        """The kernel of a product and its formulas.
+
+        Returns
+        -------
+        function
+            With the arguments of `matmul.emit_product`, then for each operand its address and
+            stride, then for each layer of noise its key.
+        operands : tuple of str
+            Buffers that it reads, then buffers that it stores.
+        layers : tuple of int
+            Whose noise it draws.
+        """
+        inner = {group.product.out, *(node.out for node in group.maps)}
+        read = [name for node in group.maps for name in node.inputs if name not in inner]
+        outer = tuple(dict.fromkeys(name for name in read if name and name not in self._words))
+        layers = tuple(dict.fromkeys(self._words[name] for name in read if name in self._words))
+
+        def formula(xp: Any, product: Any, row: Any, column: Any, *rest: Any) -> tuple[Any, ...]:
+            at = {group.product.out: product, **dict(zip(outer, rest, strict=False))}
+            for layer, key in zip(layers, rest[len(outer) :], strict=True):
+                words = noise.noise(xp, noise.row_key(xp, key, row), column)
+                at |= {name: words for name, of in self._words.items() if of == layer}
+            perform(xp, group.maps, at)
+            return tuple(at[name] for name in group.stored)
+
+        graph = trace(
+            formula,
+            [
+                ("product", "real"),
+                ("row", "word"),
+                ("column", "column"),
+                *((f"read{i}", "real") for i in range(len(outer))),
+                *((f"key{i}", "word") for i in range(len(layers))),
+            ],
+        )
+        operands = outer + group.stored
+        name = self._name("fused", graph, len(outer))
+        if name not in self._made:
+            self._made[name] = self._product(name, graph, len(outer), len(group.stored), len(layers))
+        return self._made[name], operands, layers
+
+    def _product(self, name: str, graph: Graph, reads: int, stores: int, keys: int) -> IR:
+        def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
+            lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
+            places = self._places(build, extra[: 2 * (reads + stores)], row, column)
+            inputs = {"product": value, "row": build.trunc(row, self.word)}
+            inputs |= {f"key{i}": extra[2 * (reads + stores) + i] for i in range(keys)}
+            inputs |= {f"read{i}": lanes.load(places[i]) for i in range(reads)}
+            given = {key: inputs[key] for key in graph.inputs}
+            results = graph.emit(lanes, given, column)
+            for result, place in zip(results, places[reads:], strict=True):
+                lanes.store(result, place)
+
+        return matmul.emit_product(
+            self.module,
+            name,
+            self.target,
+            self.dtype.name,
+            left="rows",
+            start="rows",
+            epilogue=epilogue,
+            extra=[self.pointer, self.i64] * (reads + stores) + [self.word] * keys,
+        )
+
+    def _places(self, build: IR, extra: Sequence[IR], row: IR, column: IR) -> list[IR]:
+        """Addresses of element (row, column) of buffers given as (address, stride) pairs."""
+        return [
+            element(build, base, build.add(build.mul(row, stride), column), self.real)
+            for base, stride in zip(extra[::2], extra[1::2], strict=True)
+        ]
+
+    def _name(self, kind: str, graph: Graph, reads: int) -> str:
+        """A name that is the same for the same computation."""
+        text = f"{kind} {reads} {graph}"
+        return f"{kind}.{self._made.setdefault(text, len(self._made))}"
+
+    # the loss -----------------------------------------------------------------------------------
+
+    def by_row(self, group: ByRow) -> tuple[IR, Names]:
+        """The kernel of the loss and its gradient.
+
+        It takes row_begin, row_end, columns, the batch's sum of weights (a double), then for each
+        operand its address and stride.
+        """
+        inner = {group.share.out, *(n.out for n in (*group.maps, *group.weighs))}
+        reads = [name for node in group.maps for name in node.inputs]
+        outer = tuple(dict.fromkeys(n for n in (*reads, group.share.weight) if n not in inner))
+
+        def formula(xp: Any, total: Any, *values: Any) -> tuple[Any, ...]:
+            at = dict(zip(outer, values, strict=True))
+            at[group.share.out] = share_of(group.share, at[group.share.weight], total)
+            perform(xp, group.maps, at)
+            for node in group.weighs:
+                source = Summable(at[node.source], xp)
+                at[node.out] = plain(node.formula(source, at[node.share]))
+            summed = {n.source: at[n.out] for n in group.weighs}
+            return tuple(summed.get(name, at[name]) for name in group.stored)
+
+        kinds = {"t": "real" if self.is_real("t") else "index", group.share.weight: "scalar"}
+        inputs = [(name, kinds.get(name, "real")) for name in outer]
+        graph = trace(formula, [("total", "scalar"), *inputs])
+        kernel = emit_rows(self.module, "by_row", self.target, graph, ("total",), outer, self.dtype)
+        return kernel, outer + group.stored
+
+    # sums over the batch, and updates -----------------------------------------------------------
+
+    def reduced(self, reduced: Reduced) -> tuple[IR, Names]:
+        """The kernel of a gradient of a parameter, and of its update.
+
+        Returns
+        -------
+        function
+            With the arguments of `matmul.emit_product` or `matmul.emit_column_sum`, then the
+            address of the run-time scalars, then for each operand its address and stride.
+        operands : tuple of str
+            Buffers that it reads and stores.
+        """
+        update = reduced.update
+        if update is None:
+            operands: Names = (reduced.node.out,)
+            graph = trace(lambda xp, g: g, [("gradient", "real")])
+        else:
+            operands = (update.parameter, *update.state)
+
+            def formula(xp: Any, g: Any, w: Any, *state: Any, **scalars: Any) -> Any:
+                l2 = scalars.pop("l2")
+                if update.decayed:
+                    g = optimisers.l2_penalised(xp, w, g, l2)
+                else:
+                    scalars.update(update.optimiser.weights_only)
+                return update.optimiser.update(xp, w, g, *state, **scalars)
+
+            inputs = [("gradient", "real"), ("read0", "real")]
+            inputs += [(f"read{i}", "real") for i in range(1, len(operands))]
+            graph = trace(formula, inputs, dict.fromkeys(self._scalars, "scalar"))
+        by_columns = isinstance(reduced.node, Matmul)
+        name = self._name("weights" if by_columns else "biases", graph, len(operands))
+        if name not in self._made:
+            self._made[name] = self._sum(name, graph, len(operands), by_columns)
+        return self._made[name], operands
+
+    def _sum(self, name: str, graph: Graph, operands: int, by_columns: bool) -> IR:
+        def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
+            lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
+            places = self._places(build, extra[1:], row, column)
+            inputs = {"gradient": value}
+            for place, key in enumerate(self._scalars):
+                if key in graph.inputs:
+                    at = element(build, extra[0], index(place), self.real)
+                    inputs[key] = build.load(at, typ=self.real)
+            for i in range(operands):
+                if f"read{i}" in graph.inputs:
+                    inputs[f"read{i}"] = lanes.load(places[i])
+            for result, place in zip(graph.emit(lanes, inputs, column), places, strict=True):
+                lanes.store(result, place)
+
+        extra = [self.pointer, *[self.pointer, self.i64] * operands]
+        if by_columns:
+            return matmul.emit_product(
+                self.module,
+                name,
+                self.target,
+                self.dtype.name,
+                left="columns",
+                start="zero",
+                epilogue=epilogue,
+                extra=extra,
+            )
+        return matmul.emit_column_sum(
+            self.module, name, self.target, self.dtype.name, epilogue=epilogue, extra=extra
+        )
+
+    # what a team shares -------------------------------------------------------------------------
+
+    def barrier(self) -> IR:
+        x86 = self.target.triple.startswith("x86")
+        pause = ("llvm.x86.sse2.pause", ()) if x86 else ("llvm.aarch64.hint", (1,))
+        return self._once("barrier", lambda: meeting.emit_barrier(self.module, *pause))
+
+    def weight_sum(self, source: np.dtype) -> IR:
+        return self._once("weight_sum", lambda: meeting.emit_weight_sum(self.module, source))
+
+    def add_loss(self) -> IR:
+        return self._once("add_loss", lambda: meeting.emit_add_loss(self.module, self.dtype))
+
+    def transpose(self) -> IR:
+        return self._once(
+            "transpose",
+            lambda: matmul.emit_transpose(self.module, "transpose", self.target, self.dtype.name),
+        )
+
+    def layer_key(self) -> IR:
+        """``layer_key(seed, step, layer) -> word``, by the formula."""
+        return self._once("layer_key", self._layer_key)
+
+    def _layer_key(self) -> IR:
+        ir = ir_module()
+        names = ("seed", "step", "layer")
+        graph = trace(noise.layer_key, [(name, "word") for name in names])
+        function = ir.Function(
+            self.module, ir.FunctionType(self.word, [self.word] * len(names)), "layer_key"
+        )
+        function.linkage = "internal"
+        build = ir.IRBuilder(function.append_basic_block("entry"))
+        lanes = Lanes(build, self.dtype, 1)
+        (key,) = graph.emit(lanes, dict(zip(names, function.args, strict=True)))
+        build.ret(key)
+        return function
+
+    def _once(self, name: str, make: Any) -> IR:
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+
+def perform(xp: Any, maps: Sequence[Map], at: dict[str, Any]) -> None:
+    """Run formulas on named values, as the array executor does."""
+    for node in maps:
+        inputs = [None if name is None else at[name] for name in node.inputs]
+        at[node.out] = node.formula(xp, *inputs, **dict(node.keywords))
+
+
+class Summable:
+    """A traced value whose sum is one that a formula does not see: over its row, or the batch."""
+
+    def __init__(self, value: Any, xp: Any = None, total: Any = None) -> None:
+        self.value, self._xp, self._total = value, xp, total
+
+    def sum(self) -> Any:
+        """The batch's sum if it is known, else this row's part of it."""
+        return self._xp.row_sum(self.value) if self._total is None else self._total
+
+    def __mul__(self, other: Any) -> Summable:
+        return Summable(self.value * plain(other), self._xp, self._total)
+
+    def __truediv__(self, other: Any) -> Summable:
+        return Summable(self.value / plain(other), self._xp, self._total)
+
+
+def plain(value: Any) -> Any:
+    """What a `Summable` holds."""
+    return value.value if isinstance(value, Summable) else value
+
+
+def share_of(node: Share, weight: Any, total: Any) -> Any:
+    """A row's share, from its weight and the batch's sum of weights."""
+    return plain(node.formula(Summable(weight, total=total), node.outputs))

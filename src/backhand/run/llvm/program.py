@@ -1,0 +1,359 @@
+"""From a schedule to one function that runs many batches on a team of threads.
+
+    for each batch:
+        my rows: gather, then every row-wise kernel              barrier
+        my part of every parameter: sums over the batch, update  barrier
+
+Every thread calls the function with the same table of addresses and numbers, and with its own
+number. Kernels take sizes and strides as arguments, so layers that compute the same formulas share
+one; only the shapes in the calls differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...plan.nodes import Matmul, Update
+from .build import IR, count, element, element_type, index, ir_module, minimum
+from .gather import emit_gather
+from .kernels import Kernels
+from .schedule import ByRow, Fused, Reduced, Schedule, padded
+from .target import Target
+
+CONTROL = (
+    "rows",  # of the whole run
+    "batch",  # rows of a batch
+    "first",  # the first batch to run, and one past the last
+    "last",
+    "threads",
+    "step",  # number of the first batch's step, for noise
+    "seed",
+    "order",  # int64 (rows,), or null for the order of the source
+    "scalars",  # (batches, scalars) of the network's dtype, row `first` first
+    "meeting",  # int64, 0 at first: how often threads have arrived at a barrier
+    "results",  # float64 (2,): sum of loss * weight, sum of weights
+    "zeros",  # a row of zeros, as wide as the widest layer
+    "x.ld",  # row stride of x, in elements: it may be the caller's array itself
+)
+"""The first entries of the table, by name; sources, strides and buffers follow."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The emitted module, and where each thing lies in the table.
+
+    Attributes
+    ----------
+    module : llvmlite.ir.Module
+        It defines ``run(table, thread)``.
+    slots : tuple of str
+        Name of each entry of the table.
+    strides : dict of str to int
+        Row stride, in elements, of every buffer.
+    scalars : tuple of str
+        Names of the run-time scalars, in the order of a row of ``scalars``.
+    """
+
+    module: Any
+    slots: tuple[str, ...]
+    strides: dict[str, int]
+    scalars: tuple[str, ...]
+
+
+def emit_program(
+    schedule: Schedule, target: Target, sources: dict[str, np.dtype], scalars: tuple[str, ...] = ()
+) -> Program:
+    """Emit the program of a schedule.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    target : Target
+    sources : dict of str to dtype
+        Of the caller's arrays, by the names that the plan gathers from.
+    scalars : tuple of str
+        Names of the optimiser's run-time scalars; ``"l2"`` is among them.
+    """
+    return _Emitter(schedule, target, sources, scalars).emit()
+
+
+class _Emitter:
+    def __init__(
+        self,
+        schedule: Schedule,
+        target: Target,
+        sources: dict[str, np.dtype],
+        scalars: tuple[str, ...],
+    ) -> None:
+        ir = ir_module()
+        self.schedule, self.target, self.sources = schedule, target, sources
+        self.dtype = np.dtype(schedule.plan.description.dtype)
+        self.module = ir.Module("backhand")
+        self.kernels = Kernels(self.module, target, self.dtype, schedule.plan, scalars)
+        self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
+        self.real = element_type(self.dtype)
+        self.strides = buffer_strides(schedule)
+        self.scalars = scalars
+        inputs = [f"{name}{end}" for name in sources for end in ("", ".stride")]
+        self.slots = (*CONTROL, *inputs, *self.strides)
+
+    def emit(self) -> Program:
+        ir = ir_module()
+        function = ir.Function(
+            self.module, ir.FunctionType(ir.VoidType(), [self.pointer, self.i64]), "run"
+        )
+        table, self.thread = function.args
+        self.build = build = ir.IRBuilder(function.append_basic_block("entry"))
+        numbers = {"rows", "batch", "first", "last", "threads", "step", "seed", "x.ld"}
+        self.at: dict[str, IR] = {}
+        for place, name in enumerate(self.slots):
+            number = name in numbers or name.endswith(".stride")
+            kind = self.i64 if number else self.pointer
+            slot = element(build, table, index(place), self.i64)
+            self.at[name] = build.load(slot, typ=kind, name=name)
+        count(build, "batch", self.at["first"], self.at["last"], self._batch)
+        build.ret_void()
+        return Program(self.module, self.slots, self.strides, self.scalars)
+
+    def _batch(self, number: IR) -> None:
+        build, at = self.build, self.at
+        begin = build.mul(number, at["batch"])
+        rows = minimum(build, at["batch"], build.sub(at["rows"], begin))
+        relative = build.sub(number, at["first"])
+        width = index(max(1, len(self.scalars)))
+        scalars = element(build, at["scalars"], build.mul(relative, width), self.real)
+        step = build.trunc(build.add(at["step"], relative), ir_module().IntType(32))
+        self.now = {"begin": begin, "rows": rows, "scalars": scalars, "step": step}
+        mine = self._part(rows)
+        for node in self.schedule.gathers:
+            self._gather(node.source, node.out, mine)
+        for group in self.schedule.rowwise:
+            if isinstance(group, Fused):
+                self._fused(group, mine)
+            else:
+                self._by_row(group, mine)
+        if not self.schedule.across:
+            return
+        self._barrier()
+        for owner, reduced in enumerate(self.schedule.across):
+            self._reduced(reduced, owner)
+        self._loss()
+        self._barrier()
+
+    # who does what ------------------------------------------------------------------------------
+
+    def _part(self, whole: IR, unit: int = 1) -> tuple[IR, IR]:
+        """This thread's part of ``range(whole)``, in units."""
+        build = self.build
+        units = build.sdiv(build.add(whole, index(unit - 1)), index(unit))
+
+        def bound(thread: IR) -> IR:
+            share = build.sdiv(build.mul(units, thread), self.at["threads"])
+            return minimum(build, build.mul(share, index(unit)), whole)
+
+        return bound(self.thread), bound(build.add(self.thread, index(1)))
+
+    def _only(self, owner: int, body: Callable[[], None]) -> None:
+        """``body`` on one thread alone."""
+        build = self.build
+        chosen = build.urem(index(owner), self.at["threads"])
+        with build.if_then(build.icmp_signed("==", chosen, self.thread)):
+            body()
+
+    def _barrier(self) -> None:
+        with self.build.if_then(self.build.icmp_signed(">", self.at["threads"], index(1))):
+            self.build.call(self.kernels.barrier(), [self.at["meeting"], self.at["threads"]])
+
+    # kernels ------------------------------------------------------------------------------------
+
+    def _gather(self, source: str, out: str, mine: tuple[IR, IR]) -> None:
+        build, at = self.build, self.at
+        dtype = self.sources[source]
+        to = self.dtype if self.kernels.is_real(out) else np.dtype("int32")
+        name = f"gather.{dtype.name}.{to.name}"
+        known = self.module.globals.get(name)
+        lanes = self.target.lanes(self.dtype)
+        kernel = known or emit_gather(self.module, name, lanes, dtype, to)
+        columns = self._columns(out)
+        null = ir_module().Constant(self.pointer, None)
+        with build.if_then(build.icmp_unsigned("!=", at[source], null)):
+            build.call(
+                kernel,
+                [
+                    at[source],
+                    at[f"{source}.stride"],
+                    at["order"],
+                    self.now["begin"],
+                    at[out],
+                    self._stride(out),
+                    index(columns),
+                    *mine,
+                ],
+            )
+
+    def _stride(self, buffer: str) -> IR:
+        return self.at["x.ld"] if buffer == "x" else index(self.strides[buffer])
+
+    def _operands(self, names: tuple[str, ...]) -> list[IR]:
+        return [value for name in names for value in (self.at[name], self._stride(name))]
+
+    def _columns(self, buffer: str) -> int:
+        if buffer in ("t", "weight"):
+            description = self.schedule.plan.description
+            one = buffer == "weight" or description.loss.by_row
+            return 1 if one else description.outputs
+        return self.schedule.shapes[buffer][1]
+
+    def _fused(self, group: Fused, mine: tuple[IR, IR]) -> None:
+        build, at, node = self.build, self.at, group.product
+        kernel, operands, layers = self.kernels.fused(group)
+        _, columns = self.schedule.shapes[node.out]
+        depth = self.schedule.shapes[node.left][1]
+        right = f"{node.right}.T" if node.right_transposed else node.right
+        wide = index(padded_columns(columns))
+        extra = self._operands(operands) + [self._layer_key(layer) for layer in layers]
+        build.call(
+            kernel,
+            [
+                at[node.left],
+                self._stride(node.left),
+                at[right],
+                index(self.strides[right]),
+                index(self.kernels.panel),
+                at[node.bias] if node.bias else at["zeros"],
+                index(0),
+                *mine,
+                index(0),
+                wide,
+                index(depth),
+                *extra,
+            ],
+        )
+
+    def _layer_key(self, layer: int) -> IR:
+        seed = self.build.trunc(self.at["seed"], ir_module().IntType(32))
+        return self.build.call(self.kernels.layer_key(), [seed, self.now["step"], _i32(layer)])
+
+    def _by_row(self, group: ByRow, mine: tuple[IR, IR]) -> None:
+        total = self._weight_sum()
+        kernel, operands = self.kernels.by_row(group)
+        columns = index(self.schedule.plan.description.outputs)
+        self.build.call(kernel, [*mine, columns, total, *self._operands(operands)])
+
+    def _weight_sum(self) -> IR:
+        """The sum of the batch's weights; each thread works it out for itself, in one order."""
+        build, at = self.build, self.at
+        source = next(g.source for g in self.schedule.gathers if g.out == "weight")
+        kernel = self.kernels.weight_sum(self.sources[source])
+        return build.call(
+            kernel,
+            [
+                at[source],
+                at[f"{source}.stride"],
+                at["order"],
+                self.now["begin"],
+                self.now["rows"],
+            ],
+        )
+
+    def _reduced(self, reduced: Reduced, owner: int) -> None:
+        build, at, node = self.build, self.at, reduced.node
+        kernel, operands = self.kernels.reduced(reduced)
+        extra = [self.now["scalars"], *self._operands(operands)]
+        if not isinstance(node, Matmul):
+            columns = self.schedule.shapes[node.source][1]
+            stride = index(self.strides[node.source])
+            wide = index(padded_columns(columns))
+            arguments = [at[node.source], stride, index(0), self.now["rows"], index(0), wide]
+            self._only(owner, lambda: build.call(kernel, [*arguments, *extra]))
+            return
+        height = self.schedule.shapes[node.left][1]
+        columns = self.schedule.shapes[node.right][1]
+        mine = self._part(index(height), self.kernels.unit(height))
+        build.call(
+            kernel,
+            [
+                at[node.left],
+                self._stride(node.left),
+                at[node.right],
+                self._stride(node.right),
+                index(self.kernels.panel),
+                at["zeros"],
+                index(0),
+                *mine,
+                index(0),
+                index(padded_columns(columns)),
+                self.now["rows"],
+                *extra,
+            ],
+        )
+        if reduced.update and reduced.update.parameter in self.schedule.transposed:
+            self._transpose(reduced.update, mine, columns)
+
+    def _transpose(self, update: Update, mine: tuple[IR, IR], columns: int) -> None:
+        name, copy = update.parameter, f"{update.parameter}.T"
+        self.build.call(
+            self.kernels.transpose(),
+            [
+                self.at[name],
+                index(self.strides[name]),
+                self.at[copy],
+                index(self.strides[copy]),
+                *mine,
+                index(0),
+                index(columns),
+            ],
+        )
+
+    def _loss(self) -> None:
+        """Thread 0 adds the batch's loss to the results."""
+        if "value" not in self.strides:
+            return
+        self._only(
+            0,
+            lambda: self.build.call(
+                self.kernels.add_loss(),
+                [self.at["value"], self.now["rows"], self._weight_sum(), self.at["results"]],
+            ),
+        )
+
+
+def padded_columns(columns: int) -> int:
+    """Columns rounded up to whole vectors of any instruction set."""
+    return padded(columns, 1)
+
+
+def buffer_strides(schedule: Schedule) -> dict[str, int]:
+    """The row stride, in elements, of every buffer that the program stores."""
+    description = schedule.plan.description
+    item = np.dtype(description.dtype).itemsize
+    strides: dict[str, int] = {}
+    for gather in schedule.gathers:
+        columns = {"x": description.inputs, "weight": 1}.get(gather.out, description.outputs)
+        one = gather.out == "weight" or (gather.out == "t" and description.loss.by_row)
+        strides[gather.out] = 1 if one else padded(columns, item)
+    for group in schedule.rowwise:
+        for name in group.stored:
+            row = name in ("value", "share", "loss")
+            strides[name] = 1 if row else padded(schedule.shapes[name][1], item)
+    for layer, (_, width) in enumerate(description.shapes, 1):
+        strides[f"w{layer}"] = strides[f"b{layer}"] = padded(width, item)
+    for name in schedule.transposed:
+        strides[f"{name}.T"] = padded(description.widths[int(name[1:]) - 1], item)
+    for reduced in schedule.across:
+        name = reduced.node.out
+        if reduced.update is None:
+            strides[name] = strides[name[1:]]
+        else:
+            for state in reduced.update.state:
+                strides[state] = strides[reduced.update.parameter]
+    return strides
+
+
+def _i32(value: int) -> IR:
+    ir = ir_module()
+    return ir.Constant(ir.IntType(32), value)

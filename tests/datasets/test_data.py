@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from backhand.datasets.data import Data, Split
+from backhand.datasets.preparation import Standardise
+
+
+def test_a_split_has_the_length_of_its_rows():
+    assert len(Split(np.zeros((7, 3), np.float32), np.zeros(7, np.int64))) == 7
+
+
+def test_data_is_frozen_and_has_no_target_scale_unless_told():
+    part = Split(np.zeros((2, 3), np.float32), np.zeros(2, np.int64))
+    preparation = Standardise(0.0, 1.0, 1.0, 3)
+    data = Data(
+        "made up", "classification", part, part, part, [0, 1], preparation, None, ["a", "b", "c"]
+    )
+    assert (data.target_mean, data.target_std) == (0.0, 1.0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        data.name = "other"  # type: ignore[misc]

@@ -1,0 +1,72 @@
+"""The package's own front door, `backhand.datasets.load`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from backhand import datasets
+from backhand.errors import InputError
+
+
+def test_digits():
+    assert datasets.load("digits", seed=1).name == "digits"
+
+
+def test_a_table(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "\n".join(f"{i},{i % 2}" for i in range(40)) + "\n")
+    data = datasets.load(path, target="y")
+    assert data.target == "y"
+    assert data.classes == [0, 1]
+    assert datasets.load(str(path), target="y", task="regression").classes is None
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digit", "unknown data set 'digit': did you mean 'digits'"),
+        ("nmist", "did you mean 'mnist'"),
+        ("zzz", "unknown data set 'zzz': valid: digits, mnist"),
+        ("iris.csv", "no such file: iris.csv"),
+        ("some/where", "no such file: some/where"),
+        ("mnist.pkl.gz", "no such file: mnist.pkl.gz"),
+    ],
+)
+def test_names_that_are_nothing(name, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        datasets.load(name, target="y")
+
+
+def test_a_folder_and_a_file_of_another_kind(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        datasets.load(tmp_path, target="y")
+    path = tmp_path / "notes.docx"
+    path.write_text("hello")
+    with pytest.raises(InputError, match=r"tables can be read from \.csv"):
+        datasets.load(path, target="y")
+
+
+def test_options_that_do_not_fit():
+    with pytest.raises(InputError, match="only tables need one"):
+        datasets.load("digits", target="y")
+    with pytest.raises(InputError, match="is for classification"):
+        datasets.load("digits", task="regression")
+    with pytest.raises(InputError, match="did you mean 'regression'"):
+        datasets.load("digits", task="regresion")
+
+
+def test_a_pickle_is_known_by_its_suffix(tmp_path):
+    path = tmp_path / "MNIST.PKL"
+    path.write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    with pytest.raises(InputError, match="global os.system"):
+        datasets.load(path)
+
+
+def test_importing_it_is_light():
+    heavy = "{'sklearn', 'pyarrow', 'pooch', 'requests', 'scipy'}"
+    code = f"import sys, backhand.datasets; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

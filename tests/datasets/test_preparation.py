@@ -1,0 +1,333 @@
+"""Formulas against plain Python, and the proof that no statistic sees a row it must not see."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backhand.datasets.preparation import Standardise, TablePreparation, preparation_from_dict
+from backhand.errors import InputError
+
+pa = pytest.importorskip("pyarrow")
+
+
+def fit(columns, **kwargs):
+    return TablePreparation.fit(columns, **kwargs)
+
+
+# Pixels
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(20, 12), (20, 3, 4)])
+def test_pixels_against_plain_python(rng, dtype, shape):
+    raw = rng.integers(256, size=shape).astype(dtype)
+    preparation = Standardise.fit(raw, 1 / 256)
+    values = [float(v) / 256 for v in raw.ravel()]
+    mean, std = statistics.fmean(values), statistics.pstdev(values)
+    assert math.isclose(preparation.mean, mean, rel_tol=1e-12)
+    assert math.isclose(preparation.std, std, rel_tol=1e-12)
+    x = preparation.apply(raw)
+    assert x.shape == (20, 12)
+    assert x.dtype == np.float32
+    assert x.flags.c_contiguous
+    np.testing.assert_allclose(x.ravel(), [(v - mean) / std for v in values], rtol=1e-6, atol=1e-7)
+
+
+def test_bytes_and_floats_of_the_same_pixels_are_prepared_alike(rng):
+    raw = rng.integers(256, size=(30, 8), dtype=np.uint8)
+    preparation = Standardise.fit(raw, 1 / 256)
+    for other in (raw.astype(np.float32), raw.astype(np.int64), raw[:, ::-1][:, ::-1]):
+        np.testing.assert_array_equal(preparation.apply(other), preparation.apply(raw))
+
+
+def test_large_pixels_arrays_are_taken_in_pieces(rng, monkeypatch):
+    raw = rng.normal(size=(50, 7))
+    whole = Standardise.fit(raw)
+    x = whole.apply(raw)
+    monkeypatch.setattr("backhand.datasets.preparation.CHUNK_VALUES", 20)
+    assert math.isclose(Standardise.fit(raw).std, whole.std, rel_tol=1e-12)
+    np.testing.assert_array_equal(whole.apply(raw), x)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (np.zeros((3, 4)), "pixels are all 0.0"),
+        (np.zeros((0, 4)), "nothing to standardise"),
+        (np.zeros(4), r"shape \(4,\)"),
+        (np.array([["a"]]), "dtype <U1"),
+        (np.array([[1.0, np.nan]]), "row 1, pixel 1: nan"),
+        (np.array([[1.0], [np.inf]]), "row 2, pixel 0: inf"),
+    ],
+)
+def test_pixels_that_cannot_be_standardised(raw, message):
+    with pytest.raises(InputError, match=message):
+        Standardise.fit(raw)
+
+
+def test_pixels_of_another_width_or_beyond_float32():
+    preparation = Standardise(0.0, 1.0, 1.0, 4)
+    with pytest.raises(InputError, match="rows have 5 pixels, the model takes 4"):
+        preparation.apply(np.zeros((1, 5)))
+    with pytest.raises(InputError, match="row 1, pixel 2: 1e\\+200 is too large"):
+        preparation.apply(np.array([[0, 0, 1e200, 0]]))
+
+
+# Tables
+
+
+def test_numbers_against_plain_python():
+    values = [3.0, None, 5.0, 10.0, None, 1e-3]
+    preparation = fit({"a": values})
+    known = [v for v in values if v is not None]
+    mean, std = statistics.fmean(known), statistics.pstdev(known)
+    assert preparation.feature_names == ["a", "a is missing"]
+    expected = [[0.0, 1.0] if v is None else [(v - mean) / std, 0.0] for v in values]
+    x = preparation.apply({"a": values})
+    assert x.dtype == np.float32
+    assert x.flags.c_contiguous
+    np.testing.assert_allclose(x, expected, rtol=1e-6)
+
+
+def test_without_missing_values_in_training_later_ones_get_the_mean():
+    preparation = fit({"a": [1.0, 2.0, 6.0]})
+    assert preparation.feature_names == ["a"]
+    np.testing.assert_array_equal(preparation.apply({"a": [3.0, None]}), [[0], [0]])
+
+
+def test_text_and_booleans_become_one_hot_with_a_place_for_unseen():
+    preparation = fit({"c": ["b", "a", None, "b"], "f": [True, False, True, True]})
+    assert preparation.feature_names == [
+        *("c = a", "c = b", "c is missing", "c is unseen"),
+        *("f = false", "f = true", "f is unseen"),
+    ]
+    x = preparation.apply({"f": [False, None, True], "c": ["a", "", "z"]})
+    np.testing.assert_array_equal(
+        x, [[1, 0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0, 1], [0, 0, 0, 1, 0, 1, 0]]
+    )
+
+
+def test_columns_are_found_by_name_in_any_order():
+    table = {"a": [1, 2, 3], "b": ["x", "y", "x"]}
+    preparation = fit(table)
+    expected = preparation.apply(table)
+    turned = {"more": [0, 0, 0], "b": ["x", "y", "x"], "a": [1, 2, 3]}
+    np.testing.assert_array_equal(preparation.apply(turned), expected)
+    np.testing.assert_array_equal(preparation.apply(pa.table(turned)), expected)
+    assert preparation.columns == ["a", "b"]
+    assert preparation.width == expected.shape[1]
+
+
+def test_a_missing_column_is_named_with_the_nearest():
+    preparation = fit({"age": [1, 2], "b": [3, 4]})
+    with pytest.raises(InputError, match="column 'age' is missing; did the file mean 'aeg'\\?"):
+        preparation.apply({"aeg": [1], "b": [1]})
+    with pytest.raises(InputError, match="^column 'age' is missing$"):
+        preparation.apply({"b": [1]})
+
+
+def test_text_where_numbers_belong_is_named():
+    preparation = fit({"a": ["1", "2", "4"]})
+    with pytest.raises(InputError, match="column 'a', row 2: 'two' is not a number"):
+        preparation.apply({"a": ["1", "two"]})
+    with pytest.raises(InputError, match="column 'a', row 1: inf is not a finite number"):
+        preparation.apply({"a": [math.inf]})
+    with pytest.raises(InputError, match=r"column 'a', row 1: 1e\+300 is too far"):
+        preparation.apply({"a": [1e300]})
+
+
+def test_columns_that_are_left_out_are_named():
+    columns = {
+        "good": list(range(100)),
+        "same": [7] * 100,
+        "also": ["x"] * 100,
+        "nothing": [None] * 100,
+        "key": [f"k{i}" for i in range(100)],
+        "lists": [[1]] * 100,
+    }
+    with pytest.warns(UserWarning) as caught:
+        preparation = fit(columns)
+    assert preparation.columns == ["good"]
+    told = [str(warning.message) for warning in caught]
+    assert "2 columns are left out (constant in the training rows): 'same', 'also'" in told
+    assert "1 column is left out (no value at all): 'nothing'" in told
+    assert "1 column is left out (text with too many distinct values): 'key'" in told
+    assert len(told) == 4
+    with (
+        pytest.warns(UserWarning, match="'same'"),
+        pytest.raises(InputError, match="no usable feature column.*'same': constant"),
+    ):
+        fit({"same": [7, 7]})
+
+
+def test_a_number_that_is_constant_but_sometimes_missing_keeps_its_indicator():
+    preparation = fit({"a": [7, None, 7]})
+    assert preparation.feature_names == ["a is missing"]
+    np.testing.assert_array_equal(preparation.apply({"a": [7, None, 8]}), [[0], [1], [0]])
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-3, 1.0, 1e200])
+def test_the_size_of_numbers_does_not_matter(size):
+    x = fit({"a": [size, 2 * size, 6 * size]}).apply({"a": [size, 2 * size, 6 * size]})
+    np.testing.assert_allclose(x, fit({"a": [1, 2, 6]}).apply({"a": [1, 2, 6]}), rtol=1e-6)
+
+
+def test_numbers_too_large_for_any_statistic():
+    with pytest.raises(InputError, match="column 'a': values up to"):
+        fit({"a": [1.7e308, -1.7e308, 1.7e308]})
+
+
+# The leak
+
+TABLE = {
+    "number": [1.0, 2.0, None, 4.0, 9.0, 1.0, 2.0, 3.0],
+    "text": ["a", "b", "a", None, "b", "a", "b", "a"],
+    "flag": [True, False, True, True, False, True, True, None],
+    "day": [f"2020-01-0{i}" for i in range(1, 9)],
+}
+TRAIN = np.array([6, 0, 3, 1, 4])
+WILD = {"number": 1e30, "text": "wild", "flag": None, "day": "1066-10-14"}
+
+
+def leaks(fitting) -> bool:
+    """Say whether wild values outside the training rows change what ``fitting`` finds."""
+    wild = {
+        name: [v if i in TRAIN else WILD[name] for i, v in enumerate(values)]
+        for name, values in TABLE.items()
+    }
+    return fitting(TABLE) != fitting(wild)
+
+
+def test_statistics_are_of_the_training_rows_alone():
+    assert not leaks(lambda table: fit(table, rows=TRAIN).to_dict())
+
+
+def test_a_leak_would_be_caught():
+    assert leaks(lambda table: fit(table).to_dict())
+
+
+def test_each_statistic_would_show_a_leak():
+    honest = fit(TABLE, rows=TRAIN).to_dict()["columns"]
+    faulty = fit(TABLE).to_dict()["columns"]
+    for mine, theirs in zip(honest[:1] + honest[3:], faulty[:1] + faulty[3:], strict=True):
+        assert mine["mean"] != theirs["mean"]
+        assert mine["std"] != theirs["std"]
+    assert honest[0]["missing"] is False
+    assert faulty[0]["missing"] is True
+
+
+# To a model file and back
+
+CELLS = {
+    "number": st.none() | st.floats(-1e6, 1e6),
+    "text": st.none() | st.sampled_from(["a", "b", " c", "", "NA"]),
+    "flag": st.none() | st.booleans(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.* left out")
+@given(st.lists(st.fixed_dictionaries(CELLS), min_size=2, max_size=30), st.data())
+def test_any_table_is_prepared_finite_and_round_trips(rows, data):
+    columns = {name: [row[name] for row in rows] for name in CELLS}
+    train = data.draw(
+        st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=len(rows), unique=True)
+    )
+    try:
+        preparation = fit(columns, rows=np.array(train))
+    except InputError as error:
+        assert "no usable feature column" in str(error)  # noqa: PT017
+        return
+    x = preparation.apply(columns)
+    assert x.shape == (len(rows), len(preparation.feature_names))
+    assert np.isfinite(x).all()
+    back = preparation_from_dict(json.loads(json.dumps(preparation.to_dict())))
+    assert back == preparation
+    np.testing.assert_array_equal(back.apply(columns), x)
+    # The same rows one by one, so nothing depends on what else is in a batch.
+    one = np.concatenate(
+        [
+            preparation.apply({n: pa.array([v[i]], pa.array(v).type) for n, v in columns.items()})
+            for i in range(len(rows))
+        ]
+    )
+    np.testing.assert_array_equal(one, x)
+
+
+def test_pixels_round_trip(rng):
+    preparation = Standardise.fit(rng.integers(256, size=(9, 4), dtype=np.uint8), 1 / 256)
+    assert preparation_from_dict(json.loads(json.dumps(preparation.to_dict()))) == preparation
+
+
+PIXELS = {"kind": "pixels", "mean": 0.1, "std": 0.3, "scale": 1.0, "width": 4}
+NUMBER = {"kind": "number", "name": "a", "mean": 0.0, "std": 1.0, "missing": False}
+TEXT = {"kind": "text", "name": "b", "values": ["x", "y"], "missing": False}
+
+
+def table(*columns):
+    return {"kind": "table", "columns": list(columns)}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (None, "must be a mapping, not NoneType"),
+        ([], "must be a mapping, not list"),
+        ({}, "unknown preparation kind"),
+        ({"kind": "pixel"}, "did you mean 'pixels'"),
+        ({"kind": ["pixels"]}, "unknown preparation kind"),
+        ({**PIXELS, "std": 0}, "std: must be greater than 0"),
+        ({**PIXELS, "std": "0.3"}, "std: must be a number, not '0.3'"),
+        ({**PIXELS, "mean": math.nan}, "mean: must be finite"),
+        ({**PIXELS, "scale": -1.0}, "scale: must be greater than 0"),
+        ({**PIXELS, "width": 4.0}, "width: must be an integer"),
+        ({**PIXELS, "extra": 1}, "'extra' is not known"),
+        ({"kind": "pixels", "mean": 0.1}, "'scale' is missing"),
+        (table(), "columns must be a list that is not empty"),
+        ({"kind": "table", "columns": "ab"}, "columns must be a list"),
+        (table(1), "must be a mapping, not int"),
+        (table({**NUMBER, "kind": "nubmer"}), "did you mean 'number'"),
+        (table({**NUMBER, "name": 1}), "name: must be text"),
+        (table({**NUMBER, "std": 0.0}), "column 'a': std must be greater than 0"),
+        (table({**NUMBER, "std": -1.0, "missing": True}), "std must be greater than 0"),
+        (table({**NUMBER, "missing": 1}), "missing: must be true or false"),
+        (table(NUMBER, NUMBER), "column 'a' is there twice"),
+        (table({**TEXT, "values": []}), "values must be a list that is not empty"),
+        (table({**TEXT, "values": ["x", 1]}), "values: must be text"),
+        (table({**TEXT, "values": ["x", "x"]}), "a value is there twice"),
+        (table({**TEXT, "kind": "boolean"}), "values of a boolean"),
+    ],
+)
+def test_an_edited_model_file_is_refused(entry, message):
+    with pytest.raises(InputError, match=message):
+        preparation_from_dict(entry)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(
+    st.sampled_from([PIXELS, table(NUMBER, TEXT), NUMBER, TEXT]),
+    st.data(),
+    json_values,
+)
+def test_any_one_entry_replaced_is_taken_or_refused(original, data, value):
+    key = data.draw(st.sampled_from(sorted(original)))
+    edited = {**original, key: value}
+    entry = edited if original in (PIXELS, table(NUMBER, TEXT)) else table(edited)
+    try:
+        preparation = preparation_from_dict(entry)
+    except InputError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert preparation.to_dict()["kind"] in ("pixels", "table")

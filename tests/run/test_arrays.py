@@ -1,0 +1,215 @@
+"""The array executor: any namespace gives the same, and an epoch is what torch would do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backhand import Network
+from backhand.formulas.optimisers import OPTIMISERS, choose_optimiser
+from backhand.plan.step import gradient_plan, training_plan
+from backhand.run.arrays import ArrayTrainer, parameter_buffers, walk
+from backhand.testing import assert_near
+
+ADAM = OPTIMISERS["adam"]
+TORCH = {"momentum": {"momentum": 0.9}, "nesterov": {"momentum": 0.9, "nesterov": True}}
+
+
+def case(rng, loss="mean_squared_error", rows=23, **words):
+    net = Network((6, 9, 4), activation="tanh", loss=loss, dtype="float64", **words)
+    params = [(w, b + 0.1) for w, b in net.init("glorot_uniform", 1)]
+    x = rng.standard_normal((rows, 6))
+    t = rng.integers(0, 4, (rows, 1)) if net.loss.by_row else rng.random((rows, 4))
+    return net, params, x, t
+
+
+def epoch(trainer, x, t, *, weight=None, order=None, batch=8, rate=0.05, l2=0.0, first=0):
+    """One epoch with scalars as training makes them."""
+    order = np.arange(len(x)) if order is None else order
+    steps = np.arange(first, first + -(-len(order) // batch), dtype=float)
+    optimiser = trainer.optimiser
+    scalars = optimiser.scalars(steps + 1, np.full(len(steps), rate), **optimiser.keywords)
+    scalars = {k: np.broadcast_to(v, steps.shape) for k, v in scalars.items()}
+    return trainer.epoch(x, t, weight, order, batch, scalars, np.full(len(steps), l2), first)
+
+
+def trainer(net, params, optimiser="sgd", seed=0):
+    made = ArrayTrainer(net, params, choose_optimiser(optimiser), seed)
+    made.optimiser = choose_optimiser(optimiser)
+    return made
+
+
+def same(a, b):
+    pairs = (zip(x, y, strict=True) for x, y in zip(a, b, strict=True))
+    return all(np.array_equal(p, q) for pair in pairs for p, q in pair)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("loss", ["mean_squared_error", "softmax_cross_entropy"])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_two_epochs_are_torchs(loss, optimiser, rng):
+    import torch
+
+    net, params, x, t = case(rng, loss)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 9), torch.nn.Tanh(), torch.nn.Linear(9, 4))
+    model.double()
+    with torch.no_grad():
+        for layer, (w, b) in zip((model[0], model[2]), params, strict=True):
+            layer.weight.copy_(torch.tensor(w.T))
+            layer.bias.copy_(torch.tensor(b))
+    # torch's decay of AdamW covers biases as well, ours does not
+    groups = [
+        {"params": [model[0].weight, model[2].weight]},
+        {"params": [model[0].bias, model[2].bias], "weight_decay": 0.0},
+    ]
+    words = TORCH.get(optimiser, {})
+    peer = getattr(torch.optim, OPTIMISERS[optimiser].torch)(groups, lr=0.05, **words)
+    criterion = getattr(torch.nn.functional, net.loss.torch)
+    ours = trainer(net, params, optimiser)
+    for number in range(2):
+        order = rng.permutation(len(x))
+        total = 0.0
+        for first in range(0, len(x), 8):
+            rows = order[first : first + 8]
+            peer.zero_grad()
+            target = torch.tensor(t[rows, 0] if net.loss.by_row else t[rows])
+            mean = criterion(model(torch.tensor(x[rows])), target)
+            mean.backward()
+            peer.step()
+            total += mean.item() * len(rows)
+        got = epoch(ours, x, t, order=order, first=3 * number)
+        assert_near(got, total / len(x), rtol=1e-10)
+    for (w, b), layer in zip(ours.params, (model[0], model[2]), strict=True):
+        assert_near(w, layer.weight.detach().numpy().T, rtol=1e-9, atol=1e-12)
+        assert_near(b, layer.bias.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.torch
+def test_a_plan_over_tensors_gives_the_same_with_dropout_too(rng):
+    import torch
+
+    from backhand.run.namespaces import TorchNamespace
+
+    net, params, x, t = case(rng, dropout=0.4)
+    at = {**parameter_buffers(params), "x": x, "t": t, "weight": np.ones((len(x), 1))}
+    plan = gradient_plan(net, dropout=True, wrt_input=True)
+    ours = walk(plan, {**at, "seed": 5, "step": 6})
+    tensors = {k: torch.tensor(v) for k, v in at.items()}
+    theirs = walk(plan, {**tensors, "seed": 5, "step": 6}, TorchNamespace())
+    for name in ("h1", "loss", "dw1", "db1", "dw2", "db2", "dx"):
+        assert_near(theirs[name].numpy(), ours[name], rtol=1e-10, atol=1e-13)
+
+
+def test_walk_leaves_what_it_is_given(rng):
+    net, params, x, t = case(rng)
+    given = {**parameter_buffers(params), "x": x, "t": t, "weight": np.ones((len(x), 1))}
+    copies = {k: v.copy() for k, v in given.items()}
+    walk(gradient_plan(net), given)
+    assert given.keys() == copies.keys()
+    assert all(np.array_equal(given[k], copies[k]) for k in copies)
+
+
+def test_dropout_drops_the_same_units_both_ways_and_others_each_step(rng):
+    net, params, x, t = case(rng, rows=400, dropout=0.3)
+    given = {**parameter_buffers(params), "x": x, "t": t, "weight": np.ones((400, 1)), "seed": 1}
+    plan = gradient_plan(net, dropout=True)
+    at = walk(plan, {**given, "step": 0})
+    dropped = at["h1"] == 0
+    assert np.array_equal(dropped, at["dy1"] == 0)
+    assert abs(dropped.mean() - 0.3) < 4 * (0.21 / dropped.size) ** 0.5
+    again, later = walk(plan, {**given, "step": 0}), walk(plan, {**given, "step": 1})
+    assert np.array_equal(at["h1"], again["h1"])
+    assert 0.5 < (dropped == (later["h1"] == 0)).mean() < 0.66  # 0.3 * 0.3 + 0.7 * 0.7 = 0.58
+
+
+def test_its_parameters_are_copies(rng):
+    net, params, x, t = case(rng)
+    before = [(w.copy(), b.copy()) for w, b in params]
+    ours = trainer(net, params)
+    seen = ours.params
+    epoch(ours, x, t)
+    assert same(params, before)
+    assert same(seen, before)
+    assert not same(ours.params, before)
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_state_and_parameters_take_a_training_up_again(optimiser, rng):
+    net, params, x, t = case(rng, dropout=0.3)
+    through = trainer(net, params, optimiser, seed=4)
+    epoch(through, x, t)
+    kept, state = through.params, through.state
+    assert set(state) == {f"{s}_{p}" for s in OPTIMISERS[optimiser].state for p in parameters(net)}
+    epoch(through, x, t, first=3)
+    resumed = trainer(net, kept, optimiser, seed=4)
+    resumed.state = state
+    epoch(resumed, x, t, first=3)
+    assert same(through.params, resumed.params)
+
+
+def parameters(net):
+    return parameter_buffers(net.init("glorot_normal"))
+
+
+def test_the_state_of_another_network_is_refused(rng):
+    net, params, *_ = case(rng)
+    other = ArrayTrainer(Network((6, 8, 4)), Network((6, 8, 4)).init("glorot_normal"), ADAM)
+    with pytest.raises(ValueError, match="state is that of another network or optimiser"):
+        trainer(net, params, "adam").state = other.state
+    with pytest.raises(ValueError, match="state is that of another network or optimiser"):
+        trainer(net, params, "momentum").state = trainer(net, params, "adam").state
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_a_row_of_weight_two_is_a_row_twice_and_of_weight_zero_none(optimiser, rng):
+    net, params, x, t = case(rng, rows=6)
+    weight = np.array([[2.0], [1.0], [0.0], [1.0], [0.0], [2.0]])
+    weighted, repeated = trainer(net, params, optimiser), trainer(net, params, optimiser)
+    for first in range(3):
+        one = epoch(weighted, x, t, weight=weight, first=first)
+        rows = np.array([0, 0, 1, 3, 5, 5])
+        assert_near(one, epoch(repeated, x, t, order=rows, first=first), rtol=1e-12)
+    for ours, theirs in zip(weighted.params, repeated.params, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert_near(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_a_batch_of_no_weight_changes_nothing(rng):
+    net, params, x, t = case(rng, rows=16)
+    weight = np.repeat([[0.0], [1.0]], 8, axis=0)
+    both, second = trainer(net, params), trainer(net, params)
+    loss = epoch(both, x, t, weight=weight, batch=8)
+    assert loss == epoch(second, x[8:], t[8:], batch=8)
+    assert same(both.params, second.params)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float64", "int16", "float16"])
+def test_rows_are_gathered_in_any_dtype_and_layout(dtype, rng):
+    net, params, _, t = case(rng)
+    x = rng.integers(0, 200, (23, 6)).astype(dtype)
+    want, got = trainer(net, params), trainer(net, params)
+    order = rng.permutation(23)
+    one = epoch(want, x.astype("float64"), t, order=order, rate=1e-5)
+    assert one == epoch(got, np.asfortranarray(x), t, order=order, rate=1e-5)
+    assert same(want.params, got.params)
+    assert x.dtype == dtype
+
+
+def test_float32_networks_stay_float32(rng):
+    for loss in ("mean_absolute_error", "softmax_cross_entropy", "huber"):
+        net = Network((6, 9, 4), loss=loss, dropout=0.5)
+        t = rng.integers(0, 4, (9, 1)) if net.loss.by_row else rng.random((9, 4))
+        given = {"all_x": rng.random((9, 6)), "all_t": t, "all_weight": np.ones((9, 1))}
+        given |= parameter_buffers(net.init("kaiming_normal"))
+        given |= {"order": np.arange(9), "seed": 0, "step": 0, "l2": 0.1, "scalars": {"rate": 0.1}}
+        at = walk(training_plan(net, OPTIMISERS["sgd"]), given)
+        real = {k: v.dtype.name for k, v in at.items() if getattr(v, "dtype", int) == "float64"}
+        assert set(real) <= {"all_x", "all_t", "all_weight"}
+
+
+def test_last_batch_counts_by_its_rows(rng):
+    net, params, x, t = case(rng)
+    got = epoch(trainer(net, params), x, t, batch=10, rate=0.0)
+    assert_near(got, net.batch_loss(params, x, t), rtol=1e-12)
+    whole = epoch(trainer(net, params), x, t, batch=1000, rate=0.0)
+    assert_near(whole, got, rtol=1e-12)

@@ -1,0 +1,44 @@
+"""The errors that people see."""
+
+from __future__ import annotations
+
+import pytest
+
+from backhand.errors import (
+    BackhandError,
+    InputError,
+    MissingExtraError,
+    missing_extra,
+    unknown_name,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Relu", "unknown thing 'Relu': did you mean 'relu'? valid: relu, tanh"),
+        ("tan", "unknown thing 'tan': did you mean 'tanh'? valid: relu, tanh"),
+        ("zzz", "unknown thing 'zzz': valid: relu, tanh"),
+        (7, "unknown thing '7': valid: relu, tanh"),
+    ],
+)
+def test_names_the_nearest_valid_name(name, said):
+    error = unknown_name("thing", name, {"tanh": 1, "relu": 2})
+    assert isinstance(error, InputError)
+    assert str(error) == said
+
+
+def test_a_missing_extra_says_how_to_get_it():
+    error = missing_extra("reading Parquet", "pyarrow", "table")
+    assert isinstance(error, MissingExtraError)
+    assert str(error) == (
+        "reading Parquet needs pyarrow, which is not installed: pip install 'backhand[table]'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(InputError, ValueError), (MissingExtraError, ImportError)]
+)
+def test_people_can_catch_them_as_pythons_or_as_ours(ours, theirs):
+    assert issubclass(ours, theirs)
+    assert issubclass(ours, BackhandError)

@@ -1,0 +1,230 @@
+"""`Network`: gradients against independent slopes and torch, statistics, and what it refuses."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backhand import Network
+from backhand.errors import InputError
+from backhand.formulas.activations import ACTIVATIONS
+from backhand.formulas.losses import LOSSES
+from backhand.network import Layer
+from backhand.testing import assert_near, assert_shape
+
+WIDTH = st.integers(1, 40)
+PAIRS = [
+    (list(ACTIVATIONS)[i % len(ACTIVATIONS)], list(LOSSES)[i % len(LOSSES)])
+    for i in range(len(ACTIVATIONS) * 2)
+]
+
+
+def case(widths, activation, loss, seed=0, rows=9, dtype="float64"):
+    rng = np.random.default_rng(seed)
+    if LOSSES[loss].by_row:
+        widths = (*widths[:-1], max(2, widths[-1]))
+    net = Network(widths, activation=activation, loss=loss, dtype=dtype)
+    params = [Layer(w, 0.3 * rng.standard_normal(b.shape)) for w, b in net.init("lecun_normal", 1)]
+    x = rng.standard_normal((rows, net.inputs))
+    t = rng.integers(0, 2, (rows, 1 if net.loss.by_row else net.outputs))
+    return net, params, x, t if net.loss.by_row else t + 0.0, rng
+
+
+@pytest.mark.parametrize(("activation", "loss"), PAIRS)
+def test_every_gradient_is_the_slope_in_a_random_direction(activation, loss):
+    @given(st.lists(WIDTH, min_size=2, max_size=4), st.integers(1, 40), st.integers(0, 99))
+    def check(widths, rows, seed):
+        net, params, x, t, rng = case(widths, activation, loss, seed, rows)
+        weight = rng.random(rows) + 0.1
+        got = net.loss_and_grads(params, x, t, weight, wrt_input=True)
+        arrays = [*itertools.chain(*params), x]
+        grads = [*itertools.chain(*got[1]), got[2]]
+        assert_near(got[0], net.batch_loss(params, x, t, weight), rtol=1e-14)
+        for number, (a, g) in enumerate(zip(arrays, grads, strict=True)):
+            assert_shape(g, a.shape)
+            probe, h, losses = rng.standard_normal(a.shape), 1e-7, []
+            for sign in (1, -1):
+                moved = [*arrays]
+                moved[number] = a + sign * h * probe
+                layers = [*zip(moved[:-1:2], moved[1:-1:2], strict=True)]
+                losses.append(net.batch_loss(layers, moved[-1], t, weight))
+            size = max(1.0, losses[0])
+            slope = (losses[0] - losses[1]) / (2 * h)
+            assert_near((g * probe).sum(), slope, rtol=1e-5, atol=2e-6 * size)
+
+    import hypothesis
+
+    hypothesis.settings(max_examples=5)(check)()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [(a, s) for a, s in PAIRS if ACTIVATIONS[a].torch and LOSSES[s].torch],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_loss_and_gradients_are_those_of_a_network_in_torch(activation, loss, dtype):
+    import torch
+
+    net, params, x, t, _ = case((7, 12, 5, 3), activation, loss, dtype=dtype)
+    leaves = [
+        torch.tensor(a, dtype=torch.float64, requires_grad=True)
+        for a in (*itertools.chain(*params), x)
+    ]
+    z = leaves[-1]
+    for layer in range(3):
+        z = torch.nn.functional.linear(z, leaves[2 * layer].T, leaves[2 * layer + 1])
+        if layer < 2:
+            f = getattr(torch.nn.functional, net.activations[layer].torch)
+            z = f(z, *net.activations[layer].keywords.values())
+    target = torch.tensor(t[:, 0] if net.loss.by_row else t)
+    want = getattr(torch.nn.functional, net.loss.torch)(z, target)
+    want.backward()
+    params = [Layer(w.astype(dtype), b.astype(dtype)) for w, b in params]
+    got = net.loss_and_grads(params, x, t, wrt_input=True)
+    tolerance = {"rtol": 1e-9, "atol": 1e-12} if dtype == "float64" else {}
+    if activation == "softplus":
+        tolerance = {"rtol": 1e-3, "atol": 1e-5}
+    assert_near(got[0], want.item(), **tolerance)
+    for g, leaf in zip((*itertools.chain(*got[1]), got[2]), leaves, strict=True):
+        assert g.dtype == dtype
+        assert_near(g, leaf.grad.numpy(), **tolerance)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_same_lines_run_on_tensors_and_autograd_agrees(loss):
+    import torch
+
+    net, params, x, t, rng = case((5, 8, 3), "silu", loss)
+    weight = rng.random(len(x)) + 0.1
+    tensors = [Layer(*(torch.tensor(a, requires_grad=True) for a in p)) for p in params]
+    tx, tt, tw = torch.tensor(x, requires_grad=True), torch.tensor(t), torch.tensor(weight)
+    value, grads, dx = net.loss_and_grads(tensors, tx, tt, tw, wrt_input=True)
+    net.batch_loss(tensors, tx, tt, tw).backward()
+    want = net.loss_and_grads(params, x, t, weight, wrt_input=True)
+    assert_near(value.item(), want[0], rtol=1e-12)
+    assert_near(dx.detach().numpy(), want[2], rtol=1e-10, atol=1e-13)
+    assert_near(dx.detach().numpy(), tx.grad.numpy(), rtol=1e-10, atol=1e-13)
+    for p, g, w in zip(*(itertools.chain(*a) for a in (tensors, grads, want[1])), strict=True):
+        assert_near(g.detach().numpy(), w, rtol=1e-10, atol=1e-13)
+        assert_near(p.grad.numpy(), w, rtol=1e-10, atol=1e-13)
+    assert_near(net.forward(tensors, tx).detach().numpy(), net.forward(params, x), rtol=1e-12)
+    assert_near(net.predict(tensors, tx).detach().numpy(), net.predict(params, x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weights_count_rows(loss):
+    net, params, x, t, _ = case((4, 6, 3), "tanh", loss, rows=4)
+    got = net.loss_and_grads(params, x, t, [2, 1, 0, 1], wrt_input=True)
+    rows = [0, 0, 1, 3]
+    want = net.loss_and_grads(params, x[rows], t[rows], wrt_input=True)
+    assert_near(got[0], want[0], rtol=1e-12)
+    for g, w in zip(itertools.chain(*got[1]), itertools.chain(*want[1]), strict=True):
+        assert_near(g, w, rtol=1e-11, atol=1e-14)
+    assert not got[2][2].any(), "a row of weight 0 has a gradient"
+    assert_near(got[2][0], 2 * want[2][0], rtol=1e-12)
+    scaled = net.batch_loss(params, x, t, [20, 10, 0, 10])
+    assert_near(scaled, got[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_float32_at_logits_of_ten_thousand(loss):
+    net, _, x, t, _ = case((4, 3), "relu", loss, dtype="float32")
+    for size in (1e4, -1e4):
+        params = [(np.zeros((4, 3), "float32"), np.array([size, 0, -size], "float32"))]
+        value, grads, dx = net.loss_and_grads(params, x, t, wrt_input=True)
+        assert np.isfinite(value)
+        for a in (*grads[0], dx, net.predict(params, x)):
+            assert a.dtype == np.float32
+            assert np.isfinite(a).all()
+
+
+def test_targets_in_a_row_and_classes_as_indices():
+    net, params, x, t, _ = case((4, 6, 1), "tanh", "huber")
+    assert net.batch_loss(params, x, t[:, 0]) == net.batch_loss(params, x, t)
+    assert net.batch_loss(params, x.tolist(), t.tolist()) == net.batch_loss(params, x, t)
+    net, params, x, t, _ = case((4, 6, 3), "tanh", "softmax_cross_entropy")
+    assert net.batch_loss(params, x, t[:, 0].astype("uint8")) == net.batch_loss(params, x, t)
+
+
+def test_predictions_are_what_the_loss_expects():
+    net, params, x, _, _ = case((4, 6, 3), "tanh", "softmax_cross_entropy")
+    assert_near(net.predict(params, x).sum(1), np.ones(len(x)), rtol=1e-14)
+    net, params, x, _, _ = case((4, 6, 3), "tanh", "poisson")
+    assert_near(net.predict(params, x), np.exp(net.forward(params, x)), rtol=1e-14)
+    assert_shape(net.forward(params, x[:0]), (0, 3))
+
+
+# statistics -------------------------------------------------------------------------------------
+
+
+def test_statistics_are_those_of_the_arrays():
+    net, params, x, t, _ = case((4, 6, 5, 2), "relu", "mean_squared_error", rows=50)
+    params[0].b[:2] = -100  # two dead units
+    rows = net.statistics(params, x, t)
+    forward = [(0, "x"), (1, "z"), (1, "y"), (2, "z"), (2, "y"), (3, "z")]
+    backward = [(layer, f"d{kind}") for layer, kind in reversed(forward)]
+    assert [(r.layer, r.buffer) for r in rows] == forward + backward
+    at = {(r.layer, r.buffer): r for r in rows}
+    z1 = x @ params[0].w + params[0].b
+    y1 = np.maximum(z1, 0)
+    for key, want in {(0, "x"): x, (1, "z"): z1, (1, "y"): y1}.items():
+        assert_near(at[key].mean, want.mean(), rtol=1e-12)
+        assert_near(at[key].std, want.std(), rtol=1e-12)
+        assert at[key].zeros == (want == 0).mean()
+    assert at[1, "y"].dead == 2 / 6
+    assert at[1, "dz"].dead == 2 / 6
+    assert at[1, "z"].dead == 0
+    dx = net.loss_and_grads(params, x, t, wrt_input=True)[2]
+    assert_near(at[0, "dx"].std, dx.std(), rtol=1e-12)
+
+
+def test_statistics_without_targets_send_unit_noise_back():
+    net = Network((200,) * 4, activation="identity")
+    params = net.init("orthogonal")
+    x = np.random.default_rng(0).standard_normal((100, 200))
+    rows = net.statistics(params, x)
+    assert_near([r.std for r in rows], np.ones(len(rows)), rtol=0.02)
+    assert rows == net.statistics(params, x)
+
+
+# what it refuses --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "t", "weight", "said"),
+    [
+        (np.zeros((5, 4)), np.zeros((5, 2)), None, r"x has shape \(5, 4\), .* \(3, 2\): x must be"),
+        (np.zeros(3), np.zeros((1, 2)), None, r"x has shape \(3,\)"),
+        (np.zeros((5, 3)), np.zeros((4, 2)), None, r"target has shape \(4, 2\), .* needs \(5, 2\)"),
+        (np.zeros((5, 3)), np.zeros(5), None, r"target has shape \(5,\)"),
+        (np.zeros((5, 3)), np.full((5, 2), np.nan), None, "target in row 0 is"),
+        (np.zeros((0, 3)), np.zeros((0, 2)), None, "a loss needs at least one row"),
+        (np.zeros((5, 3)), np.zeros((5, 2)), np.ones(4), r"sample_weight has shape \(4, 1\)"),
+        (np.zeros((5, 3)), np.zeros((5, 2)), -np.ones(5), "sample_weight of row 0 is -1.0"),
+        (np.zeros((5, 3)), np.zeros((5, 2)), np.zeros(5), "sample_weight sums to 0"),
+    ],
+)
+def test_what_does_not_fit_is_named(x, t, weight, said):
+    net = Network((3, 2))
+    with pytest.raises(InputError, match=said):
+        net.loss_and_grads(net.init("glorot_normal"), x, t, weight)
+
+
+def test_parameters_that_do_not_fit_are_named():
+    net = Network((3, 4, 2))
+    params = net.init("glorot_normal")
+    with pytest.raises(InputError, match="1 layers given, the network has 2"):
+        net.forward(params[:1], np.zeros((1, 3)))
+    with pytest.raises(InputError, match=r"layer 1: w \(4, 2\)"):
+        net.forward(params[::-1], np.zeros((1, 3)))
+
+
+def test_unknown_schemes_are_named():
+    with pytest.raises(InputError, match="did you mean 'kaiming_normal'"):
+        Network((3, 2)).init("kaiming_norm")

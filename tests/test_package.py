@@ -1,0 +1,182 @@
+"""The package as a whole: who imports whom, what importing costs, how long files are."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+import tokenize
+
+import pytest
+
+import backhand
+from backhand.formulas.activations import ACTIVATIONS
+from backhand.formulas.losses import LOSSES
+from backhand.formulas.namespace import Namespace
+from backhand.formulas.optimisers import OPTIMISERS
+
+SOURCE = pathlib.Path(backhand.__file__).parent
+TESTS = pathlib.Path(__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# Imports go to the own floor or a lower one. What stands on a line may import one another.
+FLOORS = (
+    {"errors", "testing"},
+    {"formulas"},
+    {"plan"},
+    {"run"},
+    {"network"},
+    {"training"},
+    {"proof", "estimators", "datasets", "report", "export"},
+    {"cli", "__main__"},
+)
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+HEAVY = {"sklearn", "llvmlite", "pyarrow", "scipy", "matplotlib", "pooch", "pandas", "torch"}
+
+
+def module_of(path):
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imports(path, tree=None):
+    """Every module that a file imports, as a tuple of names, wherever the statement stands."""
+    package = path.relative_to(SOURCE.parent).parts[:-1]
+    for node in ast.walk(tree or ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            # `from ..formulas import noise` names a module by its last part
+            yield from ((*base, alias.name) for alias in node.names)
+
+
+def at_import(path):
+    """What a file imports when it is imported: not in functions, not for the type checker."""
+    tree = ast.parse(path.read_text("utf-8"))
+
+    later = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+    class Drop(ast.NodeTransformer):
+        def visit(self, node):
+            if isinstance(node, later):
+                return None
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                return None
+            return self.generic_visit(node)
+
+    return imports(path, Drop().visit(tree))
+
+
+def name_of(path):
+    return str(path.relative_to(SOURCE))
+
+
+def of_ours(path):
+    return [target for target in imports(path) if target[0] == "backhand" and len(target) > 1]
+
+
+def test_every_module_stands_on_a_floor():
+    assert {module_of(path)[1] for path in FILES if len(module_of(path)) > 1} <= set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_point_to_lower_floors(path):
+    own = module_of(path)
+    if len(own) == 1:  # the package itself imports nothing of ours until it is asked
+        assert of_ours(path) == []
+        return
+    for target in of_ours(path):
+        assert target[1] in FLOOR, f"{path.name} imports {'.'.join(target)}"
+        assert FLOOR[target[1]] <= FLOOR[own[1]], f"{path.name} imports {'.'.join(target)}"
+
+
+def test_executors_never_import_one_another():
+    executors = ({"arrays"}, {"llvm"})
+    for path in FILES:
+        own = module_of(path)
+        if own[1:2] != ("run",) or len(own) < 3:
+            continue
+        for target in of_ours(path):
+            if target[1] == "run" and len(target) > 2:
+                others = set().union(*(e for e in executors if own[2] not in e))
+                assert target[2] not in others, f"{path.name} imports {'.'.join(target)}"
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "formulas").glob("*.py")), ids=name_of)
+def test_formulas_need_the_standard_library_alone(path):
+    for target in imports(path):
+        if target[0] == "backhand":
+            assert target[1] in ("formulas", "errors")
+        else:
+            assert target[0] in sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_heavy_packages_are_not_imported_at_import(path):
+    own = module_of(path)
+    if own[1:2] == ("estimators",) or own[1:3] == ("run", "llvm"):
+        return  # these are themselves imported when something needs them; see below
+    assert HEAVY.isdisjoint(target[0] for target in at_import(path))
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("code", ["import backhand", "from backhand import Network, Settings, fit"])
+def test_importing_loads_nothing_heavy(code):
+    loaded = run(f"{code}; import sys; print(*{{m.partition('.')[0] for m in sys.modules}})")
+    assert HEAVY.isdisjoint(loaded.split())
+
+
+def test_importing_is_quick():
+    timed = "import time; t = time.perf_counter(); import backhand; print(time.perf_counter() - t)"
+    assert min(float(run(timed)) for _ in range(5)) < 0.2
+
+
+def test_every_public_name_is_there():
+    assert set(backhand.__all__) == set(dir(backhand))
+    for name in backhand.__all__:
+        assert getattr(backhand, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = backhand.nothing
+
+
+def words_of_code(path):
+    """Words of names and of strings other than docstrings; comments may give examples."""
+    tree = ast.parse(path.read_text("utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        node.body[0].lineno
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None
+    }
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type == tokenize.COMMENT:
+                continue
+            if token.type == tokenize.STRING and token.start[0] in docstrings:
+                continue
+            for word in re.findall(r"[A-Za-z_]\w*", token.string):
+                yield word, token.start[0]
+
+
+def test_nothing_in_the_compiler_names_a_formula():
+    operations = set(vars(Namespace))  # tanh and the like are operations as well
+    # a reduction's identity is a word of its own trade
+    formulas = {*ACTIVATIONS, *LOSSES, *OPTIMISERS} - operations - {"identity"}
+    for path in sorted((SOURCE / "run" / "llvm").rglob("*.py")):
+        for word, line in words_of_code(path):
+            assert word not in formulas, f"{path.name}:{line} names {word}"
+
+
+@pytest.mark.parametrize("folder", [SOURCE, TESTS], ids=["src", "tests"])
+def test_files_fit_in_a_head(folder):
+    lines = {p.name: p.read_text("utf-8").count("\n") for p in folder.rglob("*.py")}
+    assert not {name: n for name, n in lines.items() if n > 450}

@@ -1,0 +1,336 @@
+"""Training: what ends it, what it returns, what it counts, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from backhand import Network, Rows, Settings, fit
+from backhand.errors import InputError
+from backhand.testing import assert_near
+from backhand.training import DivergedError, Training, checked, judge
+
+NET = Network((3, 8, 1), activation="tanh", dtype="float64")
+
+
+def data(rows=50, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, 3))
+    return Rows(x, np.sin(x.sum(1, keepdims=True)))
+
+
+def train(rows=None, *, net=NET, params=None, validation=None, score=None, callbacks=(), **words):
+    words = {"epochs": 5, "batch": 16, "rate": 0.01, "engine": "numpy", **words}
+    params = params or net.init("glorot_normal", 1)
+    return fit(
+        net,
+        params,
+        rows or data(),
+        Settings(**words),
+        validation=validation,
+        score=score,
+        callbacks=callbacks,
+    )
+
+
+def same(a, b):
+    pairs = (zip(x, y, strict=True) for x, y in zip(a, b, strict=True))
+    return all(np.array_equal(p, q) for pair in pairs for p, q in pair)
+
+
+def scripted(*scores):
+    """A score that follows a script, whatever the network does."""
+    left = iter(scores)
+    return lambda logits, t: next(left)
+
+
+class Recorder(list):
+    def __call__(self, line, training):
+        self.append(training.params)
+
+
+# learning ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", ["constant", "inverse_scaling", "cosine", "one_cycle"])
+def test_it_learns(schedule):
+    trained = train(epochs=60, schedule=schedule, rate=0.03)
+    assert trained.history[-1].loss < 0.2 * trained.history[0].loss
+    assert trained.stopped == "epochs"
+
+
+def test_it_learns_with_dropout_and_classes():
+    rng = np.random.default_rng(0)
+    net = Network((2, 30, 3), dropout=0.2, loss="softmax_cross_entropy")
+    t = rng.integers(0, 3, 300)
+    x = rng.standard_normal((300, 2)) + 6 * np.array([[0, 0], [1, 0], [0, 1]])[t]
+    trained = train(Rows(x, t), net=net, epochs=20)
+    right = net.forward(trained.params, x).argmax(1) == t
+    assert right.mean() > 0.95
+
+
+def test_same_seed_same_bits_and_another_seed_others():
+    net = Network((3, 8, 1), dropout=0.5)
+    one, again = (train(net=net, seed=3).params for _ in range(2))
+    assert same(one, again)
+    assert not same(one, train(net=net, seed=4).params)
+    still = [train(net=net, seed=s, shuffle=False, epochs=1).params for s in (3, 4)]
+    assert not same(*still), "the noise of dropout did not follow the seed"
+
+
+def test_a_training_in_parts_is_the_training():
+    settings = Settings(epochs=4, batch=16, schedule="cosine", engine="numpy")
+    rows = checked(NET, data(), "training")
+    training = Training(NET, NET.init("glorot_normal", 1), settings, 50)
+    for _ in range(4):
+        training.epoch(rows)
+    assert training.step == 4 * 4
+    assert same(training.params, train(epochs=4, schedule="cosine", rate=1e-3).params)
+
+
+def test_start_is_left_alone():
+    params = NET.init("glorot_normal", 1)
+    copies = [(w.copy(), b.copy()) for w, b in params]
+    train(params=params, l2=0.1)
+    assert same(params, copies)
+    assert same(train(params=params, epochs=0).params, copies)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 50, 10_000])
+def test_any_batch_size_sees_every_row_once(batch):
+    trained = train(batch=batch, rate=0.0, epochs=1)
+    whole = NET.batch_loss(NET.init("glorot_normal", 1), *data()[:2])
+    assert_near(trained.history[0].loss, whole, rtol=1e-12)
+
+
+def test_l2_shrinks_weights_and_not_biases():
+    params = [(w, b + 0.5) for w, b in NET.init("glorot_normal", 1)]
+    x = data().x
+    perfect = Rows(x, NET.forward(params, x))  # no gradient but the penalty's
+    trained = train(perfect, params=params, batch=50, epochs=1, optimiser="sgd", rate=0.1, l2=0.5)
+    for (w, b), (w0, b0) in zip(trained.params, params, strict=True):
+        assert_near(w, w0 * (1 - 0.1 * 0.5), rtol=1e-12)
+        assert_near(b, b0, rtol=1e-12)
+    assert trained.history[0].loss < 1e-25, "the penalty is not in the reported loss"
+
+
+def test_weights_count_rows_and_zero_leaves_out():
+    rows = data(20)
+    weight = np.repeat([0.0, 1.0, 2.0, 1.0], 5)
+    repeated = np.repeat(np.arange(20), weight.astype(int))
+    words = {"batch": 100, "shuffle": False, "optimiser": "sgd", "rate": 0.1}
+    one = train(Rows(rows.x, rows.t, weight), validation=Rows(rows.x, rows.t, weight), **words)
+    two = train(Rows(rows.x[repeated], rows.t[repeated]), **words)
+    for (w, b), (w2, b2) in zip(one.params, two.params, strict=True):
+        assert_near(w, w2, rtol=1e-10, atol=1e-13)
+        assert_near(b, b2, rtol=1e-10, atol=1e-13)
+    assert_near([e.loss for e in one.history], [e.loss for e in two.history], rtol=1e-12)
+    want = NET.batch_loss(two.params, rows.x[repeated], rows.t[repeated])
+    assert_near(one.history[-1].validation_loss, want, rtol=1e-9)
+
+
+def test_batches_that_happen_to_have_no_weight_are_passed_over():
+    rows = data(64)
+    weight = np.where(np.arange(64) < 48, 0.0, 1.0)
+    trained = train(Rows(rows.x, rows.t, weight), batch=8, shuffle=False)
+    assert all(math.isfinite(e.loss) for e in trained.history)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float16", "float32"])
+def test_inputs_of_any_dtype_are_the_same_numbers(dtype):
+    x = np.random.default_rng(0).integers(0, 4, (50, 3))
+    one, two = (train(Rows(x.astype(d), data().t)) for d in (dtype, "float64"))
+    assert same(one.params, two.params)
+
+
+# history, judging -------------------------------------------------------------------------------
+
+
+def test_history_says_what_happened():
+    rows = data(50)
+    trained = train(rows, validation=data(30, 1), score=lambda z, t: float(z[0, 0]), epochs=3)
+    assert [e.epoch for e in trained.history] == [1, 2, 3]
+    last = trained.history[-1]
+    assert last.rate == 0.01
+    assert last.rows_per_second > 0
+    assert {type(v) for v in last} == {int, float}
+    plain = train(rows).history[0]
+    assert (plain.validation_loss, plain.validation_score) == (None, None)
+
+
+def test_rate_is_that_of_the_last_step():
+    rates = [e.rate for e in train(schedule="cosine", epochs=5).history]
+    assert rates[-1] == 0
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_judging_in_pieces_is_judging_at_once(monkeypatch):
+    params, rng = NET.init("glorot_normal", 1), np.random.default_rng(0)
+    rows = checked(NET, Rows(*data()[:2], rng.random(50)), "validation")
+    score = lambda z, t: float((z * t).sum())  # noqa: E731
+    want = NET.batch_loss(params, *rows), score(NET.forward(params, rows.x), rows.t)
+    for at_once in (1, 7, 50, 1000):
+        monkeypatch.setattr("backhand.training.EVALUATED_AT_ONCE", at_once)
+        assert_near(judge(NET, params, rows, score), want, rtol=1e-12)
+
+
+# what ends it -----------------------------------------------------------------------------------
+
+
+def test_best_epoch_is_returned_and_patience_ends_it():
+    seen = Recorder()
+    script = scripted(0.1, 0.5, 0.5, 0.4, 0.3)
+    trained = train(validation=data(9), score=script, patience=3, epochs=50, callbacks=[seen])
+    assert (trained.stopped, trained.best_epoch, len(trained.history)) == ("patience", 2, 5)
+    assert same(trained.params, seen[1])
+
+
+def test_improvements_within_the_tolerance_do_not_count():
+    script = scripted(0.1, 0.15, 0.19, 0.9, 0.0)
+    trained = train(validation=data(9), score=script, patience=2, tolerance=0.1, epochs=50)
+    assert (trained.stopped, trained.best_epoch) == ("patience", 1)
+
+
+def test_without_a_score_the_validation_loss_judges():
+    seen = Recorder()
+    trained = train(validation=data(20, 9), epochs=20, rate=0.1, callbacks=[seen])
+    losses = [e.validation_loss for e in trained.history]
+    assert trained.best_epoch == 1 + int(np.argmin(losses))
+    assert same(trained.params, seen[trained.best_epoch - 1])
+
+
+def test_a_score_that_is_nan_is_never_best():
+    trained = train(validation=data(9), score=scripted(math.nan, 0.1, math.nan), epochs=3)
+    assert trained.best_epoch == 2
+
+
+def test_without_validation_the_last_epoch_is_returned():
+    seen = Recorder()
+    trained = train(callbacks=[seen])
+    assert trained.best_epoch == 5
+    assert same(trained.params, seen[-1])
+
+
+def test_a_callback_that_says_true_ends_it_after_all_were_called():
+    seen = Recorder()
+    trained = train(callbacks=[lambda line, training: line.epoch == 2, seen])
+    assert (trained.stopped, len(trained.history), len(seen)) == ("callback", 2, 2)
+    assert train(callbacks=[lambda line, training: 1]).stopped == "epochs"
+
+
+@pytest.mark.parametrize(("when", "best"), [(1, 1), (3, 2)])
+def test_ctrl_c_keeps_the_best(when, best):
+    seen = Recorder()
+
+    def interrupt(line, training):
+        if line.epoch == when:
+            raise KeyboardInterrupt
+
+    script = scripted(0.1, 0.9, 0.3)
+    trained = train(validation=data(9), score=script, callbacks=[seen, interrupt])
+    assert (trained.stopped, trained.best_epoch) == ("interrupted", best)
+    assert len(trained.history) == when
+    assert same(trained.params, seen[best - 1])
+
+
+def test_ctrl_c_in_the_first_epoch_keeps_what_there_is(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "epoch", interrupt)
+    trained = train()
+    assert (trained.stopped, trained.best_epoch, trained.history) == ("interrupted", 0, [])
+    assert same(trained.params, NET.init("glorot_normal", 1))
+
+
+def test_divergence_names_epoch_and_layer_and_keeps_the_best():
+    seen = Recorder()
+    words = {"optimiser": "sgd", "rate": 3.0, "batch": 50, "epochs": 500, "callbacks": [seen]}
+    with pytest.raises(DivergedError) as caught:
+        train(net=Network((3, 1)), validation=data(9), **words)
+    assert len(seen) > 5
+    message, trained = str(caught.value), caught.value.trained
+    assert f"training diverged in epoch {len(seen) + 1}: loss" in message
+    assert "values of layer 1" in message
+    assert "try a smaller learning rate than 3" in message
+    assert "\n" not in message
+    assert trained.best_epoch >= 1
+    assert same(trained.params, seen[trained.best_epoch - 1])
+
+
+def test_divergence_at_once_keeps_the_start():
+    params = NET.init("glorot_normal", 1)
+    rows = Rows(data().x, 1e200 * data().t)
+    with pytest.raises(DivergedError, match="diverged in epoch 1: loss") as caught:
+        train(rows, params=params, optimiser="sgd")
+    assert same(caught.value.trained.params, params)
+
+
+# what it refuses --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"epochs": -1}, "epochs must be at least 0, got -1"),
+        ({"epochs": 1.5}, "epochs must be a whole number, got 1.5"),
+        ({"epochs": "9"}, "epochs must be a whole number, got '9'"),
+        ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"batch": None}, "batch must be a whole number, got None"),
+        ({"batch": True}, "batch must be a whole number, got True"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"patience": 0}, "patience must be at least 1, got 0"),
+        ({"rate": -0.1}, "rate must be a finite number, at least 0, got -0.1"),
+        ({"rate": math.nan}, "rate must be a finite number, at least 0, got nan"),
+        ({"rate": math.inf}, "rate must be .* got inf"),
+        ({"rate": "fast"}, "rate must be .* got 'fast'"),
+        ({"l2": -1e-9}, "l2 must be .* got -1e-09"),
+        ({"tolerance": None}, "tolerance must be .* got None"),
+        ({"optimiser": "adamm"}, "unknown optimiser 'adamm': did you mean 'adam"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin': did you mean 'cosine'"),
+        ({"engine": "nunpy"}, "unknown engine 'nunpy': did you mean 'numpy'"),
+        ({"engine": ["numpy"]}, "unknown engine"),
+    ],
+)
+def test_settings_refuse(words, said):
+    with pytest.raises(InputError, match=said):
+        Settings(**words)
+
+
+def test_settings_take_numpy_numbers():
+    settings = Settings(epochs=np.int64(3), rate=np.float32(0.5), patience=None)
+    assert settings.epochs == 3
+
+
+X, T = np.zeros((5, 3)), np.zeros((5, 1))
+HOLED = X.copy()
+HOLED[3, 1] = -np.inf
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (Rows(X[:0], T[:0]), r"no training rows: x has shape \(0, 3\)"),
+        (Rows(X[:, :2], T), r"x has shape \(5, 2\), .* must be \(N, 3\)"),
+        (Rows(HOLED, T), r"training x\[3, 1\] is -inf: every feature must be finite"),
+        (Rows(np.full((5, 3), "a"), T), "training x has dtype <U1: numbers are needed"),
+        (Rows(X.astype(complex), T), "training x has dtype complex128: numbers are needed"),
+        (Rows(X, np.full((5, 1), "a")), "training target has dtype <U1: numbers are needed"),
+        (Rows(X, T[:4]), r"target has shape \(4, 1\)"),
+        (Rows(X, T + np.nan), r"target in row 0 is \[nan\]"),
+        (Rows(X, T, np.ones(4)), r"sample_weight has shape \(4, 1\), 5 rows need \(5,\)"),
+        (Rows(X, T, np.array([1, 1, np.nan, 1, 1])), "sample_weight of row 2 is nan"),
+    ],
+)
+def test_rows_that_make_no_sense_are_named(rows, said):
+    with pytest.raises(InputError, match=said):
+        checked(NET, rows, "training")
+
+
+def test_a_hole_far_down_is_found():
+    x = np.zeros((10_000, 3), "float32")
+    x[9_876, 2] = np.nan
+    with pytest.raises(InputError, match=r"validation x\[9876, 2\] is nan"):
+        train(validation=Rows(x, np.zeros(10_000)))
