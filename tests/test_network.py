@@ -166,6 +166,8 @@ def test_predictions_are_what_the_loss_expects():
 def test_statistics_are_those_of_the_arrays():
     net, params, x, t, _ = case((4, 6, 5, 2), "relu", "mean_squared_error", rows=50)
     params[0].b[:2] = -100  # two dead units
+    params[0].w[:, 2] = 0  # and one that says the same of every row, but not zero
+    params[0].b[2] = 1
     rows = net.statistics(params, x, t)
     forward = [(0, "x"), (1, "z"), (1, "y"), (2, "z"), (2, "y"), (3, "z")]
     backward = [(layer, f"d{kind}") for layer, kind in reversed(forward)]
@@ -177,9 +179,9 @@ def test_statistics_are_those_of_the_arrays():
         assert_near(at[key].mean, want.mean(), rtol=1e-12)
         assert_near(at[key].std, want.std(), rtol=1e-12)
         assert at[key].zeros == (want == 0).mean()
-    assert at[1, "y"].dead == 2 / 6
+    assert at[1, "y"].dead == 3 / 6
     assert at[1, "dz"].dead == 2 / 6
-    assert at[1, "z"].dead == 0
+    assert at[1, "z"].dead == 1 / 6
     dx = net.loss_and_grads(params, x, t, wrt_input=True)[2]
     assert_near(at[0, "dx"].std, dx.std(), rtol=1e-12)
 

@@ -42,7 +42,7 @@ def test_a_cut_or_damaged_file_is_an_error(tmp_path, how):
 
 
 def test_no_file_and_a_folder(tmp_path):
-    with pytest.raises(InputError, match="no such file: .*nothing"):
+    with pytest.raises(InputError, match=r"no such file: .*nothing"):
         unpack(tmp_path / "nothing", 10)
     with pytest.raises(InputError, match="is a folder, not a file"):
         unpack(tmp_path, 10)

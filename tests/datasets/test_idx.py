@@ -27,7 +27,7 @@ def test_any_bytes_are_read_or_refused(content):
     try:
         values = read_idx(content, "x")
     except InputError as error:
-        assert str(error).startswith("x: ")
+        assert str(error).startswith("x: ")  # noqa: PT017
     else:
         assert idx(values) == content
 

@@ -1,4 +1,4 @@
-"""MNIST's way from a folder, the cache or a mirror, with small files and a server on this machine."""
+"""MNIST's way from a folder, the cache or a mirror, with small files and a local server."""
 
 from __future__ import annotations
 

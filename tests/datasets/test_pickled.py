@@ -200,7 +200,7 @@ F4 = b"cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R"
         (b"cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85R", "calls ndarray with"),
         (b"cnumpy\nndarray\n)\x81", "instruction 0x81"),
         (b"cnumpy\ndtype\n)R", "calls dtype with"),
-        (b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\ndtype\nK\x00\x85U\x01b\x87R", "calls _rec"),
+        (b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\ndtype\nK\x00\x85U\x01b\x87R", "calls _"),
         (b"c_codecs\nencode\nU\x01xU\x04zlib\x86R", "calls encode"),
         (b"c_codecs\nencode\ncnumpy\ndtype\nNb", "sets the state"),
         (b"U\x01x)R", "not a function for arrays"),

@@ -129,7 +129,7 @@ def test_a_missing_column_is_named_with_the_nearest():
     preparation = fit({"age": [1, 2], "b": [3, 4]})
     with pytest.raises(InputError, match="column 'age' is missing; did the file mean 'aeg'\\?"):
         preparation.apply({"aeg": [1], "b": [1]})
-    with pytest.raises(InputError, match="^column 'age' is missing$"):
+    with pytest.raises(InputError, match=r"^column 'age' is missing$"):
         preparation.apply({"b": [1]})
 
 
@@ -152,7 +152,7 @@ def test_columns_that_are_left_out_are_named():
         "key": [f"k{i}" for i in range(100)],
         "lists": [[1]] * 100,
     }
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="left out") as caught:
         preparation = fit(columns)
     assert preparation.columns == ["good"]
     told = [str(warning.message) for warning in caught]
@@ -162,7 +162,7 @@ def test_columns_that_are_left_out_are_named():
     assert len(told) == 4
     with (
         pytest.warns(UserWarning, match="'same'"),
-        pytest.raises(InputError, match="no usable feature column.*'same': constant"),
+        pytest.raises(InputError, match=r"no usable feature column.*'same': constant"),
     ):
         fit({"same": [7, 7]})
 

@@ -370,5 +370,5 @@ def test_no_feature_is_left(write):
 
 def test_a_target_alone(write):
     path = write("y\n" + "1\n2\n" * 20)
-    with pytest.raises(InputError, match="^no usable feature column$"):
+    with pytest.raises(InputError, match=r"^no usable feature column$"):
         load_table(path, "y")

@@ -77,6 +77,8 @@ def test_lsuv_needs_data_and_bears_rows_that_are_all_alike():
     net = Network((3, 4, 1))
     with pytest.raises(InputError, match="'lsuv' needs a batch of data: pass x="):
         net.init("lsuv")
+    with pytest.raises(InputError, match=r"x has shape \(5, 2\)"):
+        net.init("lsuv", x=np.zeros((5, 2)))
     params = net.init("lsuv", x=np.zeros((5, 3)))
     assert all(np.isfinite(w).all() for w, _ in params)
     assert np.array_equal(params[0].w, Network((3, 4, 1)).init("orthogonal")[0].w)

@@ -47,6 +47,12 @@ def test_words_are_those_of_exact_integers(seed, step, layer):
     assert got.tolist() == want
 
 
+def test_words_are_the_same_for_ever():
+    """A seed that somebody wrote down gives the same model with the next version."""
+    want = [[0x1529205E, 0x02D33B41, 0x1AC8F158], [0x9DA4F108, 0x4A6A8EBF, 0x7BF1DFD7]]
+    assert words(2, 3, seed=1, step=2, layer=3).tolist() == want
+
+
 @pytest.mark.torch
 def test_torch_draws_the_same_words():
     import torch
@@ -55,6 +61,16 @@ def test_torch_draws_the_same_words():
 
     got = words(50, 60, 2**32 - 3, 2**31, 2, TorchNamespace(), like=torch.zeros(1))
     assert np.array_equal(got.numpy(), words(50, 60, 2**32 - 3, 2**31, 2))
+
+
+def test_mix_is_undone_by_the_inverse_that_its_author_gives(rng):
+    word = x = rng.integers(0, 2**32, 1000)
+    x = noise.mix(NUMPY, x.astype("uint32")).astype("int64")
+    x ^= x >> 16
+    x = (x * 0x43021123) % 2**32
+    x ^= (x >> 15) ^ (x >> 30)
+    x = (x * 0x1D69E2A5) % 2**32
+    assert np.array_equal(x ^ (x >> 16), word)
 
 
 def test_mix_is_a_bijection_with_avalanche(rng):

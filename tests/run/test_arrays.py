@@ -131,6 +131,18 @@ def test_its_parameters_are_copies(rng):
     assert same(params, before)
     assert same(seen, before)
     assert not same(ours.params, before)
+    fresh = trainer(net, params)
+    for arrays in (params, fresh.params):
+        arrays[0][0][:] = 99
+    assert same(fresh.params, before)
+
+
+def test_the_noise_goes_on_from_epoch_to_epoch(rng):
+    net, params, x, t = case(rng, dropout=0.5)
+    first, second = trainer(net, params), trainer(net, params)
+    epoch(first, x, t, first=0)
+    epoch(second, x, t, first=3)
+    assert not same(first.params, second.params)
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)

@@ -208,7 +208,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _begin(self, network: Network, X: Array, rng: np.random.RandomState) -> None:
         if self.initialiser is None:
-            params: Params = parameters.draw(network, rng)
+            params: Params = parameters.draw(network, rng, str(self.activation))
         else:
             some = next(parts(X))[1]
             params = network.init(self.initialiser, int(rng.randint(2**31 - 1)), some)

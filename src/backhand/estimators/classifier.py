@@ -140,11 +140,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
 
     Notes
     -----
-    What differs from scikit-learn: there is `decision_function`, which some meta-estimators prefer to
-    probabilities; float32 where ``dtype="auto"`` says so; rows of weight 0 are
+    What differs from scikit-learn: float32 where ``dtype="auto"`` says so; rows of weight 0 are
     left out before batches are made; with sample weights, an epoch's loss is their mean; log
     losses are exact where scikit-learn clips probabilities; the L2 part of `loss_` is taken on the
-    straight line between the ends of an epoch. Sparse X is made dense some batches at a time.
+    straight line between the ends of an epoch; there is a `decision_function`, which
+    `CalibratedClassifierCV` takes rather than probabilities. Sparse X is made dense some batches
+    at a time.
 
     Examples
     --------

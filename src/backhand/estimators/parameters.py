@@ -110,14 +110,17 @@ def check_together(estimator: Any) -> None:
         )
 
 
-def draw(network: Network, rng: np.random.RandomState) -> list[tuple[Any, Any]]:
+def draw(
+    network: Network, rng: np.random.RandomState, alone: str = "relu"
+) -> list[tuple[Any, Any]]:
     """Weights and biases as scikit-learn draws them, from the same random numbers.
 
     Glorot and Bengio 2010: uniform up to ``sqrt(6 / (fan_in + fan_out))``, with 2 in the place
-    of 6 for logistic units. The output layer goes by the layer before it.
+    of 6 for logistic units. The output layer goes by the layer before it, or by the activation
+    ``alone`` if there is none.
     """
     units = [activation.name for activation in network.activations]
-    units.append(units[-1] if units else "identity")
+    units.append(units[-1] if units else alone)
     params = []
     for (fan_in, fan_out), unit in zip(network.shapes, units, strict=True):
         bound = np.sqrt((2.0 if unit == "logistic" else 6.0) / (fan_in + fan_out))

@@ -250,3 +250,58 @@ class CompiledTrainer:
                     runner.buffer(name)[:] = self._runner.buffer(name)
             self._runner, self._kinds = runner, kinds
         return self._runner
+
+
+class Forward:
+    """Logits of many rows, or of one, by machine code.
+
+    Parameters
+    ----------
+    description : Description
+    params : sequence of (w, b)
+        They are copied.
+    threads : int, optional
+        How many; by default as many as the rows are worth.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        params: Sequence[tuple[Array, Array]],
+        threads: int | None = None,
+    ) -> None:
+        self.description = description
+        self._params, self._threads = params, checked_threads(threads)
+        self._out = logits(description)
+        self._runners: dict[np.dtype, Runner] = {}
+
+    def __call__(self, x: Array) -> Array:
+        """The logits (N, outputs) of x (N, inputs)."""
+        x = readable(x)
+        runner = self._runner(x.dtype)
+        rows = len(x)
+        if rows == 0:
+            return np.empty((0, self.description.outputs), runner.dtype)
+        threads = runner.threads_for(min(rows, ROWS_AT_ONCE))
+        batch = min(rows, ROWS_AT_ONCE * threads)
+        runner.reserve(batch)
+        runner.source("all_x", x)
+        result = np.empty((rows, self.description.outputs), runner.dtype)
+        runner.set(rows=rows, batch=batch)
+        z = runner.buffer(self._out)[:, : self.description.outputs]
+        for number, first in enumerate(range(0, rows, batch)):
+            runner.run(number, number + 1, threads)
+            part = result[first : first + batch]
+            part[:] = z[: len(part)]
+        return result
+
+    def _runner(self, dtype: np.dtype) -> Runner:
+        if dtype not in self._runners:
+            description = self.description
+            gather = Gather("all_x", "x", description.dtype)
+            plan = Plan(description, (gather, *forward_plan(description).nodes))
+            code = compiled(schedule(plan, (self._out,)), {"all_x": dtype})
+            runner = Runner(code, description, self._threads)
+            runner.load(self._params)
+            self._runners[dtype] = runner
+        return self._runners[dtype]

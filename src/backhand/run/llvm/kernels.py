@@ -17,7 +17,6 @@ from ...plan.step import Plan
 from . import matmul, meeting
 from .build import IR, element, element_type, index, ir_module
 from .lanes import Lanes
-from .rows import emit_rows
 from .schedule import ByRow, Fused, Reduced
 from .target import Target
 from .tracing import Graph, trace
@@ -45,7 +44,7 @@ class Kernels:
         self.module, self.target, self.dtype = module, target, dtype
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         self.real, self.word = element_type(dtype), ir.IntType(32)
-        self.panel = matmul.panel_columns(target, dtype.name)
+        self.panel = matmul.panel_columns(target, dtype)
         self._scalars = scalars
         self._words = {n.out: n.layer for n in plan.nodes if isinstance(n, Noise)}
         self._classes = plan.description.loss.by_row
@@ -57,7 +56,7 @@ class Kernels:
 
     def unit(self, height: int) -> int:
         """Rows of a product that threads share out together."""
-        return matmul.choose_tile(self.target, self.dtype.name).rows[0] if height > 100 else 1
+        return matmul.choose_tile(self.target).rows[0] if height > 100 else 1
 
     # products over the batch's rows, with formulas on their elements ----------------------------
 
@@ -163,6 +162,7 @@ class Kernels:
         kinds = {"t": "real" if self.is_real("t") else "index", group.share.weight: "scalar"}
         inputs = [(name, kinds.get(name, "real")) for name in outer]
         graph = trace(formula, [("total", "scalar"), *inputs])
+        from .rows import emit_rows
         kernel = emit_rows(self.module, "by_row", self.target, graph, ("total",), outer, self.dtype)
         return kernel, outer + group.stored
 

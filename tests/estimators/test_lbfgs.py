@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import neural_network
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+
+from backhand import MLPClassifier, MLPRegressor, Network
+from backhand.estimators.descent import Data
+from backhand.estimators.lbfgs import minimise
+
+SETTINGS = {"solver": "lbfgs", "hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 3000}
+
+
+@pytest.mark.parametrize("load", [load_iris, load_breast_cancer])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_minimum_is_scikit_learns(load, weighted):
+    X, y = load(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    weight = np.random.default_rng(0).uniform(0.1, 2, len(X)) if weighted else None
+    settings = {**SETTINGS, "alpha": 1.0, "activation": "tanh", "tol": 1e-6}
+    ours = MLPClassifier(**settings).fit(X, y, weight)
+    theirs = neural_network.MLPClassifier(**settings).fit(X, y, weight)
+    assert np.isclose(ours.loss_, theirs.loss_, rtol=1e-6)
+    assert np.allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-3)
+    assert not hasattr(ours, "loss_curve_")
+
+
+def test_regression_reaches_the_same_loss():
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    X, y = StandardScaler().fit_transform(X), (y - y.mean()) / y.std()
+    settings = {**SETTINGS, "alpha": 10.0, "activation": "tanh", "tol": 1e-6}
+    ours = MLPRegressor(**settings).fit(X, y)
+    theirs = neural_network.MLPRegressor(**settings).fit(X, y)
+    assert np.isclose(ours.loss_, theirs.loss_, rtol=1e-6)
+
+
+def test_with_several_outputs_it_minimises_the_sum_and_shows_the_mean():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = X @ rng.normal(size=(3, 2)) + [1.0, 2.0]
+    model = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", alpha=0.0, tol=1e-9).fit(X, y)
+    assert np.allclose(model.predict(X), y, atol=1e-4)
+    short = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", alpha=2.0, tol=1e-9).fit(X, y)
+    penalty = 0.5 * 2.0 * (short.coefs_[0] ** 2).sum() / 60
+    assert np.isclose(short.loss_, 0.5 * ((short.predict(X) - y) ** 2).mean() + penalty)
+
+
+def test_too_few_iterations_or_evaluations_warn(capsys):
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
+        model = MLPClassifier(solver="lbfgs", max_iter=2, random_state=0, verbose=True).fit(X, y)
+    assert model.n_iter_ == 2
+    assert capsys.readouterr().out.startswith("Iteration 1, loss = ")
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
+        MLPClassifier(solver="lbfgs", max_fun=2, random_state=0).fit(X, y)
+
+
+def test_parts_of_the_rows_add_up(monkeypatch):
+    rng = np.random.default_rng(0)
+    net = Network((3, 4, 1), activation="tanh", loss="half_squared_error", dtype="float64")
+    data = Data(rng.normal(size=(90, 3)), rng.normal(size=(90, 1)), rng.uniform(1, 2, (90, 1)))
+    keywords = {"alpha": 0.1, "max_iter": 5, "max_fun": 100, "tol": 1e-6}
+    whole = minimise(net, net.init("glorot_uniform", 0), data, **keywords)
+    monkeypatch.setattr("backhand.estimators.descent.EVALUATED_AT_ONCE", 40)
+    split = minimise(net, net.init("glorot_uniform", 0), data, **keywords)
+    assert np.isclose(whole.loss + whole.penalty, split.loss + split.penalty, rtol=1e-9)

@@ -1,0 +1,216 @@
+"""The course of a fit beside scikit-learn's own, number by number in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import neural_network
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+
+import backhand
+from backhand.estimators import stochastic
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    X, y = load_digits(return_X_y=True)
+    return X[:300] / 16.0, y[:300]
+
+
+def diabetes() -> tuple[np.ndarray, np.ndarray]:
+    X, y = load_diabetes(return_X_y=True)
+    return StandardScaler().fit_transform(X), (y - y.mean()) / y.std()
+
+
+def same(ours, theirs, X, y, *, rtol=1e-10, weight=None):
+    ours.set_params(dtype="float64").fit(X, y, weight)
+    theirs.fit(X, y, weight)
+    for a, b in zip(
+        ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True
+    ):
+        assert a.shape == b.shape
+        assert np.allclose(a, b, rtol=rtol, atol=1e-12)
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    return ours, theirs
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_one_step_over_all_rows(kind, activation, solver):
+    X, y = digits() if kind == "MLPClassifier" else diabetes()
+    settings = {
+        "hidden_layer_sizes": (11, 5),
+        "activation": activation,
+        "solver": solver,
+        "batch_size": len(X),
+        "max_iter": 1,
+        "alpha": 0.7,
+        "random_state": 0,
+    }
+    ours, theirs = (getattr(m, kind)(**settings) for m in (backhand, neural_network))
+    ours, theirs = same(ours, theirs, X, y)
+    assert np.isclose(ours.loss_, theirs.loss_, rtol=1e-12)
+    assert np.isclose(ours.best_loss_, theirs.best_loss_, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"shuffle": False, "batch_size": 37},
+        {"solver": "sgd", "learning_rate_init": 0.1, "learning_rate": "invscaling"},
+        {"solver": "sgd", "learning_rate_init": 0.1, "nesterovs_momentum": False},
+        {"solver": "sgd", "learning_rate_init": 0.1, "momentum": 0.0, "alpha": 1.0},
+        {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.05, "n_iter_no_change": 2},
+        {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.02},
+        {"early_stopping": True, "solver": "sgd", "learning_rate": "adaptive", "tol": 0.1},
+    ],
+)
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_a_whole_fit(kind, settings):
+    X, y = digits() if kind == "MLPClassifier" else diabetes()
+    settings = {"hidden_layer_sizes": (11,), "max_iter": 40, "random_state": 5, **settings}
+    ours, theirs = (getattr(m, kind)(**settings) for m in (backhand, neural_network))
+    ours, theirs = same(ours, theirs, X, y, rtol=1e-6)
+    assert np.allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-4)
+    if settings.get("early_stopping"):
+        assert np.allclose(ours.validation_scores_, theirs.validation_scores_)
+        assert np.isclose(ours.best_validation_score_, theirs.best_validation_score_)
+        assert ours.best_loss_ is None
+    else:
+        assert ours.validation_scores_ is None
+        assert ours.best_validation_score_ is None
+    assert ours.score(X, y) == pytest.approx(theirs.score(X, y), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_sample_weights(kind):
+    X, y = digits() if kind == "MLPClassifier" else diabetes()
+    weight = np.random.default_rng(0).uniform(0.2, 3, len(X))
+    settings = {"hidden_layer_sizes": (11,), "max_iter": 5, "alpha": 0.5, "random_state": 5}
+    ours, theirs = (getattr(m, kind)(**settings) for m in (backhand, neural_network))
+    same(ours, theirs, X, y, rtol=1e-6, weight=weight)
+
+
+def test_binary_several_labels_and_poisson():
+    X, y = digits()
+    settings = {"hidden_layer_sizes": (11,), "max_iter": 5, "random_state": 5}
+    for target in (y > 4, np.stack([y > 4, y % 2, y == 3], 1).astype(int)):
+        ours, theirs = (m.MLPClassifier(**settings) for m in (backhand, neural_network))
+        ours, theirs = same(ours, theirs, X, target, rtol=1e-7)
+        assert np.allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-6)
+        assert np.allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-7)
+        assert np.array_equal(ours.predict(X), theirs.predict(X))
+
+
+def test_warm_start_goes_on():
+    X, y = digits()
+    settings = {"hidden_layer_sizes": (11,), "max_iter": 3, "random_state": 5, "warm_start": True}
+    ours, theirs = (m.MLPClassifier(**settings) for m in (backhand, neural_network))
+    same(ours, theirs, X, y, rtol=1e-7)
+    ours, theirs = same(ours, theirs, X, y, rtol=1e-6)
+    assert ours.n_iter_ == 3
+    assert len(ours.loss_curve_) == len(theirs.loss_curve_) == 6
+    with pytest.raises(ValueError, match="warm_start can only be used where"):
+        ours.fit(X[:200], y[:200] % 4)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_partial_fit_goes_on(solver):
+    X, y = digits()
+    settings = {"solver": solver, "random_state": 5, "learning_rate": "invscaling"}
+    ours = backhand.MLPClassifier((11,), dtype="float64", **settings)
+    theirs = neural_network.MLPClassifier((11,), **settings)
+    for model in (ours, theirs):
+        for some in np.array_split(np.arange(len(X)), 4):
+            model.partial_fit(X[some], y[some], classes=np.arange(10))
+    assert np.allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-8, atol=1e-12)
+    assert (ours.n_iter_, ours.t_) == (theirs.n_iter_, theirs.t_) == (1, 300)
+
+
+def test_the_end_of_max_iter_warns_and_verbose_prints(capsys):
+    X, y = digits()
+    model = backhand.MLPClassifier((5,), max_iter=2, early_stopping=True, verbose=True)
+    with pytest.warns(ConvergenceWarning, match="Maximum iterations \\(2\\) reached"):
+        model.fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Iteration 1, loss = ")
+    assert lines[1].startswith("Validation score: ")
+    backhand.MLPClassifier((5,), tol=1e9, n_iter_no_change=1, verbose=True).fit(X, y)
+    assert "did not improve more than tol" in capsys.readouterr().out
+
+
+def test_batches_larger_than_the_data_warn():
+    X, y = digits()
+    with pytest.warns(UserWarning, match="clipped"):
+        backhand.MLPClassifier((5,), max_iter=1, batch_size=1000).fit(X, y)
+
+
+def test_ctrl_c_keeps_the_model(monkeypatch):
+    X, y = digits()
+    calls = []
+
+    def interrupt(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(stochastic, "_judge", interrupt)
+    model = backhand.MLPClassifier((5,))
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.fit(X, y)
+    assert model.n_iter_ == 3
+    assert len(model.predict(X)) == len(X)
+
+
+@pytest.mark.parametrize("settings", [{"early_stopping": True, "validation_fraction": 0.001}])
+def test_a_validation_set_of_one_row_is_refused(settings):
+    X, y = digits()
+    with pytest.raises(ValueError, match="validation set is too small"):
+        backhand.MLPClassifier(**settings).fit(X, y)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle", "inverse_scaling:power=0.3"])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_schedules_steer_the_rate(schedule, solver):
+    X, y = digits()
+    model = backhand.MLPClassifier(
+        (20,),
+        solver=solver,
+        schedule=schedule,
+        learning_rate_init=0.02,
+        max_iter=40,
+        tol=0.0,
+        random_state=0,
+    )
+    assert model.fit(X, y).score(X, y) > 0.8
+    plain = backhand.MLPClassifier(
+        (20,), solver=solver, learning_rate_init=0.02, max_iter=40, tol=0.0, random_state=0
+    ).fit(X, y)
+    assert not np.array_equal(plain.coefs_[0], model.coefs_[0])
+
+
+@pytest.mark.parametrize("dropout", [0.3, [0.4, 0.1]])
+def test_dropout_is_drawn_from_the_random_state(dropout):
+    X, y = digits()
+    settings = {"hidden_layer_sizes": (40, 20), "max_iter": 20, "random_state": 1}
+    one = backhand.MLPClassifier(dropout=dropout, **settings).fit(X, y)
+    two = backhand.MLPClassifier(dropout=dropout, **settings).fit(X, y)
+    plain = backhand.MLPClassifier(**settings).fit(X, y)
+    assert np.array_equal(one.coefs_[0], two.coefs_[0])
+    assert one.loss_ > plain.loss_
+    assert np.array_equal(one.predict_proba(X), one.predict_proba(X))
+
+
+@pytest.mark.parametrize("initialiser", ["kaiming_normal", "orthogonal", "lsuv"])
+def test_initialisers(initialiser):
+    X, y = digits()
+    model = backhand.MLPClassifier(
+        (40, 20), initialiser=initialiser, max_iter=80, random_state=1, activation=["silu", "elu"]
+    ).fit(X, y)
+    assert model.score(X, y) > 0.9
