@@ -53,7 +53,14 @@ class Trainer(Protocol):
     ) -> float: ...
 
 
-ENGINES: dict[str, Callable[..., Trainer]] = {"numpy": ArrayTrainer}
+
+def _compiled_trainer(*args: Any, **kwargs: Any) -> Trainer:
+    from .run.llvm.engine import CompiledTrainer  # LLVM is loaded when something is compiled
+
+    return CompiledTrainer(*args, **kwargs)
+
+
+ENGINES: dict[str, Callable[..., Trainer]] = {"llvm": _compiled_trainer, "numpy": ArrayTrainer}
 """The executors that can train, by the name that ``engine=`` takes."""
 
 

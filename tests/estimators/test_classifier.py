@@ -68,10 +68,14 @@ def test_one_class_is_predicted():
 def test_several_labels_dense_and_sparse():
     X, y = load_digits(return_X_y=True)
     labels = np.stack([y > 4, y % 2 == 0, y == 3], 1).astype(int)
-    model = MLPClassifier((30,), random_state=0, max_iter=60, learning_rate_init=0.01).fit(X / 16, labels)
+    model = MLPClassifier((30,), random_state=0, max_iter=60, learning_rate_init=0.01).fit(
+        X / 16, labels
+    )
     assert model.predict(X / 16).shape == labels.shape
     assert model.score(X / 16, labels) > 0.95
-    thin = MLPClassifier((30,), random_state=0, max_iter=60, learning_rate_init=0.01).fit(X / 16, sparse.csr_matrix(labels))
+    thin = MLPClassifier((30,), random_state=0, max_iter=60, learning_rate_init=0.01).fit(
+        X / 16, sparse.csr_matrix(labels)
+    )
     assert np.allclose(thin.predict_proba(X / 16), model.predict_proba(X / 16))
     stopped = MLPClassifier((30,), random_state=0, max_iter=5, early_stopping=True)
     assert len(stopped.fit(X / 16, labels).validation_scores_) == 5

@@ -77,7 +77,9 @@ def test_a_whole_fit(kind, settings):
     settings = {"hidden_layer_sizes": (11,), "max_iter": 40, "random_state": 5, **settings}
     ours, theirs = (getattr(m, kind)(**settings) for m in (backhand, neural_network))
     ours, theirs = same(ours, theirs, X, y, rtol=1e-6)
-    assert np.allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-4)
+    # the penalty within an epoch is a straight line; it shows with a large alpha alone
+    close = 1e-3 if settings.get("alpha") else 1e-6
+    assert np.allclose(ours.loss_curve_, theirs.loss_curve_, rtol=close)
     if settings.get("early_stopping"):
         assert np.allclose(ours.validation_scores_, theirs.validation_scores_)
         assert np.isclose(ours.best_validation_score_, theirs.best_validation_score_)

@@ -15,8 +15,9 @@ from ...formulas import noise, optimisers
 from ...plan.nodes import Map, Matmul, Noise, Share
 from ...plan.step import Plan
 from . import matmul, meeting
-from .build import IR, element, element_type, index, ir_module
+from .build import IR, count, element, element_type, index, ir_module
 from .lanes import Lanes
+from .rows import MemoryRow, emit_row
 from .schedule import ByRow, Fused, Reduced
 from .target import Target
 from .tracing import Graph, trace
@@ -48,6 +49,7 @@ class Kernels:
         self._scalars = scalars
         self._words = {n.out: n.layer for n in plan.nodes if isinstance(n, Noise)}
         self._classes = plan.description.loss.by_row
+        self._outputs = plan.description.outputs
         self._made: dict[str, Any] = {}
 
     def is_real(self, buffer: str) -> bool:
@@ -142,8 +144,8 @@ class Kernels:
     def by_row(self, group: ByRow) -> tuple[IR, Names]:
         """The kernel of the loss and its gradient.
 
-        It takes row_begin, row_end, columns, the batch's sum of weights (a double), then for each
-        operand its address and stride.
+        It takes row_begin, row_end, the batch's sum of weights (a double), then for each operand
+        its address and stride.
         """
         inner = {group.share.out, *(n.out for n in (*group.maps, *group.weighs))}
         reads = [name for node in group.maps for name in node.inputs]
@@ -162,9 +164,41 @@ class Kernels:
         kinds = {"t": "real" if self.is_real("t") else "index", group.share.weight: "scalar"}
         inputs = [(name, kinds.get(name, "real")) for name in outer]
         graph = trace(formula, [("total", "scalar"), *inputs])
-        from .rows import emit_rows
-        kernel = emit_rows(self.module, "by_row", self.target, graph, ("total",), outer, self.dtype)
-        return kernel, outer + group.stored
+        return self._rows(graph, outer, group.stored, dict(inputs)), outer + group.stored
+
+    def _rows(self, graph: Graph, reads: Names, stores: Names, kinds: dict[str, str]) -> IR:
+        ir = ir_module()
+        pairs = [self.pointer, self.i64] * (len(reads) + len(stores))
+        double = ir.DoubleType()
+        signature = ir.FunctionType(ir.VoidType(), [self.i64, self.i64, double, *pairs])
+        function = ir.Function(self.module, signature, "by_row")
+        function.linkage = "internal"
+        begin, end, total, *extra = function.args
+        build = ir.IRBuilder(function.append_basic_block("entry"))
+        total = total if self.real == double else build.fptrunc(total, self.real)
+        lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
+
+        def one_row(row: IR) -> None:
+            inputs, outputs = {"total": total}, []
+            for i, name in enumerate(reads):
+                kind = self.real if kinds[name] != "index" else self.word
+                place = self._row(build, extra[2 * i : 2 * i + 2], row, kind)
+                inputs[name] = place if kinds[name] == "real" else build.load(place, typ=kind)
+            for i in range(len(reads), len(reads) + len(stores)):
+                outputs.append(self._row(build, extra[2 * i : 2 * i + 2], row, self.real))
+            memory = MemoryRow(inputs, outputs, graph.inputs)
+            results = emit_row(graph, lanes, self._outputs, memory)
+            for result, place in zip(results, outputs, strict=True):
+                if result is not None:
+                    build.store(result, place)
+
+        count(build, "row", begin, end, one_row)
+        build.ret_void()
+        return function
+
+    def _row(self, build: IR, pair: Sequence[IR], row: IR, kind: IR) -> IR:
+        """The address of a row of a buffer given as (address, stride)."""
+        return element(build, pair[0], build.mul(row, pair[1]), kind)
 
     # sums over the batch, and updates -----------------------------------------------------------
 

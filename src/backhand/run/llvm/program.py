@@ -139,9 +139,12 @@ class _Emitter:
         if not self.schedule.across:
             return
         self._barrier()
-        for owner, reduced in enumerate(self.schedule.across):
-            self._reduced(reduced, owner)
-        self._loss()
+        # a batch whose weights are all 0 says nothing: it is passed over
+        zero = ir_module().Constant(ir_module().DoubleType(), 0)
+        with build.if_then(build.fcmp_ordered(">", self.now["weights"], zero)):
+            for owner, reduced in enumerate(self.schedule.across):
+                self._reduced(reduced, owner)
+            self._loss()
         self._barrier()
 
     # who does what ------------------------------------------------------------------------------
@@ -239,10 +242,9 @@ class _Emitter:
         return self.build.call(self.kernels.layer_key(), [seed, self.now["step"], _i32(layer)])
 
     def _by_row(self, group: ByRow, mine: tuple[IR, IR]) -> None:
-        total = self._weight_sum()
+        total = self.now["weights"] = self._weight_sum()
         kernel, operands = self.kernels.by_row(group)
-        columns = index(self.schedule.plan.description.outputs)
-        self.build.call(kernel, [*mine, columns, total, *self._operands(operands)])
+        self.build.call(kernel, [*mine, total, *self._operands(operands)])
 
     def _weight_sum(self) -> IR:
         """The sum of the batch's weights; each thread works it out for itself, in one order."""
@@ -317,7 +319,7 @@ class _Emitter:
             0,
             lambda: self.build.call(
                 self.kernels.add_loss(),
-                [self.at["value"], self.now["rows"], self._weight_sum(), self.at["results"]],
+                [self.at["value"], self.now["rows"], self.now["weights"], self.at["results"]],
             ),
         )
 
