@@ -91,7 +91,10 @@ def test_the_penalty_of_several_batches_is_close():
     for first in range(0, 50, 20):
         rows = order[first : first + 20]
         step_by_step += at.epoch(data, rows, 20, 3.0, 100)[1] * len(rows) / 50
-    assert np.isclose(descent.epoch(data, order, 20, 3.0, 100)[1], step_by_step, rtol=1e-3)
+    change = 0.5 * 3.0 * 3 * (squares(params) - squares(at.params)) / 50
+    error = descent.epoch(data, order, 20, 3.0, 100)[1] - step_by_step
+    assert change > 0
+    assert abs(error) < 0.05 * change  # the straight line against the first or last value alone
 
 
 def test_dense_parts_are_bounded_and_complete(monkeypatch):

@@ -171,8 +171,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self._keep(network, zip(self.coefs_, self.intercepts_, strict=True))
         if issparse(X):
             X = X.tocsr()
-        elif X.dtype.char not in AS_THEY_ARE:
-            X = X.astype(network.dtype)
+        elif X.dtype.char not in AS_THEY_ARE or not X.dtype.isnative:
+            X = X.astype(network.dtype, order="C")
+        elif X.strides[1] != X.itemsize:  # once here, not again in each epoch
+            X = np.ascontiguousarray(X)
         data, rows = self._rows(network, X, t, sample_weight)
         if self.solver == "lbfgs":
             self._minimise(network, data, rows)

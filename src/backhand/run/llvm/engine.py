@@ -130,11 +130,16 @@ class Runner:
         """Copies of the parameters, or of arrays of their shapes such as gradients (``"d"``)."""
         return tuple(
             (
-                self._held[f"{prefix}w{layer}"][:d, :k].copy(),
-                self._held[f"{prefix}b{layer}"][0, :k].copy(),
+                self.part(f"{prefix}w{layer}", (d, k)).copy(),
+                self.part(f"{prefix}b{layer}", (k,)).copy(),
             )
             for layer, (d, k) in enumerate(self.description.shapes, 1)
         )
+
+    def part(self, name: str, shape: tuple[int, ...]) -> Array:
+        """The view of a buffer without its padding: (d, k) of weights, (k,) of biases."""
+        buffer = self._held[name]
+        return buffer[: shape[0], : shape[1]] if len(shape) == 2 else buffer[0, : shape[0]]
 
     def run(self, first: int, last: int, threads: int) -> None:
         """Run batches ``first`` to ``last - 1``."""
@@ -177,6 +182,7 @@ class CompiledTrainer:
         self._seed, self._threads = seed, checked_threads(threads)
         self._plan = training_plan(description, optimiser)
         self._start = params
+        self._state: dict[str, Array] = {}
         self._runner: Runner | None = None
         self._kinds: tuple[np.dtype, ...] = ()
         self._pace = 0.0  # seconds a batch, as last measured
@@ -187,6 +193,36 @@ class CompiledTrainer:
         if self._runner is None:
             return tuple((np.array(w), np.array(b)) for w, b in self._start)
         return self._runner.stored()
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """The optimiser's arrays by name, such as ``m_w1``, copies; assign them to go on there."""
+        shapes = self._state_shapes()
+        if self._runner is None:
+            return {
+                name: np.array(self._state.get(name, np.zeros(shape, self.description.dtype)))
+                for name, shape in shapes.items()
+            }
+        return {name: self._runner.part(name, shape).copy() for name, shape in shapes.items()}
+
+    @state.setter
+    def state(self, state: Mapping[str, Array]) -> None:
+        if {name: a.shape for name, a in state.items()} != self._state_shapes():
+            raise ValueError("the state is that of another network or optimiser")
+        self._state = {name: np.array(a) for name, a in state.items()}
+        if self._runner is not None:
+            self._load_state(self._runner)
+
+    def _load_state(self, runner: Runner) -> None:
+        for name, a in self._state.items():
+            runner.part(name, a.shape)[...] = a
+
+    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer, (d, k) in enumerate(self.description.shapes, 1):
+            for kept in self.optimiser.state:
+                shapes |= {f"{kept}_w{layer}": (d, k), f"{kept}_b{layer}": (k,)}
+        return shapes
 
     def epoch(
         self,
@@ -245,6 +281,7 @@ class CompiledTrainer:
             runner = Runner(code, self.description, self._threads)
             if self._runner is None:
                 runner.load(self._start)
+                self._load_state(runner)
             else:
                 for name in code.static:
                     runner.buffer(name)[:] = self._runner.buffer(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,8 +125,9 @@ class Lanes:
             return self.word(0)
         return self._words(range(self.count))
 
-    def _words(self, words: Iterable[int]) -> Value:
-        return _constant(self.word_vector, f"<{', '.join(f'i32 {word}' for word in words)}>")
+    def _words(self, words: Sequence[int]) -> Value:
+        kind = ir_module().VectorType(self.word_element, len(words))
+        return _constant(kind, f"<{', '.join(f'i32 {word}' for word in words)}>")
 
     def columns(self, first: Value | int) -> Value:
         """The words ``first + iota``: which columns the lanes stand for."""
@@ -269,14 +270,25 @@ class Lanes:
 
     # reductions across lanes ---------------------------------------------------------------------
 
-    def halves(self, a: Value, width: int) -> tuple[Value, Value]:
-        """The first and the second half of the first ``width`` lanes, each in the first lanes."""
-        half = width // 2
-        return a, self._shuffled(a, [half + lane % half for lane in range(self.count)])
+    def halves(self, a: Value) -> tuple[Value, Value]:
+        """The first and the second half of a vector of any even length, as vectors."""
+        half = a.type.count // 2
+        poison = _constant(a.type, "poison")
+        return tuple(  # type: ignore[return-value]
+            self.builder.shuffle_vector(a, poison, self._words(range(k * half, (k + 1) * half)))
+            for k in range(2)
+        )
 
-    def _shuffled(self, a: Value, lanes: list[int]) -> Value:
-        return self.builder.shuffle_vector(a, _constant(a.type, "poison"), self._words(lanes))
+    def any_nan(self, a: Value) -> Value:
+        """Whether any lane is NaN, as one truth value."""
+        ir = ir_module()
+        mask = self.builder.fcmp_unordered("uno", a, a)
+        if self.count == 1:
+            return mask
+        word = ir.IntType(self.count)
+        return self.builder.icmp_unsigned("!=", self.builder.bitcast(mask, word), word(0))
 
     def first(self, a: Value) -> Value:
         """The element in lane 0, as a scalar."""
-        return a if self.count == 1 else self.builder.extract_element(a, self.word_element(0))
+        vector = hasattr(a.type, "count")
+        return self.builder.extract_element(a, self.word_element(0)) if vector else a

@@ -2,14 +2,14 @@
 
 What a reduction computes, whatever the vectors::
 
-    sums = [0.0] * 16
+    sums = [-0.0] * 16
     for k in range(K):  sums[k % 16] += value[k]
     for half in 8, 4, 2, 1:  sums = [sums[i] + sums[i + half] for i in range(half)]
     result = sums[0]
 
 Sixteen virtual lanes, each summed in the order of the columns, then a fixed tree: 16, 8, 4, 2 or 1
 real lanes give the same bits. A maximum goes the same way. Lanes beyond the last column give the
-identity, which changes nothing.
+identity, -0.0 or -inf, which changes nothing, so that adding it may as well be left out.
 
 A formula falls into passes at its reductions (``graph.stages``). Each pass is a loop over the row
 that computes again what it needs of earlier ones, since keeping it would take a buffer; a row of
@@ -22,16 +22,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ...errors import InputError
-from .build import index, ir_module
+from .build import count, index, ir_module
 from .emission import Scope, spread_arguments
 from .lanes import Lanes, Value
+from .target import Target
 from .tracing import Graph
 
 VIRTUAL_LANES = 16
 STRAIGHT_VECTORS = 4
 """Rows of up to as many vectors are emitted without loops."""
 
-IDENTITY = {"row_sum": 0.0, "row_max": float("-inf")}
+IDENTITY = {"row_sum": -0.0, "row_max": float("-inf")}
 
 
 class Row(Protocol):
@@ -201,13 +202,15 @@ class _RowEmitter:
 
     # passes ---------------------------------------------------------------------------------------
 
-    def _combine(self, op: str, a: Value, b: Value) -> Value:
-        lanes = self.lanes
-        return lanes.add(a, b) if op == "row_sum" else lanes.maximum(a, b)
+    def _combine(self, op: str, a: Value | None, b: Value | None) -> Value | None:
+        """Two accumulators as one; None stands for the identity."""
+        if a is None or b is None:
+            return b if a is None else a
+        return self.lanes.add(a, b) if op == "row_sum" else self.lanes.maximum(a, b)
 
     def _accumulate(
-        self, numbers: Sequence[int], scope: Scope, mask: Value | None, sums: list[Value]
-    ) -> list[Value]:
+        self, numbers: Sequence[int], scope: Scope, mask: Value | None, sums: list[Any]
+    ) -> list[Any]:
         """Take one vector into the accumulator of each reduction."""
         arguments = [self.graph.nodes[number].arguments[0] for number in numbers]
         scope.compute(arguments)
@@ -224,8 +227,7 @@ class _RowEmitter:
         """One pass, for all reductions whose arguments can be computed by now."""
         lanes, graph = self.lanes, self.graph
         ways = VIRTUAL_LANES // lanes.count
-        identities = [lanes.real(IDENTITY[graph.nodes[number].op]) for number in numbers]
-        sums = [list(identities) for _ in range(ways)]
+        sums: list[list[Any]] = [[None] * len(numbers) for _ in range(ways)]
         looped = 0 if self.straight else self.full // ways
         if looped:
             self._prepare([graph.nodes[number].arguments[0] for number in numbers])
@@ -240,8 +242,8 @@ class _RowEmitter:
                     new += self._accumulate(numbers, scope, None, mine)
                 return new
 
-            flat = [value for way in sums for value in way]
-            flat = self._loop(looped * VIRTUAL_LANES, VIRTUAL_LANES, flat, body)
+            identities = [lanes.real(IDENTITY[graph.nodes[number].op]) for number in numbers]
+            flat = self._loop(looped * VIRTUAL_LANES, VIRTUAL_LANES, identities * ways, body)
             sums = [flat[way * len(numbers) : (way + 1) * len(numbers)] for way in range(ways)]
         for vector in range(looped * ways, self.vectors):
             way = vector % ways
@@ -250,17 +252,22 @@ class _RowEmitter:
             total = self._tree(graph.nodes[number].op, [way[k] for way in sums])
             self.rows.uniform[number] = total
 
-    def _tree(self, op: str, sums: list[Value]) -> Value:
+    def _tree(self, op: str, sums: list[Value | None]) -> Value:
         """The sixteen virtual lanes as one scalar."""
-        lanes = self.lanes
+        lanes, build = self.lanes, self.lanes.builder
         while len(sums) > 1:
             half = len(sums) // 2
             sums = [self._combine(op, sums[i], sums[i + half]) for i in range(half)]
-        total, width = sums[0], lanes.count
-        while width > 1:
-            total = self._combine(op, *lanes.halves(total, width))
-            width //= 2
-        return lanes.first(total)
+        whole = total = sums[0]
+        while hasattr(total.type, "count") and total.type.count > 2:
+            a, b = lanes.halves(total)
+            total = lanes.add(a, b) if op == "row_sum" else lanes.max_keeping_right(a, b)
+        if lanes.count > 1:
+            a, b = (build.extract_element(total, lanes.word_element(k)) for k in range(2))
+            total = lanes.add(a, b) if op == "row_sum" else lanes.max_keeping_right(a, b)
+        if op == "row_max":  # one test for NaN instead of one at each level
+            total = build.select(lanes.any_nan(whole), lanes.scalar.real(float("nan")), total)
+        return total
 
     def _store(self, outputs: Sequence[int]) -> None:
         """The last pass."""
@@ -315,3 +322,103 @@ class _RowEmitter:
         build.cbranch(build.icmp_signed("<", following, index(end)), loop, after)
         build.position_at_end(after)
         return new
+
+
+def power_of_two(number: int) -> int:
+    """The smallest power of two that is no less than ``number``."""
+    return 1 << (number - 1).bit_length()
+
+
+def emit_rows(
+    module: Any,
+    name: str,
+    target: Target,
+    graph: Graph,
+    scalars: Sequence[str],
+    operands: Mapping[str, str],
+    dtype: Any,
+    columns: int,
+    padded: bool = True,
+) -> Any:
+    """Make a function that applies a formula to many rows in memory.
+
+    Parameters
+    ----------
+    module : ir.Module
+        Where the function goes; it is internal to it.
+    name : str
+        Of the function.
+    target : Target
+        Says how many lanes; a narrow row takes fewer, for the same bits in less time.
+    graph : Graph
+        The formula.
+    scalars : sequence of str
+        Inputs that are the same for all rows.
+    operands : mapping of str to str
+        The other inputs with their kinds, in the order of the arguments: ``real`` (N, columns) and
+        ``scalar`` (N, 1) of ``dtype``; ``words`` (N, columns), ``word`` and ``index`` (N, 1), 32
+        bits. An input that the formula does not read is passed all the same.
+    dtype : dtype
+        float32 or float64.
+    columns : int
+        K, which the code is made for.
+    padded : bool
+        Whether every row has room for a multiple of 16 columns; those beyond the last become zero
+        in outputs. If not, nothing beyond the last column is touched.
+
+    Returns
+    -------
+    ir.Function
+        ``void name(row_begin, row_end, scalars as double ..., address and row stride in elements
+        of each operand ..., the same of each output ...)``; an output that is one number a row is
+        (N, 1). Rows are taken in order.
+
+    Raises
+    ------
+    InputError
+        If the formula reads something that is not given.
+    """
+    missing = [key for key in graph.inputs if key not in operands and key not in scalars]
+    if missing:
+        raise InputError(f"formula {graph.name!r} reads {missing[0]!r}, which it is not given")
+    ir = ir_module()
+    pointer, i64 = ir.PointerType(), ir.IntType(64)
+    places = len(operands) + len(graph.outputs)
+    width = -(-columns // VIRTUAL_LANES) * VIRTUAL_LANES
+    arguments = [i64, i64, *[ir.DoubleType()] * len(scalars), *[pointer, i64] * places]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
+    function.linkage = "internal"
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    lanes = Lanes(build, dtype, min(target.lanes(dtype), max(4, power_of_two(columns))))
+    begin, end, *rest = function.args
+    fixed = dict(zip(scalars, rest, strict=False))
+    if lanes.single:
+        fixed = {key: build.fptrunc(value, lanes.element) for key, value in fixed.items()}
+    pairs = rest[len(scalars) :]
+    bases = list(zip(pairs[::2], pairs[1::2], strict=True))
+
+    def one_row(row: Value) -> None:
+        inputs = dict(fixed)
+        for (key, kind), (base, stride) in zip(operands.items(), bases, strict=False):
+            if key not in graph.inputs:
+                continue
+            element = lanes.element if kind in ("real", "scalar") else lanes.word_element
+            at = build.gep(base, [build.mul(row, stride)], source_etype=element)
+            whole = kind in ("real", "words")
+            inputs[key] = at if whole else lanes.load(at, element)
+        outputs = [
+            build.gep(base, [build.mul(row, stride)], source_etype=lanes.element)
+            for base, stride in bases[len(operands) :]
+        ]
+        memory = MemoryRow(inputs, outputs, graph.inputs, padded)
+        for value, place in zip(emit_row(graph, lanes, columns, memory), outputs, strict=True):
+            if value is not None:
+                lanes.store(value, place)
+            elif padded:
+                for column in range(-(-columns // lanes.count) * lanes.count, width, lanes.count):
+                    at = build.gep(place, [index(column)], source_etype=lanes.element)
+                    lanes.store(lanes.real(0.0), at)
+
+    count(build, "rows", begin, end, one_row)
+    build.ret_void()
+    return function
