@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, unknown_name
 from .formulas.initialisers import Initialiser, choose_initialiser
 from .plan.description import Description
-from .plan.step import forward_plan, gradient_plan, logits, loss_plan
+from .plan.step import (
+    Plan,
+    forward_plan,
+    gradient_plan,
+    logits,
+    logits_gradient_plan,
+    loss_plan,
+    propagation_plan,
+)
 from .run.arrays import parameter_buffers, walk
 from .run.namespaces import is_tensor, namespace_of
 
 Array = Any
+
+ENGINES = ("llvm", "numpy")
+"""The executors: machine code, and the array executor."""
+
+
+def default_engine() -> str:
+    """The executor that is taken where none is named: the environment's BACKHAND_ENGINE, or llvm.
+
+    Raises
+    ------
+    InputError
+        If the environment names an executor that there is not.
+    """
+    return checked_engine(os.environ.get("BACKHAND_ENGINE") or ENGINES[0])
+
+
+def checked_engine(engine: str | None) -> str:
+    """The name of an executor; the default one for None. InputError if there is none such."""
+    if engine is None:
+        return default_engine()
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    return engine
+
+
+def compiles(engine: str | None, x: Array) -> bool:
+    """Whether machine code is to work on ``x``: not on tensors, which autograd must see."""
+    return checked_engine(engine) == "llvm" and not is_tensor(x)
 
 
 class Layer(NamedTuple):
@@ -130,7 +167,9 @@ class Network(Description):
                 scaled[layer] = Layer((w / spread).astype(self.dtype), b)
         return tuple(scaled)
 
-    def forward(self, params: Sequence[tuple[Array, Array]], x: Array) -> Array:
+    def forward(
+        self, params: Sequence[tuple[Array, Array]], x: Array, engine: str | None = None
+    ) -> Array:
         """The logits.
 
         Parameters
@@ -139,6 +178,8 @@ class Network(Description):
             NumPy arrays or PyTorch tensors.
         x : array (N, inputs)
             Converted to the network's dtype.
+        engine : {"llvm", "numpy"}, optional
+            Which executor; see `default_engine`. Tensors are always for the array executor.
 
         Returns
         -------
@@ -149,8 +190,33 @@ class Network(Description):
         InputError
             If the shapes do not fit; the message names both.
         """
-        buffers = self._enter(params, x)
-        return walk(forward_plan(self), buffers, namespace_of(buffers["x"]))[logits(self)]
+        if compiles(engine, x):
+            return self.predictor(params)(x)
+        return self._run(forward_plan(self), params, self._enter(params, x))[logits(self)]
+
+    def predictor(
+        self, params: Sequence[tuple[Array, Array]], threads: int | None = None
+    ) -> Callable[[Array], Array]:
+        """A function from x (N, inputs) to logits (N, outputs), compiled, for many calls.
+
+        Parameters
+        ----------
+        params : sequence of (w, b)
+            They are copied.
+        threads : int, optional
+            How many; by default as many as the rows are worth.
+
+        Raises
+        ------
+        InputError
+            If shapes do not fit.
+        BackhandError
+            If the processor is not one that can be compiled for.
+        """
+        from .run.llvm.engine import Forward
+
+        self.check_parameters(params)
+        return Forward(self, params, threads)
 
     def predict(self, params: Sequence[tuple[Array, Array]], x: Array) -> Array:
         """The expected target, (N, outputs): probabilities, rates, or the logits themselves."""
@@ -165,8 +231,8 @@ class Network(Description):
         sample_weight: Array | None = None,
     ) -> Any:
         """The loss of a batch; parameters and errors as `loss_and_grads`."""
-        buffers = self._enter(params, x, t, sample_weight)
-        loss = walk(loss_plan(self), buffers, namespace_of(buffers["x"]))["loss"]
+        given = self._enter(params, x, t, sample_weight)
+        loss = self._run(loss_plan(self), params, given)["loss"]
         return loss if is_tensor(loss) else float(loss)
 
     def loss_and_grads(
@@ -176,6 +242,7 @@ class Network(Description):
         t: Array,
         sample_weight: Array | None = None,
         wrt_input: bool = False,
+        engine: str | None = None,
     ) -> Any:
         """The loss of a batch and its gradients, by the hand-written derivatives.
 
@@ -192,6 +259,8 @@ class Network(Description):
             Weight of each row, at least 0. The loss is the mean by weight.
         wrt_input : bool
             Whether the gradient at the input is wanted too.
+        engine : {"llvm", "numpy"}, optional
+            Which executor; see `default_engine`. Tensors are always for the array executor.
 
         Returns
         -------
@@ -206,14 +275,19 @@ class Network(Description):
         InputError
             If shapes do not fit or targets are not what the loss takes.
         """
-        buffers = self._enter(params, x, t, sample_weight)
-        at = walk(gradient_plan(self, wrt_input=wrt_input), buffers, namespace_of(buffers["x"]))
+        given = self._enter(params, x, t, sample_weight)
+        plan = gradient_plan(self, wrt_input=wrt_input)
+        at = self._run(plan, params, given, ("dx",) if wrt_input else (), engine)
         grads = tuple(Layer(at[f"dw{i}"], at[f"db{i}"]) for i in self._layers)
         loss = at["loss"] if is_tensor(at["loss"]) else float(at["loss"])
         return (loss, grads, at["dx"]) if wrt_input else (loss, grads)
 
     def statistics(
-        self, params: Sequence[tuple[Array, Array]], x: Array, t: Array | None = None
+        self,
+        params: Sequence[tuple[Array, Array]],
+        x: Array,
+        t: Array | None = None,
+        engine: str | None = None,
     ) -> list[LayerStatistics]:
         """What happens to data on the way through, and to gradients on the way back.
 
@@ -226,28 +300,54 @@ class Network(Description):
         t : array, optional
             Targets; gradients are then those of the loss. Without them, the gradient at the
             logits is unit-normal noise (seed 0), which shows what the layers make of its scale.
+        engine : {"llvm", "numpy"}, optional
+            Which executor; see `default_engine`.
 
         Returns
         -------
         list of LayerStatistics
             Forward from the inputs to the logits, then backward from the logits to the inputs.
+
+        Raises
+        ------
+        InputError
+            If shapes do not fit, or there are no rows.
         """
-        buffers = self._enter(params, x, t)
-        plan = gradient_plan(self, wrt_input=True)
-        if t is None:
-            top = f"d{logits(self)}"
-            backward = [getattr(node, "out", "") for node in plan.nodes].index(top) + 1
-            buffers = walk(forward_plan(self), buffers)
-            noise = np.random.default_rng(0).standard_normal(buffers[logits(self)].shape)
-            buffers[top] = noise.astype(self.dtype)
-            plan = type(plan)(self, plan.nodes[backward:])
-        at = walk(plan, buffers)
-        last = len(self.shapes)
+        given = self._enter(params, x, t)
+        if len(given["x"]) == 0:
+            raise InputError(f"x has shape {given['x'].shape}: statistics need at least one row")
+        last, top = len(self.shapes), logits(self)
         forward = [(0, "x")]
         for layer in self._layers:
             forward += [(layer, "z")] + [(layer, "y")] * (layer < last)
+        z = self.forward(params, given["x"], engine)
+        if t is None:
+            dz = np.random.default_rng(0).standard_normal(z.shape).astype(self.dtype)
+        else:
+            dz = walk(logits_gradient_plan(self), {**given, top: z})[f"d{top}"]
+        names = [_name(layer, f"{d}{kind}") for layer, kind in forward[1:] for d in ("", "d")]
+        wanted = tuple(name for name in (*names, "dx") if name != f"d{top}")
+        at = self._run(
+            propagation_plan(self), params, {"x": given["x"], f"d{top}": dz}, wanted, engine
+        )
+        at |= {"x": given["x"], f"d{top}": dz}
         rows = [_describe(layer, kind, at) for layer, kind in forward]
         return rows + [_describe(layer, f"d{kind}", at) for layer, kind in reversed(forward)]
+
+    def _run(
+        self,
+        plan: Plan,
+        params: Sequence[tuple[Array, Array]],
+        given: dict[str, Array],
+        outputs: tuple[str, ...] = (),
+        engine: str | None = "numpy",
+    ) -> dict[str, Array]:
+        """Run a plan on checked data with an executor."""
+        if compiles(engine, given["x"]):
+            from .run.llvm.engine import execute
+
+            return execute(plan, params, given, outputs)
+        return walk(plan, {**given, **parameter_buffers(params)}, namespace_of(given["x"]))
 
     @property
     def _layers(self) -> range:
@@ -265,11 +365,11 @@ class Network(Description):
         t: Array | None = None,
         weight: Array | None = None,
     ) -> dict[str, Array]:
-        """Check data where it enters, and name it."""
+        """Check data where it enters, and name it as the plan does."""
         x = self._real(x)
         self.check_x(x)
         self.check_parameters(params)
-        buffers = {"x": x, **parameter_buffers(params)}
+        buffers = {"x": x}
         if t is None:
             return buffers
         rows = len(x)
@@ -310,9 +410,13 @@ def _draw(rng: np.random.Generator, scheme: Initialiser, d: int, k: int) -> Arra
     return scale * (q if d >= k else q.T)
 
 
+def _name(layer: int, kind: str) -> str:
+    """The plan's name of a buffer."""
+    return kind if kind.endswith("x") else f"{kind}{layer}"
+
+
 def _describe(layer: int, kind: str, at: dict[str, Array]) -> LayerStatistics:
-    name = kind if kind.endswith("x") else f"{kind}{layer}"
-    a = np.asarray(at[name])
+    a = np.asarray(at[_name(layer, kind)])
     return LayerStatistics(
         layer,
         kind,

@@ -108,7 +108,7 @@ class Settings:
     seed: int = 0
     patience: int | None = None
     tolerance: float = 0.0
-    engine: str = "numpy"
+    engine: str = "llvm"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "optimiser", choose_optimiser(self.optimiser))

@@ -12,6 +12,9 @@ from backhand import MLPClassifier, MLPRegressor, Network
 from backhand.estimators.descent import Data
 from backhand.estimators.lbfgs import minimise
 
+# of scikit-learn's own before 1.7, with a new SciPy
+pytestmark = pytest.mark.filterwarnings("ignore:scipy.optimize.*iprint:DeprecationWarning")
+
 SETTINGS = {"solver": "lbfgs", "hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 3000}
 
 

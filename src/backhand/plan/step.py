@@ -37,6 +37,19 @@ def loss_plan(description: Description) -> Plan:
     return Plan(description, tuple(_forward(description, False) + _loss(description)))
 
 
+def logits_gradient_plan(description: Description) -> Plan:
+    """From the logits, ``t`` and ``weight`` to the gradient at the logits."""
+    nodes = _loss(description) + _loss_gradient(description)
+    return Plan(description, tuple(node for node in nodes if getattr(node, "out", "") != "loss"))
+
+
+def propagation_plan(description: Description) -> Plan:
+    """From ``x`` to the logits, and from the gradient there back to ``dx``: no parameter's."""
+    backward = _backward(description, False, True)
+    row_by_row = [n for n in backward if isinstance(n, Map) or not n.out.startswith(("dw", "db"))]
+    return Plan(description, tuple(_forward(description, False) + row_by_row))
+
+
 def gradient_plan(
     description: Description, *, dropout: bool = False, wrt_input: bool = False
 ) -> Plan:
@@ -105,13 +118,28 @@ def _loss(description: Description) -> list[Node]:
     ]
 
 
-def _gradient(description: Description, dropout: bool, wrt_input: bool) -> list[Node]:
-    nodes = _forward(description, dropout) + _loss(description)
-    loss, last = description.loss, len(description.shapes)
-    nodes += [
-        Map(loss.grad, (f"z{last}", "t"), "grad", loss.parameters),
-        Weigh(losses.share_vjp, "grad", "share", f"dz{last}"),
+def _loss_gradient(description: Description) -> list[Node]:
+    loss, z = description.loss, logits(description)
+    return [
+        Map(loss.grad, (z, "t"), "grad", loss.parameters),
+        Weigh(losses.share_vjp, "grad", "share", f"d{z}"),
     ]
+
+
+def _gradient(description: Description, dropout: bool, wrt_input: bool) -> list[Node]:
+    return [
+        *_forward(description, dropout),
+        *_loss(description),
+        *_loss_gradient(description),
+        *_backward(description, dropout, wrt_input),
+    ]
+
+
+def _backward(
+    description: Description, dropout: bool, wrt_input: bool
+) -> list[Matmul | ColumnSum | Map]:
+    nodes: list[Matmul | ColumnSum | Map] = []
+    last = len(description.shapes)
     for layer in range(last, 0, -1):
         x, dz = _inputs(description, layer, dropout), Symbol(f"dz{layer}")
         dw, db = linear.linear_vjp_weights(Symbol(x), dz)

@@ -13,7 +13,7 @@ import numpy as np
 from ...formulas.optimisers import Optimiser
 from ...plan.description import Description
 from ...plan.nodes import Gather
-from ...plan.step import Plan, forward_plan, gradient_plan, logits, training_plan
+from ...plan.step import Plan, forward_plan, logits, training_plan
 from .compiled import Compiled, compiled
 from .gather import READABLE
 from .program import CONTROL
@@ -102,13 +102,14 @@ class Runner:
         """The array that the program knows by this name, without padding."""
         return self._held[name]
 
-    def reserve(self, rows: int) -> None:
-        """Make the buffers of a batch of this many rows."""
+    def reserve(self, rows: int, without: tuple[str, ...] = ()) -> None:
+        """Make the buffers of a batch of this many rows, but for some."""
         if rows == self._rows:
             return
         self._rows = rows
         for name, (stride, dtype) in self.code.batched.items():
-            self.hold(name, aligned((rows, stride), dtype))
+            if name not in without:
+                self.hold(name, aligned((rows, stride), dtype))
         self.set(**{"x.ld": self.code.batched["x"][0]})
 
     def source(self, name: str, a: Array) -> None:
@@ -140,6 +141,12 @@ class Runner:
         """The view of a buffer without its padding: (d, k) of weights, (k,) of biases."""
         buffer = self._held[name]
         return buffer[: shape[0], : shape[1]] if len(shape) == 2 else buffer[0, : shape[0]]
+
+    def read_in_place(self, x: Array) -> None:
+        """Let products read x itself: it is the whole batch, and has the network's dtype."""
+        self.drop("all_x")
+        self.hold("x", x)
+        self.set(**{"x.ld": x.strides[0] // x.itemsize})
 
     def run(self, first: int, last: int, threads: int) -> None:
         """Run batches ``first`` to ``last - 1``."""
@@ -342,3 +349,64 @@ class Forward:
             runner.load(self._params)
             self._runners[dtype] = runner
         return self._runners[dtype]
+
+
+def execute(
+    plan: Plan,
+    params: Sequence[tuple[Array, Array]],
+    given: Mapping[str, Array],
+    outputs: tuple[str, ...] = (),
+    threads: int | None = None,
+) -> dict[str, Array]:
+    """Run a plan once, with all rows as one batch.
+
+    Parameters
+    ----------
+    plan : Plan
+        Without updates.
+    params : sequence of (w, b)
+    given : dict of str to array
+        What the plan reads besides parameters: ``x``, ``t``, ``weight``, or ``dz`` of the logits.
+        ``x`` of the network's dtype is read where it is.
+    outputs : tuple of str
+        Buffers that the caller wants, besides the gradients of parameters.
+    threads : int, optional
+        How many; by default as many as the rows are worth.
+
+    Returns
+    -------
+    dict of str to array
+        ``outputs``, every ``dw`` and ``db`` of the plan, and ``loss`` if the plan has one.
+    """
+    description = plan.description
+    given = {name: readable(a) for name, a in given.items()}
+    indices = ("t",) if description.loss.by_row else ()
+    gathers = [
+        Gather(f"all_{name}", name, None if name in indices else description.dtype)
+        for name in given
+    ]
+    has_loss = any(getattr(node, "out", "") == "loss" for node in plan.nodes)
+    wanted = (*outputs, "value") if has_loss else outputs
+    arranged = schedule(Plan(description, (*gathers, *plan.nodes)), wanted)
+    sources = {f"all_{name}": a.dtype for name, a in given.items()}
+    code = compiled(arranged, sources)
+    runner = Runner(code, description, threads)
+    runner.load(params)
+    x = given["x"]
+    rows = len(x)
+    in_place = x.dtype == runner.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
+    runner.reserve(rows, without=("x",) if in_place else ())
+    for name, a in given.items():
+        runner.source(f"all_{name}", a)
+    if in_place:
+        runner.read_in_place(x)
+    runner.set(rows=rows, batch=rows)
+    runner.run(0, 1, runner.threads_for(rows))
+    found = {name: runner.buffer(name)[:, : arranged.shapes[name][1]] for name in outputs}
+    for reduced in arranged.across:
+        name = reduced.node.out
+        d, k = description.shapes[int(name[2:]) - 1]
+        found[name] = runner.part(name, (d, k) if name[1] == "w" else (k,)).copy()
+    if has_loss:
+        found["loss"] = runner.results[0] / runner.results[1]
+    return found

@@ -39,7 +39,6 @@ def _constant(kind: Any, text: str) -> Value:
     return _constant_class()(kind, text)
 
 
-@functools.lru_cache(maxsize=4096)
 def _real_text(value: float, single: bool) -> str:
     """A constant rounded to the element type, to the last bit, as LLVM reads it."""
     if single:

@@ -22,6 +22,7 @@ vectors, and what is in the padding never reaches a real column.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ import numpy as np
 
 from .build import IR, count, element, element_type, index, ir_module, minimum
 from .target import Target
-from .tiles import SCALAR, Left, Tile, choose_tile, tile_function, tile_type
+from .tiles import SCALAR, Left, Tile, choose_tile, constant, tile_table, tile_type
 
 Start = Literal["zero", "rows"]
 Epilogue = Callable[[IR, IR, IR, IR, Sequence[IR]], None]
@@ -50,7 +51,7 @@ PRODUCT_ARGUMENTS = (
 )
 """Arguments of a product function in order; those of the epilogue follow."""
 
-COLUMN_SUM_TILE = Tile(vectors=(4, 2, 1), rows=(1, 1, 1), rest=(1,), unroll=1)
+COLUMN_SUM_TILE = Tile(vectors=(4, 2, 1), rows=(1, 1, 1), unroll=(1, 1, 1), rest=(1,))
 """Column sums: several vectors side by side hide the latency of an addition."""
 
 LEFT_BLOCK_BYTES = 1 << 19
@@ -120,8 +121,13 @@ def emit_product(
     lanes, item, panel = target.lanes(dtype), dtype.itemsize, panel_columns(target, dtype, tile)
     pointer, i64, byte = ir.PointerType(), ir.IntType(64), ir.IntType(8)
     vector = ir.VectorType(element_type(dtype), lanes)
-    tiles = _tile_table(module, target, dtype, left, tile)
-    zeros = zero_vectors(module, target, dtype, tile.vectors[0])
+    tiles = tile_table(module, target, dtype, left, tile)
+    row_of_zeros = ir.ArrayType(vector, tile.vectors[0])
+    zeros = constant(
+        module,
+        f"zeros.{SCALAR[dtype.name][1]}x{lanes}x{tile.vectors[0]}",
+        ir.Constant(row_of_zeros, None),
+    )
 
     kinds = [pointer if a in ("left", "right", "start") else i64 for a in PRODUCT_ARGUMENTS]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*kinds, *extra]), name)
@@ -150,9 +156,7 @@ def emit_product(
         """One tile at (row, column) and its epilogue; returns its height."""
         rows, heights = _largest(build, build.sub(end, row), tall, tile.rest)
         which = build.add(build.mul(wide, index(1 + len(tile.rest))), heights)
-        kernel = build.load(
-            element(build, tiles, which, pointer), typ=ir.PointerType(tile_type())
-        )
+        kernel = build.load(element(build, tiles, which, pointer), typ=ir.PointerType(tile_type()))
         panels = build.mul(build.udiv(column, index(panel)), stride["right_panel"])
         within = build.mul(build.urem(column, index(panel)), index(item))
         if start == "rows":
@@ -193,9 +197,7 @@ def emit_product(
             width, wide = _largest(build, room, index(tile.vectors[0]), tile.vectors[1:])
             tall = index(tile.rows[-1])
             for at, rows in enumerate(tile.rows[:-1]):
-                tall = build.select(
-                    build.icmp_unsigned("==", wide, index(at)), index(rows), tall
-                )
+                tall = build.select(build.icmp_unsigned("==", wide, index(at)), index(rows), tall)
             count(
                 build,
                 "tile",
@@ -229,37 +231,151 @@ def _largest(build: IR, room: IR, first: IR, others: Sequence[int]) -> tuple[IR,
     return size, which
 
 
-def zero_vectors(module: IR, target: Target, dtype: Any, number: int) -> IR:
-    """Find in the module, or add to it, a constant of so many vectors of zeros."""
+def emit_column_sum(
+    module: IR,
+    name: str,
+    target: Target,
+    dtype: Any,
+    *,
+    epilogue: Epilogue,
+    extra: Sequence[IR] = (),
+) -> IR:
+    """Add to the module a function that sums columns, in the order of the rows.
+
+    It is the product with a left operand of ones, since ``fma(1, x, acc)`` is ``acc + x``. It takes
+    the source and its row stride, ``row_begin``, ``row_end``, ``column_begin``, ``column_end``,
+    and then what the epilogue takes; strides and positions count elements.
+
+    Parameters
+    ----------
+    module, name, target, dtype, extra
+        As for `emit_product`.
+    epilogue : callable
+        As for `emit_product`; the row that it is given is 0.
+
+    Returns
+    -------
+    ir.Function
+        With internal linkage.
+    """
     ir = ir_module()
-    dtype = np.dtype(dtype)
-    vector = ir.VectorType(element_type(dtype), target.lanes(dtype))
-    return _constant(
+    tile = COLUMN_SUM_TILE
+    product = emit_product(
         module,
-        f"zeros.{SCALAR[dtype.name][1]}x{vector.count}.{number}",
-        ir.Constant(ir.ArrayType(vector, number), None),
+        f"{name}.product",
+        target,
+        dtype,
+        left="columns",
+        start="zero",
+        epilogue=epilogue,
+        extra=extra,
+        tile=tile,
     )
+    real = element_type(dtype)
+    ones = constant(module, f"one.{SCALAR[np.dtype(dtype).name][1]}", ir.Constant(real, 1.0))
+    pointer, i64 = ir.PointerType(), ir.IntType(64)
+    kinds = [pointer, *[i64] * 5, *extra]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    source, stride, row_begin, row_end, column_begin, column_end, *rest = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    arguments = {
+        "left": ones,
+        "left_ld": index(0),
+        "right": element(build, source, build.mul(row_begin, stride), real),
+        "right_ld": stride,
+        "right_panel": index(panel_columns(target, dtype, tile)),
+        "start": ones,
+        "start_ld": index(0),
+        "row_begin": index(0),
+        "row_end": index(1),
+        "column_begin": column_begin,
+        "column_end": column_end,
+        "depth": build.sub(row_end, row_begin),
+    }
+    build.call(product, [*(arguments[key] for key in PRODUCT_ARGUMENTS), *rest])
+    build.ret_void()
+    return function
 
 
-def _tile_table(module: IR, target: Target, dtype: Any, left: Left, tile: Tile) -> IR:
-    """The tile functions' addresses, by number of width and then of height."""
+def emit_transpose(module: IR, name: str, target: Target, dtype: Any) -> IR:
+    """Add to the module a function that copies a part of a matrix, transposed.
+
+    It takes the source and its row stride, the copy and its row stride, and ``row_begin``,
+    ``row_end``, ``column_begin``, ``column_end`` of the source; strides and positions count
+    elements. Exactly ``copy[c, r]`` is written for the rows and columns given, so threads may
+    share a matrix out by any ranges.
+
+    Parameters
+    ----------
+    module, name, target, dtype
+        As for `emit_product`.
+
+    Returns
+    -------
+    ir.Function
+        With internal linkage.
+    """
     ir = ir_module()
-    functions = []
-    for vectors, rows in zip(tile.vectors, tile.rows, strict=True):
-        shapes = [(rows, tile.unroll), *((r, 1) for r in tile.rest)]
-        functions += [
-            tile_function(module, target, dtype, left, r, vectors, unroll) for r, unroll in shapes
+    pointer, i64, real = ir.PointerType(), ir.IntType(64), element_type(dtype)
+    function = ir.Function(
+        module,
+        ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, *[i64] * 5]),
+        name,
+    )
+    function.linkage = "internal"
+    source, source_ld, copy, copy_ld, row_begin, row_end, column_begin, column_end = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def place(base: IR, stride: IR, row: IR, column: IR) -> IR:
+        return element(build, base, build.add(build.mul(row, stride), column), real)
+
+    def square(row: IR, column: IR, size: int) -> None:
+        """Loads, ``log2(size)`` rounds of shuffles, stores."""
+        vector = ir.VectorType(real, size) if size > 1 else real
+        align = np.dtype(dtype).itemsize
+        rows = [
+            build.load(
+                place(source, source_ld, build.add(row, index(i)), column), typ=vector, align=align
+            )
+            for i in range(size)
         ]
-    name = "tiles." + ".".join(f.name.removeprefix("tile.") for f in functions)
-    return _constant(
-        module, name, ir.Constant(ir.ArrayType(ir.PointerType(), len(functions)), functions)
-    )
+        for _ in range(size.bit_length() - 1):
+            rows = _interleaved(build, rows)
+        for i, value in enumerate(rows):
+            build.store(value, place(copy, copy_ld, build.add(column, index(i)), row), align=align)
+
+    def columns_of(row: IR, size: int) -> None:
+        whole = build.and_(build.sub(column_end, column_begin), index(-size))
+        middle = build.add(column_begin, whole)
+        count(build, "square", column_begin, middle, lambda c: square(row, c, size), size)
+        if size > 1:
+
+            def column_of(column: IR) -> None:
+                for i in range(size):
+                    square(build.add(row, index(i)), column, 1)
+
+            count(build, "column", middle, column_end, column_of)
+
+    at, lanes = row_begin, target.lanes(dtype)
+    for size in sorted({lanes, min(lanes, 4), 1}, reverse=True):
+        end = build.add(at, build.and_(build.sub(row_end, at), index(-size)))
+        count(build, f"rows{size}", at, end, functools.partial(columns_of, size=size), size)
+        at = end
+    build.ret_void()
+    return function
 
 
-def _constant(module: IR, name: str, value: IR) -> IR:
-    if name in module.globals:
-        return module.globals[name]
+def _interleaved(build: IR, rows: list[IR]) -> list[IR]:
+    """Zip the first half of the rows with the second: one bit of (row, column) moves round."""
     ir = ir_module()
-    made = ir.GlobalVariable(module, value.type, name)
-    made.linkage, made.global_constant, made.initializer = "internal", True, value
-    return made
+    size = len(rows)
+    half = size // 2
+    mask_type = ir.VectorType(ir.IntType(32), size)
+    masks = [
+        ir.Constant(mask_type, [start + i // 2 + size * (i % 2) for i in range(size)])
+        for start in (0, half)
+    ]
+    return [
+        build.shuffle_vector(rows[i], rows[half + i], mask) for i in range(half) for mask in masks
+    ]

@@ -127,7 +127,7 @@ class _Emitter:
         width = index(max(1, len(self.scalars)))
         scalars = element(build, at["scalars"], build.mul(relative, width), self.real)
         step = build.trunc(build.add(at["step"], relative), ir_module().IntType(32))
-        self.now = {"begin": begin, "rows": rows, "scalars": scalars, "step": step}
+        self.now: dict[str, IR] = {"begin": begin, "rows": rows, "scalars": scalars, "step": step}
         mine = self._part(rows)
         for node in self.schedule.gathers:
             self._gather(node.source, node.out, mine)

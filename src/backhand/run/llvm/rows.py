@@ -22,13 +22,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ...errors import InputError
-from .build import count, index, ir_module
+from .build import index, ir_module
 from .emission import Scope, spread_arguments
 from .lanes import Lanes, Value
-from .target import Target
 from .tracing import Graph
 
 VIRTUAL_LANES = 16
+NARROWEST = 4
+"""A row of fewer columns than lanes takes fewer lanes, down to these: the same bits, sooner."""
+
 STRAIGHT_VECTORS = 4
 """Rows of up to as many vectors are emitted without loops."""
 
@@ -62,7 +64,8 @@ class MemoryRow:
     kinds : mapping of str to str
         ``graph.inputs``.
     padded : bool
-        Whether rows have room for whole vectors. If not, nothing outside them is touched.
+        Whether rows have room for whole vectors; what is written beyond the last column is zero.
+        If not, nothing there is touched.
     """
 
     def __init__(
@@ -108,7 +111,7 @@ def emit_row(graph: Graph, lanes: Lanes, columns: int, row: Row) -> tuple[Value 
     graph : Graph
         The formula; without reductions it takes one pass.
     lanes : Lanes
-        Where, and how wide: 1, 2, 4, 8 or 16 lanes. The builder ends in another block than it
+        Where, and how wide at most: 1, 2, 4, 8 or 16 lanes. The builder ends in another block than it
         began in.
     columns : int
         K, at least 1.
@@ -129,6 +132,9 @@ def emit_row(graph: Graph, lanes: Lanes, columns: int, row: Row) -> tuple[Value 
         raise InputError(f"a row reduction takes 1, 2, 4, 8 or 16 lanes, got {lanes.count}")
     if columns < 1:
         raise InputError(f"a row has at least one column, got {columns}")
+    enough = max(NARROWEST, 1 << (columns - 1).bit_length())
+    if enough < lanes.count:
+        lanes = Lanes(lanes.builder, lanes.dtype, enough)
     return _RowEmitter(graph, lanes, columns, row).emit()
 
 
@@ -322,103 +328,3 @@ class _RowEmitter:
         build.cbranch(build.icmp_signed("<", following, index(end)), loop, after)
         build.position_at_end(after)
         return new
-
-
-def power_of_two(number: int) -> int:
-    """The smallest power of two that is no less than ``number``."""
-    return 1 << (number - 1).bit_length()
-
-
-def emit_rows(
-    module: Any,
-    name: str,
-    target: Target,
-    graph: Graph,
-    scalars: Sequence[str],
-    operands: Mapping[str, str],
-    dtype: Any,
-    columns: int,
-    padded: bool = True,
-) -> Any:
-    """Make a function that applies a formula to many rows in memory.
-
-    Parameters
-    ----------
-    module : ir.Module
-        Where the function goes; it is internal to it.
-    name : str
-        Of the function.
-    target : Target
-        Says how many lanes; a narrow row takes fewer, for the same bits in less time.
-    graph : Graph
-        The formula.
-    scalars : sequence of str
-        Inputs that are the same for all rows.
-    operands : mapping of str to str
-        The other inputs with their kinds, in the order of the arguments: ``real`` (N, columns) and
-        ``scalar`` (N, 1) of ``dtype``; ``words`` (N, columns), ``word`` and ``index`` (N, 1), 32
-        bits. An input that the formula does not read is passed all the same.
-    dtype : dtype
-        float32 or float64.
-    columns : int
-        K, which the code is made for.
-    padded : bool
-        Whether every row has room for a multiple of 16 columns; those beyond the last become zero
-        in outputs. If not, nothing beyond the last column is touched.
-
-    Returns
-    -------
-    ir.Function
-        ``void name(row_begin, row_end, scalars as double ..., address and row stride in elements
-        of each operand ..., the same of each output ...)``; an output that is one number a row is
-        (N, 1). Rows are taken in order.
-
-    Raises
-    ------
-    InputError
-        If the formula reads something that is not given.
-    """
-    missing = [key for key in graph.inputs if key not in operands and key not in scalars]
-    if missing:
-        raise InputError(f"formula {graph.name!r} reads {missing[0]!r}, which it is not given")
-    ir = ir_module()
-    pointer, i64 = ir.PointerType(), ir.IntType(64)
-    places = len(operands) + len(graph.outputs)
-    width = -(-columns // VIRTUAL_LANES) * VIRTUAL_LANES
-    arguments = [i64, i64, *[ir.DoubleType()] * len(scalars), *[pointer, i64] * places]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
-    function.linkage = "internal"
-    build = ir.IRBuilder(function.append_basic_block("entry"))
-    lanes = Lanes(build, dtype, min(target.lanes(dtype), max(4, power_of_two(columns))))
-    begin, end, *rest = function.args
-    fixed = dict(zip(scalars, rest, strict=False))
-    if lanes.single:
-        fixed = {key: build.fptrunc(value, lanes.element) for key, value in fixed.items()}
-    pairs = rest[len(scalars) :]
-    bases = list(zip(pairs[::2], pairs[1::2], strict=True))
-
-    def one_row(row: Value) -> None:
-        inputs = dict(fixed)
-        for (key, kind), (base, stride) in zip(operands.items(), bases, strict=False):
-            if key not in graph.inputs:
-                continue
-            element = lanes.element if kind in ("real", "scalar") else lanes.word_element
-            at = build.gep(base, [build.mul(row, stride)], source_etype=element)
-            whole = kind in ("real", "words")
-            inputs[key] = at if whole else lanes.load(at, element)
-        outputs = [
-            build.gep(base, [build.mul(row, stride)], source_etype=lanes.element)
-            for base, stride in bases[len(operands) :]
-        ]
-        memory = MemoryRow(inputs, outputs, graph.inputs, padded)
-        for value, place in zip(emit_row(graph, lanes, columns, memory), outputs, strict=True):
-            if value is not None:
-                lanes.store(value, place)
-            elif padded:
-                for column in range(-(-columns // lanes.count) * lanes.count, width, lanes.count):
-                    at = build.gep(place, [index(column)], source_etype=lanes.element)
-                    lanes.store(lanes.real(0.0), at)
-
-    count(build, "rows", begin, end, one_row)
-    build.ret_void()
-    return function

@@ -46,14 +46,14 @@ class Tile:
         For every width the height in rows of its main tile.
     rest : tuple of int
         Heights, descending to 1, for the rows that are left over.
-    unroll : int
-        Steps of k that a main tile takes at once.
+    unroll : tuple of int
+        For every width the steps of k that its main tile takes at once.
     """
 
     vectors: tuple[int, ...]
     rows: tuple[int, ...]
+    unroll: tuple[int, ...]
     rest: tuple[int, ...] = (4, 1)
-    unroll: int = 4
 
     def __post_init__(self) -> None:
         for name, sizes in (("vectors", self.vectors), ("rest", self.rest)):
@@ -64,8 +64,11 @@ class Tile:
                 f"Tile.rows must have a height of at least {self.rest[0]} for each of "
                 f"{len(self.vectors)} widths, got {self.rows}"
             )
-        if self.unroll < 1:
-            raise ValueError(f"Tile.unroll must be at least 1, got {self.unroll}")
+        if len(self.unroll) != len(self.vectors) or any(u not in (1, 2, 4, 8) for u in self.unroll):
+            raise ValueError(
+                f"Tile.unroll must be 1, 2, 4 or 8 for each of {len(self.vectors)} widths, "
+                f"got {self.unroll}"
+            )
 
     @property
     def registers(self) -> int:
@@ -92,10 +95,10 @@ def choose_tile(target: Target, *, single_row: bool = False) -> Tile:
     Tile
     """
     if single_row:
-        return Tile(vectors=(8, 4, 2, 1), rows=(1, 1, 1, 1), rest=(1,), unroll=1)
+        return Tile(vectors=(8, 4, 2, 1), rows=(1, 1, 1, 1), unroll=(1, 1, 1, 1), rest=(1,))
     if target.registers >= 32:
-        return Tile(vectors=(4, 2, 1), rows=(6, 12, 14))
-    return Tile(vectors=(2, 1), rows=(6, 12))
+        return Tile(vectors=(4, 2, 1), rows=(6, 8, 14), unroll=(4, 2, 2))
+    return Tile(vectors=(2, 1), rows=(6, 10), unroll=(4, 2))
 
 
 def tile_function(
@@ -122,7 +125,6 @@ def tile_function(
     -------
     ir.Function
     """
-    ir = ir_module()
     lanes = target.lanes(dtype)
     dtype = np.dtype(dtype).name
     name = f"tile.{left}.{SCALAR[dtype][1]}x{lanes}.{rows}x{vectors}.{unroll}"
@@ -132,6 +134,27 @@ def tile_function(
     function = _text_function()(module, tile_type(), name)
     function.text = _Text(name, dtype, lanes, left, rows, vectors, unroll).function()
     return function
+
+
+def tile_table(module: IR, target: Target, dtype: Any, left: Left, tile: Tile) -> IR:
+    """The addresses of all the functions of a tile, by number of width and then of height."""
+    ir = ir_module()
+    functions = []
+    for vectors, rows, unroll in zip(tile.vectors, tile.rows, tile.unroll, strict=True):
+        for height, steps in ((rows, unroll), *((r, 1) for r in tile.rest)):
+            functions.append(tile_function(module, target, dtype, left, height, vectors, steps))
+    name = "tiles." + ".".join(f.name.removeprefix("tile.") for f in functions)
+    addresses = ir.ArrayType(ir.PointerType(), len(functions))
+    return constant(module, name, ir.Constant(addresses, functions))
+
+
+def constant(module: IR, name: str, value: IR) -> IR:
+    """Find in the module, or add to it, a constant in memory; returns its address."""
+    if name in module.globals:
+        return module.globals[name]
+    made = ir_module().GlobalVariable(module, value.type, name)
+    made.linkage, made.global_constant, made.initializer = "internal", True, value
+    return made
 
 
 def tile_type() -> IR:
@@ -317,9 +340,7 @@ class _Text:
                 self.load(one, self.scalar, base, step * self.item)
             else:
                 self.load(one, self.scalar, at["0"], r * self.item)
-            self.put(
-                f" {one}.low = insertelement {self.vector} poison, {self.scalar} {one}, i64 0"
-            )
+            self.put(f" {one}.low = insertelement {self.vector} poison, {self.scalar} {one}, i64 0")
             self.put(
                 f" {one}.all = shufflevector {self.vector} {one}.low, {self.vector} poison,"
                 f" {self.splat}"
