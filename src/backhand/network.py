@@ -17,7 +17,7 @@ from .plan.step import (
     gradient_plan,
     logits,
     logits_gradient_plan,
-    loss_plan,
+    logits_loss_plan,
     propagation_plan,
 )
 from .run.arrays import parameter_buffers, walk
@@ -40,13 +40,13 @@ def default_engine() -> str:
     return checked_engine(os.environ.get("BACKHAND_ENGINE") or ENGINES[0])
 
 
-def checked_engine(engine: str | None) -> str:
+def checked_engine(engine: Any) -> str:
     """The name of an executor; the default one for None. InputError if there is none such."""
     if engine is None:
         return default_engine()
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
-    return engine
+    return str(engine)
 
 
 def compiles(engine: str | None, x: Array) -> bool:
@@ -229,10 +229,15 @@ class Network(Description):
         x: Array,
         t: Array,
         sample_weight: Array | None = None,
+        engine: str | None = None,
     ) -> Any:
         """The loss of a batch; parameters and errors as `loss_and_grads`."""
-        given = self._enter(params, x, t, sample_weight)
-        loss = self._run(loss_plan(self), params, given)["loss"]
+        return self.loss_at(self.forward(params, x, engine), t, sample_weight)
+
+    def loss_at(self, z: Array, t: Array, sample_weight: Array | None = None) -> Any:
+        """The loss of logits z (N, outputs), with targets and weights as `loss_and_grads`."""
+        given = self._given(z, t, sample_weight)
+        loss = walk(logits_loss_plan(self), {logits(self): z, **given}, namespace_of(z))["loss"]
         return loss if is_tensor(loss) else float(loss)
 
     def loss_and_grads(
@@ -369,21 +374,20 @@ class Network(Description):
         x = self._real(x)
         self.check_x(x)
         self.check_parameters(params)
-        buffers = {"x": x}
-        if t is None:
-            return buffers
-        rows = len(x)
+        return {"x": x} if t is None else {"x": x, **self._given(x, t, weight)}
+
+    def _given(self, rows_of: Array, t: Array, weight: Array | None) -> dict[str, Array]:
+        """Targets and weights, checked, for as many rows as an array has."""
+        rows = len(rows_of)
         if rows == 0:
-            raise InputError(f"x has shape {tuple(x.shape)}: a loss needs at least one row")
-        buffers["t"] = self._target(t, rows)
+            raise InputError(f"x has shape {tuple(rows_of.shape)}: a loss needs at least one row")
         if weight is None:
-            weight = x[:, :1] * 0 + 1 if is_tensor(x) else np.ones((rows, 1), self.dtype)
-        else:
-            weight = self._real(weight)
-            weight = weight[:, None] if weight.ndim == 1 else weight
-            self.check_weight(weight, rows)
-        buffers["weight"] = weight
-        return buffers
+            ones = rows_of[:, :1] * 0 + 1 if is_tensor(rows_of) else np.ones((rows, 1), self.dtype)
+            return {"t": self._target(t, rows), "weight": ones}
+        weight = self._real(weight)
+        weight = weight[:, None] if weight.ndim == 1 else weight
+        self.check_weight(weight, rows)
+        return {"t": self._target(t, rows), "weight": weight}
 
     def _target(self, t: Array, rows: int) -> Array:
         t = t if is_tensor(t) else np.asarray(t)

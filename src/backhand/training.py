@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .errors import BackhandError, InputError, unknown_name
+from .errors import BackhandError, InputError
 from .formulas.optimisers import Optimiser, choose_optimiser
 from .formulas.schedules import Schedule, choose_schedule
-from .network import Layer, Network, Params
+from .network import Layer, Network, Params, checked_engine
 from .run.arrays import ArrayTrainer
 
 Array = Any
@@ -51,7 +51,6 @@ class Trainer(Protocol):
         l2: Array,
         first_step: int,
     ) -> float: ...
-
 
 
 def _compiled_trainer(*args: Any, **kwargs: Any) -> Trainer:
@@ -89,8 +88,11 @@ class Settings:
         score, of the validation loss) by more than ``tolerance``. None: never.
     tolerance : float
         What counts as an improvement.
-    engine : str
-        Which executor.
+    engine : {"llvm", "numpy"}, optional
+        Which executor; see `backhand.network.default_engine`.
+    threads : int, optional
+        How many threads machine code may use; by default as many as a step is worth. It never
+        changes a bit of the result.
 
     Raises
     ------
@@ -108,14 +110,17 @@ class Settings:
     seed: int = 0
     patience: int | None = None
     tolerance: float = 0.0
-    engine: str = "llvm"
+    engine: Any = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "optimiser", choose_optimiser(self.optimiser))
         object.__setattr__(self, "schedule", choose_schedule(self.schedule))
-        for name, least in (("epochs", 0), ("batch", 1), ("seed", 0), ("patience", 1)):
+        object.__setattr__(self, "engine", checked_engine(self.engine))
+        whole = {"epochs": 0, "batch": 1, "seed": 0, "patience": 1, "threads": 1}
+        for name, least in whole.items():
             value = getattr(self, name)
-            if value is None and name == "patience":
+            if value is None and name in ("patience", "threads"):
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
                 raise InputError(f"{name} must be a whole number, got {value!r}")
@@ -125,8 +130,6 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
                 raise InputError(f"{name} must be a finite number, at least 0, got {value!r}")
-        if self.engine not in tuple(ENGINES):
-            raise unknown_name("engine", self.engine, ENGINES)
 
 
 class Epoch(NamedTuple):
@@ -203,8 +206,9 @@ class Training:
         self.network, self.settings = network, settings
         shuffling, dropping = np.random.SeedSequence(settings.seed).spawn(2)
         self._rng = np.random.default_rng(shuffling)
+        seed = int(dropping.generate_state(1)[0])
         self._trainer = ENGINES[settings.engine](
-            network, params, settings.optimiser, int(dropping.generate_state(1)[0])
+            network, params, settings.optimiser, seed, settings.threads
         )
         self._steps = settings.epochs * math.ceil(rows / settings.batch)
         self.step = 0
@@ -291,16 +295,17 @@ def fit(
             start = time.perf_counter()
             loss = training.epoch(rows)
             speed = len(rows.x) / max(time.perf_counter() - start, 1e-9)
-            _stop_if_diverged(loss, number, training, trained)
+            now = training.params
+            _stop_if_diverged(loss, now, number, settings, trained)
             judged: tuple[float | None, float | None] = (None, None)
             if validation:
-                judged = judge(network, training.params, validation, score)
+                judged = judge(network, now, validation, score, settings.engine)
             line = Epoch(number, loss, judged[0], judged[1], training.rate, speed)
             trained.history.append(line)
             merit = _merit(line)
             if merit is None or merit > best + settings.tolerance:
                 best = -math.inf if merit is None else merit
-                trained.params, trained.best_epoch = training.params, number
+                trained.params, trained.best_epoch = now, number
             answers = [callback(line, training) for callback in callbacks]
             if any(answer is True for answer in answers):
                 trained.stopped = "callback"
@@ -328,21 +333,14 @@ def judge(
     params: Params,
     rows: Rows,
     score: Callable[[Array, Array], float] | None = None,
+    engine: str | None = None,
 ) -> tuple[float, float | None]:
     """The loss over rows, and their score if there is one."""
-    loss = weights = 0.0
-    logits = []
-    for first in range(0, len(rows.x), EVALUATED_AT_ONCE):
-        some = slice(first, first + EVALUATED_AT_ONCE)
-        x, t = rows.x[some], rows.t[some]
-        weight = None if rows.weight is None else rows.weight[some]
-        counted = len(x) if weight is None else float(weight.sum())
-        if counted:
-            loss += counted * network.batch_loss(params, x, t, weight)
-            weights += counted
-        if score is not None:
-            logits.append(network.forward(params, x))
-    return loss / weights, None if score is None else score(np.concatenate(logits), rows.t)
+    x = rows.x
+    parts = [slice(i, i + EVALUATED_AT_ONCE) for i in range(0, len(x), EVALUATED_AT_ONCE)]
+    z = np.concatenate([network.forward(params, x[part], engine) for part in parts])
+    loss = network.loss_at(z, rows.t, rows.weight)
+    return loss, None if score is None else score(z, rows.t)
 
 
 def checked(network: Network, rows: Rows, what: str) -> Rows:
@@ -379,15 +377,16 @@ def _check_finite(x: Array, what: str) -> None:
             )
 
 
-def _stop_if_diverged(loss: float, epoch: int, training: Training, trained: Trained) -> None:
-    params = training.params
+def _stop_if_diverged(
+    loss: float, params: Params, epoch: int, settings: Settings, trained: Trained
+) -> None:
     bad = [n for n, (w, b) in enumerate(params, 1) if not _finite(w) or not _finite(b)]
     if math.isfinite(loss) and not bad:
         return
     where = f"layer {bad[0]}" if bad else f"layer {len(params)} (the logits)"
     raise DivergedError(
         f"training diverged in epoch {epoch}: loss {loss:g}, values of {where} are not finite; "
-        f"try a smaller learning rate than {training.settings.rate:g}",
+        f"try a smaller learning rate than {settings.rate:g}",
         trained,
     )
 

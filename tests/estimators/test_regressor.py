@@ -82,8 +82,8 @@ def test_several_outputs_show_the_mean_loss():
 
 def test_a_column_of_targets_warns_and_gives_a_row():
     X, y = diabetes()
+    model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=2, random_state=0)
     with pytest.warns(DataConversionWarning):
-        model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=2, random_state=0)
         model.fit(X, y[:, None])
     assert model.predict(X).shape == (len(X),)
 

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError
 from ..formulas.activations import Activation
 from ..formulas.initialisers import Initialiser
 from ..formulas.losses import LOSSES, Loss
 from ..formulas.schedules import Schedule
-from ..network import Network
+from ..network import Network, checked_engine
 from ..plan.description import DTYPES
-from ..training import ENGINES, Settings
 
 STOCHASTIC_SOLVERS = ("adam", "sgd")
 
@@ -90,10 +89,7 @@ def hidden_widths(value: Any) -> list[int]:
 
 def engine_name(value: str | None) -> str:
     """The executor to train with. Raises InputError if there is none of that name."""
-    name = Settings.engine if value is None else value
-    if name not in ENGINES:
-        raise unknown_name("engine", name, ENGINES)
-    return name
+    return checked_engine(value)
 
 
 def check_together(estimator: Any) -> None:

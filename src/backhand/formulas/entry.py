@@ -36,7 +36,7 @@ class Entry:
         """The parameters as keyword arguments."""
         return dict(self.parameters)
 
-    def with_(self: E, **changes: float) -> E:
+    def with_(self: E, **changes: Any) -> E:
         """Return the same formula with other parameter values.
 
         Raises

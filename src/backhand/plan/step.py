@@ -37,6 +37,11 @@ def loss_plan(description: Description) -> Plan:
     return Plan(description, tuple(_forward(description, False) + _loss(description)))
 
 
+def logits_loss_plan(description: Description) -> Plan:
+    """From the logits, ``t`` and ``weight`` to ``loss``."""
+    return Plan(description, tuple(_loss(description)))
+
+
 def logits_gradient_plan(description: Description) -> Plan:
     """From the logits, ``t`` and ``weight`` to the gradient at the logits."""
     nodes = _loss(description) + _loss_gradient(description)
@@ -47,7 +52,7 @@ def propagation_plan(description: Description) -> Plan:
     """From ``x`` to the logits, and from the gradient there back to ``dx``: no parameter's."""
     backward = _backward(description, False, True)
     row_by_row = [n for n in backward if isinstance(n, Map) or not n.out.startswith(("dw", "db"))]
-    return Plan(description, tuple(_forward(description, False) + row_by_row))
+    return Plan(description, (*_forward(description, False), *row_by_row))
 
 
 def gradient_plan(

@@ -115,6 +115,8 @@ class ArrayTrainer:
         The update rule.
     seed : int
         Of the dropout noise, 0 to 2**32 - 1.
+    threads : int, optional
+        Has no effect: how many threads a product of NumPy uses is settled by its BLAS library.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class ArrayTrainer:
         params: Sequence[tuple[Array, Array]],
         optimiser: optimisers.Optimiser,
         seed: int = 0,
+        threads: int | None = None,
     ) -> None:
         self.description = description
         self.plan = training_plan(description, optimiser)

@@ -5,11 +5,12 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from .native_formulas import TARGETS, map_elements, same_bits, several_targets
 
 from backhand.run.llvm.functions import TABLE, function_graph
 from backhand.run.llvm.target import Target
 from backhand.run.llvm.tracing import FUNCTIONS
+
+from .native_formulas import TARGETS, map_elements, same_bits, several_targets
 
 mpmath_context = mpmath.mp.clone()
 mpmath_context.dps = 40

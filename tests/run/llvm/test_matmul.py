@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import mmap
 import sys
 import threading
@@ -37,7 +38,7 @@ DTYPES = ("float32", "float64")
 NUMBER, ADDRESS = ctypes.c_int64, ctypes.c_void_p
 PRODUCT = [ADDRESS if a in ("left", "right", "start") else NUMBER for a in matmul.PRODUCT_ARGUMENTS]
 SIGNATURES = {
-    **dict.fromkeys(("rows", "columns", "zero"), [*PRODUCT, ADDRESS, NUMBER]),
+    **{key: [*PRODUCT, ADDRESS, NUMBER] for key in ("rows", "columns", "zero")},
     "sum": [ADDRESS, *[NUMBER] * 5, ADDRESS, NUMBER],
     "transpose": [ADDRESS, NUMBER, ADDRESS, *[NUMBER] * 5],
 }
@@ -222,7 +223,7 @@ def test_same_bits_for_any_ranges_on_any_thread(rng, transposed):
         rows, columns = given[-2:]
         want = product(code, *given, transposed=transposed)
         cuts = sorted({0, rows, *rng.integers(0, rows + 1, 3).tolist()})
-        ranges = list(zip(cuts, cuts[1:], strict=False))
+        ranges = list(itertools.pairwise(cuts))
         out = np.full_like(want, 7)
         threads = [
             threading.Thread(

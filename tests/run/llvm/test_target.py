@@ -83,7 +83,7 @@ def test_apple_and_other_arms_have_neon():
 
 
 def test_an_unknown_name_of_a_target():
-    with pytest.raises(InputError, match="unknown target 'avx51'.*did you mean 'avx512'"):
+    with pytest.raises(InputError, match=r"unknown target 'avx51'.*did you mean 'avx512'"):
         Target.named("avx51")
 
 

@@ -89,42 +89,6 @@ def test_dropout_drops_what_numpy_drops(dtype):
     assert 0.27 < (got == 0).mean() < 0.33
 
 
-def test_nothing_is_contracted():
-    graph = trace(lambda xp, a, b, c: a * b + c, [(n, "real") for n in "abc"])
-    values = {"a": [1 + 2.0**-12] * 16, "b": [1 + 2.0**-12] * 16, "c": [-1.0] * 16}
-    (got,) = map_elements(graph, np.float32, values)
-    a, b, c = (np.float32(values[n][0]) for n in "abc")
-    assert got[0] == a * b + c
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_operations_at_nan_ties_and_infinities(dtype):
-    def formula(xp, a, b):
-        return (
-            xp.minimum(a, b),
-            xp.maximum(a, b),
-            xp.maximum(a, 0.0),
-            xp.minimum(1.0, a),
-            xp.where(a < b, 1.0, 0.0),
-            xp.where(a >= b, 1.0, 0.0),
-            xp.where(a == b, 1.0, 0.0),
-            xp.abs(a),
-            -a,
-            xp.sqrt(a),
-            a / b,
-        )
-
-    graph = trace(formula, [("a", "real"), ("b", "real")])
-    some = np.array([0.0, -0.0, 1.5, -2.0, np.inf, -np.inf, np.nan, 3.0], dtype)
-    a, b = (m.ravel() for m in np.meshgrid(some, some))
-    got = map_elements(graph, dtype, {"a": a, "b": b})
-    with np.errstate(all="ignore"):
-        want = formula(NUMPY, a, b)
-    for x, y in zip(got, want, strict=True):
-        np.testing.assert_array_equal(x, y)
-    assert np.array_equal(np.signbit(got[8][~np.isnan(a)]), ~np.signbit(a[~np.isnan(a)]))
-
-
 def test_constants_are_folded_and_rounded_once():
     def formula(xp, z):
         return z * xp.sqrt(2.0) + xp.minimum(1.0, xp.exp(0.0)) + np.float64(0.1)
@@ -191,15 +155,6 @@ def test_a_value_of_an_earlier_call_is_refused():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(InputError, match="kind 'complex'"):
         trace(lambda xp, z: z, [("z", "complex")])
-
-
-def test_one_vector_is_no_row():
-    graph = trace(lambda xp, z: z - xp.row_max(z), Z)
-    with pytest.raises(InputError, match="reduces over a row"):
-        graph.emit(None, {})
-    graph = trace(lambda xp, t, z: xp.where(xp.is_column(t, z), z, 0.0), [("t", "index"), *Z])
-    with pytest.raises(InputError, match="reads the column"):
-        graph.emit(None, {})
 
 
 def test_the_namespace_has_the_whole_list():

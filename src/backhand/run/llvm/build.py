@@ -41,7 +41,7 @@ def element(build: IR, base: IR, position: IR, kind: IR) -> IR:
 def count(
     build: IR, name: str, begin: IR, end: IR, body: Callable[[IR], IR | None], step: int = 1
 ) -> None:
-    """``for i in range(begin, end, step): body(i)``; a step that ``body`` returns counts instead."""
+    """``for i in range(begin, end, step): body(i)``; a step that ``body`` returns goes before."""
     ir = ir_module()
     before = build.block
     loop, after = build.append_basic_block(name), build.append_basic_block(f"{name}.end")
@@ -56,9 +56,7 @@ def count(
     build.position_at_end(after)
 
 
-def accumulate(
-    build: IR, name: str, end: IR, initial: IR, body: Callable[[IR, IR], IR]
-) -> IR:
+def accumulate(build: IR, name: str, end: IR, initial: IR, body: Callable[[IR, IR], IR]) -> IR:
     """``total = initial; for i in range(end): total = body(i, total)``; the last total."""
     ir = ir_module()
     before = build.block

@@ -150,9 +150,9 @@ def program_key(
 ) -> str:
     """Everything that a program's machine code depends on, as text."""
     description = schedule.plan.description
-    formulas = {
-        node.formula for node in schedule.plan.nodes if isinstance(node, Map)
-    } | {r.update.optimiser.update for r in schedule.across if r.update}
+    formulas = {node.formula for node in schedule.plan.nodes if isinstance(node, Map)} | {
+        r.update.optimiser.update for r in schedule.across if r.update
+    }
     parts = [
         generator(),
         target,

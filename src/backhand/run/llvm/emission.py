@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .functions import function_graph
+from .graph import Graph, Node
 from .lanes import Lanes, Value
-from .tracing import FUNCTIONS, Graph, Node
+from .tracing import FUNCTIONS
 
 REAL = {op: op for op in ("add", "sub", "mul", "div", "neg", "abs", "sqrt", "fma", "copysign")}
 WORDS = {"multiply": "mul", "xor": "xor"}
@@ -22,7 +23,7 @@ class Scope:
         Whose nodes.
     lanes : Lanes
         How wide the nodes are that differ from column to column.
-    inputs : mapping of str to ir.Value, or callable of (name, Scope)
+    inputs : mapping of str to ir.Value, or callable of the name
         The inputs; a callable is asked once for each that is needed.
     column : ir.Value or int, optional
         The column of the first lane.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +14,6 @@ from ...plan.nodes import Gather
 from ...plan.step import Plan, forward_plan, logits, training_plan
 from .compiled import Compiled, compiled
 from .gather import READABLE
-from .program import CONTROL
 from .schedule import schedule
 from .team import Team, available_threads, checked_threads
 
@@ -153,9 +150,10 @@ class Runner:
         if threads != self.team.threads:
             self.team = Team(threads)
         self.set(first=first, last=last, threads=threads)
-        self.meeting[0] = 0
+        meeting = self.meeting
+        meeting[:2] = 0
         call, address = self.code.call, self._address
-        self.team.run(lambda thread: call(address, thread))
+        self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))
 
     def threads_for(self, rows: int) -> int:
         """How many threads a batch of this many rows is worth."""
@@ -322,6 +320,7 @@ class Forward:
     def __call__(self, x: Array) -> Array:
         """The logits (N, outputs) of x (N, inputs)."""
         x = readable(x)
+        self.description.check_x(x)
         runner = self._runner(x.dtype)
         rows = len(x)
         if rows == 0:

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from . import coefficients
-from .tracing import Graph, Trace, Value, _refused, trace
+from .graph import Graph
+from .tracing import Trace, Value, refusing, trace
 
 Array = Any
 
@@ -76,7 +77,7 @@ DOUBLE = Format(
 )
 
 
-@_refused
+@refusing
 class Bits(Value):
     """The bits of a number as an integer; arithmetic wraps, ``>>`` brings in zeros."""
 
@@ -85,7 +86,7 @@ def _integer(operation: str, swap: bool = False) -> Callable[[Any, Any], Any]:
     def operator(self: Bits, other: Any) -> Any:
         trace = self._trace
         a, b = (other, self) if swap else (self, other)
-        numbers = [trace._number(value, "bits", operation) for value in (a, b)]
+        numbers = [trace.number_of(value, "bits", operation) for value in (a, b)]
         return trace.record("integer", "bits", *numbers, detail=operation)
 
     return operator
@@ -111,10 +112,10 @@ class Primitives(Trace):
     def _class(self, kind: str) -> type[Value]:
         return Bits if kind == "bits" else super()._class(kind)
 
-    def _number(self, value: Any, kind: str, where: str) -> int:
+    def number_of(self, value: Any, kind: str, where: str) -> int:
         if kind == "bits" and isinstance(value, int):
             return self.record("constant", kind, detail=value, uniform=True)._number
-        return super()._number(value, kind, where)
+        return super().number_of(value, kind, where)
 
     def fma(self, a: Array, b: Array, c: Array) -> Array:
         """``a * b + c``, rounded once."""
@@ -125,10 +126,10 @@ class Primitives(Trace):
         return self.real_node("copysign", a, b)
 
     def bits(self, a: Array) -> Array:
-        return self.record("bits", "bits", self._number(a, "real", "bits"))
+        return self.record("bits", "bits", self.number_of(a, "real", "bits"))
 
     def real(self, a: Array) -> Array:
-        return self.record("real", "real", self._number(a, "bits", "real"))
+        return self.record("real", "real", self.number_of(a, "bits", "real"))
 
     def horner(self, x: Array, powers: Sequence[float]) -> Array:
         """The polynomial with coefficients ``powers``, lowest first."""
@@ -295,7 +296,7 @@ def _log_special(xp: Any, y: Array, x: Array, u: Array) -> Array:
     return xp.where(u > 0.0, y, xp.where(u == 0.0, -math.inf, math.nan))
 
 
-@function(means="numpy.log", bound32=1.5, bound64=1.5)
+@function(means="numpy.log", bound32=1.0, bound64=1.0)
 def log(xp: Any, x: Array) -> Array:
     f = xp.format
     small = x < 2.0 ** (1 - f.bias)  # subnormal: scaled up before its exponent is read
@@ -304,7 +305,7 @@ def log(xp: Any, x: Array) -> Array:
     return _log_special(xp, _log_of_parts(xp, k, m - 1.0), x, x)
 
 
-@function(means="numpy.log1p", bound32=1.75, bound64=1.75)
+@function(means="numpy.log1p", bound32=1.75, bound64=1.25)
 def log1p(xp: Any, x: Array) -> Array:
     # The exponent k of the rounded 1 + x gives f = (1 + x) 2**-k - 1 with one rounding, and at
     # k = 0 f is x. With 4 in front, the power stays normal for every k.

@@ -18,7 +18,19 @@ from .build import IR, count, element, element_type, index, ir_module
 READABLE = tuple(
     np.dtype(name)
     for name in (
-        "float32 float64 bool int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()
+        [
+            "float32",
+            "float64",
+            "bool",
+            "int8",
+            "uint8",
+            "int16",
+            "uint16",
+            "int32",
+            "uint32",
+            "int64",
+            "uint64",
+        ]
     )
 )
 """Dtypes that are gathered as they are; anything else is converted once by the caller."""
@@ -34,9 +46,7 @@ def emit_gather(module: IR, name: str, lanes: int, source: np.dtype, out: np.dty
     pointer, i64 = ir.PointerType(), ir.IntType(64)
     function = ir.Function(
         module,
-        ir.FunctionType(
-            ir.VoidType(), [pointer, i64, pointer, i64, pointer, i64, i64, i64, i64]
-        ),
+        ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, i64, pointer, i64, i64, i64, i64]),
         name,
     )
     function.linkage = "internal"
@@ -61,10 +71,14 @@ def emit_gather(module: IR, name: str, lanes: int, source: np.dtype, out: np.dty
         target = element(build, to, build.mul(i, ld), wide)
 
         def move(k: IR, width: int) -> None:
-            kinds = (narrow, wide) if width == 1 else (
-                ir.VectorType(narrow, width), ir.VectorType(wide, width)
+            kinds = (
+                (narrow, wide)
+                if width == 1
+                else (ir.VectorType(narrow, width), ir.VectorType(wide, width))
             )
-            value = build.load(element(build, start, k, narrow), typ=kinds[0], align=source.itemsize)
+            value = build.load(
+                element(build, start, k, narrow), typ=kinds[0], align=source.itemsize
+            )
             value = _convert(build, value, source, out, kinds[1])
             build.store(value, element(build, target, k, wide), align=out.itemsize)
 

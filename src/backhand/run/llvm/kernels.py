@@ -20,6 +20,7 @@ from .lanes import Lanes
 from .rows import MemoryRow, emit_row
 from .schedule import ByRow, Fused, Reduced
 from .target import Target
+from .tiles import choose_tile
 from .tracing import Graph, trace
 
 Names = tuple[str, ...]
@@ -58,7 +59,7 @@ class Kernels:
 
     def unit(self, height: int) -> int:
         """Rows of a product that threads share out together."""
-        return matmul.choose_tile(self.target).rows[0] if height > 100 else 1
+        return choose_tile(self.target).rows[0] if height > 100 else 1
 
     # products over the batch's rows, with formulas on their elements ----------------------------
 
@@ -101,7 +102,9 @@ class Kernels:
         operands = outer + group.stored
         name = self._name("fused", graph, len(outer))
         if name not in self._made:
-            self._made[name] = self._product(name, graph, len(outer), len(group.stored), len(layers))
+            self._made[name] = self._product(
+                name, graph, len(outer), len(group.stored), len(layers)
+            )
         return self._made[name], operands, layers
 
     def _product(self, name: str, graph: Graph, reads: int, stores: int, keys: int) -> IR:
@@ -147,8 +150,8 @@ class Kernels:
         It takes row_begin, row_end, the batch's sum of weights (a double), then for each operand
         its address and stride.
         """
-        inner = {group.share.out, *(n.out for n in (*group.maps, *group.weighs))}
-        reads = [name for node in group.maps for name in node.inputs]
+        inner = {group.share.out, *(n.out for n in group.maps), *(n.out for n in group.weighs)}
+        reads = [name for node in group.maps for name in node.inputs if name]
         outer = tuple(dict.fromkeys(n for n in (*reads, group.share.weight) if n not in inner))
 
         def formula(xp: Any, total: Any, *values: Any) -> tuple[Any, ...]:

@@ -273,7 +273,7 @@ class Lanes:
         """The first and the second half of a vector of any even length, as vectors."""
         half = a.type.count // 2
         poison = _constant(a.type, "poison")
-        return tuple(  # type: ignore[return-value]
+        return tuple(
             self.builder.shuffle_vector(a, poison, self._words(range(k * half, (k + 1) * half)))
             for k in range(2)
         )

@@ -34,7 +34,7 @@ CONTROL = (
     "seed",
     "order",  # int64 (rows,), or null for the order of the source
     "scalars",  # (batches, scalars) of the network's dtype, row `first` first
-    "meeting",  # int64, 0 at first: how often threads have arrived at a barrier
+    "meeting",  # int64 (2,), 0 at first: arrivals at barriers; whether thread 0 has begun
     "results",  # float64 (2,): sum of loss * weight, sum of weights
     "zeros",  # a row of zeros, as wide as the widest layer
     "x.ld",  # row stride of x, in elements: it may be the caller's array itself
@@ -115,6 +115,8 @@ class _Emitter:
             kind = self.i64 if number else self.pointer
             slot = element(build, table, index(place), self.i64)
             self.at[name] = build.load(slot, typ=kind, name=name)
+        with build.if_then(build.icmp_signed("==", self.thread, index(0))):
+            build.store(index(1), element(build, self.at["meeting"], index(1), self.i64))
         count(build, "batch", self.at["first"], self.at["last"], self._batch)
         build.ret_void()
         return Program(self.module, self.slots, self.strides, self.scalars)

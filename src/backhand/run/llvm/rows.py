@@ -24,8 +24,8 @@ from typing import Any, Protocol
 from ...errors import InputError
 from .build import index, ir_module
 from .emission import Scope, spread_arguments
+from .graph import Graph
 from .lanes import Lanes, Value
-from .tracing import Graph
 
 VIRTUAL_LANES = 16
 NARROWEST = 4
@@ -111,8 +111,8 @@ def emit_row(graph: Graph, lanes: Lanes, columns: int, row: Row) -> tuple[Value 
     graph : Graph
         The formula; without reductions it takes one pass.
     lanes : Lanes
-        Where, and how wide at most: 1, 2, 4, 8 or 16 lanes. The builder ends in another block than it
-        began in.
+        Where, and how wide at most: 1, 2, 4, 8 or 16 lanes. The builder ends in
+        another block than it began in.
     columns : int
         K, at least 1.
     row : Row
@@ -202,7 +202,7 @@ class _RowEmitter:
         """Spread uniform values over lanes before a loop, or it would do so each time."""
         numbers = self.graph.needed(targets, set(self.rows.uniform))
         spread_arguments(self.rows, numbers)
-        for number in (*targets,):
+        for number in targets:
             if number in self.rows.uniform:
                 self.rows.vector(number)
 
@@ -264,7 +264,8 @@ class _RowEmitter:
         while len(sums) > 1:
             half = len(sums) // 2
             sums = [self._combine(op, sums[i], sums[i + half]) for i in range(half)]
-        whole = total = sums[0]
+        whole: Value = sums[0]
+        total = whole
         while hasattr(total.type, "count") and total.type.count > 2:
             a, b = lanes.halves(total)
             total = lanes.add(a, b) if op == "row_sum" else lanes.max_keeping_right(a, b)

@@ -115,7 +115,9 @@ def schedule(plan: Plan, outputs: tuple[str, ...] = ()) -> Schedule:
             case _ if groups:
                 groups[-1].append(node)
             case _:
-                raise BackhandError(f"compiled engine: no kernel for a plan that begins with {node}")
+                raise BackhandError(
+                    f"compiled engine: no kernel for a plan that begins with {node}"
+                )
     reads = _Readers(plan, outputs)
     rowwise = tuple(_fuse(group, reads) for group in groups)
     across = tuple(Reduced(node, updates.get(node.out)) for node in sums)

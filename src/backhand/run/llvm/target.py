@@ -58,7 +58,8 @@ class Target:
     @property
     def is_host_family(self) -> bool:
         """Whether this process can load code for it, its features permitting."""
-        return self.triple.split("-")[0] == _initialised().get_default_triple().split("-")[0]
+        host = str(_initialised().get_default_triple())
+        return self.triple.split("-")[0] == host.split("-")[0]
 
     def machine(self, opt: int = 2) -> binding.TargetMachine:
         """Make LLVM's code generator for this target.

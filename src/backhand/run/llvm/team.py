@@ -65,21 +65,32 @@ class Team:
         self._pool: ThreadPoolExecutor | None = None
         self._process = 0
 
-    def run(self, work: Callable[[int], object]) -> None:
-        """Call ``work(0)`` here and ``work(1)``, ... in the other threads; return when all have."""
+    def run(self, work: Callable[[int], object], started: Callable[[], bool]) -> None:
+        """Call ``work(0)`` here and ``work(1)``, ... in the other threads; return when all have.
+
+        ``started()`` tells whether ``work(0)`` has begun. If Ctrl-C comes before it has, the others
+        would wait for it at a barrier for ever; so it is called before the exception goes on.
+        """
         with _Busy.lock:
             _Busy.teams += 1
+        others: list[Future[object]] = []
         try:
-            others: list[Future[object]] = []
             if self.threads > 1:
                 pool = self._workers()
-                others = [pool.submit(work, number) for number in range(1, self.threads)]
+                for number in range(1, self.threads):
+                    others.append(pool.submit(work, number))
             work(0)
-            for other in others:
-                other.result()
+        except BaseException:
+            for number in range(1 + len(others), self.threads):
+                others.append(self._workers().submit(work, number))
+            if not started():
+                work(0)
+            raise
         finally:
             with _Busy.lock:
                 _Busy.teams -= 1
+            for other in others:
+                other.result()
 
     def _workers(self) -> ThreadPoolExecutor:
         if self._pool is None or self._process != os.getpid():  # threads do not survive a fork

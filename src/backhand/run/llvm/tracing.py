@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from .lanes import Lanes
-from .lanes import Value as Emitted
+from .graph import Graph, Node
+
+__all__ = ["FUNCTIONS", "KINDS", "OPERATIONS", "Graph", "Node", "Trace", "Value", "trace"]
 
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf")
 """Operations that `functions.py` makes of simpler ones."""
@@ -32,34 +33,6 @@ OPERATIONS = (
 REDUCTIONS = ("row_sum", "row_max")
 
 KINDS = ("real", "scalar", "index", "word", "words", "column")
-
-
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """One operation on earlier nodes of a graph.
-
-    Attributes
-    ----------
-    op : str
-        What it does; ``constant`` and ``input`` have no arguments.
-    kind : {"real", "mask", "word", "bits", "index"}
-        What it gives: a number, a truth value, 32 bits, the bits of a number, a class index.
-    arguments : tuple of int
-        The nodes it reads.
-    detail : object
-        A constant's value, an input's name, a comparison's sign, a shift's distance.
-    uniform : bool
-        Whether it is the same in all columns of a row.
-    level : int
-        How many passes over the row must be done before it can be computed.
-    """
-
-    op: str
-    kind: str
-    arguments: tuple[int, ...] = ()
-    detail: Any = None
-    uniform: bool = False
-    level: int = 0
 
 
 class Value:
@@ -99,7 +72,7 @@ class Value:
         return self._refuse("indexing")
 
 
-def _refused(cls: type[Value]) -> type[Value]:
+def refusing(cls: type[Value]) -> type[Value]:
     """Give a class every operator that a formula may not use, as an error that names it."""
     signs = {"pow": "**", "mod": "%", "floordiv": "//", "matmul": "@", "and": "&", "or": "|"}
     signs |= {"xor": "^", "lshift": "<<", "rshift": ">>", "invert": "~", "divmod": "divmod"}
@@ -131,7 +104,7 @@ def _comparison(sign: str) -> Callable[[Any, Any], Any]:
     return operator
 
 
-@_refused
+@refusing
 class Vector(Value):
     """Numbers, one a lane."""
 
@@ -154,17 +127,17 @@ class Vector(Value):
         return self._trace.abs(self)
 
 
-@_refused
+@refusing
 class Mask(Value):
     """Truth values, one a lane; good for ``xp.where`` alone."""
 
 
-@_refused
+@refusing
 class Word(Value):
     """32 bits without sign, one word a lane."""
 
 
-@_refused
+@refusing
 class Index(Value):
     """A class index, one a row; good for ``xp.is_column`` alone."""
 
@@ -217,7 +190,7 @@ class Trace:
     def _class(self, kind: str) -> type[Value]:
         return _CLASSES[kind]
 
-    def _number(self, value: Any, kind: str, where: str) -> int:
+    def number_of(self, value: Any, kind: str, where: str) -> int:
         """The node of an argument, which may be a constant."""
         if isinstance(value, Value):
             if value._trace is not self:
@@ -232,11 +205,11 @@ class Trace:
         raise self.error(f"gives {where} {value!r}; it takes a {kind} or a Python number")
 
     def real_node(self, op: str, *arguments: Any) -> Any:
-        numbers = [self._number(value, "real", op) for value in arguments]
+        numbers = [self.number_of(value, "real", op) for value in arguments]
         return self.record(op, "real", *numbers)
 
     def compare(self, sign: str, a: Any, b: Any) -> Any:
-        numbers = [self._number(value, "real", sign) for value in (a, b)]
+        numbers = [self.number_of(value, "real", sign) for value in (a, b)]
         return self.record("compare", "mask", *numbers, detail=sign)
 
     def input(self, name: str, kind: str) -> Value:
@@ -252,8 +225,8 @@ class Trace:
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         if isinstance(condition, (bool, np.bool_)):
             return a if condition else b
-        numbers = [self._number(condition, "mask", "xp.where")]
-        numbers += [self._number(value, "real", "xp.where") for value in (a, b)]
+        numbers = [self.number_of(condition, "mask", "xp.where")]
+        numbers += [self.number_of(value, "real", "xp.where") for value in (a, b)]
         return self.record("where", "real", *numbers)
 
     def _unary(self, name: str, folded: Callable[[float], float], a: Any) -> Any:
@@ -292,7 +265,7 @@ class Trace:
         return max(a, b) if is_number(a) and is_number(b) else self.real_node("maximum", a, b)
 
     def _reduce(self, op: str, a: Any) -> Any:
-        number = self._number(a, "real", f"xp.{op}")
+        number = self.number_of(a, "real", f"xp.{op}")
         if self.nodes[number].uniform:  # (N, 1): a row of one
             return a
         return self.record(op, "real", number, uniform=True)
@@ -304,11 +277,11 @@ class Trace:
         return self._reduce("row_max", a)
 
     def is_column(self, t: Any, z: Any) -> Any:
-        number = self._number(t, "index", "xp.is_column")
+        number = self.number_of(t, "index", "xp.is_column")
         return self.record("is_column", "mask", number, uniform=False)
 
     def _words(self, op: str, kind: str, a: Any, b: Any) -> Any:
-        return self.record(op, kind, *(self._number(v, "word", f"xp.u32_{op}") for v in (a, b)))
+        return self.record(op, kind, *(self.number_of(v, "word", f"xp.u32_{op}") for v in (a, b)))
 
     def u32_multiply(self, a: Any, b: Any) -> Any:
         return self._words("multiply", "word", a, b)
@@ -317,7 +290,9 @@ class Trace:
         return self._words("xor", "word", a, b)
 
     def u32_shift(self, a: Any, n: int) -> Any:
-        return self.record("shift", "word", self._number(a, "word", "xp.u32_shift"), detail=int(n))
+        return self.record(
+            "shift", "word", self.number_of(a, "word", "xp.u32_shift"), detail=int(n)
+        )
 
     def u32_below(self, a: Any, b: Any) -> Any:
         return self._words("below", "mask", a, b)
@@ -331,99 +306,6 @@ class _Exact(float):
 
     def __hash__(self) -> int:
         return hash(float(self).hex())
-
-
-@dataclasses.dataclass(frozen=True)
-class Graph:
-    """What a formula does, without what nobody reads.
-
-    Attributes
-    ----------
-    name : str
-        Of the formula.
-    nodes : tuple of Node
-        In an order in which they can be computed.
-    outputs : tuple of int
-        The nodes that the formula returns.
-    inputs : dict of str to str
-        Names and kinds of the arguments that are really read.
-    """
-
-    name: str
-    nodes: tuple[Node, ...]
-    outputs: tuple[int, ...]
-    inputs: dict[str, str]
-
-    @property
-    def stages(self) -> int:
-        """How many passes over a row come before the one that gives the outputs."""
-        return max((node.level for node in self.nodes), default=0)
-
-    @property
-    def uniform(self) -> tuple[bool, ...]:
-        """For each output, whether it is one number a row."""
-        return tuple(self.nodes[number].uniform for number in self.outputs)
-
-    @property
-    def reads_columns(self) -> bool:
-        """Whether it must know which columns the lanes stand for."""
-        return any(node.op in ("column", "is_column") for node in self.nodes)
-
-    def needed(self, targets: Sequence[int], known: Mapping[int, Any] | set[int]) -> list[int]:
-        """What must be computed for ``targets``, in order, when ``known`` is there already."""
-        found: set[int] = set()
-        waiting = [number for number in targets if number not in known]
-        while waiting:
-            number = waiting.pop()
-            if number not in found:
-                found.add(number)
-                waiting += [a for a in self.nodes[number].arguments if a not in known]
-        return sorted(found)
-
-    def emit(
-        self, lanes: Lanes, inputs: Mapping[str, Emitted], column: Emitted | int | None = None
-    ) -> tuple[Emitted, ...]:
-        """Emit a formula without reductions on one vector.
-
-        Parameters
-        ----------
-        lanes : Lanes
-            Where and how wide; with one lane everything is scalar.
-        inputs : mapping of str to ir.Value
-            For every name in ``inputs``: a vector for ``real`` and ``words``, a scalar for the
-            kinds that are the same in all columns.
-        column : ir.Value or int, optional
-            The column of the first lane, an i32 or i64.
-
-        Returns
-        -------
-        tuple of ir.Value
-            One vector for each output.
-
-        Raises
-        ------
-        InputError
-            If it has reductions, which need the whole row, or needs ``column`` and has none.
-        """
-        from .emission import emit_vector
-
-        if self.stages:
-            raise InputError(
-                f"formula {self.name!r} reduces over a row, which one vector is not: emit_row"
-            )
-        if self.reads_columns and column is None:
-            raise InputError(f"formula {self.name!r} reads the column, and none was given")
-        return emit_vector(self, lanes, inputs, column)
-
-    def __str__(self) -> str:
-        lines = []
-        for number, node in enumerate(self.nodes):
-            parts = [f"%{argument}" for argument in node.arguments]
-            parts += [] if node.detail is None else [str(node.detail)]
-            each = "row" if node.uniform else "element"
-            lines.append(f"%{number} = {node.op}({', '.join(parts)})  # {node.kind} an {each}")
-        lines.append("return " + ", ".join(f"%{number}" for number in self.outputs))
-        return "\n".join(lines)
 
 
 def trace(
@@ -483,7 +365,7 @@ def trace(
     numbers = []
     for value in results:
         kind = value._node.kind if isinstance(value, Value) else "real"
-        numbers.append(xp._number(value, kind, "its caller"))
+        numbers.append(xp.number_of(value, kind, "its caller"))
     return _pruned(xp, name, numbers, kinds)
 
 

@@ -1,0 +1,93 @@
+"""The documentation: its Python runs, its links lead somewhere, its commands exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+TWO_COMMANDS = ("pip install . && backhand train digits", "pip install '.[test]' && pytest")
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page, language):
+    return [code for kind, code in FENCED.findall(page.read_text("utf-8")) if kind == language]
+
+
+def commands():
+    """Every line of the pages that calls ``backhand``, and the page it stands on."""
+    for page in PAGES:
+        for block in blocks(page, "bash"):
+            for line in block.replace("\\\n", " ").splitlines():
+                for part in line.split("&&"):
+                    if part.split()[:1] == ["backhand"]:
+                        yield page, part.split("#")[0].strip()
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    prose = FENCED.sub("", page.read_text("utf-8"))
+    for heading in re.findall(r"^#+ (.*)$", prose, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_there_are_pages():
+    assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} <= {page.name for page in PAGES}
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=name_of)
+def test_the_python_of_a_page_runs(page, tmp_path):
+    """All blocks of a page one after another, in a process and a folder of their own."""
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks(page, "python")), "utf-8")
+    call = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    prose = FENCED.sub("", page.read_text("utf-8"))
+    for target in LINK.findall(prose):
+        if target.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = page.parent / path if path else page
+        assert found.exists(), f"{name_of(page)} links to {target}"
+        if anchor:
+            assert anchor in anchors(found), f"{name_of(page)} links to {target}"
+
+
+def test_the_readme_has_the_two_commands_that_ci_runs():
+    readme = (ROOT / "README.md").read_text("utf-8").splitlines()
+    steps = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    for command in TWO_COMMANDS:
+        assert command in readme
+        assert command in steps
+
+
+@pytest.mark.parametrize(("page", "command"), list(commands()))
+def test_commands_take_the_options_that_the_pages_give_them(page, command):
+    words = command.split()
+    call = [sys.executable, "-m", "backhand", words[1], "--help"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{name_of(page)}: {command}\n{done.stderr}"
+    for word in words[2:]:
+        if word.startswith("-"):
+            assert re.search(rf"(?<![\w-]){word}(?![\w-])", done.stdout), f"{command}: no {word}"
+
+
+def test_pages_do_not_name_one_machine():
+    for page in PAGES:
+        assert not re.search(r"/(home|root|tmp|work)/", page.read_text("utf-8")), page

@@ -1,0 +1,57 @@
+"""The notebook as it is kept: run in order, without errors, and naming no one's folders."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "foundations.ipynb"
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    return json.loads(NOTEBOOK.read_text("utf-8"))
+
+
+@pytest.fixture
+def code(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def test_it_was_run_from_top_to_bottom(code):
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+
+
+def test_it_ran_without_errors_and_warnings(code):
+    for cell in code:
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error"
+            assert output.get("name") != "stderr"
+
+
+def test_it_checks_what_it_says(code):
+    asserting = [cell for cell in code if "assert" in "".join(cell["source"])]
+    assert len(asserting) >= 12
+
+
+def test_it_has_no_copies_of_the_formulas(code):
+    """Formulas are shown with inspect.getsource; the notebook defines none."""
+    defined = {
+        node.name
+        for cell in code
+        for node in ast.walk(ast.parse("".join(cell["source"])))
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert not {name for name in defined if name.endswith(("_vjp", "_grad"))}
+
+
+def test_it_names_no_folder_of_the_machine_that_ran_it():
+    text = NOTEBOOK.read_text("utf-8")
+    assert not [folder for folder in ("/home/", "/root/", "/tmp/", "/work/") if folder in text]
+
+
+def test_it_is_small_enough_to_keep():
+    assert NOTEBOOK.stat().st_size < 500_000
