@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+RUN = ROOT / ".ci" / "run"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -69,18 +71,23 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(found), f"{name_of(page)} links to {target}"
 
 
-def test_the_readme_has_the_two_commands_that_ci_runs():
-    readme = (ROOT / "README.md").read_text("utf-8").splitlines()
-    steps = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
-    for command in TWO_COMMANDS:
-        assert command in readme
-        assert command in steps
+@pytest.mark.parametrize("command", TWO_COMMANDS)
+def test_the_readme_has_the_two_commands(command):
+    assert command in (ROOT / "README.md").read_text("utf-8").splitlines()
+
+
+@pytest.mark.skipif(not RUN.exists(), reason="the source distribution has no .ci")
+def test_ci_runs_the_two_commands():
+    steps = RUN.read_text("utf-8").splitlines()
+    run = [shlex.split(line)[-1] for line in steps if line.startswith("step 'README")]
+    assert run == list(TWO_COMMANDS)
 
 
 @pytest.mark.parametrize(("page", "command"), list(commands()))
 def test_commands_take_the_options_that_the_pages_give_them(page, command):
     words = command.split()
-    call = [sys.executable, "-m", "backhand", words[1], "--help"]
+    start = "import sys; from backhand.cli import main; sys.exit(main())"
+    call = [sys.executable, "-c", start, words[1], "--help"]
     done = subprocess.run(call, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, f"{name_of(page)}: {command}\n{done.stderr}"
     for word in words[2:]:
