@@ -1,0 +1,54 @@
+"""`backhand inspect`: what initialisations and activations make of data, layer by layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import datasets
+from ..formulas.activations import choose_activation
+from ..formulas.initialisers import choose_initialiser
+from ..network import LayerStatistics, Network
+from ..report import pictures, tables
+from .train import hidden_widths
+
+ROWS = 2048  # of the training rows; more would not change what one sees
+
+
+def run(
+    name: str,
+    target: str | None,
+    task: str | None,
+    hidden: str,
+    init: str,
+    activation: str,
+    seed: int,
+    data_dir: str | None,
+    full: bool,
+    plot: Path | None,
+) -> None:
+    """Print the tables, and draw the picture if there is a name for it."""
+    schemes = [choose_initialiser(part.strip()) for part in init.split(",")]
+    activations = [choose_activation(part.strip()) for part in activation.split(",")]
+    widths = hidden_widths(hidden)
+    if plot is not None:
+        pictures.check_picture(plot)
+    data = datasets.load(name, data_dir=data_dir, target=target, task=task, seed=seed)
+    x, t = data.train.x[:ROWS], data.train.t[:ROWS]
+    outputs = len(data.classes) if data.classes is not None else 1
+    loss = "softmax_cross_entropy" if data.classes is not None else "mean_squared_error"
+    cases: dict[str, list[LayerStatistics]] = {}
+    for chosen in activations:
+        network = Network((x.shape[1], *widths, outputs), activation=chosen, loss=loss)
+        for scheme in schemes:
+            params = network.init(scheme, seed, x)
+            cases[f"{scheme.name}, {chosen.spec}"] = network.statistics(params, x)
+    screen = tables.console()
+    sizes = "-".join(map(str, (x.shape[1], *widths, outputs)))
+    title = f"{data.name}: {len(t):,} training rows through {sizes}"
+    screen.print(title)
+    tables.propagation(cases, screen)
+    if full:
+        tables.statistics(cases, screen)
+    if plot is not None:
+        pictures.plot_statistics(cases, plot, title)
+        screen.print(f"picture: {plot}", soft_wrap=True)

@@ -1,0 +1,82 @@
+"""`backhand predict`: new rows through a model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..datasets.preparation import TablePreparation
+from ..errors import InputError, missing_extra
+from ..export import Model, load_model
+from ..export.model import write_whole
+
+OUTPUTS = (".csv", ".tsv", ".parquet")
+
+
+def run(model_file: Path, file: Path, out: Path | None) -> None:
+    """Predict the rows of a file, and write them to another or to the terminal."""
+    if out is not None and out.suffix.lower() not in OUTPUTS:
+        raise InputError(f"{out}: its name must end in {', '.join(OUTPUTS)}")
+    model = load_model(model_file)
+    answers = columns(model, _rows(model, file))
+    if out is None:
+        sys.stdout.write(_text(answers, ","))
+    elif out.suffix.lower() == ".parquet":
+        write_whole(out, _parquet(answers))
+    else:
+        separator = "\t" if out.suffix.lower() == ".tsv" else ","
+        write_whole(out, _text(answers, separator).encode())
+
+
+def _rows(model: Model, file: Path) -> Any:
+    if not file.exists():
+        raise InputError(f"no such file: {file}")
+    table = isinstance(model.preparation, TablePreparation)
+    if file.suffix.lower() == ".npy":
+        if table:
+            raise InputError(f"{file}: this model takes a table with its columns, not an array")
+        try:
+            return np.load(file, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise InputError(f"{file} is not a .npy array of numbers: {error}") from None
+    if not table:
+        raise InputError(f"{file}: this model takes a .npy array of rows, not a table")
+    from ..datasets.tables import read_table
+
+    return read_table(file)
+
+
+def columns(model: Model, rows: Any) -> dict[str, list[Any]]:
+    """The prediction of each row and, for classes, the probability of each."""
+    if model.task == "regression":
+        return {"prediction": model.predict(rows).tolist()}
+    p = model.predict_proba(rows)
+    assert model.classes is not None
+    answers = {"prediction": [model.classes[i] for i in p.argmax(axis=1)]}
+    names = [f"probability {label}" for label in model.classes]
+    return {**answers, **{name: p[:, i].tolist() for i, name in enumerate(names)}}
+
+
+def _text(answers: dict[str, list[Any]], separator: str) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, delimiter=separator, lineterminator="\n")
+    writer.writerow(answers)
+    for row in zip(*answers.values(), strict=True):
+        writer.writerow([f"{v:.7g}" if isinstance(v, float) else v for v in row])
+    return file.getvalue()
+
+
+def _parquet(answers: dict[str, list[Any]]) -> bytes:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise missing_extra("writing Parquet", "pyarrow", "table") from None
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(answers), file)
+    return file.getvalue()

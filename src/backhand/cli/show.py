@@ -1,0 +1,63 @@
+"""`backhand show`: the program of a network, as data one can look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..export import load_model
+from ..formulas.optimisers import choose_optimiser
+from ..network import Network
+from ..plan.step import training_plan
+
+
+def run(
+    network: str,
+    activation: str,
+    loss: str,
+    dropout: float,
+    optimiser: str,
+    dtype: str,
+    kinds: list[str],
+    target: str | None,
+) -> None:
+    """Print the plan, IR or assembly of a training epoch."""
+    described = _network(network, activation, loss, dropout, dtype)
+    chosen = choose_optimiser(optimiser)
+    plan = training_plan(described, chosen)
+    if "plan" in kinds:
+        print(plan)
+    if kinds == ["plan"]:
+        return
+    from ..run.llvm.program import emit_program
+    from ..run.llvm.schedule import schedule
+    from ..run.llvm.target import Target, emit_assembly
+
+    machine = Target.host() if target is None else Target.named(target)
+    scalars = (*chosen.scalars(1, 1.0, **chosen.keywords), "l2")
+    class_index = np.dtype(np.int64)
+    real = np.dtype(dtype)
+    t = class_index if described.loss.by_row else real
+    sources = {"all_x": real, "all_t": t, "all_weight": real}
+    program = emit_program(schedule(plan, ("value",)), machine, sources, scalars)
+    if "ir" in kinds:
+        print(program.module)
+    if "asm" in kinds:
+        print(emit_assembly(program.module, machine))
+
+
+def _network(text: str, activation: str, loss: str, dropout: float, dtype: str) -> Network:
+    if Path(text).suffix == ".safetensors" or Path(text).exists():
+        return load_model(text).network
+    parts = text.split("-")
+    if not all(part.isdigit() for part in parts):
+        raise InputError(f"network {text!r}: give widths such as 784-50-10, or the file of a model")
+    return Network(
+        [int(part) for part in parts],
+        activation=activation,
+        loss=loss,
+        dropout=dropout,
+        dtype=dtype,
+    )

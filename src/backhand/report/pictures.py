@@ -1,0 +1,115 @@
+"""Pictures, by matplotlib, which is in the extra `plot`."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import InputError, missing_extra
+from ..export.model import write_whole
+from ..network import LayerStatistics
+from ..training import Epoch
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def _figure(width: float, height: float, columns: int) -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise missing_extra("a picture", "matplotlib", "plot") from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def check_picture(path: str | os.PathLike[str]) -> None:
+    """Raise InputError if the name says no format, MissingExtraError without matplotlib."""
+    ending = os.path.splitext(os.fspath(path))[1].lower()
+    if ending not in FORMATS:
+        raise InputError(f"picture {os.fspath(path)!r}: its name must end in {', '.join(FORMATS)}")
+    _figure(1, 1, 1)
+
+
+def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+    ending = os.path.splitext(os.fspath(path))[1].lower()[1:]
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=ending, dpi=130)
+    write_whole(path, buffer.getvalue())
+
+
+def plot_statistics(
+    cases: dict[str, list[LayerStatistics]], path: str | os.PathLike[str], title: str
+) -> None:
+    """Draw how variance, mean and gradients go with depth, a line for each case.
+
+    Parameters
+    ----------
+    cases : dict of str to list of LayerStatistics
+        As `Network.statistics` gives them, by "initialiser, activation".
+    path : path
+        A ``.png``, ``.svg`` or ``.pdf``.
+    title : str
+    """
+    figure, axes = _figure(15, 5.6, 3)
+    panels: Sequence[tuple[str, str, Any, bool]] = (
+        ("variance of pre-activations z", "z", lambda row: row.std**2, True),
+        ("mean of outputs y", "y", lambda row: row.mean, False),
+        ("std of gradients dz (last layer: 1)", "dz", lambda row: row.std, True),
+    )
+    schemes = list(dict.fromkeys(name.split(", ")[0] for name in cases))
+    activations = list(dict.fromkeys(name.split(", ")[-1] for name in cases))
+    styles = ("-", "--", ":", "-.")
+    for axis, (label, buffer, value, logarithmic) in zip(axes, panels, strict=True):
+        for name, rows in cases.items():
+            scheme, activation = name.split(", ")
+            points = sorted((row.layer, value(row)) for row in rows if row.buffer == buffer)
+            axis.plot(
+                *zip(*points, strict=True),
+                color=f"C{schemes.index(scheme)}",
+                linestyle=styles[activations.index(activation) % len(styles)],
+                marker="o",
+                markersize=3.5,
+                label=name,
+            )
+        axis.set(title=label, xlabel="layer")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+        if logarithmic:
+            axis.set_yscale("log")
+            axis.axhline(1, color="black", linewidth=0.8)
+        else:
+            axis.axhline(0, color="black", linewidth=0.8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", title="initialiser, activation")
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def plot_history(history: list[Epoch], path: str | os.PathLike[str], score: str) -> None:
+    """Draw the losses and the validation score of a training, epoch by epoch."""
+    if not history:
+        raise InputError("there is no epoch to draw")
+    figure, axes = _figure(11, 4.4, 2)
+    epochs = [line.epoch for line in history]
+    axes[0].plot(epochs, [line.loss for line in history], label="training (as it went)")
+    if history[0].validation_loss is not None:
+        axes[0].plot(epochs, [line.validation_loss for line in history], label="validation")
+    axes[0].set(title="loss", xlabel="epoch")
+    axes[0].legend()
+    if history[0].validation_score is not None:
+        best = max(history, key=lambda line: line.validation_score or 0.0)
+        axes[1].plot(epochs, [line.validation_score for line in history], color="C1")
+        axes[1].plot(best.epoch, best.validation_score, "o", color="C3")
+        axes[1].annotate(
+            f"{best.validation_score:.4f} in epoch {best.epoch}",
+            (best.epoch, best.validation_score),
+            textcoords="offset points",
+            xytext=(-8, -16),
+            ha="right",
+        )
+    axes[1].set(title=f"validation {score}", xlabel="epoch")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+    _save(figure, path)

@@ -1,0 +1,149 @@
+"""Tables and progress in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ..network import LayerStatistics
+from ..proof import Comparison
+from ..training import Epoch
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that keeps to the terminal's width, and to 120 columns where there is none."""
+    found = Console(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=120)
+
+
+def comparisons(lines: Iterable[Comparison], out: Console) -> tuple[int, int]:
+    """Print comparisons, a block for each kind, as they come; return how many, and how many failed.
+
+    The table says what was compared, against which oracle, the worst error as a multiple of what
+    is allowed, and at which element.
+    """
+    total = failed = 0
+    for block in _blocks(lines):
+        table = Table(title=TITLES[block[0].kind], title_justify="left", title_style="bold")
+        table.add_column("what", max_width=44)
+        table.add_column("against", no_wrap=True)
+        table.add_column("worst error", justify="right", no_wrap=True)
+        table.add_column("allowed", no_wrap=True)
+        table.add_column("at", overflow="fold")
+        table.add_column("")
+        for line in block:
+            verdict = "[green]pass" if line.passed else "[bold red]FAIL"
+            where = line.where + (f" ({line.note})" if line.note else "")
+            error = f"{line.error:.2g}"
+            table.add_row(line.what, line.oracle, error, line.tolerance, where, verdict)
+            total, failed = total + 1, failed + (not line.passed)
+        out.print(table)
+    return total, failed
+
+
+TITLES = {
+    "oracle": "Formulas against independent mathematics",
+    "autodiff": "Hand-written derivatives against automatic differentiation",
+    "kernel": "Machine code against the array executor",
+}
+
+
+def _blocks(lines: Iterable[Comparison]) -> Iterator[list[Comparison]]:
+    kinds: dict[str, list[Comparison]] = {kind: [] for kind in TITLES}
+    for line in lines:
+        kinds[line.kind].append(line)
+    yield from (block for block in kinds.values() if block)
+
+
+class Live:
+    """One line that follows a training: epoch, loss, validation score, rows a second.
+
+    Parameters
+    ----------
+    out : rich.console.Console
+        Where to; if it is no terminal, a plain line is printed for some of the epochs.
+    epochs : int
+        How many there are at most.
+    score : str
+        What the validation score is called.
+    """
+
+    def __init__(self, out: Console, epochs: int, score: str) -> None:
+        self._out, self._epochs, self._score = out, epochs, score
+        self._every = max(1, epochs // 10)
+        columns = (BarColumn(24), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=out, disable=not out.is_terminal)
+        self._task = self._progress.add_task("", total=epochs)
+
+    def __enter__(self) -> Live:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, line: Epoch, training: Any = None) -> None:
+        """Show an epoch; this is a callback of `backhand.training.fit`."""
+        text = f"epoch {line.epoch:>3}/{self._epochs}  loss {line.loss:.4f}"
+        if line.validation_score is not None:
+            text += f"  validation {self._score} {line.validation_score:.4f}"
+        text += f"  {line.rows_per_second:,.0f} rows/s"
+        self._progress.update(self._task, advance=1, description=text)
+        last = line.epoch in (1, self._epochs) or line.epoch % self._every == 0
+        if last and not self._out.is_terminal:
+            self._out.print(text)
+
+
+def scores(rows: dict[str, dict[str, float]], out: Console) -> None:
+    """A table of scores: a row for each of training, validation and test."""
+    names = list(next(iter(rows.values())))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in names:
+        table.add_column(name, justify="right")
+    for split, values in rows.items():
+        table.add_row(split, *(f"{values[name]:.4f}" for name in names))
+    out.print(table)
+
+
+def statistics(cases: dict[str, list[LayerStatistics]], out: Console) -> None:
+    """Layer statistics of several networks: a table for each, one row a layer."""
+    for name, rows in cases.items():
+        table = Table(title=name, title_justify="left", title_style="bold")
+        table.add_column("layer", justify="right")
+        table.add_column("array")
+        for column in ("mean", "std", "variance", "zeros", "dead units"):
+            table.add_column(column, justify="right")
+        for row in rows:
+            table.add_row(
+                str(row.layer),
+                row.buffer,
+                f"{row.mean:+.3g}",
+                f"{row.std:.3g}",
+                f"{row.std**2:.3g}",
+                f"{row.zeros:.0%}",
+                f"{row.dead:.0%}",
+            )
+        out.print(table)
+
+
+def propagation(cases: dict[str, list[LayerStatistics]], out: Console) -> None:
+    """Side by side: how the variance of pre-activations, and the mean of outputs, go with depth."""
+    layers = sorted({row.layer for rows in cases.values() for row in rows if row.buffer == "z"})
+    for title, buffer, value in (
+        ("Variance of pre-activations z, layer by layer", "z", lambda row: row.std**2),
+        ("Mean of outputs y, layer by layer", "y", lambda row: row.mean),
+        ("Standard deviation of gradients dz, layer by layer", "dz", lambda row: row.std),
+    ):
+        table = Table(title=title, title_justify="left", title_style="bold")
+        table.add_column("initialiser, activation")
+        for layer in layers:
+            table.add_column(str(layer), justify="right")
+        for name, rows in cases.items():
+            found = {row.layer: f"{value(row):.3g}" for row in rows if row.buffer == buffer}
+            table.add_row(name, *(found.get(layer, "") for layer in layers))
+        out.print(table)
