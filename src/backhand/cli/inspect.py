@@ -28,7 +28,7 @@ def run(
 ) -> None:
     """Print the tables, and draw the picture if there is a name for it."""
     schemes = [choose_initialiser(part.strip()) for part in init.split(",")]
-    activations = [choose_activation(part.strip()) for part in activation.split(",")]
+    activations = {name: choose_activation(name) for name in activation.replace(" ", "").split(",")}
     widths = hidden_widths(hidden)
     if plot is not None:
         pictures.check_picture(plot)
@@ -37,11 +37,11 @@ def run(
     outputs = len(data.classes) if data.classes is not None else 1
     loss = "softmax_cross_entropy" if data.classes is not None else "mean_squared_error"
     cases: dict[str, list[LayerStatistics]] = {}
-    for chosen in activations:
+    for label, chosen in activations.items():
         network = Network((x.shape[1], *widths, outputs), activation=chosen, loss=loss)
         for scheme in schemes:
             params = network.init(scheme, seed, x)
-            cases[f"{scheme.name}, {chosen.spec}"] = network.statistics(params, x)
+            cases[f"{scheme.name}, {label}"] = network.statistics(params, x)
     screen = tables.console()
     sizes = "-".join(map(str, (x.shape[1], *widths, outputs)))
     title = f"{data.name}: {len(t):,} training rows through {sizes}"

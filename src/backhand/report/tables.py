@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -134,11 +134,12 @@ def statistics(cases: dict[str, list[LayerStatistics]], out: Console) -> None:
 def propagation(cases: dict[str, list[LayerStatistics]], out: Console) -> None:
     """Side by side: how the variance of pre-activations, and the mean of outputs, go with depth."""
     layers = sorted({row.layer for rows in cases.values() for row in rows if row.buffer == "z"})
-    for title, buffer, value in (
+    panels: tuple[tuple[str, str, Callable[[LayerStatistics], float]], ...] = (
         ("Variance of pre-activations z, layer by layer", "z", lambda row: row.std**2),
         ("Mean of outputs y, layer by layer", "y", lambda row: row.mean),
         ("Standard deviation of gradients dz, layer by layer", "dz", lambda row: row.std),
-    ):
+    )
+    for title, buffer, value in panels:
         table = Table(title=title, title_justify="left", title_style="bold")
         table.add_column("initialiser, activation")
         for layer in layers:
