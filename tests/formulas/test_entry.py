@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from backhand.formulas.entry import choose as find
 from backhand.formulas.initialisers import INITIALISERS
 from backhand.formulas.losses import LOSSES, choose_loss
 from backhand.formulas.optimisers import OPTIMISERS, choose_optimiser
-from backhand.formulas.schedules import SCHEDULES
+from backhand.formulas.schedules import SCHEDULES, choose_schedule
 
 TABLES = (ACTIVATIONS, LOSSES, OPTIMISERS, SCHEDULES, INITIALISERS)
 ENTRIES = [entry for table in TABLES for entry in table.values()]
@@ -80,3 +81,19 @@ def test_what_is_wrong_is_named(choose, value, said):
 def test_parameter_values_are_numbers(value):
     with pytest.raises(InputError, match="alpha must be a finite number"):
         ACTIVATIONS["elu"].with_(alpha=value)
+
+
+@pytest.mark.parametrize(
+    ("choose_it", "text", "wanted"),
+    [
+        (choose_loss, "huber:delta=0", "delta must be above 0, got 0.0"),
+        (choose_loss, "huber:delta=-1", "delta must be above 0, got -1.0"),
+        (choose_optimiser, "adam:beta1=1", "beta1 must be at least 0 and below 1, got 1.0"),
+        (choose_optimiser, "adamw:weight_decay=-1", "weight_decay must be at least 0, got -1.0"),
+        (choose_optimiser, "momentum:momentum=1.5", "at least 0 and at most 1, got 1.5"),
+        (choose_schedule, "cosine:warmup=2", "warmup must be at least 0 and at most 1, got 2.0"),
+    ],
+)
+def test_values_outside_a_parameters_limits_are_refused(choose_it, text, wanted):
+    with pytest.raises(InputError, match=re.escape(wanted)):
+        choose_it(text)

@@ -24,12 +24,15 @@ class Entry:
     parameters : tuple of (str, float)
         Parameters that the formula takes by keyword, with their values. They are constants of a
         compiled program, unlike learning rates and the like.
+    limits : tuple of (str, float, float)
+        The least and the largest value of a parameter that cannot be just any number.
     """
 
     kind: ClassVar[str] = "formula"
 
     name: str
     parameters: tuple[tuple[str, float], ...] = dataclasses.field(default=(), kw_only=True)
+    limits: tuple[tuple[str, float, float], ...] = dataclasses.field(default=(), kw_only=True)
 
     @property
     def keywords(self) -> dict[str, float]:
@@ -54,6 +57,12 @@ class Entry:
                 raise InputError(
                     f"{self.kind} {self.name!r}: {name} must be a finite number, got {value!r}"
                 )
+            for limited, least, largest in self.limits:
+                if name == limited and not least <= float(value) <= largest:
+                    wanted = _described(least, largest)
+                    raise InputError(
+                        f"{self.kind} {self.name!r}: {name} must be {wanted}, got {value!r}"
+                    )
         values = {**known, **{k: float(v) for k, v in changes.items()}}
         return dataclasses.replace(self, parameters=tuple(values.items()))
 
@@ -62,6 +71,20 @@ class Entry:
         """The text that `choose` turns into this entry again, such as ``"huber:delta=2.0"``."""
         values = ",".join(f"{k}={v!r}" for k, v in self.parameters)
         return f"{self.name}:{values}" if values else self.name
+
+
+POSITIVE = math.ulp(0.0)
+"""As a least value: anything above 0."""
+
+BELOW_ONE = 1.0 - 2.0**-53
+"""As a largest value: anything below 1."""
+
+
+def _described(least: float, largest: float) -> str:
+    low = "above 0" if least == POSITIVE else f"at least {least:g}"
+    if largest == math.inf:
+        return low
+    return f"{low} and " + ("below 1" if largest == BELOW_ONE else f"at most {largest:g}")
 
 
 def choose(table: Mapping[str, E], value: Any, kind: str) -> E:

@@ -13,11 +13,12 @@ the one 1/N of the project is `share`, which carries the sample weights too.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .activations import identity, logistic, softplus
-from .entry import Entry, choose
+from .entry import POSITIVE, Entry, choose
 from .namespace import XP, Array
 
 
@@ -229,6 +230,7 @@ LOSSES: dict[str, Loss] = {
             kinks=lambda t, delta: (t - delta, t, t + delta),
             torch="huber_loss",
             parameters=(("delta", 1.0),),
+            limits=(("delta", POSITIVE, math.inf),),
         ),
         Loss(
             "binary_cross_entropy",

@@ -8,10 +8,11 @@ that the host works out once a step in float64, so that a schedule never recompi
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .entry import Entry, choose
+from .entry import BELOW_ONE, Entry, choose
 from .namespace import XP, Array
 
 Scalars = dict[str, Any]
@@ -132,6 +133,13 @@ def adamw_scalars(
 
 
 _ADAM = (("beta1", 0.9), ("beta2", 0.999), ("epsilon", 1e-8))
+_ADAM_LIMITS = (
+    ("beta1", 0.0, BELOW_ONE),
+    ("beta2", 0.0, BELOW_ONE),
+    ("epsilon", 0.0, math.inf),
+    ("weight_decay", 0.0, math.inf),
+)
+_MOMENTUM_LIMITS = (("momentum", 0.0, 1.0),)
 
 OPTIMISERS: dict[str, Optimiser] = {
     entry.name: entry
@@ -144,6 +152,7 @@ OPTIMISERS: dict[str, Optimiser] = {
             momentum_scalars,
             torch="SGD",
             parameters=(("momentum", 0.9),),
+            limits=_MOMENTUM_LIMITS,
         ),
         Optimiser(
             "nesterov",
@@ -152,8 +161,17 @@ OPTIMISERS: dict[str, Optimiser] = {
             momentum_scalars,
             torch="SGD",
             parameters=(("momentum", 0.9),),
+            limits=_MOMENTUM_LIMITS,
         ),
-        Optimiser("adam", adam, ("m", "v"), adam_scalars, torch="Adam", parameters=_ADAM),
+        Optimiser(
+            "adam",
+            adam,
+            ("m", "v"),
+            adam_scalars,
+            torch="Adam",
+            parameters=_ADAM,
+            limits=_ADAM_LIMITS,
+        ),
         Optimiser(
             "adamw",
             adamw,
@@ -162,6 +180,7 @@ OPTIMISERS: dict[str, Optimiser] = {
             weights_only=(("shrink", 1.0),),
             torch="AdamW",
             parameters=(*_ADAM, ("weight_decay", 0.01)),
+            limits=_ADAM_LIMITS,
         ),
     )
 }

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .entry import Entry, choose
+from .entry import POSITIVE, Entry, choose
 from .namespace import Array
 
 
@@ -59,12 +59,23 @@ SCHEDULES: dict[str, Schedule] = {
     entry.name: entry
     for entry in (
         Schedule("constant", constant),
-        Schedule("inverse_scaling", inverse_scaling, parameters=(("power", 0.5),)),
-        Schedule("cosine", cosine, parameters=(("warmup", 0.05), ("final", 0.0))),
+        Schedule(
+            "inverse_scaling",
+            inverse_scaling,
+            parameters=(("power", 0.5),),
+            limits=(("power", 0.0, math.inf),),
+        ),
+        Schedule(
+            "cosine",
+            cosine,
+            parameters=(("warmup", 0.05), ("final", 0.0)),
+            limits=(("warmup", 0.0, 1.0), ("final", 0.0, math.inf)),
+        ),
         Schedule(
             "one_cycle",
             one_cycle,
             parameters=(("rise", 0.3), ("start", 1 / 25), ("final", 1e-4)),
+            limits=(("rise", 0.0, 1.0), ("start", POSITIVE, math.inf), ("final", 0.0, math.inf)),
         ),
     )
 }
