@@ -21,7 +21,7 @@ def test_hidden_widths_that_make_no_sense(value):
 
 
 def test_the_default_engine_is_that_of_training():
-    assert engine_name(None) == Settings.engine
+    assert engine_name(None) == Settings().engine
     with pytest.raises(InputError, match="unknown engine"):
         engine_name("abacus")
 

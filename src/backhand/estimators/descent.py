@@ -1,9 +1,4 @@
-"""Stochastic descent that can be taken up again.
-
-The update rules are those of `backhand.formulas.optimisers` in the two places where scikit-learn
-writes them another way: epsilon before Adam's bias correction, and the learning rate inside the
-velocity of momentum.
-"""
+"""Stochastic descent that can be taken up again, with scikit-learn's update rules."""
 
 from __future__ import annotations
 
@@ -13,8 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..formulas.namespace import XP
-from ..formulas.optimisers import OPTIMISERS, Optimiser, Scalars, adam_scalars, momentum_scalars
+from ..formulas.optimisers import OPTIMISERS, Optimiser
 from ..formulas.schedules import Schedule
 from ..network import Layer, Network
 from ..training import ENGINES, EVALUATED_AT_ONCE, Trainer, step_scalars
@@ -29,50 +23,18 @@ SMALLEST_RATE = 1e-6
 """Where ``learning_rate="adaptive"`` gives up."""
 
 
-def _adam_scalars(step: Any, rate: Any, **keywords: float) -> Scalars:
-    # epsilon is added to sqrt(v) before the bias correction (Kingma and Ba 2015, end of section 2)
-    scalars = adam_scalars(step, rate, **keywords)
-    scalars["epsilon"] = scalars["epsilon"] * scalars["unbias2"]
-    return scalars
-
-
-def _momentum(
-    xp: XP, w: Array, g: Array, v: Array, *, rate: float, momentum: float
-) -> tuple[Array, ...]:
-    # the rate inside the velocity: after a change of rate, old gradients keep their old one
-    v = momentum * v - rate * g
-    return w + v, v
-
-
-def _nesterov(
-    xp: XP, w: Array, g: Array, v: Array, *, rate: float, momentum: float
-) -> tuple[Array, ...]:
-    v = momentum * v - rate * g
-    return w + momentum * v - rate * g, v
-
-
-_MOMENTUM = (("momentum", 0.9),)
-ADAM = dataclasses.replace(OPTIMISERS["adam"], name="adam_early_epsilon", scalars=_adam_scalars)
-MOMENTUM = Optimiser(
-    "momentum_rate_inside", _momentum, ("v",), momentum_scalars, parameters=_MOMENTUM
-)
-NESTEROV = Optimiser(
-    "nesterov_rate_inside", _nesterov, ("v",), momentum_scalars, parameters=_MOMENTUM
-)
-
-
 def optimiser_of(estimator: Any) -> Optimiser:
     """The update rule that an estimator's parameters ask for."""
     if estimator.solver == "adam":
-        return ADAM.with_(
+        return OPTIMISERS["adam_epsilon_hat"].with_(
             beta1=float(estimator.beta_1),
             beta2=float(estimator.beta_2),
             epsilon=float(estimator.epsilon),
         )
     if estimator.momentum == 0:
         return OPTIMISERS["sgd"]
-    rule = NESTEROV if estimator.nesterovs_momentum else MOMENTUM
-    return rule.with_(momentum=float(estimator.momentum))
+    rule = "nesterov" if estimator.nesterovs_momentum else "momentum"
+    return OPTIMISERS[f"{rule}_rate_inside"].with_(momentum=float(estimator.momentum))
 
 
 class Data(NamedTuple):

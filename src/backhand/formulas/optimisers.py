@@ -79,6 +79,21 @@ def nesterov(
     return w - rate * (g + momentum * v), v
 
 
+def momentum_rate_inside(
+    xp: XP, w: Array, g: Array, v: Array, *, rate: float, momentum: float
+) -> tuple[Array, ...]:
+    # the rate inside the velocity, as scikit-learn: after a change, old gradients keep theirs
+    v = momentum * v - rate * g
+    return w + v, v
+
+
+def nesterov_rate_inside(
+    xp: XP, w: Array, g: Array, v: Array, *, rate: float, momentum: float
+) -> tuple[Array, ...]:
+    v = momentum * v - rate * g
+    return w + momentum * v - rate * g, v
+
+
 def momentum_scalars(step: Any, rate: Any, momentum: float) -> Scalars:
     return {"rate": rate, "momentum": momentum}
 
@@ -114,6 +129,12 @@ def adam_scalars(step: Any, rate: Any, beta1: float, beta2: float, epsilon: floa
         "unbias2": (1.0 - beta2**step) ** -0.5,
         "epsilon": epsilon,
     }
+
+
+def adam_epsilon_hat_scalars(step: Any, rate: Any, **keywords: float) -> Scalars:
+    # epsilon before the bias correction, as scikit-learn (Kingma and Ba 2015, end of section 2)
+    scalars = adam_scalars(step, rate, **keywords)
+    return {**scalars, "epsilon": scalars["epsilon"] * scalars["unbias2"]}
 
 
 def adamw(
@@ -164,11 +185,35 @@ OPTIMISERS: dict[str, Optimiser] = {
             limits=_MOMENTUM_LIMITS,
         ),
         Optimiser(
+            "momentum_rate_inside",
+            momentum_rate_inside,
+            ("v",),
+            momentum_scalars,
+            parameters=(("momentum", 0.9),),
+            limits=_MOMENTUM_LIMITS,
+        ),
+        Optimiser(
+            "nesterov_rate_inside",
+            nesterov_rate_inside,
+            ("v",),
+            momentum_scalars,
+            parameters=(("momentum", 0.9),),
+            limits=_MOMENTUM_LIMITS,
+        ),
+        Optimiser(
             "adam",
             adam,
             ("m", "v"),
             adam_scalars,
             torch="Adam",
+            parameters=_ADAM,
+            limits=_ADAM_LIMITS,
+        ),
+        Optimiser(
+            "adam_epsilon_hat",
+            adam,
+            ("m", "v"),
+            adam_epsilon_hat_scalars,
             parameters=_ADAM,
             limits=_ADAM_LIMITS,
         ),
