@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .errors import BackhandError, InputError
+from .errors import BackhandError, InputError, unknown_name
 from .formulas.optimisers import Optimiser, choose_optimiser
 from .formulas.schedules import Schedule, choose_schedule
 from .network import Layer, Network, Params, checked_engine
@@ -21,6 +21,7 @@ from .run.arrays import ArrayTrainer
 
 Array = Any
 
+MONITORS = ("score", "loss")
 EVALUATED_AT_ONCE = 4096  # rows; bounds the memory of a pass over a whole data set
 
 
@@ -84,8 +85,11 @@ class Settings:
     seed : int
         Of the order and of dropout.
     patience : int or None
-        Stop after this many epochs without an improvement of the validation score (or, without a
-        score, of the validation loss) by more than ``tolerance``. None: never.
+        Stop after this many epochs without an improvement, by more than ``tolerance``, of what is
+        monitored. None: never.
+    monitor : {"score", "loss"}
+        What makes an epoch the best one: the validation score, or the validation loss. Without a
+        score it is the loss.
     tolerance : float
         What counts as an improvement.
     engine : {"llvm", "numpy"}, optional
@@ -109,6 +113,7 @@ class Settings:
     shuffle: bool = True
     seed: int = 0
     patience: int | None = None
+    monitor: str = "score"
     tolerance: float = 0.0
     engine: Any = None
     threads: int | None = None
@@ -117,6 +122,8 @@ class Settings:
         object.__setattr__(self, "optimiser", choose_optimiser(self.optimiser))
         object.__setattr__(self, "schedule", choose_schedule(self.schedule))
         object.__setattr__(self, "engine", checked_engine(self.engine))
+        if self.monitor not in MONITORS:
+            raise unknown_name("monitor", self.monitor, MONITORS)
         whole = {"epochs": 0, "batch": 1, "seed": 0, "patience": 1, "threads": 1}
         for name, least in whole.items():
             value = getattr(self, name)
@@ -302,7 +309,7 @@ def fit(
                 judged = judge(network, now, validation, score, settings.engine)
             line = Epoch(number, loss, judged[0], judged[1], training.rate, speed)
             trained.history.append(line)
-            merit = _merit(line)
+            merit = _merit(line, settings.monitor)
             if merit is None or merit > best + settings.tolerance:
                 best = -math.inf if merit is None else merit
                 trained.params, trained.best_epoch = now, number
@@ -320,9 +327,9 @@ def fit(
     return trained
 
 
-def _merit(line: Epoch) -> float | None:
+def _merit(line: Epoch, monitor: str) -> float | None:
     """What early stopping maximises; None without validation."""
-    if line.validation_score is not None:
+    if line.validation_score is not None and monitor == "score":
         return line.validation_score
     return None if line.validation_loss is None else -line.validation_loss
 

@@ -72,7 +72,7 @@ def train(
         Optional[int],  # noqa: UP045
         typer.Option(help="rows a step; by default 32, or 128 for more than 10,000 rows"),
     ] = None,
-    rate: Annotated[float, typer.Option(help="learning rate, at its peak")] = 3e-3,
+    rate: Annotated[float, typer.Option(help="learning rate, at its peak")] = 5e-3,
     optimiser: Annotated[str, typer.Option(help="sgd, momentum, nesterov, adam or adamw")] = "adam",
     schedule: Annotated[
         str, typer.Option(help="constant, inverse_scaling, cosine or one_cycle")

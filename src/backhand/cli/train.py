@@ -138,6 +138,7 @@ def settings_of(options: Options, rows: int) -> Settings:
         l2=options.l2,
         seed=options.seed,
         patience=options.patience,
+        monitor="loss",  # steadier than a score of a few hundred rows
         engine=options.engine,
         threads=options.threads,
     )
