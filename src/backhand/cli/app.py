@@ -217,12 +217,18 @@ def show(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
-    warnings.showwarning = _one_line
     sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _one_line
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -22,6 +22,7 @@ from ..datasets import Data, Split
 from ..errors import BackhandError, InputError
 from ..export import Model, save_model
 from ..export.model import write_whole
+from ..formulas.initialisers import choose_initialiser
 from ..network import Network, Params
 from ..report import pictures, tables
 from ..training import DivergedError, Rows, Settings, Trained, fit
@@ -72,6 +73,7 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
     screen = tables.console()
     settings_of(options, rows=1)  # what is wrong with an option is said before data is read
     hidden_widths(options.hidden)
+    choose_initialiser(options.init)
     if plot is not None:
         pictures.check_picture(plot)
     data = datasets.load(
@@ -103,9 +105,12 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
     tables.scores(scored, screen)
     if plot is not None:
         pictures.plot_history(trained.history, plot, SCORES[data.task])
-    what = f"best of epoch {trained.best_epoch}, {trained.stopped}"
-    screen.print(f"model: {place / 'model.safetensors'} ({what})", soft_wrap=True)
-    return INTERRUPTED if trained.stopped == "interrupted" else 0
+    best = f"of epoch {trained.best_epoch} of {len(trained.history)}"
+    screen.print(f"model: {place / 'model.safetensors'} ({best})", soft_wrap=True)
+    if trained.stopped != "interrupted":
+        return 0
+    screen.print(f"interrupted: kept the best model so far, {best}")
+    return INTERRUPTED
 
 
 DROPOUT = {"classification": 0.3, "regression": 0.0}

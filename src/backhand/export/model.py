@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Array = Any
 
 FORMAT = "backhand model 1"
+KEY = "backhand"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,8 +167,9 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     for number, (w, b) in enumerate(model.params, 1):
         tensors[f"w{number}"], tensors[f"b{number}"] = np.ascontiguousarray(w), np.asarray(b)
     text = json.dumps(model.to_dict(), sort_keys=True, allow_nan=False)
-    metadata = {"format": FORMAT, "model": text, "sha256": _checksum(tensors, text)}
-    write_whole(path, save(tensors, metadata=metadata))
+    seal = {"format": FORMAT, "model": text, "sha256": _checksum(tensors, text)}
+    # one entry, since safetensors writes several in any order and the same model is the same file
+    write_whole(path, save(tensors, metadata={KEY: json.dumps(seal)}))
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -218,17 +220,17 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     try:
         tensors = load(content)
-        metadata = _metadata(content)
-    except (SafetensorError, ValueError, KeyError) as error:
+        seal = _seal(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not a model: truncated or no safetensors file ({error})"
         ) from None
-    if not str(metadata.get("format", "")).startswith("backhand model"):
+    if not seal:
         raise InputError(f"{path} is a safetensors file, but not a backhand model")
-    if metadata["format"] != FORMAT:
-        raise InputError(f"{path} is a {metadata['format']!r}; this version reads {FORMAT!r}")
-    text = metadata.get("model", "")
-    if metadata.get("sha256") != _checksum(tensors, text):
+    if seal.get("format") != FORMAT:
+        raise InputError(f"{path} is a {seal.get('format')!r}; this version reads {FORMAT!r}")
+    text = str(seal.get("model"))
+    if seal.get("sha256") != _checksum(tensors, text):
         raise InputError(f"{path} was edited or damaged: its content does not match its checksum")
     try:
         layers = range(1, len(tensors) // 2 + 1)
@@ -238,10 +240,11 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise InputError(f"{path} is not a usable model: {error}") from None
 
 
-def _metadata(content: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file: JSON behind its own length, eight bytes."""
+def _seal(content: bytes) -> dict[str, Any]:
+    """Our entry in the metadata of a safetensors file: JSON behind its own length, eight bytes."""
     size = int.from_bytes(content[:8], "little")
-    return dict(json.loads(content[8 : 8 + size]).get("__metadata__") or {})
+    metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
+    return dict(json.loads(metadata.get(KEY, "{}")))
 
 
 def _checksum(tensors: Mapping[str, Array], text: str) -> str:

@@ -1,0 +1,7 @@
+"""``python -m backhand`` is the command ``backhand``."""
+
+from __future__ import annotations
+
+from .cli import main
+
+main()

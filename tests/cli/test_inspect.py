@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+
+def table_of(out, title):
+    """A printed table as {name: [numbers]}."""
+    lines = out[out.index(title) :].splitlines()[1:]
+    found = {}
+    for line in lines:
+        cells = [cell.strip() for cell in line.strip("│").split("│")]
+        if line.startswith("│"):
+            found[cells[0]] = [float(cell) for cell in cells[1:] if cell]
+        elif line.startswith("└"):
+            break
+    return found
+
+
+def test_what_each_scheme_makes_of_the_data(backhand):
+    code, out, _ = backhand("inspect", "digits", "--hidden", "300,300,300,300,300")
+    assert code == 0
+    variance = table_of(out, "Variance of pre-activations")
+    halved = variance["lecun_normal, relu"]
+    ratios = [b / a for a, b in itertools.pairwise(halved[:5])]
+    assert all(0.3 < ratio < 0.75 for ratio in ratios)  # half at each relu
+    kept = variance["kaiming_normal, relu"]
+    assert 0.5 < kept[4] / kept[0] < 2
+    assert variance["lsuv, relu"] == pytest.approx([1] * 6, rel=0.01)
+    mean = table_of(out, "Mean of outputs")
+    for layer in range(5):
+        relu, shifted = (mean[f"kaiming_normal, {a}"][layer] for a in ("relu", "shifted_relu"))
+        assert abs(shifted) < abs(relu) / 2
+
+
+def test_every_statistic_and_a_picture(backhand, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    words = ["--hidden", "9", "--init", "orthogonal", "--activation", "elu:alpha=0.5"]
+    code, out, _ = backhand("inspect", "digits", *words, "--full", "--plot", "p.svg")
+    assert code == 0
+    assert "dead units" in out
+    assert len(re.findall(r"│ +d[xyz] +│", out)) == 4
+    assert "orthogonal, elu:alpha=0.5" in (tmp_path / "p.svg").read_text()

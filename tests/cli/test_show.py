@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+
+def test_plan(backhand):
+    code, out, _ = backhand("show", "784-50-10", "--loss", "softmax_cross_entropy")
+    assert code == 0
+    assert "z1 = x @ w1 + b1" in out
+    assert "w1, m_w1, v_w1 = adam(w1, dw1, ...)" in out
+
+
+def test_ir_and_assembly(backhand):
+    code, out, _ = backhand("show", "5-4-2", "--ir")
+    assert code == 0
+    assert 'define void @"run"' in out
+    code, out, _ = backhand("show", "5-4-2", "--asm", "--target", "avx2")
+    assert "vfmadd" in out
+    assert "ymm" in out
+    code, out, _ = backhand("show", "5-4-2", "--asm", "--target", "aarch64")
+    assert "fmla" in out
+
+
+def test_a_models_file(backhand):
+    backhand("train", "digits", "--epochs", "1", "--hidden", "7", "--out", "run")
+    code, out, _ = backhand("show", "run/model.safetensors", "--plan")
+    assert code == 0
+    assert "dropout(y1, words1, rate=0.3)" in out
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["train", "--help"]])
+def test_help(backhand, words):
+    assert backhand(*words)[0] == 0

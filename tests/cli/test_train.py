@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from backhand.export import load_model
+
+QUICK = ["--epochs", "3", "--hidden", "20"]
+
+
+def run_of(folder):
+    return json.loads((folder / "run.json").read_text())
+
+
+def test_digits_by_default_reach_97_percent(backhand, tmp_path):
+    code, out, _ = backhand("train", "digits")
+    assert code == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "history.jsonl",
+        "model.safetensors",
+        "run.json",
+    ]
+    assert run_of(folder)["scores"]["test"]["accuracy"] >= 0.97
+    assert "epoch  60/60" in out
+    assert "rows/s" in out
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in history] == list(range(1, 61))
+
+
+def test_the_recorded_command_gives_the_same_model_again(backhand, tmp_path):
+    backhand("train", "digits", *QUICK, "--activation", "silu", "--seed", "3", "--out", "one")
+    command = shlex.split(run_of(tmp_path / "one")["command"])
+    assert command[:3] == ["backhand", "train", "digits"]
+    backhand(*command[1:], "--out", "two")
+    backhand(*command[1:], "--threads", "2", "--out", "three")
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
+    mine, theirs = (load_model(tmp_path / n / "model.safetensors").params for n in ("one", "three"))
+    assert all((a.w == b.w).all() for a, b in zip(mine, theirs, strict=True))
+
+
+def test_a_folder_with_something_in_it_is_not_touched(backhand, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").write_text("")
+    assert backhand("train", "digits", *QUICK, "--out", "run")[0] == 2
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["mine"]
+
+
+def test_runs_of_one_second_get_folders_of_their_own(backhand, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda *_: "20260101-000000")
+    for _ in range(3):
+        assert backhand("train", "digits", "--epochs", "1", "--hidden", "4")[0] == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+
+
+def test_regression_is_scored_in_the_targets_unit(backhand, tmp_path, people):
+    code, out, err = backhand("train", people[1], "--target", "income", "--out", "run")
+    assert code == 0
+    assert "unit" in err  # the constant column is said to be left out
+    scores = run_of(tmp_path / "run")["scores"]
+    assert scores["test"]["R2"] > 0.8
+    assert scores["test"]["RMSE"] < 250
+    assert "RMSE" in out
+
+
+def test_history_is_drawn(backhand, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    backhand("train", "digits", *QUICK, "--plot", "history.png")
+    assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.6, 2.5])
+def test_ctrl_c_keeps_the_best_model_so_far(tmp_path, seconds):
+    words = ["train", "digits", "--epochs", "100000", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backhand", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT), err  # before Python is up, the signal's own
+    if "model:" in out:
+        assert load_model(tmp_path / "run" / "model.safetensors").task == "classification"
+        assert "interrupted: kept the best model so far" in out
+    else:  # it came before the training
+        assert list(tmp_path.iterdir()) == []
+        assert "Traceback" not in err or process.returncode == -signal.SIGINT

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from backhand.datasets.preparation import Standardise
+from backhand.errors import InputError
+from backhand.export import Model, load_model, model, save_model
+from backhand.network import Network
+
+NETWORK = Network((4, 5, 3), activation="elu:alpha=0.5", loss="softmax_cross_entropy", dropout=0.2)
+
+
+def example(**changes):
+    values = {
+        "params": NETWORK.init("kaiming_normal", 1),
+        "task": "classification",
+        "preparation": Standardise(0.5, 2.0, 1.0, 4),
+        "classes": ["a", "b", "c"],
+        "provenance": {"seed": 1},
+    }
+    return Model(NETWORK, **{**values, **changes})
+
+
+@pytest.fixture
+def file(tmp_path):
+    save_model(example(), tmp_path / "m.safetensors")
+    return tmp_path / "m.safetensors"
+
+
+def test_round_trip_is_exact(file):
+    got, want = load_model(file), example()
+    assert got.to_dict() == want.to_dict()
+    assert got.network == want.network
+    for a, b in zip(got.params, want.params, strict=True):
+        assert np.array_equal(a.w, b.w)
+        assert np.array_equal(a.b, b.b)
+    x = np.random.default_rng(0).random((6, 4))
+    assert got.predict(x).tolist() == want.predict(x).tolist()
+    assert np.array_equal(got.predict_proba(x), want.predict_proba(x))
+
+
+def test_saving_twice_gives_the_same_bytes(file, tmp_path):
+    save_model(load_model(file), tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == file.read_bytes()
+
+
+def test_one_output_has_two_classes(tmp_path):
+    network = Network((2, 1), loss="binary_cross_entropy")
+    one = Model(network, network.init("lecun_normal", 0), "classification", classes=[0, 1])
+    save_model(one, tmp_path / "m")
+    p = load_model(tmp_path / "m").predict_proba(np.ones((3, 2)))
+    assert p.shape == (3, 2)
+    assert p.sum(axis=1) == pytest.approx(1)
+
+
+def test_regression_is_in_the_targets_unit(tmp_path):
+    network = Network((2, 1), dtype="float64")
+    params = network.init("lecun_normal", 0)
+    made = Model(network, params, "regression", target_mean=100.0, target_std=7.0)
+    x = np.ones((3, 2))
+    assert made.predict(x) == pytest.approx(100 + 7 * network.forward(params, x)[:, 0])
+    with pytest.raises(InputError, match="no class probabilities"):
+        made.predict_proba(x)
+
+
+def test_a_crash_while_writing_leaves_the_old_file(file, monkeypatch):
+    before = file.read_bytes()
+
+    def crash(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(InputError, match="No space left"):
+        save_model(example(provenance={}), file)
+    assert file.read_bytes() == before
+    assert [p.name for p in file.parent.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("part", np.linspace(0, 0.999, 40))
+def test_a_truncated_file_is_refused(file, part):
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(InputError, match=r"m\.safetensors"):
+        load_model(file)
+
+
+@given(st.data())
+def test_any_flipped_byte_is_refused(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    save_model(example(), folder / "flip")
+    content = bytearray((folder / "flip").read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    (folder / "flip").write_bytes(content)
+    try:
+        got = load_model(folder / "flip")
+    except InputError:
+        return
+    # what is left: white space of the header, which carries nothing
+    assert got.to_dict() == example().to_dict()
+
+
+def resealed(path, change=None, tensors=None, **metadata):
+    """A file with a right checksum and a wrong content."""
+    made = example()
+    description = made.to_dict()
+    if change:
+        change(description)
+    arrays = {f"{k}{n}": a for n, p in enumerate(made.params, 1) for k, a in zip("wb", p)}  # noqa: B905
+    arrays |= tensors or {}
+    text = json.dumps(description)
+    seal = {"format": model.FORMAT, "model": text, "sha256": model._checksum(arrays, text)}
+    path.write_bytes(save(arrays, metadata={model.KEY: json.dumps({**seal, **metadata})}))
+    return path
+
+
+def setting(*keys, value):
+    def change(description):
+        for key in keys[:-1]:
+            description = description[key]
+        description[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (setting("classes", value=["a"]), "3 classes"),
+        (setting("task", value="magic"), "magic"),
+        (setting("network", "widths", value=[4, 6, 3]), "layer 1"),
+        (setting("network", "activation", value=["own"]), "unknown activation 'own'"),
+        (setting("network", "loss", value=7), "loss"),
+        (setting("preparation", value={"kind": "shell"}), "shell"),
+        (setting("target_std", value="x"), "incomplete"),
+        (setting("network", value=[]), "description"),
+        (lambda d: d.pop("classes"), "classes"),
+    ],
+)
+def test_a_file_whose_parts_do_not_fit_is_refused(tmp_path, change, said):
+    with pytest.raises(InputError, match=said):
+        load_model(resealed(tmp_path / "m", change))
+
+
+def test_parameters_that_are_not_finite_are_refused(tmp_path):
+    bad = np.full((4, 5), np.nan, np.float32)
+    with pytest.raises(InputError, match="layer 1"):
+        load_model(resealed(tmp_path / "m", tensors={"w1": bad}))
+
+
+def test_other_versions_and_foreign_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="backhand model 99"):
+        load_model(resealed(tmp_path / "m", format="backhand model 99"))
+    (tmp_path / "f").write_bytes(save({"w1": np.ones(3)}))
+    with pytest.raises(InputError, match="not a backhand model"):
+        load_model(tmp_path / "f")
+
+
+class Boom:
+    def __reduce__(self):
+        return (os.system, ("touch /tmp/backhand-was-here",))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 100, (2**62).to_bytes(8, "little") + b"{}", pickle.dumps(Boom())]
+)
+def test_garbage_is_refused_and_runs_nothing(tmp_path, content):
+    (tmp_path / "m").write_bytes(content)
+    with pytest.raises(InputError, match="is not a model"):
+        load_model(tmp_path / "m")
+    assert not os.path.exists("/tmp/backhand-was-here")
+
+
+def test_no_file_and_a_folder(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        load_model(tmp_path / "none")
+    with pytest.raises(InputError, match="cannot read"):
+        load_model(tmp_path)
+    with pytest.raises(InputError, match="cannot write"):
+        save_model(example(), tmp_path / "no" / "m")

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backhand.errors import InputError, MissingExtraError
+from backhand.network import Network
+from backhand.report import pictures
+from backhand.training import Epoch
+
+HISTORY = [Epoch(n, 1 / n, 1.2 / n, 0.5 + 0.04 * n, 0.01, 10.0) for n in range(1, 9)]
+
+
+@pytest.fixture(autouse=True)
+def needs_matplotlib():
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+
+
+def test_history(tmp_path):
+    pictures.plot_history(HISTORY, tmp_path / "h.svg", "accuracy")
+    text = (tmp_path / "h.svg").read_text()
+    assert "validation accuracy" in text
+    assert "0.8200 in epoch 8" in text
+    bare = [line._replace(validation_loss=None, validation_score=None) for line in HISTORY]
+    pictures.plot_history(bare, tmp_path / "b.png", "accuracy")
+    with pytest.raises(InputError, match="no epoch"):
+        pictures.plot_history([], tmp_path / "n.png", "accuracy")
+
+
+def test_statistics(tmp_path):
+    network = Network((3, 4, 4, 2))
+    x = np.random.default_rng(0).standard_normal((9, 3))
+    rows = network.statistics(network.init("lecun_normal", 0), x, engine="numpy")
+    pictures.plot_statistics({"lecun_normal, relu": rows}, tmp_path / "s.png", "title")
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_a_picture_may_be_called(monkeypatch):
+    pictures.check_picture("a.PNG")
+    for name in ("a", "a.txt", "png"):
+        with pytest.raises(InputError, match=r"\.png"):
+            pictures.check_picture(name)
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"backhand\[plot\]"):
+        pictures.check_picture("a.png")
