@@ -24,7 +24,8 @@ import numpy as np
 from llvmlite import ir
 
 from backhand.run.llvm import matmul
-from backhand.run.llvm.build import count, element_type, index
+from backhand.run.llvm.build import count, index
+from backhand.run.llvm.peak import CHAINS, UNROLL, emit_peak
 from backhand.run.llvm.schedule import padded
 from backhand.run.llvm.target import Target, emit_object, load_object
 from backhand.run.llvm.tiles import SCALAR, choose_tile
@@ -38,7 +39,6 @@ NETWORKS = {
     "W": ((1024, 1024, 1024, 10), 512),
 }
 SECONDS = 0.006  # of one measurement: long beside a thread's start, short beside a disturbance
-CHAINS, UNROLL = 12, 4  # independent sums: more than latency times multipliers
 Shape = tuple[int, int, int]
 
 
@@ -62,39 +62,6 @@ def storing(build: Any, value: Any, row: Any, column: Any, extra: Sequence[Any])
     kind = value.type.element
     place = build.gep(out, [build.add(build.mul(row, stride), column)], source_etype=kind)
     build.store(value, place, align=4)
-
-
-def emit_peak(module: Any, target: Target, dtype: str) -> None:
-    """``peak(repeats, _)``: nothing but fused multiply-adds that do not wait for one another."""
-    vector = ir.VectorType(element_type(dtype), target.lanes(dtype))
-    name = f"llvm.fma.v{vector.count}{SCALAR[dtype][1]}"
-    fma = module.globals.get(name) or ir.Function(
-        module, ir.FunctionType(vector, [vector] * 3), name
-    )
-    i64, pointer = ir.IntType(64), ir.PointerType()
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [i64, pointer]), "peak")
-    build = ir.IRBuilder(function.append_basic_block("entry"))
-    start = build.load(function.args[1], typ=vector, align=4)
-    entry, loop, done = build.block, function.append_basic_block(), function.append_basic_block()
-    build.branch(loop)
-    build.position_at_end(loop)
-    i = build.phi(i64)
-    i.add_incoming(index(0), entry)
-    first = [build.phi(vector) for _ in range(CHAINS)]
-    sums = list(first)
-    for _ in range(UNROLL):
-        sums = [build.call(fma, [one, start, start]) for one in sums]
-    for phi, last in zip(first, sums, strict=True):
-        phi.add_incoming(start, entry)
-        phi.add_incoming(last, loop)
-    following = build.add(i, index(1))
-    i.add_incoming(following, loop)
-    build.cbranch(build.icmp_signed("<", following, function.args[0]), loop, done)
-    build.position_at_end(done)
-    for at, last in enumerate(sums):
-        place = build.gep(function.args[1], [index(at)], source_etype=vector)
-        build.store(last, place, align=4)
-    build.ret_void()
 
 
 def emit_repeated(module: Any, kernel: Any) -> None:

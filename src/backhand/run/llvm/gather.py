@@ -13,7 +13,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .build import IR, count, element, element_type, index, ir_module
+from .build import IR, count, element, element_type, index, ir_module, minimum
+
+ROWS_AHEAD = 8
+LINES_AHEAD, CACHE_LINE = 3, 64
+"""Rows come from anywhere in memory: the first lines of one further on are asked for early. What
+follows in a long row the processor foresees by itself."""
 
 READABLE = tuple(
     np.dtype(name)
@@ -53,11 +58,22 @@ def emit_gather(module: IR, name: str, lanes: int, source: np.dtype, out: np.dty
     base, stride, order, first, to, ld, columns, begin, end = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
     narrow, wide = element_type(source), element_type(out)
+    last = build.sub(build.add(first, end), index(1))
+    prefetch = (
+        ir.Function(
+            module,
+            ir.FunctionType(
+                ir.VoidType(), [pointer, ir.IntType(32), ir.IntType(32), ir.IntType(32)]
+            ),
+            "llvm.prefetch.p0",
+        )
+        if "llvm.prefetch.p0" not in module.globals
+        else module.globals["llvm.prefetch.p0"]
+    )
     vectors = build.mul(build.sdiv(columns, index(lanes)), index(lanes))
     ordered = build.icmp_unsigned("!=", order, ir.Constant(pointer, None))
 
-    def one_row(i: IR) -> None:
-        here = build.add(first, i)
+    def row_at(here: IR) -> IR:
         with build.if_else(ordered) as (yes, no):
             with yes:
                 picked = build.load(element(build, order, here, i64), typ=i64)
@@ -67,7 +83,15 @@ def emit_gather(module: IR, name: str, lanes: int, source: np.dtype, out: np.dty
         row = build.phi(i64)
         row.add_incoming(picked, picked_in)
         row.add_incoming(here, plain_in)
-        start = build.gep(base, [build.mul(row, stride)], source_etype=ir.IntType(8))
+        return build.gep(base, [build.mul(row, stride)], source_etype=ir.IntType(8))
+
+    def one_row(i: IR) -> None:
+        here = build.add(first, i)
+        ahead = row_at(minimum(build, build.add(here, index(ROWS_AHEAD)), last))
+        for line in range(LINES_AHEAD):
+            place = build.gep(ahead, [index(line * CACHE_LINE)], source_etype=ir.IntType(8))
+            build.call(prefetch, [place, *(ir.Constant(ir.IntType(32), v) for v in (0, 3, 1))])
+        start = row_at(here)
         target = element(build, to, build.mul(i, ld), wide)
 
         def move(k: IR, width: int) -> None:
