@@ -1,4 +1,4 @@
-"""The command line: `backhand train`, `predict`, `inspect`, `check` and `show`."""
+"""The command line: `backhand train`, `predict`, `inspect`, `check`, `show` and `bench`."""
 
 from __future__ import annotations
 

@@ -6,48 +6,92 @@ Exit codes: 0 done, 1 a proof failed or a training diverged, 2 something that wa
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ..errors import BackhandError, InputError
+from .options import number, whole
+
+INTERRUPTED = 130
+
+
+class _InterruptedError(BackhandError):
+    """Ctrl-C, before the library that parses the command line makes an exit code of it."""
+
+
+class _Group(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _InterruptedError from None
+
 
 app = typer.Typer(
     name="backhand",
+    cls=_Group,
+    context_settings={"max_content_width": 100},
     help="Fully connected networks on ordinary processors: prove them, train them, use them.",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-INTERRUPTED = 130
 
-Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="digits, mnist, or a table's file")]
-Target = Annotated[Optional[str], typer.Option(help="column to predict, for a table")]  # noqa: UP045
+def _option(*names: str, metavar: str, help: str, **more: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, **more)
+
+
+def _whole(help: str, *names: str) -> Any:
+    return _option(*names, metavar="N", help=help, parser=whole)
+
+
+def _number(help: str, *names: str) -> Any:
+    return _option(*names, metavar="X", help=help, parser=number)
+
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME|FILE", help="digits, mnist, or a CSV, TSV or Parquet table"),
+]
+Target = Annotated[
+    str | None, _option(metavar="COLUMN", help="the column to predict; a table needs it")
+]
 Task = Annotated[
-    Optional[str],  # noqa: UP045  # typer reads annotations at run time, on Python 3.10 too
-    typer.Option(help="classification or regression, instead of what the target suggests"),
+    str | None,
+    _option(
+        metavar="TASK", help="classification or regression; by default what the target suggests"
+    ),
 ]
 DataDir = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(help="folder of the MNIST files (also: the environment's BACKHAND_DATA)"),
+    Path | None,
+    _option(
+        metavar="FOLDER", help="where the MNIST files are; also BACKHAND_DATA in the environment"
+    ),
 ]
-Seed = Annotated[int, typer.Option(help="of the split, the initialisation and the training")]
+Seed = Annotated[int, _whole("seed of the split, the initialisation and the training")]
+Picture = Annotated[Path | None, _option(metavar="FILE", help="a picture: .png, .svg or .pdf")]
 
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="print the version and stop")] = False,
 ) -> None:
     if version:
         from .. import __version__
 
         print(f"backhand {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
         raise typer.Exit
 
 
@@ -56,58 +100,65 @@ def train(
     name: Name,
     target: Target = None,
     task: Task = None,
-    hidden: Annotated[str, typer.Option(help="units of each hidden layer")] = "256",
+    hidden: Annotated[
+        str, _option(metavar="N,N,...", help="units of each hidden layer; '' for none")
+    ] = "256",
     activation: Annotated[
-        str, typer.Option(help="of the hidden layers: one, or one each")
+        str,
+        _option(
+            metavar="NAME,...",
+            help="of the hidden layers: one for all or one for each, such as elu:alpha=0.5",
+        ),
     ] = "relu",
     loss: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="by default cross-entropy for classes, squared error for numbers"),
+        str | None,
+        _option(metavar="NAME", help="by default cross-entropy for classes, else squared error"),
     ] = None,
     epochs: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="by default 60, or 15 for more than 10,000 rows"),
+        int | None, _whole("passes over the data; by default 60, or 15 above 10,000 rows")
     ] = None,
     batch: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="rows a step; by default 32, or 128 for more than 10,000 rows"),
+        int | None, _whole("rows in a step; by default 32, or 128 above 10,000 rows")
     ] = None,
-    rate: Annotated[float, typer.Option(help="learning rate, at its peak")] = 5e-3,
-    optimiser: Annotated[str, typer.Option(help="sgd, momentum, nesterov, adam or adamw")] = "adam",
+    rate: Annotated[float, _number("learning rate, at the schedule's peak")] = 5e-3,
+    optimiser: Annotated[
+        str, _option(metavar="NAME", help="sgd, momentum, nesterov, adam or adamw")
+    ] = "adam",
     schedule: Annotated[
-        str, typer.Option(help="constant, inverse_scaling, cosine or one_cycle")
+        str, _option(metavar="NAME", help="constant, inverse_scaling, cosine or one_cycle")
     ] = "one_cycle",
-    l2: Annotated[float, typer.Option(help="factor of half the squared weights")] = 0.0,
+    l2: Annotated[float, _number("factor of half the squared weights in the loss")] = 0.0,
     dropout: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="share of hidden units dropped; by default 0.3 for classes, else 0"),
+        float | None,
+        _number("share of hidden units dropped; by default 0.3 for classes, else 0"),
     ] = None,
-    init: Annotated[str, typer.Option(help="initialisation scheme")] = "kaiming_normal",
+    init: Annotated[
+        str, _option(metavar="NAME", help="initialiser; `backhand inspect` compares them")
+    ] = "kaiming_normal",
     patience: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="stop after so many epochs without a better validation score"),
+        int | None,
+        _whole("stop after N epochs without a lower validation loss; by default never"),
     ] = None,
-    dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
+    dtype: Annotated[str, _option(metavar="NAME", help="float32 or float64")] = "float32",
     engine: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="llvm (machine code, the default) or numpy"),
+        str | None, _option(metavar="NAME", help="llvm (machine code, the default) or numpy")
     ] = None,
     threads: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="of the machine code; changes the time, not one bit of the result"),
+        int | None, _whole("at most N threads; changes the time, not one bit of the result")
     ] = None,
     seed: Seed = 0,
     data_dir: DataDir = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="new folder for the run; by default runs/NAME-TIME"),
+        Path | None,
+        _option(metavar="FOLDER", help="new folder for the run; by default runs/NAME-TIME"),
     ] = None,
-    plot: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="draw the history as .png, .svg or .pdf"),
-    ] = None,
+    plot: Picture = None,
 ) -> None:
-    """Train a network on a data set or a table, and keep the best model."""
+    """Train a network on a data set or a table; keep the best model.
+
+    The run folder gets the model, the history, and the command that repeats the run bit by bit.
+    Ctrl-C ends the training and keeps the best model so far.
+    """
     from .train import Options, run
 
     code = run(
@@ -141,14 +192,21 @@ def train(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="a model.safetensors")],
-    file: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet table, or .npy array")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="a model.safetensors that train wrote")
+    ],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="rows: a CSV, TSV or Parquet table, or .npy")
+    ],
     out: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--out", "-o", help="CSV, TSV or Parquet file; by default the terminal"),
+        Path | None,
+        _option("--out", "-o", metavar="FILE", help="CSV, TSV or Parquet; else standard output"),
     ] = None,
 ) -> None:
-    """Predict new rows, given as the original columns in any order."""
+    """Predict new rows with a trained model.
+
+    A table needs the original columns, in any order; others are ignored.
+    """
     from .predict import run
 
     run(model, file, out)
@@ -159,22 +217,26 @@ def inspect(
     name: Name,
     target: Target = None,
     task: Task = None,
-    hidden: Annotated[str, typer.Option(help="units of each hidden layer")] = "100,100,100,100,100",
+    hidden: Annotated[
+        str, _option(metavar="N,N,...", help="units of each hidden layer")
+    ] = "100,100,100,100,100",
     init: Annotated[
-        str, typer.Option(help="schemes to compare")
+        str, _option(metavar="NAME,...", help="initialisers to compare")
     ] = "lecun_normal,kaiming_normal,glorot_normal,lsuv",
     activation: Annotated[
-        str, typer.Option(help="activations to compare")
+        str, _option(metavar="NAME,...", help="activations to compare")
     ] = "relu,shifted_relu,tanh",
     seed: Seed = 0,
     data_dir: DataDir = None,
-    full: Annotated[bool, typer.Option(help="every statistic of every layer too")] = False,
-    plot: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="draw it as .png, .svg or .pdf"),
-    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="every statistic of every layer as well")
+    ] = False,
+    plot: Picture = None,
 ) -> None:
-    """Show what initialisations and activations make of this data, layer by layer."""
+    """Show what initialisers and activations make of data.
+
+    For each pair: the variance, mean and gradients of each layer, side by side, before training.
+    """
     from .inspect import run
 
     directory = None if data_dir is None else str(data_dir)
@@ -183,10 +245,14 @@ def inspect(
 
 @app.command()
 def check(
-    seed: Annotated[int, typer.Option(help="of points and random networks")] = 0,
-    networks: Annotated[int, typer.Option(help="how many random networks")] = 48,
+    seed: Annotated[int, _whole("seed of the points and the random networks")] = 0,
+    networks: Annotated[int, _whole("how many random networks")] = 48,
 ) -> None:
-    """Prove every formula and whole networks against independent oracles."""
+    """Prove formulas, gradients and machine code.
+
+    Formulas against independent mathematics, derivatives against automatic differentiation,
+    machine code against the array executor. Exits with 1 if a comparison fails.
+    """
     from .check import run
 
     raise typer.Exit(run(seed, networks))
@@ -194,25 +260,56 @@ def check(
 
 @app.command()
 def show(
-    network: Annotated[str, typer.Argument(help="widths such as 784-50-10, or a model's file")],
-    activation: Annotated[str, typer.Option(help="of the hidden layers")] = "relu",
-    loss: Annotated[str, typer.Option()] = "mean_squared_error",
-    dropout: Annotated[float, typer.Option()] = 0.0,
-    optimiser: Annotated[str, typer.Option()] = "adam",
-    dtype: Annotated[str, typer.Option()] = "float32",
-    plan: Annotated[bool, typer.Option("--plan", help="the nodes of a training step")] = False,
+    network: Annotated[
+        str, typer.Argument(metavar="NETWORK", help="widths such as 784-50-10, or a model's file")
+    ],
+    activation: Annotated[
+        str, _option(metavar="NAME,...", help="of the hidden layers: one, or one for each")
+    ] = "relu",
+    loss: Annotated[str, _option(metavar="NAME", help="what is minimised")] = "mean_squared_error",
+    dropout: Annotated[float, _number("share of hidden units dropped")] = 0.0,
+    optimiser: Annotated[str, _option(metavar="NAME", help="of the update")] = "adam",
+    dtype: Annotated[str, _option(metavar="NAME", help="float32 or float64")] = "float32",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="the nodes of a training step (the default)")
+    ] = False,
     ir: Annotated[bool, typer.Option("--ir", help="the LLVM IR of an epoch")] = False,
     asm: Annotated[bool, typer.Option("--asm", help="the machine code of an epoch")] = False,
     target: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="avx512, avx2, fma128 or aarch64; by default this processor"),
+        str | None,
+        _option(metavar="NAME", help="avx512, avx2, fma128 or aarch64; by default this processor"),
     ] = None,
 ) -> None:
-    """Print what runs for a network: the plan, LLVM IR or assembly (the plan if none is named)."""
+    """Print what runs for a network: plan, IR or assembly."""
     from .show import run
 
     kinds = [kind for kind, on in (("plan", plan), ("ir", ir), ("asm", asm)) if on]
     run(network, activation, loss, dropout, optimiser, dtype, kinds or ["plan"], target)
+
+
+@app.command()
+def bench(
+    networks: Annotated[
+        str, _option(metavar="LETTERS", help="which of A, B, C, D, E and W")
+    ] = "ABCDEW",
+    rounds: Annotated[int, _whole("how often everyone trains an epoch")] = 5,
+    peers: Annotated[
+        str | None,
+        _option(
+            metavar="NAME,...", help="torch, jax, sklearn; by default those that are installed"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, _option("--out", "-o", metavar="FILE", help="write the record as JSON")
+    ] = None,
+) -> None:
+    """Measure how fast networks train on this machine.
+
+    Beside the other libraries that are installed, and as a share of the machine's own peak.
+    """
+    from .bench import run
+
+    run(networks, rounds, peers, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -230,23 +327,33 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="backhand", standalone_mode=False)
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.Exit as stop:
         return stop.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return _say("interrupted", INTERRUPTED)
+    except (_InterruptedError, KeyboardInterrupt, typer.Abort):
+        print("interrupted: nothing was written", file=sys.stderr)
+        return INTERRUPTED
     except BackhandError as error:
         given = isinstance(error, (InputError, ImportError))
         return _say(str(error), 2 if given else 1)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read the output has gone; there is nobody to tell
+    except BrokenPipeError:  # whoever read the output has gone; nobody is there to be told
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or the interpreter complains at exit
         return 1
+    except MemoryError as error:
+        return _say(f"not enough memory: {error or 'try a smaller --batch or --hidden'}", 1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _say(f"{place}{error.strerror or error}", 2)
     except Exception as error:
         usage: Any = getattr(error, "format_message", None)
         if usage is None:
             raise
-        return _say(usage(), 2)
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        return _say(usage() + hint, 2)
 
 
 def _say(message: str, code: int) -> int:

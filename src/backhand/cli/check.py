@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import time
 
-from ..errors import InputError
 from ..proof import run_checks
 from ..proof.autodiff import available
 from ..report import tables
+from .options import check_limits
 
 
 def run(seed: int, networks: int) -> int:
     """Print every comparison; return 1 if one failed."""
-    if networks < 1:
-        raise InputError(f"--networks must be at least 1, got {networks}")
-    if seed < 0:
-        raise InputError(f"--seed must be at least 0, got {seed}")
+    check_limits(networks=networks, seed=seed)
     screen = tables.console()
     start = time.perf_counter()
     oracles = ", ".join(available())

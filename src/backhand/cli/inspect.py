@@ -9,7 +9,7 @@ from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
 from ..network import LayerStatistics, Network
 from ..report import pictures, tables
-from .train import hidden_widths
+from .options import check_limits, check_size, hidden_widths, names
 
 ROWS = 2048  # of the training rows; more would not change what one sees
 
@@ -27,8 +27,9 @@ def run(
     plot: Path | None,
 ) -> None:
     """Print the tables, and draw the picture if there is a name for it."""
-    schemes = [choose_initialiser(part.strip()) for part in init.split(",")]
-    activations = {name: choose_activation(name) for name in activation.replace(" ", "").split(",")}
+    check_limits(seed=seed)
+    schemes = [choose_initialiser(part) for part in names(init)]
+    activations = {part: choose_activation(part) for part in names(activation)}
     widths = hidden_widths(hidden)
     if plot is not None:
         pictures.check_picture(plot)
@@ -39,13 +40,14 @@ def run(
     cases: dict[str, list[LayerStatistics]] = {}
     for label, chosen in activations.items():
         network = Network((x.shape[1], *widths, outputs), activation=chosen, loss=loss)
+        check_size(network, hidden)
         for scheme in schemes:
             params = network.init(scheme, seed, x)
             cases[f"{scheme.name}, {label}"] = network.statistics(params, x)
     screen = tables.console()
     sizes = "-".join(map(str, (x.shape[1], *widths, outputs)))
     title = f"{data.name}: {len(t):,} training rows through {sizes}"
-    screen.print(title)
+    screen.print(title, soft_wrap=True)
     tables.propagation(cases, screen)
     if full:
         tables.statistics(cases, screen)

@@ -22,8 +22,13 @@ def run(model_file: Path, file: Path, out: Path | None) -> None:
     """Predict the rows of a file, and write them to another or to the terminal."""
     if out is not None and out.suffix.lower() not in OUTPUTS:
         raise InputError(f"{out}: its name must end in {', '.join(OUTPUTS)}")
+    for given in (model_file, file):
+        if out is not None and out.exists() and given.exists() and out.samefile(given):
+            raise InputError(f"--out {out} would overwrite what is read: name another file")
     model = load_model(model_file)
     answers = columns(model, _rows(model, file))
+    if not answers["prediction"]:
+        raise InputError(f"{file}: has no rows")
     if out is None:
         sys.stdout.write(_text(answers, ","))
     elif out.suffix.lower() == ".parquet":
@@ -41,9 +46,13 @@ def _rows(model: Model, file: Path) -> Any:
         if table:
             raise InputError(f"{file}: this model takes a table with its columns, not an array")
         try:
-            return np.load(file, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+            # mapped, so that a header that promises more than the file holds costs no memory
+            rows = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError, OverflowError) as error:
             raise InputError(f"{file} is not a .npy array of numbers: {error}") from None
+        if not isinstance(rows, np.ndarray):
+            raise InputError(f"{file} is not a .npy array of numbers: it is an archive of arrays")
+        return rows
     if not table:
         raise InputError(f"{file}: this model takes a .npy array of rows, not a table")
     from ..datasets.tables import read_table

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
 from ..export import load_model
+from ..formulas.activations import choose_activation
 from ..formulas.optimisers import choose_optimiser
 from ..network import Network
 from ..plan.step import training_plan
+from .options import names
 
 
 def run(
@@ -38,7 +41,7 @@ def run(
     machine = Target.host() if target is None else Target.named(target)
     scalars = (*chosen.scalars(1, 1.0, **chosen.keywords), "l2")
     class_index = np.dtype(np.int64)
-    real = np.dtype(dtype)
+    real = np.dtype(described.dtype)
     t = class_index if described.loss.by_row else real
     sources = {"all_x": real, "all_t": t, "all_weight": real}
     program = emit_program(schedule(plan, ("value",)), machine, sources, scalars)
@@ -52,11 +55,14 @@ def _network(text: str, activation: str, loss: str, dropout: float, dtype: str) 
     if Path(text).suffix == ".safetensors" or Path(text).exists():
         return load_model(text).network
     parts = text.split("-")
-    if not all(part.isdigit() for part in parts):
+    if not all(re.fullmatch("[0-9]{1,18}", part) for part in parts):
         raise InputError(f"network {text!r}: give widths such as 784-50-10, or the file of a model")
+    activations = names(activation)
+    for name in activations:  # wrong or right even where there is no hidden layer
+        choose_activation(name)
     return Network(
         [int(part) for part in parts],
-        activation=activation,
+        activation=activations if len(activations) > 1 else activations[0],
         loss=loss,
         dropout=dropout,
         dtype=dtype,

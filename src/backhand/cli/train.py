@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import platform
 import shlex
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +24,14 @@ from .. import datasets
 from ..datasets import Data, Split
 from ..errors import BackhandError, InputError
 from ..export import Model, save_model
-from ..export.model import write_whole
+from ..export.model import umask, write_whole
+from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
 from ..network import Network, Params
 from ..report import pictures, tables
-from ..training import DivergedError, Rows, Settings, Trained, fit
+from ..training import DivergedError, Epoch, Rows, Settings, Trained, fit
+from .options import check_limits, check_size, hidden_widths, names
 
-LARGEST_NETWORK = 250_000_000  # parameters: with Adam's two moments, 3 GB in float32
 MANY_ROWS = 10_000
 INTERRUPTED = 130
 
@@ -71,9 +75,8 @@ class Options:
 def run(options: Options, out: Path | None, plot: Path | None) -> int:
     """Train; return the exit code."""
     screen = tables.console()
-    settings_of(options, rows=1)  # what is wrong with an option is said before data is read
-    hidden_widths(options.hidden)
-    choose_initialiser(options.init)
+    _check(options)  # what is wrong with an option is said before data is read
+    place = _place(out, Path(options.name).stem)
     if plot is not None:
         pictures.check_picture(plot)
     data = datasets.load(
@@ -91,42 +94,65 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
         dropout=DROPOUT[data.task] if options.dropout is None else options.dropout,
     )
     network = network_of(options, data)
-    with run_folder(out, Path(options.name).stem) as folder:
-        screen.print(_headline(network, data))
+    with run_folder(place) as folder:
+        screen.print(_headline(network, data), soft_wrap=True)
         params = network.init(options.init, options.seed, data.train.x[:2048])
         trained = _fit(network, params, data, settings, screen)
-        scored = {
-            split: scores(network, trained.params, data, getattr(data, split))
-            for split in ("train", "validation", "test")
-        }
-        model = _model(network, trained, data, options, scored)
-        _write(folder.path, model, trained, options, scored)
-        place = folder.keep()
+        with undisturbed():  # a second Ctrl-C must not lose what the first one kept
+            scored = _scored(network, trained.params, data)
+            model = _model(network, trained, data, options, scored)
+            _write(folder.path, model, trained, options, scored)
+            folder.keep()
+            _report(place, trained, scored, screen)
+    if plot is not None and trained.history:
+        kept = trained.best_epoch
+        pictures.plot_history(trained.history, plot, SCORES[data.task], kept)
+        screen.print(f"picture: {plot}", soft_wrap=True)
+    return INTERRUPTED if trained.stopped == "interrupted" else 0
+
+
+def _check(options: Options) -> None:
+    """Raise InputError for what is wrong whatever the data is."""
+    given = ("epochs", "batch", "patience", "threads", "seed")
+    check_limits(**{name: getattr(options, name) for name in given})
+    settings_of(options, rows=1)
+    choose_initialiser(options.init)
+    activations = names(options.activation)
+    widths = hidden_widths(options.hidden)
+    for activation in activations:
+        choose_activation(activation)
+    check_size(_network(options, 1, widths, 2), options.hidden)
+    if not widths:  # dropout is wrong or right even where no layer has any
+        _network(options, 1, (1,) * len(activations), 2)
+
+
+def _report(
+    place: Path, trained: Trained, scored: dict[str, dict[str, float]], screen: Any
+) -> None:
     tables.scores(scored, screen)
-    if plot is not None:
-        pictures.plot_history(trained.history, plot, SCORES[data.task])
-    best = f"of epoch {trained.best_epoch} of {len(trained.history)}"
-    screen.print(f"model: {place / 'model.safetensors'} ({best})", soft_wrap=True)
-    if trained.stopped != "interrupted":
-        return 0
-    screen.print(f"interrupted: kept the best model so far, {best}")
-    return INTERRUPTED
+    done = len(trained.history)
+    where = f"of epoch {trained.best_epoch} of {done}" if done else "of an unfinished first epoch"
+    screen.print(f"model: {place / 'model.safetensors'} ({where})", soft_wrap=True)
+    if trained.stopped == "interrupted":
+        kept = "the best model so far" if done else "the model"
+        screen.print(f"interrupted: kept {kept}, {where}")
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave Ctrl-C without effect, where this is the thread that it would interrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 DROPOUT = {"classification": 0.3, "regression": 0.0}
 SCORES = {"classification": "accuracy", "regression": "R2"}
-
-
-def hidden_widths(text: str) -> tuple[int, ...]:
-    """``"256,128"`` as numbers; nothing for no hidden layer."""
-    widths = []
-    for part in filter(None, text.replace(" ", "").split(",")):
-        if not part.isdigit() or int(part) < 1:
-            raise InputError(
-                f"--hidden takes whole numbers above 0 such as 256,128, got {part!r} in {text!r}"
-            )
-        widths.append(int(part))
-    return tuple(widths)
 
 
 def settings_of(options: Options, rows: int) -> Settings:
@@ -152,34 +178,32 @@ def settings_of(options: Options, rows: int) -> Settings:
 def network_of(options: Options, data: Data) -> Network:
     """The network for the data. Raises InputError if it makes no sense, or is absurdly large."""
     classes = data.task == "classification"
-    loss = options.loss or ("softmax_cross_entropy" if classes else "mean_squared_error")
     outputs = len(data.classes) if data.classes is not None else 1
-    activation: Any = options.activation
-    if "," in activation and ":" not in activation:
-        activation = activation.split(",")
-    network = Network(
-        (data.train.x.shape[1], *hidden_widths(options.hidden), outputs),
-        activation=activation,
-        loss=loss,
-        dropout=options.dropout or 0.0,
-        dtype=options.dtype,
-    )
+    loss = options.loss or ("softmax_cross_entropy" if classes else "mean_squared_error")
+    options = dataclasses.replace(options, loss=loss)
+    network = _network(options, data.train.x.shape[1], hidden_widths(options.hidden), outputs)
     if network.loss.by_row != classes:
-        raise InputError(
-            f"loss {network.loss.name!r} is for "
-            f"{'classification' if network.loss.by_row else 'regression'}, the task is {data.task}"
-        )
+        kinds = {"class": "classification", "probability": "targets from 0 to 1"}
+        kind = kinds.get(network.loss.target, "regression")
+        raise InputError(f"loss {network.loss.name!r} is for {kind}, the task is {data.task}")
     if network.loss.target in ("count", "probability"):
         raise InputError(
             f"loss {network.loss.name!r} needs targets as they are, and `backhand train` "
             "standardises them; use backhand.fit"
         )
-    if network.parameters > LARGEST_NETWORK:
-        raise InputError(
-            f"--hidden {options.hidden} makes {network.parameters:,} parameters; "
-            f"the most is {LARGEST_NETWORK:,}"
-        )
+    check_size(network, options.hidden)
     return network
+
+
+def _network(options: Options, inputs: int, hidden: tuple[int, ...], outputs: int) -> Network:
+    activations = names(options.activation)
+    return Network(
+        (inputs, *hidden, outputs),
+        activation=activations if len(activations) > 1 else activations[0],
+        loss=options.loss or "mean_squared_error",
+        dropout=options.dropout or 0.0,
+        dtype=options.dtype,
+    )
 
 
 def _headline(network: Network, data: Data) -> str:
@@ -212,18 +236,36 @@ def _score(task: str) -> Callable[[Any, Any], float]:
 
     if task == "classification":
         return lambda z, t: float(accuracy_score(t[:, 0], z.argmax(axis=1)))
-    return lambda z, t: float(r2_score(t, z))
+
+    def score(z: Any, t: Any) -> float:
+        return float(r2_score(t, z)) if np.isfinite(z).all() else -math.inf
+
+    return score
+
+
+def _scored(network: Network, params: Params, data: Data) -> dict[str, dict[str, float]]:
+    """The scores of every split. Raises BackhandError if one is not finite."""
+    found = {}
+    for split in ("train", "validation", "test"):
+        found[split] = scores(network, params, data, getattr(data, split))
+        for name, value in found[split].items():
+            if not math.isfinite(value):
+                raise BackhandError(
+                    f"training diverged: the {split} rows have {name} {value:g}; "
+                    "try a smaller learning rate (nothing was written)"
+                )
+    return found
 
 
 def scores(network: Network, params: Params, data: Data, split: Split) -> dict[str, float]:
     """Scores of a split: accuracy and loss, or R2 and the root mean squared error."""
     z = network.forward(params, split.x)
     t = split.t if split.t.ndim == 2 else split.t[:, None]
-    found = {SCORES[data.task]: _score(data.task)(z, t), "loss": network.loss_at(z, split.t)}
-    if data.task == "regression":
-        from sklearn.metrics import root_mean_squared_error
-
-        found["RMSE"] = float(root_mean_squared_error(t, z)) * data.target_std
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told by the caller
+        found = {SCORES[data.task]: _score(data.task)(z, t), "loss": network.loss_at(z, split.t)}
+        if data.task == "regression":
+            error = np.subtract(z, t, dtype=np.float64)
+            found["RMSE"] = float(np.sqrt(np.mean(error**2))) * data.target_std
     return found
 
 
@@ -264,7 +306,7 @@ def _write(
     scored: dict[str, dict[str, float]],
 ) -> None:
     save_model(model, folder / "model.safetensors")
-    lines = "".join(json.dumps(line._asdict()) + "\n" for line in trained.history)
+    lines = "".join(json.dumps(_finite(line)) + "\n" for line in trained.history)
     write_whole(folder / "history.jsonl", lines.encode())
     record = {
         **model.provenance,
@@ -279,47 +321,66 @@ def _write(
     write_whole(folder / "run.json", json.dumps(record, indent=2).encode())
 
 
+def _finite(line: Epoch) -> dict[str, float | None]:
+    """An epoch for JSON, which has no infinity."""
+    numbers = line._asdict()
+    return {k: v if v is None or math.isfinite(v) else None for k, v in numbers.items()}
+
+
 class Folder:
     """A folder that is being filled, and gets its name when it is whole."""
 
     def __init__(self, path: Path, place: Path) -> None:
         self.path, self._place = path, place
 
-    def keep(self) -> Path:
-        """Give it its name; return it."""
+    def keep(self) -> None:
+        """Give it its name."""
         try:
-            os.chmod(self.path, 0o755)
+            os.chmod(self.path, 0o777 & ~umask())
             os.rename(self.path, self._place)
         except OSError as error:
             raise InputError(f"cannot write {self._place}: {error.strerror or error}") from None
-        return self._place
+
+
+def _place(out: Path | None, name: str) -> Path:
+    """Where the run goes. Raises InputError if something is there already."""
+    if out is None:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        out = Path("runs") / f"{name}-{stamp}"
+        number = 1
+        while out.exists():
+            number += 1
+            out = Path("runs") / f"{name}-{stamp}-{number}"
+    try:
+        taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror or error}") from None
+    if taken:
+        raise InputError(f"{out} is already there: name another folder with --out")
+    return out
 
 
 @contextlib.contextmanager
-def run_folder(out: Path | None, name: str) -> Iterator[Folder]:
+def run_folder(place: Path) -> Iterator[Folder]:
     """A folder beside the one that is wanted; what is not kept is removed.
 
     Raises
     ------
     InputError
-        If the folder cannot be made, or has something in it already.
+        If the folder cannot be made.
     """
-    place = out
-    if place is None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        place = Path("runs") / f"{name}-{stamp}"
-        number = 1
-        while place.exists():
-            number += 1
-            place = Path("runs") / f"{name}-{stamp}-{number}"
+    made = [folder for folder in place.parents if not folder.exists()]  # the innermost first
     try:
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise InputError(f"{place} is already there: name another folder with --out")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    except OSError as error:
-        raise InputError(f"cannot write to {place}: {error.strerror or error}") from None
-    try:
-        yield Folder(beside, place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+        except OSError as error:
+            raise InputError(f"cannot write to {place}: {error.strerror or error}") from None
+        try:
+            yield Folder(beside, place)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # it holds the run
+                folder.rmdir()

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,10 @@ Array = Any
 
 FORMAT = "backhand model 1"
 KEY = "backhand"
+LARGEST_HEADER = 100_000_000  # bytes; what the safetensors format allows
+
+_UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a description raises if it is not what `Model.to_dict` gives."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,27 +135,51 @@ class Model:
                 target_std=float(data["target_std"]),
                 provenance=data["provenance"],
             )
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
+        except InputError:
+            raise
+        except _UNFIT as error:
             raise InputError(f"its description is incomplete: {error!r}") from None
         model._check()
         return model
 
     def _check(self) -> None:
         """Raise InputError if the parts do not fit one another."""
-        self.network.check_parameters(self.params)
-        if self.task not in ("classification", "regression"):
-            raise InputError(f"its task is {self.task!r}")
-        if self.task == "classification":
-            wanted = max(self.network.outputs, 2)
-            if not isinstance(self.classes, list) or len(self.classes) != wanted:
-                raise InputError(f"{wanted} classes are needed, it has {self.classes!r}")
-        if not (np.isfinite(self.target_mean) and np.isfinite(self.target_std)):
-            raise InputError("the statistics of its target are not finite")
+        network, classes = self.network, self.classes
+        network.check_parameters(self.params)
         for number, (w, b) in enumerate(self.params, 1):
-            if not (np.isfinite(w).all() and np.isfinite(b).all()):
-                raise InputError(f"layer {number} has values that are not finite")
+            for name, a in ((f"w{number}", w), (f"b{number}", b)):
+                if a.dtype != np.dtype(network.dtype):
+                    raise InputError(f"{name} is {a.dtype}, the network's dtype is {network.dtype}")
+                if not np.isfinite(a).all():
+                    raise InputError(f"layer {number} has values that are not finite, in {name}")
+        if self.task == "classification":
+            wanted = max(network.outputs, 2)
+            if not isinstance(classes, list) or len(classes) != wanted:
+                raise InputError(f"{wanted} classes are needed, it has {classes!r}")
+            if not all(isinstance(label, (str, int, float)) for label in classes):
+                raise InputError(f"classes must be texts, numbers or booleans, it has {classes!r}")
+            if len(set(classes)) < wanted:
+                raise InputError(f"a class is there twice in {classes!r}")
+        elif self.task == "regression":
+            if network.outputs != 1 or network.loss.by_row:
+                raise InputError(
+                    f"a regression needs one output and a loss for numbers, it has "
+                    f"{network.outputs} and {network.loss.name!r}"
+                )
+        else:
+            raise InputError(f"its task is {self.task!r}")
+        width = network.widths[0] if self.preparation is None else self.preparation.width
+        if width != network.widths[0]:
+            raise InputError(
+                f"its preparation gives {width} inputs, the network takes {network.widths[0]}"
+            )
+        if not (np.isfinite(self.target_mean) and 0 < self.target_std < np.inf):
+            raise InputError(
+                f"its target has mean {self.target_mean} and std {self.target_std}: "
+                "a finite mean and a finite std above 0 are needed"
+            )
+        if not isinstance(self.provenance, dict):
+            raise InputError(f"its provenance is {self.provenance!r}, not a mapping")
 
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
@@ -184,7 +213,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        os.chmod(name, 0o666 & ~umask())
         os.replace(name, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
@@ -193,7 +222,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
             os.unlink(name)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The permissions that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -212,39 +242,59 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     from safetensors.numpy import load
 
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    try:
-        tensors = load(content)
-        seal = _seal(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is not a model: truncated or no safetensors file ({error})"
-        ) from None
+    content, seal = _read(path)
     if not seal:
         raise InputError(f"{path} is a safetensors file, but not a backhand model")
     if seal.get("format") != FORMAT:
         raise InputError(f"{path} is a {seal.get('format')!r}; this version reads {FORMAT!r}")
-    text = str(seal.get("model"))
-    if seal.get("sha256") != _checksum(tensors, text):
+    try:
+        tensors = load(content)
+        text = str(seal.get("model"))
+        intact = seal.get("sha256") == _checksum(tensors, text)
+    except (SafetensorError, *_UNFIT) as error:
+        raise InputError(f"{path} is not a model: truncated or damaged ({error})") from None
+    if not intact:
         raise InputError(f"{path} was edited or damaged: its content does not match its checksum")
     try:
         layers = range(1, len(tensors) // 2 + 1)
         params = tuple(Layer(tensors[f"w{n}"], tensors[f"b{n}"]) for n in layers)
+        if len(tensors) != 2 * len(params):
+            raise InputError(f"it has {len(tensors)} arrays, not two for each layer")
         return Model.from_dict(json.loads(text), params)
-    except (InputError, KeyError, ValueError) as error:
+    except InputError as error:
         raise InputError(f"{path} is not a usable model: {error}") from None
+    except _UNFIT as error:
+        raise InputError(f"{path} is not a usable model: {error!r}") from None
 
 
-def _seal(content: bytes) -> dict[str, Any]:
-    """Our entry in the metadata of a safetensors file: JSON behind its own length, eight bytes."""
-    size = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
-    return dict(json.loads(metadata.get(KEY, "{}")))
+def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """The content of a safetensors file, and our entry in its metadata.
+
+    What is no model is refused by its first bytes, before the rest is read.
+    """
+    try:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"cannot read {path}: it is not a regular file")
+            start = file.read(8)
+            # JSON behind its own length, eight bytes; then the arrays
+            size = int.from_bytes(start, "little")
+            if len(start) < 8 or size > min(status.st_size - 8, LARGEST_HEADER):
+                raise InputError(f"{path} is not a model: truncated or no safetensors file")
+            header = file.read(size)
+            try:
+                metadata = json.loads(header).get("__metadata__") or {}
+                seal = dict(json.loads(metadata.get(KEY, "{}")))
+            except _UNFIT as error:
+                raise InputError(
+                    f"{path} is not a model: truncated or no safetensors file ({error})"
+                ) from None
+            return start + header + (file.read() if seal else b""), seal
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _checksum(tensors: Mapping[str, Array], text: str) -> str:

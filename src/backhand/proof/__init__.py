@@ -6,7 +6,7 @@ So there are three different comparisons, one for each way to be wrong:
 1. *oracle*: a formula against independent mathematics (mpmath, torch.nn.functional, torch.optim);
 2. *autodiff*: a hand-written derivative against automatic differentiation of our own forward, in
    float64, away from declared kinks;
-3. *kernel*: an emitted kernel against the NumPy executor.
+3. *kernel*: an emitted kernel against the NumPy executor, within bounds derived from rounding.
 
 A formula mistyped in the same way forward and backward passes (2) and fails (1).
 """
@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..formulas.activations import ACTIVATIONS, Activation
 from ..formulas.losses import LOSSES, Loss
 from ..formulas.optimisers import OPTIMISERS
+from ..network import default_engine
 from ..run.namespaces import NUMPY
 from .autodiff import slopes
 from .compare import Comparison, Proof, compare
@@ -36,12 +37,14 @@ from .formulas import (
     points,
     targets,
 )
+from .kernels import check_kernels
 from .networks import check_networks, verify
 
 __all__ = [
     "Comparison",
     "Proof",
     "check_activation",
+    "check_kernels",
     "check_linear",
     "check_loss",
     "check_networks",
@@ -54,14 +57,16 @@ __all__ = [
 
 
 def run_checks(*, seed: int = 0, networks: int = 48) -> Iterator[Comparison]:
-    """Every comparison, for every formula and for random networks.
+    """Every comparison, for every formula, for random networks and for emitted kernels.
+
+    Kernels are left out where the environment's BACKHAND_ENGINE is ``numpy``: none would run.
 
     Parameters
     ----------
     seed : int
         Of points and networks.
     networks : int
-        How many random networks.
+        How many random networks; kernels are proven on a third as many programs.
 
     Yields
     ------
@@ -71,6 +76,8 @@ def run_checks(*, seed: int = 0, networks: int = 48) -> Iterator[Comparison]:
     ------
     MissingExtraError
         If mpmath, or every oracle for derivatives, is missing.
+    BackhandError
+        If the processor is not one that can be compiled for.
     """
     for activation in list(ACTIVATIONS.values()):
         yield from check_activation(activation, seed)
@@ -80,6 +87,8 @@ def run_checks(*, seed: int = 0, networks: int = 48) -> Iterator[Comparison]:
     for optimiser in OPTIMISERS.values():
         yield from check_optimiser(optimiser, seed=seed)
     yield from check_networks(networks, seed)
+    if default_engine() == "llvm":
+        yield from check_kernels(seed, max(1, networks // 3))
 
 
 def register_activation(activation: Activation) -> Activation:

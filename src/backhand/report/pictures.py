@@ -25,10 +25,25 @@ def _figure(width: float, height: float, columns: int) -> tuple[Any, Any]:
 
 
 def check_picture(path: str | os.PathLike[str]) -> None:
-    """Raise InputError if the name says no format, MissingExtraError without matplotlib."""
+    """Whether a picture can be drawn there, asked before the work that it would show.
+
+    Raises
+    ------
+    InputError
+        If the name says no format, or the folder cannot be written to.
+    MissingExtraError
+        Without matplotlib.
+    """
     ending = os.path.splitext(os.fspath(path))[1].lower()
     if ending not in FORMATS:
         raise InputError(f"picture {os.fspath(path)!r}: its name must end in {', '.join(FORMATS)}")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise InputError(f"picture {os.fspath(path)!r}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"picture {os.fspath(path)!r}: the folder {folder} cannot be written to")
+    if os.path.isdir(path):
+        raise InputError(f"picture {os.fspath(path)!r}: this is a folder")
     _figure(1, 1, 1)
 
 
@@ -87,8 +102,26 @@ def plot_statistics(
     _save(figure, path)
 
 
-def plot_history(history: list[Epoch], path: str | os.PathLike[str], score: str) -> None:
-    """Draw the losses and the validation score of a training, epoch by epoch."""
+def plot_history(
+    history: list[Epoch], path: str | os.PathLike[str], score: str, kept: int = 0
+) -> None:
+    """Draw the losses and the validation score of a training, epoch by epoch.
+
+    Parameters
+    ----------
+    history : list of Epoch
+    path : path
+        A ``.png``, ``.svg`` or ``.pdf``.
+    score : str
+        What the validation score is called.
+    kept : int
+        The epoch whose parameters were kept, which is marked; 0 marks the best score.
+
+    Raises
+    ------
+    InputError
+        Without an epoch, or if the file cannot be written.
+    """
     if not history:
         raise InputError("there is no epoch to draw")
     figure, axes = _figure(11, 4.4, 2)
@@ -99,15 +132,15 @@ def plot_history(history: list[Epoch], path: str | os.PathLike[str], score: str)
     axes[0].set(title="loss", xlabel="epoch")
     axes[0].legend()
     if history[0].validation_score is not None:
-        best = max(history, key=lambda line: line.validation_score or 0.0)
+        best = max(history, key=lambda line: (line.epoch == kept, line.validation_score or 0.0))
         axes[1].plot(epochs, [line.validation_score for line in history], color="C1")
         axes[1].plot(best.epoch, best.validation_score, "o", color="C3")
         axes[1].annotate(
             f"{best.validation_score:.4f} in epoch {best.epoch}",
             (best.epoch, best.validation_score),
             textcoords="offset points",
-            xytext=(-8, -16),
-            ha="right",
+            xytext=(-8, -16) if best.epoch > epochs[-1] / 2 else (8, -16),
+            ha="right" if best.epoch > epochs[-1] / 2 else "left",
         )
     axes[1].set(title=f"validation {score}", xlabel="epoch")
     for axis in axes:

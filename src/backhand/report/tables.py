@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from ..network import LayerStatistics
 from ..proof import Comparison
@@ -15,9 +16,12 @@ from ..training import Epoch
 
 
 def console(stderr: bool = False) -> Console:
-    """A console that keeps to the terminal's width, and to 120 columns where there is none."""
-    found = Console(stderr=stderr, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=120)
+    """A console that keeps to the terminal's width, and to 120 columns where there is none.
+
+    It prints texts as they are, since names of files and columns may look like markup.
+    """
+    width = None if Console(stderr=stderr).is_terminal else 120
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 
 def comparisons(lines: Iterable[Comparison], out: Console) -> tuple[int, int]:
@@ -36,7 +40,7 @@ def comparisons(lines: Iterable[Comparison], out: Console) -> tuple[int, int]:
         table.add_column("at", overflow="fold")
         table.add_column("")
         for line in block:
-            verdict = "[green]pass" if line.passed else "[bold red]FAIL"
+            verdict = Text("pass", "green") if line.passed else Text("FAIL", "bold red")
             where = line.where + (f" ({line.note})" if line.note else "")
             error = f"{line.error:.2g}"
             table.add_row(line.what, line.oracle, error, line.tolerance, where, verdict)
@@ -59,6 +63,9 @@ def _blocks(lines: Iterable[Comparison]) -> Iterator[list[Comparison]]:
     yield from (block for block in kinds.values() if block)
 
 
+WIDE = 110  # columns, from which a bar and the time fit beside the numbers
+
+
 class Live:
     """One line that follows a training: epoch, loss, validation score, rows a second.
 
@@ -75,7 +82,9 @@ class Live:
     def __init__(self, out: Console, epochs: int, score: str) -> None:
         self._out, self._epochs, self._score = out, epochs, score
         self._every = max(1, epochs // 10)
-        columns = (BarColumn(24), TextColumn("{task.description}"), TimeElapsedColumn())
+        columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False)]
+        if out.width >= WIDE:
+            columns = [BarColumn(24), *columns, TimeElapsedColumn()]
         self._progress = Progress(*columns, console=out, disable=not out.is_terminal)
         self._task = self._progress.add_task("", total=epochs)
 
@@ -106,8 +115,12 @@ def scores(rows: dict[str, dict[str, float]], out: Console) -> None:
     for name in names:
         table.add_column(name, justify="right")
     for split, values in rows.items():
-        table.add_row(split, *(f"{values[name]:.4f}" for name in names))
+        table.add_row(split, *map(_score, (values[name] for name in names)))
     out.print(table)
+
+
+def _score(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 1e7 else f"{value:.4g}"
 
 
 def statistics(cases: dict[str, list[LayerStatistics]], out: Console) -> None:

@@ -10,7 +10,7 @@ from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.proof.formulas import targets
+from backhand.proof.kernels import compare_training, random_problem, trained
 from backhand.run.arrays import ArrayTrainer
 from backhand.run.llvm.engine import CompiledTrainer, Forward, readable
 from backhand.run.llvm.target import Target
@@ -20,45 +20,9 @@ from backhand.training import step_scalars
 SIZES = (1, 2, 3, 7, 13, 14, 15, 16, 17, 27, 28, 29, 31, 32, 33, 47)
 
 
-def problem(rng, network, rows, weighted):
-    params = [
-        (w, (0.3 * rng.standard_normal(b.shape)).astype(network.dtype))
-        for w, b in network.init("glorot_normal", int(rng.integers(2**31)))
-    ]
-    x = rng.standard_normal((rows, network.inputs)).astype(network.dtype)
-    t = targets(network.loss, rng, rows, network.outputs)
-    weight = rng.uniform(0.5, 2, (rows, 1)) if weighted else None
-    return params, (x, t, weight)
-
-
-def trained(kind, network, params, data, optimiser, *, batch, steps=20, l2=0.01, **keywords):
-    """Parameters and the last loss after some steps, epoch after epoch."""
-    trainer = kind(network, params, optimiser, 7, **keywords)
-    rows = len(data[0])
-    batches = -(-rows // batch)
-    done, losses, rng = 0, [], np.random.default_rng(1)
-    while done < steps:
-        numbers = np.arange(done, done + batches, dtype=float)
-        scalars, _ = step_scalars(optimiser, SCHEDULES["cosine"], 0.01, numbers, steps)
-        order = rng.permutation(rows)
-        l2s = np.full(batches, l2)
-        losses.append(trainer.epoch(*data, order, batch, scalars, l2s, done))
-        done += batches
-    return trainer.params, losses
-
-
-def assert_same_training(network, params, data, optimiser, **keywords):
-    got, got_losses = trained(CompiledTrainer, network, params, data, optimiser, **keywords)
-    want, want_losses = trained(ArrayTrainer, network, params, data, optimiser, **keywords)
-    # 20 steps compound rounding; Adam divides by the root of small squares, hence float32's
-    rtol, atol = (1e-8, 1e-10) if network.dtype == "float64" else (2e-3, 2e-4)
-    for number, (mine, theirs) in enumerate(zip(got, want, strict=True), 1):
-        for name, a, b in zip("wb", mine, theirs, strict=True):
-            try:
-                assert_near(a, b, rtol, atol)
-            except AssertionError as error:
-                raise AssertionError(f"{name}{number} of {network.widths}: {error}") from None
-    assert_near(got_losses, want_losses, rtol, atol)
+def assert_same_training(*args, **keywords):
+    line = compare_training(*args, **keywords)
+    assert line.passed, str(line)
 
 
 def random_network(rng, activation, loss, dtype, dropout=0.0):
@@ -74,7 +38,7 @@ def test_every_optimiser(optimiser, dtype):
     rng = np.random.default_rng(0)
     for weighted in (False, True):
         network = random_network(rng, "tanh", "mean_squared_error", dtype)
-        params, data = problem(rng, network, 37, weighted)
+        params, data = random_problem(rng, network, 37, weighted)
         assert_same_training(network, params, data, optimiser, batch=8)
 
 
@@ -82,7 +46,7 @@ def test_every_optimiser(optimiser, dtype):
 def test_every_activation(activation):
     rng = np.random.default_rng(1)
     network = Network((7, 17, 5, 3), activation=activation, dropout=0.3, dtype="float64")
-    params, data = problem(rng, network, 29, True)
+    params, data = random_problem(rng, network, 29, True)
     assert_same_training(network, params, data, OPTIMISERS["momentum"], batch=11)
 
 
@@ -92,7 +56,7 @@ def test_every_loss(loss, outputs):
     rng = np.random.default_rng(2)
     outputs = max(outputs, 2 if LOSSES[loss].by_row else 1)
     network = Network((5, 9, outputs), activation="tanh", loss=loss, dtype="float64")
-    params, data = problem(rng, network, 23, True)
+    params, data = random_problem(rng, network, 23, True)
     assert_same_training(network, params, data, OPTIMISERS["sgd"], batch=10)
 
 
@@ -104,7 +68,7 @@ def test_random_shapes(seed):
     loss = list(LOSSES)[seed % len(LOSSES)]
     network = random_network(rng, names[seed % len(names)], loss, dtype, 0.2 * (seed % 3))
     rows, batch = int(rng.choice(SIZES)) + 1, int(rng.choice(SIZES))
-    params, data = problem(rng, network, rows, bool(seed % 2))
+    params, data = random_problem(rng, network, rows, bool(seed % 2))
     optimiser = OPTIMISERS["sgd" if dtype == "float32" else "adamw"]
     assert_same_training(network, params, data, optimiser, batch=batch)
 
@@ -122,7 +86,7 @@ def bits(network, params, data, threads=None, **keywords):
 def test_the_same_bits_for_any_number_of_threads(widths, batch):
     rng = np.random.default_rng(3)
     network = Network(widths, activation="silu", loss="softmax_cross_entropy", dropout=0.25)
-    params, data = problem(rng, network, 100, True)
+    params, data = random_problem(rng, network, 100, True)
     want = bits(network, params, data, 1, batch=batch)
     for threads in (2, 3, 8):
         assert bits(network, params, data, threads, batch=batch) == want, threads
@@ -140,7 +104,7 @@ def test_the_same_bits_for_any_instruction_set(monkeypatch, activation, dtype):
         dropout=0.25,
         dtype=dtype,
     )
-    params, data = problem(rng, network, 60, True)
+    params, data = random_problem(rng, network, 60, True)
     want = bits(network, params, data, 1, batch=23)
     host = Target.host()
     for name in ("avx512", "avx2", "fma128"):
@@ -157,7 +121,7 @@ def test_the_same_bits_for_any_instruction_set(monkeypatch, activation, dtype):
 def test_any_dtype_is_gathered_as_numpy_converts_it(dtype):
     rng = np.random.default_rng(5)
     network = Network((6, 4, 1), activation="tanh", dtype="float64")
-    params, (_, t, _) = problem(rng, network, 20, False)
+    params, (_, t, _) = random_problem(rng, network, 20, False)
     x = (3 * rng.standard_normal((20, 6))).astype(dtype)
     assert_same_training(network, params, (x, t, None), OPTIMISERS["sgd"], batch=6)
 
@@ -178,7 +142,7 @@ def test_what_can_be_gathered_in_place_is_not_copied(tmp_path):
 def test_odd_layouts_give_the_same_training():
     rng = np.random.default_rng(6)
     network = Network((6, 5, 2), activation="relu")
-    params, (x, t, _) = problem(rng, network, 20, False)
+    params, (x, t, _) = random_problem(rng, network, 20, False)
     want = bits(network, params, (x, t, None), batch=7)
     wide = np.zeros((20, 12), np.float32)
     wide[:, ::2] = x
@@ -189,7 +153,7 @@ def test_odd_layouts_give_the_same_training():
 def test_a_batch_without_weight_is_passed_over():
     rng = np.random.default_rng(7)
     network = Network((3, 4, 1), activation="tanh", dtype="float64")
-    params, (x, t, _) = problem(rng, network, 12, False)
+    params, (x, t, _) = random_problem(rng, network, 12, False)
     weight = np.ones((12, 1))
     weight[:9] = 0
     assert_same_training(network, params, (x, t, weight), OPTIMISERS["adam"], batch=3)
@@ -198,7 +162,7 @@ def test_a_batch_without_weight_is_passed_over():
 def test_training_goes_on_with_other_dtypes_batches_and_state():
     rng = np.random.default_rng(8)
     network = Network((4, 6, 2), activation="tanh", dtype="float64")
-    params, (x, t, _) = problem(rng, network, 24, False)
+    params, (x, t, _) = random_problem(rng, network, 24, False)
     adam = OPTIMISERS["adam"]
     pair = [kind(network, params, adam, 3) for kind in (CompiledTrainer, ArrayTrainer)]
     for x_now, batch in ((x, 8), (x.astype("float32"), 5), (x, 24)):
@@ -225,7 +189,7 @@ def test_training_goes_on_with_other_dtypes_batches_and_state():
 def test_forward(rows):
     rng = np.random.default_rng(rows)
     network = Network((19, 33, 3), activation="gelu", dtype="float64")
-    params, (x, _, _) = problem(rng, network, rows or 1, False)
+    params, (x, _, _) = random_problem(rng, network, rows or 1, False)
     x = x[:rows]
     for threads in (1, 2, 3):
         assert_near(Forward(network, params, threads)(x), network.forward(params, x), 1e-12, 1e-13)

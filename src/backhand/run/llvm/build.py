@@ -82,3 +82,15 @@ def accumulate(build: IR, name: str, end: IR, initial: IR, body: Callable[[IR, I
 def minimum(build: IR, a: IR, b: IR) -> IR:
     """The smaller of two integers."""
     return build.select(build.icmp_signed("<", a, b), a, b)
+
+
+def prefetch(build: IR, place: IR) -> None:
+    """Ask for the cache line at an address, to be read soon and again; any address will do."""
+    ir = ir_module()
+    module, word = build.module, ir.IntType(32)
+    name = "llvm.prefetch.p0"
+    function = module.globals.get(name) or ir.Function(
+        module, ir.FunctionType(ir.VoidType(), [ir.PointerType(), word, word, word]), name
+    )
+    reading, locality, data = 0, 3, 1
+    build.call(function, [place, *(ir.Constant(word, v) for v in (reading, locality, data))])

@@ -18,12 +18,15 @@ from . import matmul, meeting
 from .build import IR, count, element, element_type, index, ir_module
 from .lanes import Lanes
 from .rows import MemoryRow, emit_row
-from .schedule import ByRow, Fused, Reduced
+from .schedule import ByRow, Fused, Reduced, padded
 from .target import Target
 from .tiles import choose_tile
 from .tracing import Graph, trace
 
 Names = tuple[str, ...]
+
+SHORT = 12
+"""Operations of a formula that takes less time than the loop around it."""
 
 
 class Kernels:
@@ -51,6 +54,8 @@ class Kernels:
         self._words = {n.out: n.layer for n in plan.nodes if isinstance(n, Noise)}
         self._classes = plan.description.loss.by_row
         self._outputs = plan.description.outputs
+        # every product has as many columns as some layer has units or inputs
+        self._columns = {padded(width, 1) for width in plan.description.widths}
         self._made: dict[str, Any] = {}
 
     def is_real(self, buffer: str) -> bool:
@@ -127,6 +132,8 @@ class Kernels:
             left="rows",
             start="rows",
             epilogue=epilogue,
+            columns=self._columns,
+            short=len(graph.nodes) <= SHORT,
             extra=[self.pointer, self.i64] * (reads + stores) + [self.word] * keys,
         )
 
@@ -233,7 +240,7 @@ class Kernels:
 
             inputs = [("gradient", "real"), ("read0", "real")]
             inputs += [(f"read{i}", "real") for i in range(1, len(operands))]
-            graph = trace(formula, inputs, dict.fromkeys(self._scalars, "scalar"))
+            graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
         by_columns = isinstance(reduced.node, Matmul)
         name = self._name("weights" if by_columns else "biases", graph, len(operands))
         if name not in self._made:
@@ -241,21 +248,35 @@ class Kernels:
         return self._made[name], operands
 
     def _sum(self, name: str, graph: Graph, operands: int, by_columns: bool) -> IR:
+        lanes_count = self.target.lanes(self.dtype)
+        scalars = [key for key in self._scalars if key in graph.inputs]
+
+        def prepare(build: IR, extra: Sequence[IR]) -> list[IR]:
+            """The run-time scalars in all lanes, once for all the epilogues."""
+            lanes = Lanes(build, self.dtype, lanes_count)
+            places = [
+                element(build, extra[0], index(self._scalars.index(key)), self.real)
+                for key in scalars
+            ]
+            spread = [lanes.splat(build.load(place, typ=self.real)) for place in places]
+            return [*extra[1:], *spread]
+
         def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
-            lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
-            places = self._places(build, extra[1:], row, column)
-            inputs = {"gradient": value}
-            for place, key in enumerate(self._scalars):
-                if key in graph.inputs:
-                    at = element(build, extra[0], index(place), self.real)
-                    inputs[key] = build.load(at, typ=self.real)
+            lanes = Lanes(build, self.dtype, lanes_count)
+            places = self._places(build, extra[: 2 * operands], row, column)
+            inputs = {"gradient": value, **dict(zip(scalars, extra[2 * operands :], strict=True))}
             for i in range(operands):
                 if f"read{i}" in graph.inputs:
                     inputs[f"read{i}"] = lanes.load(places[i])
             for result, place in zip(graph.emit(lanes, inputs, column), places, strict=True):
                 lanes.store(result, place)
 
-        extra = [self.pointer, *[self.pointer, self.i64] * operands]
+        common: dict[str, Any] = {
+            "epilogue": epilogue,
+            "prepare": prepare,
+            "columns": self._columns,
+            "extra": [self.pointer, *[self.pointer, self.i64] * operands],
+        }
         if by_columns:
             return matmul.emit_product(
                 self.module,
@@ -264,12 +285,13 @@ class Kernels:
                 self.dtype.name,
                 left="columns",
                 start="zero",
-                epilogue=epilogue,
-                extra=extra,
+                interleaved=bool(scalars),
+                reads=lambda build, row, column, extra: self._places(
+                    build, extra[: 2 * operands], row, column
+                ),
+                **common,
             )
-        return matmul.emit_column_sum(
-            self.module, name, self.target, self.dtype.name, epilogue=epilogue, extra=extra
-        )
+        return matmul.emit_column_sum(self.module, name, self.target, self.dtype.name, **common)
 
     # what a team shares -------------------------------------------------------------------------
 

@@ -265,7 +265,9 @@ class Library:
         for name, address in (symbols or {}).items():
             builder.import_symbol(name, address)
         try:
-            self._engine = binding.create_lljit_compiler()
+            # JITLink lays a library out as one piece: the older linker aborts the process if its
+            # sections happen to lie more than 2 GB apart
+            self._engine = binding.create_lljit_compiler(use_jit_link=True)
             self._tracker = builder.link(self._engine, self._name)
         except RuntimeError as error:
             raise BackhandError(f"compiled engine: cannot load machine code: {error}") from None

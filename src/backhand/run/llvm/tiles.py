@@ -18,6 +18,7 @@ for each instruction would take longer to build than the machine code.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -136,16 +137,12 @@ def tile_function(
     return function
 
 
-def tile_table(module: IR, target: Target, dtype: Any, left: Left, tile: Tile) -> IR:
-    """The addresses of all the functions of a tile, by number of width and then of height."""
+def tile_table(functions: Sequence[IR]) -> IR:
+    """Find in the module, or add to it, the addresses of tile functions as an array."""
     ir = ir_module()
-    functions = []
-    for vectors, rows, unroll in zip(tile.vectors, tile.rows, tile.unroll, strict=True):
-        for height, steps in ((rows, unroll), *((r, 1) for r in tile.rest)):
-            functions.append(tile_function(module, target, dtype, left, height, vectors, steps))
     name = "tiles." + ".".join(f.name.removeprefix("tile.") for f in functions)
     addresses = ir.ArrayType(ir.PointerType(), len(functions))
-    return constant(module, name, ir.Constant(addresses, functions))
+    return constant(functions[0].module, name, ir.Constant(addresses, list(functions)))
 
 
 def constant(module: IR, name: str, value: IR) -> IR:
@@ -164,6 +161,61 @@ def tile_type() -> IR:
     return ir.FunctionType(
         ir.VoidType(), [pointer, count, pointer, count, count, pointer, count, pointer]
     )
+
+
+Finish = Callable[[IR, Sequence[IR], IR, IR, Sequence[IR]], None]
+Announce = Callable[[IR, IR, IR, Sequence[IR]], None]
+
+
+def interleaved_tile(
+    module: IR,
+    name: str,
+    target: Target,
+    dtype: Any,
+    left: Left,
+    shape: tuple[int, int, int],
+    extra: Sequence[IR],
+    finish: Finish,
+    announce: Announce,
+) -> IR:
+    """Add to the module a tile function that, between its own steps, finishes the tile before it.
+
+    Divisions and roots occupy a unit that the multipliers do not need: what an optimiser's update
+    waits for passes unnoticed beside the next tile's sums. The steps of k fall into as many shares
+    as the tile has rows, and after each share one row of the earlier tile is finished.
+
+    It takes what a tile function takes, then its first row and its column, then where the earlier
+    tile's sums are, how many of its rows to finish, the first of them, its column, and ``extra``.
+
+    Parameters
+    ----------
+    module, target, dtype, left
+        As for `tile_function`.
+    name : str
+        Name of the function.
+    shape : (int, int, int)
+        Rows, vectors and steps of k in one iteration.
+    extra : sequence of ir.Type
+    finish : callable
+        ``finish(build, values, row, column, extra)`` writes the code that uses a row's sums.
+    announce : callable
+        ``announce(build, row, column, extra)`` writes the code that asks for what a row of this
+        tile will need when it is finished.
+    """
+    ir = ir_module()
+    rows, vectors, unroll = shape
+    lanes = target.lanes(dtype)
+    dtype = np.dtype(dtype).name
+    _declare_fma(module, dtype, lanes)
+    pointer, i64 = ir.PointerType(), ir.IntType(64)
+    kinds = [*tile_type().args, i64, i64, pointer, i64, i64, i64, *extra]
+    function = _text_function()(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    for argument, given in zip(function.args, _Interleaved.ARGUMENTS, strict=False):
+        argument.name = given
+    text = _Interleaved(name, dtype, lanes, left, rows, vectors, unroll)
+    function.text = text.interleaved(function, finish, announce)
+    return function
 
 
 def _declare_fma(module: IR, dtype: str, lanes: int) -> None:
@@ -226,13 +278,17 @@ class _Text:
             sums, _ = self.loop("k", "rest", "done", "%whole", "%depth", sums, pointers, 1)
         else:
             sums, _ = self.loop("k", "entry", "done", "0", "%depth", sums, pointers, 1)
+        self.store(sums)
+        return "\n".join(self.lines)
+
+    def store(self, sums: dict[tuple[int, int], str]) -> None:
+        """The sums into the scratch area, and the end of the function."""
         for r, v in self.grid:
             place = f"%out.{r}.{v}"
             offset = (r * self.vectors + v) * self.vector_bytes
             self.put(f" {place} = getelementptr i8, ptr %out, i64 {offset}")
             self.put(f" store {self.vector} {sums[r, v]}, ptr {place}, align {self.item}")
         self.put(" ret void\n}")
-        return "\n".join(self.lines)
 
     def starts(self) -> dict[tuple[int, int], str]:
         sums, row = {}, "%start"
@@ -352,3 +408,106 @@ class _Text:
                     f" {self.vector} {rights[v]}, {self.vector} {sums[r, v]})"
                 )
         return out
+
+
+class _Interleaved(_Text):
+    """Writes a tile function that finishes the tile before it; see `interleaved_tile`."""
+
+    ARGUMENTS = (
+        *("left", "left_ld", "right", "right_ld", "depth", "start", "start_ld", "out"),
+        *("row", "column", "pending", "pending_rows", "pending_row", "pending_column"),
+    )
+
+    def interleaved(self, function: IR, finish: Finish, announce: Announce) -> str:
+        arguments = ", ".join(f"{a.type} {a.get_reference()}" for a in function.args)
+        self.put(f'define internal void @"{self.name}"({arguments}) {{')
+        self.put("entry:")
+        starts = self.starts()
+        begin = self.left_pointers() | {"right": "%right"}
+        round_up = self.rows * self.unroll - 1
+        self.put(f" %spread = add i64 %depth, {round_up}")
+        self.put(f" %steps = udiv i64 %spread, {self.rows * self.unroll}")
+        self.put(f" %share = mul i64 %steps, {self.unroll}")
+        self.put(" br label %shares")
+        self.put("shares:")
+        self.put(" %number = phi i64 [0, %entry], [%number.next, %shared]")
+        self.put(" %from = phi i64 [0, %entry], [%until, %shared]")
+        sums, pointers = {}, {}
+        for r, v in self.grid:
+            sums[r, v] = f"%share.{r}.{v}"
+            self.put(
+                f" {sums[r, v]} = phi {self.vector} [{starts[r, v]}, %entry],"
+                f" [%k.out.{r}.{v}, %shared]"
+            )
+        for key, pointer in begin.items():
+            pointers[key] = f"%share.ptr.{key}"
+            self.put(f" {pointers[key]} = phi ptr [{pointer}, %entry], [%k.end.{key}, %shared]")
+        first, column = function.args[len(tile_type().args) :][:2]
+        rest = function.args[len(self.ARGUMENTS) :]
+        build = self.builder(function)
+        announce(build, build.add(first, self.number()), column, rest)
+        self.take(function)
+        self.put(" %to = add i64 %from, %share")
+        self.put(" %fits = icmp slt i64 %to, %depth")
+        self.put(" %until = select i1 %fits, i64 %to, i64 %depth")
+        before, middle = "shares", "%from"
+        if self.unroll > 1:
+            self.put(" %here = sub i64 %until, %from")
+            self.put(f" %here.whole = and i64 %here, {-self.unroll}")
+            self.put(" %whole = add i64 %from, %here.whole")
+            sums, pointers = self.loop(
+                "u", "shares", "rest", "%from", "%whole", sums, pointers, self.unroll
+            )
+            before, middle = "rest", "%whole"
+        sums, _ = self.loop("k", before, "between", middle, "%until", sums, pointers, 1)
+        self.put(" %due = icmp slt i64 %number, %pending_rows")
+        self.put(" br i1 %due, label %finish, label %shared")
+        self.finish(function, finish)
+        self.put(" br label %shared")
+        self.put("shared:")
+        self.put(" %number.next = add i64 %number, 1")
+        self.put(" %more.k = icmp slt i64 %until, %depth")
+        self.put(" %more.rows = icmp slt i64 %number.next, %pending_rows")
+        self.put(" %more = or i1 %more.k, %more.rows")
+        self.put(" br i1 %more, label %shares, label %done")
+        self.put("done:")
+        self.store(sums)
+        return "\n".join(self.lines)
+
+    @staticmethod
+    def number() -> IR:
+        """The share that is at work, and the row that it finishes."""
+        ir = ir_module()
+        return ir.FormattedConstant(ir.IntType(64), "%number")
+
+    @staticmethod
+    def builder(function: IR, block: str = "") -> IR:
+        """Where to write code that is then taken as text."""
+        return ir_module().IRBuilder(function.append_basic_block(block))
+
+    def take(self, function: IR, labels: bool = False) -> None:
+        """The text of what was built."""
+        for block in function.blocks:
+            if labels:
+                self.put(f"{block.name}:")
+            for instruction in block.instructions:
+                self.put(f" {instruction}")
+        function.blocks.clear()
+
+    def finish(self, function: IR, finish: Finish) -> None:
+        """The code that uses one row of the earlier tile."""
+        ir = ir_module()
+        build = self.builder(function, "finish")
+        *_, pending, _, first, column = function.args[: len(self.ARGUMENTS)]
+        number = self.number()
+        real = ir.FloatType() if self.scalar == "float" else ir.DoubleType()
+        kind = ir.VectorType(real, self.vector_bytes // self.item)
+        at = build.mul(number, ir.Constant(number.type, self.vectors))
+        places = [
+            build.gep(pending, [build.add(at, ir.Constant(at.type, v))], source_etype=kind)
+            for v in range(self.vectors)
+        ]
+        values = [build.load(place, typ=kind, align=self.item) for place in places]
+        rest = function.args[len(self.ARGUMENTS) :]
+        finish(build, values, build.add(first, number), column, rest)
+        self.take(function, labels=True)

@@ -1,0 +1,49 @@
+"""How fast networks train, beside PyTorch, JAX and scikit-learn, and as a share of the peak.
+
+    python benchmarks/training.py [--networks ABCDEW] [--rounds 5] [--peers torch jax] [-o FILE]
+
+What `backhand bench` runs; see `backhand.report.bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from backhand.report.bench import TASKS, run_benchmarks
+from backhand.report.peers import PEERS
+
+
+def main() -> None:
+    """Print a line for each contender, and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", default="".join(TASKS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", nargs="*", default=list(PEERS))
+    parser.add_argument("-o", "--output", type=Path)
+    given = parser.parse_args()
+    record = run_benchmarks(given.networks, given.rounds, given.peers, print)
+    for name in record.missing:
+        print(f"{name} is not installed: left out")
+    for cores, rate in record.peaks.items():
+        print(f"peak of {cores} core(s): {rate / 1e9:.0f} GF/s")
+    for result in record.results:
+        for line in result.lines:
+            times = f"{1e3 * line.median:9.2f} ms ({1e3 * line.low:.2f} to {1e3 * line.high:.2f})"
+            print(f"{line.network} {line.who:13} {line.how:10} {times:38} {line.share:5.0%} of peak")
+        task = result.task
+        ratios = (
+            ("best peer", result.times_best, task.times_best),
+            ("scikit-learn", result.times_sklearn, task.times_sklearn),
+        )
+        text = [f"{n} {r:.2f} times (wanted {w:g})" for n, r, w in ratios if r is not None]
+        cores = f"{task.cores} core" if task.cores else "all cores"
+        text.append(f"{result.share:.0%} of {cores} (wanted {task.share:.0%})")
+        print(f"{result.network} {'met' if result.met else 'NOT MET'}: {'; '.join(text)}")
+    if given.output:
+        given.output.write_text(json.dumps(record.to_dict(), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""How the texts on a command line become values, and what is refused before any data is read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..network import Network
+
+LARGEST_NETWORK = 250_000_000  # parameters: with Adam's two moments, 3 GB in float32
+
+LIMITS = {
+    "epochs": (1, 10**9),
+    "batch": (1, 10**9),
+    "patience": (1, 10**9),
+    "threads": (1, 1024),
+    "seed": (0, 2**32 - 1),
+    "networks": (1, 10**6),
+}
+"""The least and the largest value of options that are whole numbers."""
+
+
+def whole(text: str | int) -> int:
+    """A whole number, for an option. Raises typer.BadParameter for anything else."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"a whole number is needed, got {text!r}") from None
+
+
+def number(text: str | float) -> float:
+    """A number, for an option. Raises typer.BadParameter for anything else."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"a number is needed, got {text!r}") from None
+
+
+def check_limits(**values: int | None) -> None:
+    """Raise InputError for the first value outside its `LIMITS`; None is an option not given."""
+    for name, value in values.items():
+        least, largest = LIMITS[name]
+        if value is not None and not least <= value <= largest:
+            raise InputError(f"--{name} must be {least:,} to {largest:,}, got {value}")
+
+
+def names(text: str) -> list[str]:
+    """The entries of ``"relu,elu:alpha=0.5,silu"``: a comma before ``name=`` does not part them."""
+    return [part.strip() for part in re.split(r",(?!\s*\w+\s*=)", text)]
+
+
+def hidden_widths(text: str) -> tuple[int, ...]:
+    """``"256,128"`` as numbers; nothing for no hidden layer. Raises InputError for other texts."""
+    if not text.strip():
+        return ()
+    widths = []
+    for part in text.split(","):
+        digits = part.strip()
+        if not re.fullmatch("[0-9]{1,18}", digits) or int(digits) < 1:
+            raise InputError(
+                f"--hidden takes whole numbers above 0 such as 256,128, got {digits!r} in {text!r}"
+            )
+        widths.append(int(digits))
+    return tuple(widths)
+
+
+def check_size(network: Network, hidden: str) -> None:
+    """Raise InputError for a network that no ordinary machine can hold."""
+    if network.parameters > LARGEST_NETWORK:
+        raise InputError(
+            f"--hidden {hidden} makes {network.parameters:,} parameters; "
+            f"the most is {LARGEST_NETWORK:,}"
+        )

@@ -1,0 +1,246 @@
+"""Runs random programs with every array flush against memory that may not be touched.
+
+As a script: ``python tests/run/llvm/guard_pages.py --cases 2000``. It prints each case before it
+runs it, so that after a fault the last line names the case; `test_guard_pages.py` runs a sample.
+Every case runs three times, in ordinary memory and with arrays against the end and against the
+start of their pages, and must give the same bits: reading beside an array would show there too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import faulthandler
+import mmap
+import os
+
+import numpy as np
+
+from backhand.formulas.activations import ACTIVATIONS
+from backhand.formulas.losses import LOSSES
+from backhand.formulas.optimisers import OPTIMISERS
+from backhand.formulas.schedules import SCHEDULES
+from backhand.network import Network
+from backhand.plan.step import gradient_plan
+from backhand.proof.kernels import PRIMES, random_problem, tile_sizes
+from backhand.run.llvm import engine
+from backhand.training import step_scalars
+
+PAGE = mmap.PAGESIZE
+DTYPES = ("float32", "float64", "uint8", "int8", "int16", "uint16", "int32", "int64", "bool")
+KINDS = ("train", "forward", "gradients")
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+
+
+def reach(a):
+    """How far an array's bytes reach from its first element: down (negative), and up."""
+    steps = [s * (n - 1) for s, n in zip(a.strides, a.shape, strict=True) if n > 1]
+    return sum(s for s in steps if s < 0), sum(s for s in steps if s > 0) + a.itemsize
+
+
+class Guarded:
+    """Memory between pages that may not be touched, until it is closed.
+
+    Parameters
+    ----------
+    at_end : bool
+        Whether arrays end where their page ends, else they begin where it begins.
+    short : int
+        Bytes by which every buffer is made too small on purpose: the harness must see it.
+    """
+
+    def __init__(self, at_end, short=0):
+        self.at_end, self.short = at_end, short
+        self.areas = []
+
+    def place(self, size):
+        """The address of so many bytes."""
+        whole = -(-max(size, 1) // PAGE) * PAGE
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        start = libc.mmap(None, whole + 2 * PAGE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+        assert start not in (None, ctypes.c_void_p(-1).value), os.strerror(ctypes.get_errno())
+        self.areas.append((start, whole + 2 * PAGE))
+        for guard in (start, start + PAGE + whole):
+            assert libc.mprotect(guard, PAGE, 0) == 0, os.strerror(ctypes.get_errno())
+        return start + PAGE + (whole - size if self.at_end else 0)
+
+    def bytes(self, size):
+        """So many zero bytes as an array."""
+        address = self.place(size)
+        return np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
+
+    def aligned(self, shape, dtype):
+        """In place of `engine.aligned`."""
+        dtype = np.dtype(dtype)
+        size = max(0, int(np.prod(shape)) * dtype.itemsize - self.short)
+        if self.short:  # a whole array for NumPy, of which the program may touch a part
+            room = self.place(size)
+            ctype = ctypes.c_uint8 * int(np.prod(shape) * dtype.itemsize)
+            return np.frombuffer(ctype.from_address(room), np.uint8).view(dtype).reshape(shape)
+        return self.bytes(size).view(dtype).reshape(shape)
+
+    def copy(self, a):
+        """The same values and strides, without a byte to spare."""
+        if a is None:
+            return None
+        low, high = reach(a)
+        made = np.ndarray(a.shape, a.dtype, self.bytes(high - low), -low, a.strides)
+        made[...] = a
+        return made
+
+    def hold(self, runner, name, a):
+        """In place of `engine.Runner.hold`: what the engine made itself goes between guards too."""
+        if name in ("scalars", "order"):
+            a = self.copy(np.ascontiguousarray(a))
+        return HOLD(runner, name, a)
+
+    def close(self):
+        for start, size in self.areas:
+            libc.munmap(start, size)
+        self.areas = []
+
+
+ALIGNED, HOLD = engine.aligned, engine.Runner.hold
+
+
+class Ordinary:
+    """Memory as it comes."""
+
+    aligned = staticmethod(ALIGNED)
+    hold = staticmethod(HOLD)
+
+    def copy(self, a):
+        return a
+
+    def close(self):
+        pass
+
+
+def install(memory):
+    """Let the engine take its memory here."""
+    engine.aligned = memory.aligned
+    engine.Runner.hold = lambda runner, name, a: memory.hold(runner, name, a)
+
+
+def strided(rng, a):
+    """The same rows at another distance, or backwards."""
+    choice = int(rng.integers(4))
+    if choice == 0:
+        return a
+    wide = np.zeros((len(a), a.shape[1] + int(rng.integers(1, 5))), a.dtype)
+    wide[:, : a.shape[1]] = a if choice < 3 else a[::-1]
+    view = wide[:, : a.shape[1]]
+    return view if choice < 3 else view[::-1]
+
+
+class Case:
+    """A random program and its data; the same for the same seed and number."""
+
+    def __init__(self, seed, number):
+        rng = np.random.default_rng((seed, number))
+        sizes = (*tile_sizes(), *PRIMES, *range(1, 9), 100, 129)
+        most = (*sizes, 257, 515)  # rows: a pass without learning takes 256 at once
+        loss = list(LOSSES.values())[int(rng.integers(len(LOSSES)))]
+        widths = [int(rng.choice(sizes)) for _ in range(int(rng.integers(2, 5)))]
+        widths[-1] = max(widths[-1], 2 if loss.by_row else 1)
+        activations = rng.choice(list(ACTIVATIONS), len(widths) - 2).tolist()
+        self.network = network = Network(
+            widths,
+            activation=activations or "relu",
+            loss=loss,
+            dropout=float(rng.choice([0.0, 0.3])),
+            dtype=str(rng.choice(["float32", "float64"])),
+        )
+        self.kind = KINDS[int(rng.integers(3))]
+        self.optimiser = list(OPTIMISERS.values())[int(rng.integers(len(OPTIMISERS)))]
+        rows, self.batch = int(rng.choice(most)), int(rng.choice(sizes))
+        self.threads = int(rng.integers(1, 4))
+        params, (x, t, weight) = random_problem(rng, network, rows, bool(rng.integers(2)))
+        x = (2 * x).astype(str(rng.choice([*DTYPES, network.dtype, network.dtype])))
+        if not loss.by_row:
+            t = t.astype(str(rng.choice(["float32", "float64"])))
+        self.params, self.x, self.t = params, strided(rng, x), strided(rng, t)
+        self.weight = None if weight is None else strided(rng, weight)
+        used = int(rng.integers(1, rows + 1))
+        self.order = rng.permutation(rows)[:used].astype(np.int64)
+
+    def __str__(self):
+        net, x = self.network, self.x
+        return (
+            f"{self.kind} {'-'.join(map(str, net.widths))} {net.dtype} "
+            f"{','.join(a.name for a in net.activations)} {net.loss.name} dropout {net.dropout} "
+            f"{self.optimiser.name} batch {self.batch} of {len(self.order)}/{len(x)} rows, "
+            f"x {x.dtype} strides {x.strides}, t {self.t.dtype}, "
+            f"weight {self.weight is not None}, threads {self.threads}"
+        )
+
+    def run(self, memory):
+        """What the program gives, as bytes."""
+        install(memory)
+        try:
+            x, t, weight = (memory.copy(a) for a in (self.x, self.t, self.weight))
+            got = getattr(self, f"_{self.kind}")(memory, x, t, weight)
+            return b"".join(np.ascontiguousarray(a).tobytes() for a in got)
+        finally:
+            install(Ordinary())
+
+    def _train(self, memory, x, t, weight):
+        trainer = engine.CompiledTrainer(
+            self.network, self.params, self.optimiser, 5, threads=self.threads
+        )
+        batch = min(self.batch, len(self.order))
+        batches = -(-len(self.order) // batch)
+        order = memory.copy(self.order)
+        for epoch in range(2):
+            steps = np.arange(batches, dtype=float) + epoch * batches
+            scalars, _ = step_scalars(
+                self.optimiser, SCHEDULES["constant"], 1e-3, steps, 2 * batches
+            )
+            l2 = np.full(batches, 0.01)
+            trainer.epoch(x, t, weight, order, batch, scalars, l2, epoch * batches)
+        return [a for layer in trainer.params for a in layer]
+
+    def _forward(self, memory, x, t, weight):
+        return [engine.Forward(self.network, self.params, self.threads)(x)]
+
+    def _gradients(self, memory, x, t, weight):
+        network = self.network
+        if x.dtype != network.dtype:
+            x = memory.copy(np.ascontiguousarray(x, network.dtype))
+        if weight is None:
+            weight = memory.copy(np.ones((len(x), 1), network.dtype))
+        plan = gradient_plan(network, wrt_input=True)
+        given = {"x": x, "t": t, "weight": weight}
+        top = f"z{len(network.shapes)}"
+        got = engine.execute(plan, self.params, given, ("dx", top), self.threads)
+        return [np.array(got[name]) for name in sorted(got)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--short", type=int, default=0, help="plant a fault of so many bytes")
+    options = parser.parse_args()
+    faulthandler.enable()
+    for number in range(options.first, options.first + options.cases):
+        case = Case(options.seed, number)
+        print(f"case {number}: {case}", flush=True)
+        want = case.run(Ordinary())
+        for place in ("end", "start"):
+            print(f"  against the {place}", flush=True)
+            memory = Guarded(place == "end", options.short)
+            got = case.run(memory)
+            assert got == want, "other bits between guard pages"
+            memory.close()
+    print(f"{options.cases} cases without a fault")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""No stray access: programs between unmapped pages, in a process of their own.
+
+`guard_pages.py` beside this file runs any number of cases; a sample runs here.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from .guard_pages import PAGE, Case, Guarded, reach
+
+SCRIPT = pathlib.Path(__file__).with_name("guard_pages.py")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="made for Linux's mmap")
+
+
+def run(*options):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, options)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_sample_of_programs_touches_nothing_beside_its_arrays(seed):
+    done = run("--seed", seed, "--cases", 35)
+    last = "\n".join(done.stdout.splitlines()[-2:])
+    assert done.returncode == 0, f"{last}\n{done.stderr}"
+    assert "35 cases without a fault" in last
+
+
+@pytest.mark.parametrize("short", [4, 64])
+def test_a_buffer_too_small_is_caught(short):
+    """The harness itself: it must see 4 bytes too few, and name the case."""
+    done = run("--seed", 1, "--cases", 30, "--short", short)
+    assert done.returncode == -signal.SIGSEGV
+    assert done.stdout.splitlines()[-1] == "  against the end"
+
+
+def test_cases_are_reproducible_and_of_every_kind():
+    cases = [Case(0, number) for number in range(60)]
+    assert str(cases[7]) == str(Case(0, 7))
+    assert {case.kind for case in cases} == {"train", "forward", "gradients"}
+    assert {case.network.dtype for case in cases} == {"float32", "float64"}
+    assert {np.sign(case.x.strides[0]) for case in cases} == {-1, 1}
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_copies_are_flush_and_equal(at_end):
+    memory = Guarded(at_end)
+    whole = np.arange(60.0).reshape(6, 10)
+    for a in (whole, whole[:, :7], whole[::-1, :3], whole[::2], whole[:1], whole.astype("u1")):
+        copy = memory.copy(a)
+        assert np.array_equal(copy, a)
+        assert copy.strides == a.strides
+        edge = copy.ctypes.data + reach(copy)[at_end]
+        assert edge % PAGE == 0
+    memory.close()
