@@ -8,19 +8,14 @@ import pytest
 
 def table_of(out, title):
     """A printed table as {name: [numbers]}."""
-    lines = out[out.index(title) :].splitlines()[1:]
-    found = {}
-    for line in lines:
-        cells = [cell.strip() for cell in line.strip("│").split("│")]
-        if line.startswith("│"):
-            found[cells[0]] = [float(cell) for cell in cells[1:] if cell]
-        elif line.startswith("└"):
-            break
-    return found
+    lines = out[out.index(title) :].split("\n\n")[0].splitlines()[2:]
+    rows = [re.split(r"\s\s+", line.strip()) for line in lines]
+    return {name: [float(cell) for cell in cells] for name, *cells in rows}
 
 
 def test_what_each_scheme_makes_of_the_data(backhand):
-    code, out, _ = backhand("inspect", "digits", "--hidden", "300,300,300,300,300")
+    words = ["--init", "lecun_normal,kaiming_normal,lsuv", "--activation", "relu,shifted_relu"]
+    code, out, _ = backhand("inspect", "digits", "--hidden", "200,200,200,200,200", *words)
     assert code == 0
     variance = table_of(out, "Variance of pre-activations")
     halved = variance["lecun_normal, relu"]

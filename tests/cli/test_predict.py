@@ -68,9 +68,38 @@ def test_files_out(backhand, people, model, tmp_path):
 
     table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
     assert table.column("prediction").to_pylist() == [row["prediction"] for row in read(want)]
-    code, _, err = backhand("predict", model, people[1], "-o", "out.xls")
-    assert code == 2
-    assert ".csv" in err
+    for name, said in (("out.xls", ".csv"), (people[1], "overwrite")):
+        before = set(tmp_path.rglob("*"))
+        code, _, err = backhand("predict", model, people[1], "-o", name)
+        assert code == 2
+        assert said in err
+        assert set(tmp_path.rglob("*")) == before
+    assert backhand("predict", model, people[1])[1] == want
+
+
+def test_tables_of_every_format_give_the_same(backhand, people, model, tmp_path):
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    table = pyarrow.csv.read_csv(people[1])
+    tabs = pyarrow.csv.WriteOptions(delimiter="\t")
+    pyarrow.csv.write_csv(table, tmp_path / "people.tsv", tabs)
+    pyarrow.parquet.write_table(table, tmp_path / "people.parquet")
+    want = backhand("predict", model, people[1])[1]
+    for name in ("people.tsv", "people.parquet"):
+        assert backhand("predict", model, name) == (0, want, "")
+        backhand("train", name, "--target", "label", "--out", f"run_{name}")
+        again = backhand("predict", tmp_path / f"run_{name}" / "model.safetensors", people[1])
+        assert again == (0, want, "")
+
+
+def test_regression_predicts_in_the_targets_unit(backhand, people, tmp_path):
+    assert backhand("train", people[1], "--target", "income", "--out", "run")[0] == 0
+    code, out, _ = backhand("predict", "run/model.safetensors", people[1])
+    assert code == 0
+    got = [float(row["prediction"]) for row in read(out)]
+    error = np.subtract(got, people[0]["income"])
+    assert np.sqrt(np.mean(error**2)) < 250  # of values around 3,000
 
 
 def test_pixels_come_as_an_array(backhand, tmp_path):
@@ -87,7 +116,36 @@ def test_pixels_come_as_an_array(backhand, tmp_path):
     code, _, err = backhand("predict", "run/model.safetensors", "x.csv")
     assert code == 2
     assert ".npy" in err
-    np.save(tmp_path / "narrow.npy", digits.data[:, :9])
-    assert backhand("predict", "run/model.safetensors", "narrow.npy")[0] == 2
-    (tmp_path / "bad.npy").write_bytes(b"garbage")
-    assert backhand("predict", "run/model.safetensors", "bad.npy")[0] == 2
+
+
+def test_arrays_that_are_refused(backhand, tmp_path):
+    backhand("train", "digits", "--epochs", "1", "--hidden", "4", "--out", "run")
+    images = np.zeros((2, 8, 8))
+    np.save(tmp_path / "images.npy", images)
+    code, out, _ = backhand("predict", "run/model.safetensors", "images.npy")
+    assert code == 0
+    assert len(read(out)) == 2
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 64), }\n"
+    with open(tmp_path / "archive.npy", "wb") as file:
+        np.savez(file, a=images)
+    wrong = {
+        "huge": b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64),
+        "garbage": b"garbage",
+        "empty": b"",
+    }
+    for name, content in wrong.items():
+        (tmp_path / f"{name}.npy").write_bytes(content)
+    np.save(tmp_path / "narrow.npy", np.zeros((3, 9)))
+    np.save(tmp_path / "row.npy", np.zeros(64))
+    np.save(tmp_path / "none.npy", np.zeros((0, 64)))
+    np.save(tmp_path / "nan.npy", np.full((2, 64), np.nan))
+    np.save(tmp_path / "text.npy", np.full((2, 64), "a"))
+    np.save(tmp_path / "objects.npy", np.array([[1, "a"]], dtype=object), allow_pickle=True)
+    (tmp_path / "folder.npy").mkdir()
+    names = ("narrow", "row", "none", "nan", "text", "objects", "folder", "archive", *wrong)
+    for name in (*names, "missing"):
+        code, out, err = backhand("predict", "run/model.safetensors", f"{name}.npy", "-o", "o.csv")
+        assert (code, out) == (2, ""), name
+        assert err.startswith("error: "), name
+        assert len(err.splitlines()) == 1, name
+    assert not (tmp_path / "o.csv").exists()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 
 def test_plan(backhand):
     code, out, _ = backhand("show", "784-50-10", "--loss", "softmax_cross_entropy")
@@ -28,6 +26,8 @@ def test_a_models_file(backhand):
     assert "dropout(y1, words1, rate=0.3)" in out
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["train", "--help"]])
-def test_help(backhand, words):
-    assert backhand(*words)[0] == 0
+def test_an_activation_for_each_layer(backhand):
+    code, out, _ = backhand("show", "5-4-3-2", "--activation", "elu:alpha=0.5,tanh")
+    assert code == 0
+    assert "elu" in out
+    assert "tanh" in out

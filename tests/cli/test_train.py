@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import signal
 import subprocess
@@ -9,6 +11,7 @@ import time
 
 import pytest
 
+from backhand.cli import train
 from backhand.export import load_model
 
 QUICK = ["--epochs", "3", "--hidden", "20"]
@@ -70,6 +73,53 @@ def test_regression_is_scored_in_the_targets_unit(backhand, tmp_path, people):
     assert "RMSE" in out
 
 
+def test_names_that_look_like_markup_are_printed_as_they_are(backhand, people, tmp_path):
+    file = people[1].rename(tmp_path / "[red]a[:smile:].csv")
+    code, out, _ = backhand("train", file, "--target", "label", "--epochs", "1", "--out", "[b]")
+    assert code == 0
+    assert "[red]a[:smile:].csv" in out
+    assert "model: [b]/model.safetensors" in out
+
+
+def test_an_interrupted_training_is_kept_and_a_second_ctrl_c_does_not_lose_it(
+    backhand, tmp_path, monkeypatch
+):
+    real = {"fit": train.fit, "scores": train.scores}
+
+    def fit(*args, callbacks, **kwargs):
+        def interrupt(line, training):
+            if line.epoch == 4:
+                raise KeyboardInterrupt
+
+        return real["fit"](*args, callbacks=[*callbacks, interrupt], **kwargs)
+
+    def scores(*args):
+        os.kill(os.getpid(), signal.SIGINT)
+        return real["scores"](*args)
+
+    monkeypatch.setattr(train, "fit", fit)
+    monkeypatch.setattr(train, "scores", scores)
+    words = ["--epochs", "9", "--hidden", "20", "--out", "run", "--plot", "p.svg"]
+    code, out, err = backhand("train", "digits", *words)
+    assert code == 130
+    assert err == ""
+    assert re.search("^interrupted: kept the best model so far, of epoch [1-4] of 4$", out, re.M)
+    assert load_model(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.svg", "run"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupted_first_epoch_is_kept_too(backhand, tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("backhand.training.Training.epoch", interrupt)
+    code, out, _ = backhand("train", "digits", *QUICK, "--out", "run", "--plot", "p.svg")
+    assert code == 130
+    assert "interrupted: kept the model, of an unfinished first epoch" in out
+    assert load_model(tmp_path / "run" / "model.safetensors").task == "classification"
+
+
 def test_history_is_drawn(backhand, tmp_path):
     pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     backhand("train", "digits", *QUICK, "--plot", "history.png")
@@ -85,9 +135,13 @@ def test_ctrl_c_keeps_the_best_model_so_far(tmp_path, seconds):
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with process:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode in (130, -signal.SIGINT), err  # before Python is up, the signal's own
     if "model:" in out:
         assert load_model(tmp_path / "run" / "model.safetensors").task == "classification"

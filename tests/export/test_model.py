@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -141,6 +142,21 @@ def setting(*keys, value):
         (setting("network", "loss", value=7), "loss"),
         (setting("preparation", value={"kind": "shell"}), "shell"),
         (setting("target_std", value="x"), "incomplete"),
+        (setting("target_std", value=0), "std"),
+        (setting("target_mean", value=float("nan")), "mean"),
+        (setting("target_mean", value=10**400), "incomplete"),
+        (setting("classes", value=["a", "b", "a"]), "twice"),
+        (setting("classes", value=[["a"], "b", "c"]), "texts, numbers"),
+        (setting("classes", value="abc"), "3 classes"),
+        (setting("preparation", "width", value=5), "5 inputs"),
+        (setting("preparation", "std", value=0), "std"),
+        (setting("network", "dtype", value="float64"), "float64"),
+        (setting("network", "widths", value=[10**6, 10**6, 3]), "layer 1"),
+        (setting("network", "widths", value=[10**12, 5, 3]), "widths"),
+        (setting("task", value="regression"), "one output"),
+        (setting("provenance", value=[]), "provenance"),
+        (setting("provenance", value=None), "provenance"),
+        (lambda d: d.clear(), "incomplete"),
         (setting("network", value=[]), "description"),
         (lambda d: d.pop("classes"), "classes"),
     ],
@@ -148,6 +164,75 @@ def setting(*keys, value):
 def test_a_file_whose_parts_do_not_fit_is_refused(tmp_path, change, said):
     with pytest.raises(InputError, match=said):
         load_model(resealed(tmp_path / "m", change))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        ({"w3": np.ones((3, 3), np.float32)}, "5 arrays"),
+        ({"w3": np.ones((3, 3), np.float32), "b3": np.ones(3, np.float32)}, "3 layers"),
+        ({"b1": np.ones(4, np.float32)}, "layer 1"),
+        ({"w1": np.ones((4, 5), np.float64)}, "w1 is float64"),
+        ({"w1": np.ones((4, 5), np.int8)}, "w1 is int8"),
+        ({"b2": np.full(3, np.inf, np.float32)}, "b2"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path, tensors, said):
+    with pytest.raises(InputError, match=said):
+        load_model(resealed(tmp_path / "m", tensors=tensors))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["[1]", "7", '"a"', "{", "", "[" * 100_000, '{"format": "' + model.FORMAT + '"}', "null"],
+    ids=lambda text: text[:12],
+)
+def test_an_entry_that_is_no_seal_is_refused(tmp_path, entry):
+    (tmp_path / "m").write_bytes(save({"w1": np.ones(3)}, metadata={model.KEY: entry}))
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "m"))):
+        load_model(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '"\\ud800"', "[]", "7", "nul", "NaN"], ids=lambda text: text[:12]
+)
+def test_a_sealed_text_that_is_no_description_is_refused(tmp_path, text):
+    arrays = {"w1": np.ones(3)}
+    seal = {"format": model.FORMAT, "model": text, "sha256": model._checksum(arrays, text)}
+    (tmp_path / "m").write_bytes(save(arrays, metadata={model.KEY: json.dumps(seal)}))
+    with pytest.raises(InputError, match="not a usable model"):
+        load_model(tmp_path / "m")
+    seal["model"] = "\ud800"  # which has no bytes to take a checksum of
+    (tmp_path / "m").write_bytes(save(arrays, metadata={model.KEY: json.dumps(seal)}))
+    with pytest.raises(InputError, match="is not a model"):
+        load_model(tmp_path / "m")
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_random_bytes_are_refused(tmp_path_factory, content, framed):
+    path = tmp_path_factory.getbasetemp() / "random"
+    path.write_bytes(len(content).to_bytes(8, "little") + content if framed else content)
+    with pytest.raises(InputError, match=r"random is not a model|not a backhand model"):
+        load_model(path)
+
+
+def test_a_foreign_file_is_not_read_to_its_end(tmp_path, monkeypatch):
+    with open(tmp_path / "m", "wb") as file:
+        file.write(save({"w1": np.ones(3)}))
+        file.truncate(2**40)  # a hole, not bytes
+    with pytest.raises(InputError, match="not a backhand model"):
+        load_model(tmp_path / "m")
+    with open(tmp_path / "m", "wb") as file:
+        file.write((2**39).to_bytes(8, "little"))
+        file.truncate(2**40)
+    with pytest.raises(InputError, match="is not a model"):
+        load_model(tmp_path / "m")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="there is no /dev/zero here")
+def test_what_is_no_regular_file_is_refused():
+    with pytest.raises(InputError, match="not a regular file"):
+        load_model("/dev/zero")
 
 
 def test_parameters_that_are_not_finite_are_refused(tmp_path):
@@ -170,7 +255,15 @@ class Boom:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\0" * 100, (2**62).to_bytes(8, "little") + b"{}", pickle.dumps(Boom())]
+    "content",
+    [
+        b"",
+        b"\0" * 100,
+        (2**62).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        pickle.dumps(Boom()),
+        len(pickle.dumps(Boom())).to_bytes(8, "little") + pickle.dumps(Boom()),
+    ],
 )
 def test_garbage_is_refused_and_runs_nothing(tmp_path, content):
     (tmp_path / "m").write_bytes(content)

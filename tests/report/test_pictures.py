@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import pytest
 
@@ -21,6 +24,8 @@ def test_history(tmp_path):
     text = (tmp_path / "h.svg").read_text()
     assert "validation accuracy" in text
     assert "0.8200 in epoch 8" in text
+    pictures.plot_history(HISTORY, tmp_path / "k.svg", "accuracy", kept=3)
+    assert "0.6200 in epoch 3" in (tmp_path / "k.svg").read_text()
     bare = [line._replace(validation_loss=None, validation_score=None) for line in HISTORY]
     pictures.plot_history(bare, tmp_path / "b.png", "accuracy")
     with pytest.raises(InputError, match="no epoch"):
@@ -35,11 +40,20 @@ def test_statistics(tmp_path):
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_a_picture_may_be_called(monkeypatch):
+def test_what_a_picture_may_be_called(tmp_path, monkeypatch):
     pictures.check_picture("a.PNG")
     for name in ("a", "a.txt", "png"):
         with pytest.raises(InputError, match=r"\.png"):
             pictures.check_picture(name)
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(InputError, match="no folder"):
+        pictures.check_picture("none/a.png")
+    (tmp_path / "b.png").mkdir()
+    with pytest.raises(InputError, match="this is a folder"):
+        pictures.check_picture(tmp_path / "b.png")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="cannot be written to"):
+        pictures.check_picture("a.png")
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"backhand\[plot\]"):
         pictures.check_picture("a.png")

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
+from backhand.network import LayerStatistics
 from backhand.proof import Comparison
 from backhand.report import tables
 from backhand.training import Epoch
 
 
-def console(terminal=False):
-    return Console(file=io.StringIO(), width=120, force_terminal=terminal, highlight=False)
+def console(terminal=False, width=120):
+    return Console(file=io.StringIO(), width=width, force_terminal=terminal, highlight=False)
 
 
 def line(kind, error):
@@ -43,3 +45,50 @@ def test_live_keeps_to_one_line_in_a_terminal():
         for number in range(1, 4):
             live(Epoch(number, 0.5, None, None, 0.01, 10.0))
     assert "epoch   3/3" in out.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_live_fits_the_terminal(width):
+    out = console(terminal=True, width=width)
+    with tables.Live(out, 100_000, "accuracy") as live:
+        live(Epoch(12_345, 0.5, 0.4, 0.9, 0.01, 1_234_567.0))
+    text = out.file.getvalue()
+    want = "epoch 12345/100000  loss 0.5000  validation accuracy 0.9000  1,234,567 rows/s"
+    assert want in text
+    assert ("0:00:0" in text) == (width == 120)
+
+
+def test_scores_of_any_size():
+    out = console()
+    tables.scores({"train": {"R2": 0.98765, "RMSE": 2.5e300}, "test": {"R2": -1, "RMSE": 3}}, out)
+    lines = [line.split() for line in out.file.getvalue().splitlines()]
+    assert lines == [
+        ["R2", "RMSE"],
+        ["train", "0.9877", "2.5e+300"],
+        ["test", "-1.0000", "3.0000"],
+    ]
+
+
+def layers(count):
+    return [
+        LayerStatistics(n, buffer, 0.25, 1e-5**0.5, 0.0, 0.0)
+        for n in range(1, count + 1)
+        for buffer in ("z", "y", "dz")
+    ]
+
+
+def test_propagation_fits_the_terminal_in_blocks():
+    out = console(width=60)
+    tables.propagation({"a, relu": layers(9)}, out)
+    text = out.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 60
+    blocks = text.split("\n\n")
+    assert blocks[0].splitlines()[0] == "Variance of pre-activations z, layer by layer"
+    assert blocks[1].splitlines()[0].endswith(", continued")
+    assert text.count("1e-05") == 9
+    assert text.count("0.250") == 9
+
+
+def test_the_console_prints_texts_as_they_are(capsys):
+    tables.console().print("[red]a[/b] :smile:")
+    assert capsys.readouterr().out == "[red]a[/b] :smile:\n"

@@ -343,7 +343,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or the interpreter complains at exit
         return 1
     except MemoryError as error:
-        return _say(f"not enough memory: {error or 'try a smaller --batch or --hidden'}", 1)
+        return _say(f"not enough memory: {str(error) or 'try a smaller --batch or --hidden'}", 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _say(f"{place}{error.strerror or error}", 2)

@@ -60,6 +60,8 @@ def _network(text: str, activation: str, loss: str, dropout: float, dtype: str) 
     activations = names(activation)
     for name in activations:  # wrong or right even where there is no hidden layer
         choose_activation(name)
+    if len(parts) == 2:  # so is dropout
+        Network((1, 1, 1), dropout=dropout)
     return Network(
         [int(part) for part in parts],
         activation=activations if len(activations) > 1 else activations[0],

@@ -89,11 +89,13 @@ class Live:
         self._task = self._progress.add_task("", total=epochs)
 
     def __enter__(self) -> Live:
-        self._progress.start()
+        if self._out.is_terminal:
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._out.is_terminal:
+            self._progress.stop()
 
     def __call__(self, line: Epoch, training: Any = None) -> None:
         """Show an epoch; this is a callback of `backhand.training.fit`."""
@@ -147,17 +149,46 @@ def statistics(cases: dict[str, list[LayerStatistics]], out: Console) -> None:
 def propagation(cases: dict[str, list[LayerStatistics]], out: Console) -> None:
     """Side by side: how the variance of pre-activations, and the mean of outputs, go with depth."""
     layers = sorted({row.layer for rows in cases.values() for row in rows if row.buffer == "z"})
-    panels: tuple[tuple[str, str, Callable[[LayerStatistics], float]], ...] = (
-        ("Variance of pre-activations z, layer by layer", "z", lambda row: row.std**2),
-        ("Mean of outputs y, layer by layer", "y", lambda row: row.mean),
-        ("Standard deviation of gradients dz, layer by layer", "dz", lambda row: row.std),
+    panels: tuple[tuple[str, str, Callable[[LayerStatistics], str]], ...] = (
+        ("Variance of pre-activations z, layer by layer", "z", lambda row: f"{row.std**2:.3g}"),
+        ("Mean of outputs y, layer by layer", "y", lambda row: f"{row.mean:.3f}"),
+        ("Standard deviation of gradients dz, layer by layer", "dz", lambda row: f"{row.std:.3g}"),
     )
     for title, buffer, value in panels:
-        table = Table(title=title, title_justify="left", title_style="bold")
-        table.add_column("initialiser, activation")
-        for layer in layers:
-            table.add_column(str(layer), justify="right")
-        for name, rows in cases.items():
-            found = {row.layer: f"{value(row):.3g}" for row in rows if row.buffer == buffer}
-            table.add_row(name, *(found.get(layer, "") for layer in layers))
-        out.print(table)
+        found = {
+            name: {row.layer: value(row) for row in rows if row.buffer == buffer}
+            for name, rows in cases.items()
+        }
+        heading = title
+        for block in _fitting(layers, found, out.width):
+            table = Table(box=None)
+            table.pad_edge, table.padding = False, (0, GAP, 0, 0)
+            table.add_column("initialiser, activation", no_wrap=True)
+            for layer in block:
+                table.add_column(str(layer), justify="right", no_wrap=True)
+            for name, values in found.items():
+                table.add_row(name, *(values.get(layer, "") for layer in block))
+            out.print(Text(heading, "bold"))
+            out.print(table)
+            out.print()
+            heading = f"{title}, continued"
+
+
+GAP = 2  # columns between columns
+
+
+def _fitting(
+    layers: list[int], found: dict[str, dict[int, str]], width: int
+) -> Iterator[list[int]]:
+    """The layers in blocks whose columns fit the terminal beside the names."""
+    names = max(map(len, ("initialiser, activation", *found)))
+    block: list[int] = []
+    used = names
+    for layer in layers:
+        longest = max(len(str(layer)), *(len(values.get(layer, "")) for values in found.values()))
+        if block and used + GAP + longest > width:
+            yield block
+            block, used = [], names
+        block.append(layer)
+        used += GAP + longest
+    yield block
