@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from backhand.run.llvm import matmul
+from backhand.run.llvm import column_sums, matmul, transpose
 from backhand.run.llvm.build import count, index
 from backhand.run.llvm.peak import CHAINS, UNROLL, emit_peak
 from backhand.run.llvm.schedule import padded
 from backhand.run.llvm.target import Target, emit_object, load_object
-from backhand.run.llvm.tiles import SCALAR, choose_tile
+from backhand.run.llvm.tiles import SCALAR, choose_tile, panel_columns
 
 NETWORKS = {
     "A": ((784, 50, 10), 64),
@@ -83,7 +83,7 @@ class Kernels:
     def __init__(self, dtype: str) -> None:
         target = Target.host()
         self.dtype, self.lanes = dtype, target.lanes(dtype)
-        self.panel = matmul.panel_columns(target, dtype)
+        self.panel = panel_columns(target, dtype)
         began = time.perf_counter()
         module = ir.Module()
         extra = [ir.PointerType(), ir.IntType(64)]
@@ -96,8 +96,8 @@ class Kernels:
             matmul.emit_product(
                 module, "dw", target, dtype, left="columns", start="zero", **common
             ),
-            matmul.emit_column_sum(module, "sum", target, dtype, **common),
-            matmul.emit_transpose(module, "transpose", target, dtype),
+            column_sums.emit_column_sum(module, "sum", target, dtype, **common),
+            transpose.emit_transpose(module, "transpose", target, dtype),
         ]
         for kernel in made:
             emit_repeated(module, kernel)

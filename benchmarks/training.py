@@ -31,7 +31,9 @@ def main() -> None:
     for result in record.results:
         for line in result.lines:
             times = f"{1e3 * line.median:9.2f} ms ({1e3 * line.low:.2f} to {1e3 * line.high:.2f})"
-            print(f"{line.network} {line.who:13} {line.how:10} {times:38} {line.share:5.0%} of peak")
+            print(
+                f"{line.network} {line.who:13} {line.how:10} {times:38} {line.share:5.0%} of peak"
+            )
         task = result.task
         ratios = (
             ("best peer", result.times_best, task.times_best),

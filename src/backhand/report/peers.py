@@ -137,11 +137,11 @@ def jax(problem: Problem) -> Iterator[tuple[str, Epoch]]:
         )
         return (params, m, v, count), None
 
-    @jax.jit
-    def whole(carry: Any, key: Any) -> Any:
+    def train(carry: Any, key: Any) -> Any:
         order = jax.random.permutation(key, len(x))
         return jax.lax.scan(step, carry, order.reshape(-1, problem.batch))[0]
 
+    whole = jax.jit(train)
     zeros = tree_map(jnp.zeros_like, start)
     held = {"carry": (start, zeros, zeros, jnp.float32(0)), "key": jax.random.key(0)}
 

@@ -193,3 +193,14 @@ def test_forward(rows):
     x = x[:rows]
     for threads in (1, 2, 3):
         assert_near(Forward(network, params, threads)(x), network.forward(params, x), 1e-12, 1e-13)
+
+
+def test_a_thread_that_is_ahead_does_not_overwrite_rows_of_another():
+    # several blocks without a barrier between them, the last one smaller
+    rng = np.random.default_rng(9)
+    network = Network((64, 256, 10), activation="relu", loss="softmax_cross_entropy")
+    params, (x, _, _) = problem(rng, network, 1797, False)
+    forward = Forward(network, params, 2)
+    want = Forward(network, params, 1)(x)
+    for _ in range(100):
+        assert np.array_equal(forward(x), want)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from backhand.run.llvm import matmul
+from backhand.run.llvm import column_sums, matmul, transpose
 from backhand.run.llvm.target import Target, compile_module, emit_object
-from backhand.run.llvm.tiles import Tile, choose_tile
+from backhand.run.llvm.tiles import Tile, choose_tile, panel_columns
 
 HOST = Target.host()
 NAMES = [
@@ -70,8 +70,8 @@ def module_of(target, dtype, tile):
             ("zero", "rows", "zero"),
         )
     ]
-    made.append(matmul.emit_column_sum(module, "sum", target, dtype, **common))
-    made.append(matmul.emit_transpose(module, "transpose", target, dtype))
+    made.append(column_sums.emit_column_sum(module, "sum", target, dtype, **common))
+    made.append(transpose.emit_transpose(module, "transpose", target, dtype))
     for function in made:
         function.linkage = "external"
     return module
@@ -86,7 +86,7 @@ def compiled(target_name="host", dtype="float32", tile_name="chosen"):
         for name, kinds in SIGNATURES.items()
     }
     functions["library"] = library
-    functions["panel"] = matmul.panel_columns(target, dtype, TILES[tile_name])
+    functions["panel"] = panel_columns(target, dtype, TILES[tile_name])
     return functions
 
 

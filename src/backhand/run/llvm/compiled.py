@@ -16,7 +16,7 @@ import numpy as np
 
 from ...plan.nodes import Map
 from .cache import cached
-from .program import CONTROL, buffer_strides, emit_program
+from .program import buffer_strides, emit_program, program_slots
 from .schedule import Schedule
 from .target import Library, Target, emit_object
 
@@ -102,25 +102,27 @@ def _load(
     strides = buffer_strides(schedule)
     description = schedule.plan.description
     dtype = np.dtype(description.dtype)
-    static: dict[str, tuple[int, int]] = {}
+    static = static_shapes(schedule)
     batched: dict[str, tuple[int, np.dtype]] = {}
     for name, stride in strides.items():
-        rows = _static_rows(schedule, name)
-        if rows:
-            static[name] = (rows, stride)
-        else:
+        if name not in static:
             index = name == "t" and description.loss.by_row
             batched[name] = (stride, np.dtype(np.int32) if index else dtype)
-    inputs = [f"{name}{end}" for name in sources for end in ("", ".stride")]
     return Compiled(
         library,
         ENTRY(library.address("run")),
-        (*CONTROL, *inputs, *strides),
+        program_slots(schedule, sources),
         static,
         batched,
         scalars,
         _flops(schedule),
     )
+
+
+def static_shapes(schedule: Schedule) -> dict[str, tuple[int, int]]:
+    """Padded shapes of parameters, their gradients, state and transposed copies."""
+    rows = {name: (_static_rows(schedule, name), s) for name, s in buffer_strides(schedule).items()}
+    return {name: shape for name, shape in rows.items() if shape[0]}
 
 
 def _static_rows(schedule: Schedule, name: str) -> int:
@@ -160,7 +162,7 @@ def program_key(
         description.dtype,
         description.loss.by_row,
         str(schedule.plan),
-        schedule.outputs,
+        (schedule.outputs, schedule.delivered, schedule.continued),
         sorted((k, str(v)) for k, v in sources.items()),
         scalars,
         sorted(fingerprint(f) for f in formulas),

@@ -15,12 +15,14 @@ from ...plan.step import Plan, forward_plan, logits, training_plan
 from .compiled import Compiled, compiled
 from .gather import READABLE
 from .schedule import schedule
+from .single import SingleRow
 from .team import Team, available_threads, checked_threads
 
 Array = Any
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 LONGEST_CALL = 0.05  # seconds in native code before Python may look at signals
+SLOW = 1e10  # operations a second that any machine manages
 ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
 
 
@@ -107,7 +109,7 @@ class Runner:
         for name, (stride, dtype) in self.code.batched.items():
             if name not in without:
                 self.hold(name, aligned((rows, stride), dtype))
-        self.set(**{"x.ld": self.code.batched["x"][0]})
+        self.set(**{"x.ld": self.code.batched["x"][0], "x.advance": 0})
 
     def source(self, name: str, a: Array) -> None:
         """Let the program gather from an array."""
@@ -140,10 +142,11 @@ class Runner:
         return buffer[: shape[0], : shape[1]] if len(shape) == 2 else buffer[0, : shape[0]]
 
     def read_in_place(self, x: Array) -> None:
-        """Let products read x itself: it is the whole batch, and has the network's dtype."""
+        """Let products read x itself, which has the network's dtype."""
         self.drop("all_x")
         self.hold("x", x)
-        self.set(**{"x.ld": x.strides[0] // x.itemsize})
+        stride = x.strides[0] // x.itemsize
+        self.set(**{"x.ld": stride, "x.advance": stride})
 
     def run(self, first: int, last: int, threads: int) -> None:
         """Run batches ``first`` to ``last - 1``."""
@@ -154,6 +157,29 @@ class Runner:
         meeting[:2] = 0
         call, address = self.code.call, self._address
         self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))
+
+    def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
+        """Run all rows once, in blocks that a cache holds; how many blocks.
+
+        ``x`` of the network's dtype is read where it is; everything else is gathered.
+        """
+        threads = self.threads_for(min(rows, ROWS_AT_ONCE))
+        block = min(rows, ROWS_AT_ONCE * threads)
+        x = given["x"]
+        in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
+        self.reserve(block, without=("x",) if in_place else ())
+        for name, a in given.items():
+            self.source(f"all_{name}", a)
+        if in_place:
+            self.read_in_place(x)
+        for name, a in outputs.items():
+            self.hold(f"out.{name}", a)
+        self.set(rows=rows, batch=block)
+        blocks = -(-rows // block)
+        some = max(1, int(LONGEST_CALL * SLOW / (self.code.flops * block)))
+        for first in range(0, blocks, some):
+            self.run(first, min(blocks, first + some), threads)
+        return blocks
 
     def threads_for(self, rows: int) -> int:
         """How many threads a batch of this many rows is worth."""
@@ -295,7 +321,7 @@ class CompiledTrainer:
 
 
 class Forward:
-    """Logits of many rows, or of one, by machine code.
+    """Logits of many rows, or of one, by machine code; safe from several threads at once.
 
     Parameters
     ----------
@@ -313,41 +339,50 @@ class Forward:
         threads: int | None = None,
     ) -> None:
         self.description = description
-        self._params, self._threads = params, checked_threads(threads)
-        self._out = logits(description)
-        self._runners: dict[np.dtype, Runner] = {}
+        self._params = tuple((np.array(w), np.array(b)) for w, b in params)
+        self._threads = checked_threads(threads)
+        self._dtype = np.dtype(description.dtype)
+        self._idle: dict[np.dtype, list[Runner]] = {}
+        self._one_shape = (1, description.inputs)
+        self._one: SingleRow | None = None
 
     def __call__(self, x: Array) -> Array:
         """The logits (N, outputs) of x (N, inputs)."""
+        if type(x) is np.ndarray and x.shape == self._one_shape and x.dtype is self._dtype:
+            one = self._one or self._single()
+            if one.usable and x.flags.c_contiguous:
+                return one(x)
+        return self._many(x)
+
+    def _single(self) -> SingleRow:
+        self._one = SingleRow(self.description, self._params)
+        return self._one
+
+    def _many(self, x: Array) -> Array:
         x = readable(x)
         self.description.check_x(x)
-        runner = self._runner(x.dtype)
-        rows = len(x)
-        if rows == 0:
-            return np.empty((0, self.description.outputs), runner.dtype)
-        threads = runner.threads_for(min(rows, ROWS_AT_ONCE))
-        batch = min(rows, ROWS_AT_ONCE * threads)
-        runner.reserve(batch)
-        runner.source("all_x", x)
-        result = np.empty((rows, self.description.outputs), runner.dtype)
-        runner.set(rows=rows, batch=batch)
-        z = runner.buffer(self._out)[:, : self.description.outputs]
-        for number, first in enumerate(range(0, rows, batch)):
-            runner.run(number, number + 1, threads)
-            part = result[first : first + batch]
-            part[:] = z[: len(part)]
+        result = np.empty((len(x), self.description.outputs), self._dtype)
+        if len(x) == 0:
+            return result
+        idle = self._idle.setdefault(x.dtype, [])
+        try:  # a runner serves one call at a time; list.pop is atomic
+            runner = idle.pop()
+        except IndexError:
+            runner = self._runner(x.dtype)
+        try:
+            runner.pass_over({"x": x}, len(x), {logits(self.description): result})
+        finally:
+            idle.append(runner)
         return result
 
     def _runner(self, dtype: np.dtype) -> Runner:
-        if dtype not in self._runners:
-            description = self.description
-            gather = Gather("all_x", "x", description.dtype)
-            plan = Plan(description, (gather, *forward_plan(description).nodes))
-            code = compiled(schedule(plan, (self._out,)), {"all_x": dtype})
-            runner = Runner(code, description, self._threads)
-            runner.load(self._params)
-            self._runners[dtype] = runner
-        return self._runners[dtype]
+        description, out = self.description, logits(self.description)
+        gather = Gather("all_x", "x", description.dtype)
+        plan = Plan(description, (gather, *forward_plan(description).nodes))
+        arranged = schedule(plan, delivered=(out,), continued=True)
+        runner = Runner(compiled(arranged, {"all_x": dtype}), description, self._threads)
+        runner.load(self._params)
+        return runner
 
 
 def execute(
@@ -357,7 +392,7 @@ def execute(
     outputs: tuple[str, ...] = (),
     threads: int | None = None,
 ) -> dict[str, Array]:
-    """Run a plan once, with all rows as one batch.
+    """Run a plan once, with all rows as one batch, in blocks.
 
     Parameters
     ----------
@@ -385,27 +420,18 @@ def execute(
         for name in given
     ]
     has_loss = any(getattr(node, "out", "") == "loss" for node in plan.nodes)
-    wanted = (*outputs, "value") if has_loss else outputs
-    arranged = schedule(Plan(description, (*gathers, *plan.nodes)), wanted)
+    whole = Plan(description, (*gathers, *plan.nodes))
+    arranged = schedule(whole, ("value",) if has_loss else (), outputs, continued=True)
     sources = {f"all_{name}": a.dtype for name, a in given.items()}
-    code = compiled(arranged, sources)
-    runner = Runner(code, description, threads)
+    runner = Runner(compiled(arranged, sources), description, threads)
     runner.load(params)
-    x = given["x"]
-    rows = len(x)
-    in_place = x.dtype == runner.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
-    runner.reserve(rows, without=("x",) if in_place else ())
-    for name, a in given.items():
-        runner.source(f"all_{name}", a)
-    if in_place:
-        runner.read_in_place(x)
-    runner.set(rows=rows, batch=rows)
-    runner.run(0, 1, runner.threads_for(rows))
-    found = {name: runner.buffer(name)[:, : arranged.shapes[name][1]] for name in outputs}
+    rows = len(given["x"])
+    found = {name: np.empty((rows, arranged.shapes[name][1]), runner.dtype) for name in outputs}
+    blocks = runner.pass_over(given, rows, found)
     for reduced in arranged.across:
         name = reduced.node.out
         d, k = description.shapes[int(name[2:]) - 1]
         found[name] = runner.part(name, (d, k) if name[1] == "w" else (k,)).copy()
-    if has_loss:
-        found["loss"] = runner.results[0] / runner.results[1]
+    if has_loss:  # every block has added the weights of all rows
+        found["loss"] = runner.results[0] / runner.results[1] * blocks
     return found

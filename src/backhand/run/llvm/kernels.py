@@ -14,13 +14,13 @@ import numpy as np
 from ...formulas import noise, optimisers
 from ...plan.nodes import Map, Matmul, Noise, Share
 from ...plan.step import Plan
-from . import matmul, meeting
+from . import column_sums, matmul, meeting, transpose
 from .build import IR, count, element, element_type, index, ir_module
 from .lanes import Lanes
 from .rows import MemoryRow, emit_row
 from .schedule import ByRow, Fused, Reduced, padded
 from .target import Target
-from .tiles import choose_tile
+from .tiles import choose_tile, panel_columns
 from .tracing import Graph, trace
 
 Names = tuple[str, ...]
@@ -40,17 +40,29 @@ class Kernels:
     plan : Plan
     scalars : tuple of str
         Run-time scalars of the update, in the order in which they lie in memory.
+    continued : bool
+        Whether sums over the batch start from what they are stored in.
+    single_row : bool
+        Whether batches have one row.
     """
 
     def __init__(
-        self, module: Any, target: Target, dtype: np.dtype, plan: Plan, scalars: Names
+        self,
+        module: Any,
+        target: Target,
+        dtype: np.dtype,
+        plan: Plan,
+        scalars: Names,
+        continued: bool = False,
+        single_row: bool = False,
     ) -> None:
         ir = ir_module()
         self.module, self.target, self.dtype = module, target, dtype
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         self.real, self.word = element_type(dtype), ir.IntType(32)
-        self.panel = matmul.panel_columns(target, dtype)
-        self._scalars = scalars
+        self._tile = choose_tile(target, single_row=single_row)
+        self.panel = panel_columns(target, dtype, self._tile)
+        self._scalars, self._start = scalars, "rows" if continued else "zero"
         self._words = {n.out: n.layer for n in plan.nodes if isinstance(n, Noise)}
         self._classes = plan.description.loss.by_row
         self._outputs = plan.description.outputs
@@ -134,6 +146,7 @@ class Kernels:
             epilogue=epilogue,
             columns=self._columns,
             short=len(graph.nodes) <= SHORT,
+            tile=self._tile,
             extra=[self.pointer, self.i64] * (reads + stores) + [self.word] * keys,
         )
 
@@ -218,7 +231,7 @@ class Kernels:
         Returns
         -------
         function
-            With the arguments of `matmul.emit_product` or `matmul.emit_column_sum`, then the
+            With the arguments of `matmul.emit_product` or `column_sums.emit_column_sum`, then the
             address of the run-time scalars, then for each operand its address and stride.
         operands : tuple of str
             Buffers that it reads and stores.
@@ -275,6 +288,7 @@ class Kernels:
             "epilogue": epilogue,
             "prepare": prepare,
             "columns": self._columns,
+            "start": self._start,
             "extra": [self.pointer, *[self.pointer, self.i64] * operands],
         }
         if by_columns:
@@ -284,14 +298,15 @@ class Kernels:
                 self.target,
                 self.dtype.name,
                 left="columns",
-                start="zero",
                 interleaved=bool(scalars),
                 reads=lambda build, row, column, extra: self._places(
                     build, extra[: 2 * operands], row, column
                 ),
                 **common,
             )
-        return matmul.emit_column_sum(self.module, name, self.target, self.dtype.name, **common)
+        return column_sums.emit_column_sum(
+            self.module, name, self.target, self.dtype.name, **common
+        )
 
     # what a team shares -------------------------------------------------------------------------
 
@@ -309,7 +324,9 @@ class Kernels:
     def transpose(self) -> IR:
         return self._once(
             "transpose",
-            lambda: matmul.emit_transpose(self.module, "transpose", self.target, self.dtype.name),
+            lambda: transpose.emit_transpose(
+                self.module, "transpose", self.target, self.dtype.name
+            ),
         )
 
     def layer_key(self) -> IR:

@@ -30,16 +30,16 @@ import numpy as np
 
 from .build import IR, count, element, element_type, index, ir_module, minimum, prefetch
 from .target import Target
+from .tile_text import SCALAR, Left, tile_type
 from .tiles import (
-    SCALAR,
-    Left,
     Tile,
     choose_tile,
     constant,
+    covering_widths,
     interleaved_tile,
+    panel_columns,
     tile_function,
     tile_table,
-    tile_type,
 )
 
 Start = Literal["zero", "rows"]
@@ -62,9 +62,6 @@ PRODUCT_ARGUMENTS = (
     "depth",
 )
 """Arguments of a product function in order; those of the epilogue follow."""
-
-COLUMN_SUM_TILE = Tile(vectors=(4, 2, 1), rows=(1, 1, 1), unroll=(1, 1, 1), rest=(1,))
-"""Column sums: several vectors side by side hide the latency of an addition."""
 
 LEFT_BLOCK_BYTES = 1 << 19
 """Rows are taken in blocks whose left operand is about this large, to stay in second-level cache
@@ -154,7 +151,7 @@ def emit_product(
     function.linkage = "internal"
     tile = tile or choose_tile(target)
     product = _Product(function, target, np.dtype(dtype), left, start, tile, epilogue)
-    widths = _widths(tile, target.lanes(dtype), columns)
+    widths = covering_widths(tile, target.lanes(dtype), columns)
     product.emit(prepare, interleaved, short, widths, reads)
     return function
 
@@ -230,7 +227,7 @@ class _Product:
                     f"panel{width}",
                     column,
                     stop,
-                    lambda at, w=wide: self.panel_of(at, first, end, w),
+                    functools.partial(self._panel, first, end, wide),
                     width * self.lanes,
                 )
                 column = stop
@@ -246,6 +243,9 @@ class _Product:
         room = self.build.alloca(ir_module().ArrayType(self.vector, self.tile.scratch), name=name)
         room.align = self.target.vector_bytes
         return room
+
+    def _panel(self, first: IR, end: IR, wide: int, column: IR) -> None:
+        self.panel_of(column, first, end, wide)
 
     def panel_of(self, column: IR, first: IR, end: IR, wide: int) -> None:
         """All tiles of a width in a block of rows: those of the main height, then the rest."""
@@ -352,13 +352,9 @@ class _Product:
             here = build.add(column, index(j * self.lanes))
             self.epilogue(build, value, row, here, rest)
 
-
-    def announced(
-        self, build: IR, row: IR, column: IR, rest: Sequence[IR], width: int
-    ) -> None:
+    def announced(self, build: IR, row: IR, column: IR, rest: Sequence[IR], width: int) -> None:
         """Ask for what the epilogues of a row will read."""
-        import os
-        if self.reads is None or os.environ.get("NOPF"):
+        if self.reads is None:
             return
         for j in range(width):
             here = build.add(column, index(j * self.lanes))
@@ -428,24 +424,6 @@ class _Pending:
         self.of.finished(now["rows"], now["row"], now["column"], pending, self.wide)
 
 
-def panel_columns(target: Target, dtype: Any, tile: Tile | None = None) -> int:
-    """How many columns a panel of the right operand has: those of the widest tile."""
-    return (tile or choose_tile(target)).vectors[0] * target.lanes(dtype)
-
-
-def _widths(tile: Tile, lanes: int, columns: Collection[int] | None) -> list[int]:
-    """Which widths of a tile, by number, cover so many columns; by default any could."""
-    if columns is None:
-        return list(range(len(tile.vectors)))
-    used = set()
-    for room in {-(-one // lanes) for one in columns}:
-        for wide, width in enumerate(tile.vectors):
-            if room >= width:
-                used.add(wide)
-                room %= width
-    return sorted(used)
-
-
 def _largest(build: IR, room: IR, sizes: Sequence[int]) -> tuple[IR, IR]:
     """The first of descending sizes that fits, and its number; the last one always does."""
     size, which = index(sizes[-1]), index(len(sizes) - 1)
@@ -454,157 +432,3 @@ def _largest(build: IR, room: IR, sizes: Sequence[int]) -> tuple[IR, IR]:
         size = build.select(fits, index(sizes[at]), size)
         which = build.select(fits, index(at), which)
     return size, which
-
-
-def emit_column_sum(
-    module: IR,
-    name: str,
-    target: Target,
-    dtype: Any,
-    *,
-    epilogue: Epilogue,
-    extra: Sequence[IR] = (),
-    prepare: Prepare | None = None,
-    columns: Collection[int] | None = None,
-) -> IR:
-    """Add to the module a function that sums columns, in the order of the rows.
-
-    It is the product with a left operand of ones, since ``fma(1, x, acc)`` is ``acc + x``. It takes
-    the source and its row stride, ``row_begin``, ``row_end``, ``column_begin``, ``column_end``,
-    and then what the epilogue takes; strides and positions count elements.
-
-    Parameters
-    ----------
-    module, name, target, dtype, extra, prepare, columns
-        As for `emit_product`.
-    epilogue : callable
-        As for `emit_product`; the row that it is given is 0.
-
-    Returns
-    -------
-    ir.Function
-        With internal linkage.
-    """
-    ir = ir_module()
-    tile = COLUMN_SUM_TILE
-    product = emit_product(
-        module,
-        f"{name}.product",
-        target,
-        dtype,
-        left="columns",
-        start="zero",
-        epilogue=epilogue,
-        extra=extra,
-        prepare=prepare,
-        columns=columns,
-        tile=tile,
-    )
-    real = element_type(dtype)
-    ones = constant(module, f"one.{SCALAR[np.dtype(dtype).name][1]}", ir.Constant(real, 1.0))
-    pointer, i64 = ir.PointerType(), ir.IntType(64)
-    kinds = [pointer, *[i64] * 5, *extra]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
-    function.linkage = "internal"
-    source, stride, row_begin, row_end, column_begin, column_end, *rest = function.args
-    build = ir.IRBuilder(function.append_basic_block("entry"))
-    arguments = {
-        "left": ones,
-        "left_ld": index(0),
-        "right": element(build, source, build.mul(row_begin, stride), real),
-        "right_ld": stride,
-        "right_panel": index(panel_columns(target, dtype, tile)),
-        "start": ones,
-        "start_ld": index(0),
-        "row_begin": index(0),
-        "row_end": index(1),
-        "column_begin": column_begin,
-        "column_end": column_end,
-        "depth": build.sub(row_end, row_begin),
-    }
-    build.call(product, [*(arguments[key] for key in PRODUCT_ARGUMENTS), *rest])
-    build.ret_void()
-    return function
-
-
-def emit_transpose(module: IR, name: str, target: Target, dtype: Any) -> IR:
-    """Add to the module a function that copies a part of a matrix, transposed.
-
-    It takes the source and its row stride, the copy and its row stride, and ``row_begin``,
-    ``row_end``, ``column_begin``, ``column_end`` of the source; strides and positions count
-    elements. Exactly ``copy[c, r]`` is written for the rows and columns given, so threads may
-    share a matrix out by any ranges.
-
-    Parameters
-    ----------
-    module, name, target, dtype
-        As for `emit_product`.
-
-    Returns
-    -------
-    ir.Function
-        With internal linkage.
-    """
-    ir = ir_module()
-    pointer, i64, real = ir.PointerType(), ir.IntType(64), element_type(dtype)
-    function = ir.Function(
-        module,
-        ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, *[i64] * 5]),
-        name,
-    )
-    function.linkage = "internal"
-    source, source_ld, copy, copy_ld, row_begin, row_end, column_begin, column_end = function.args
-    build = ir.IRBuilder(function.append_basic_block("entry"))
-
-    def place(base: IR, stride: IR, row: IR, column: IR) -> IR:
-        return element(build, base, build.add(build.mul(row, stride), column), real)
-
-    def square(row: IR, column: IR, size: int) -> None:
-        """Loads, ``log2(size)`` rounds of shuffles, stores."""
-        vector = ir.VectorType(real, size) if size > 1 else real
-        align = np.dtype(dtype).itemsize
-        rows = [
-            build.load(
-                place(source, source_ld, build.add(row, index(i)), column), typ=vector, align=align
-            )
-            for i in range(size)
-        ]
-        for _ in range(size.bit_length() - 1):
-            rows = _interleaved(build, rows)
-        for i, value in enumerate(rows):
-            build.store(value, place(copy, copy_ld, build.add(column, index(i)), row), align=align)
-
-    def columns_of(row: IR, size: int) -> None:
-        whole = build.and_(build.sub(column_end, column_begin), index(-size))
-        middle = build.add(column_begin, whole)
-        count(build, "square", column_begin, middle, lambda c: square(row, c, size), size)
-        if size > 1:
-
-            def column_of(column: IR) -> None:
-                for i in range(size):
-                    square(build.add(row, index(i)), column, 1)
-
-            count(build, "column", middle, column_end, column_of)
-
-    at, lanes = row_begin, target.lanes(dtype)
-    for size in sorted({lanes, min(lanes, 4), 1}, reverse=True):
-        end = build.add(at, build.and_(build.sub(row_end, at), index(-size)))
-        count(build, f"rows{size}", at, end, functools.partial(columns_of, size=size), size)
-        at = end
-    build.ret_void()
-    return function
-
-
-def _interleaved(build: IR, rows: list[IR]) -> list[IR]:
-    """Zip the first half of the rows with the second: one bit of (row, column) moves round."""
-    ir = ir_module()
-    size = len(rows)
-    half = size // 2
-    mask_type = ir.VectorType(ir.IntType(32), size)
-    masks = [
-        ir.Constant(mask_type, [start + i // 2 + size * (i % 2) for i in range(size)])
-        for start in (0, half)
-    ]
-    return [
-        build.shuffle_vector(rows[i], rows[half + i], mask) for i in range(half) for mask in masks
-    ]

@@ -13,7 +13,7 @@ import numpy as np
 
 from .build import IR, element_type, index, ir_module
 from .target import Target, compile_module
-from .tiles import SCALAR
+from .tile_text import SCALAR
 
 CHAINS, UNROLL = 12, 4  # independent sums: more than latency times multipliers
 REPEATS = 50_000

@@ -38,6 +38,7 @@ CONTROL = (
     "results",  # float64 (2,): sum of loss * weight, sum of weights
     "zeros",  # a row of zeros, as wide as the widest layer
     "x.ld",  # row stride of x, in elements: it may be the caller's array itself
+    "x.advance",  # elements from one row of the run to the next in x: 0 if each batch is gathered
 )
 """The first entries of the table, by name; sources, strides and buffers follow."""
 
@@ -78,10 +79,12 @@ def emit_program(
     scalars : tuple of str
         Names of the optimiser's run-time scalars; ``"l2"`` is among them.
     """
-    return _Emitter(schedule, target, sources, scalars).emit()
+    return Emitter(schedule, target, sources, scalars).emit()
 
 
-class _Emitter:
+class Emitter:
+    """Writes the program of a schedule."""
+
     def __init__(
         self,
         schedule: Schedule,
@@ -93,13 +96,14 @@ class _Emitter:
         self.schedule, self.target, self.sources = schedule, target, sources
         self.dtype = np.dtype(schedule.plan.description.dtype)
         self.module = ir.Module("backhand")
-        self.kernels = Kernels(self.module, target, self.dtype, schedule.plan, scalars)
+        self.kernels = Kernels(
+            self.module, target, self.dtype, schedule.plan, scalars, schedule.continued
+        )
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         self.real = element_type(self.dtype)
         self.strides = buffer_strides(schedule)
         self.scalars = scalars
-        inputs = [f"{name}{end}" for name in sources for end in ("", ".stride")]
-        self.slots = (*CONTROL, *inputs, *self.strides)
+        self.slots = program_slots(schedule, sources)
 
     def emit(self) -> Program:
         ir = ir_module()
@@ -108,7 +112,7 @@ class _Emitter:
         )
         table, self.thread = function.args
         self.build = build = ir.IRBuilder(function.append_basic_block("entry"))
-        numbers = {"rows", "batch", "first", "last", "threads", "step", "seed", "x.ld"}
+        numbers = {"rows", "batch", "first", "last", "threads", "step", "seed", "x.ld", "x.advance"}
         self.at: dict[str, IR] = {}
         for place, name in enumerate(self.slots):
             number = name in numbers or name.endswith(".stride")
@@ -117,6 +121,10 @@ class _Emitter:
             self.at[name] = build.load(slot, typ=kind, name=name)
         with build.if_then(build.icmp_signed("==", self.thread, index(0))):
             build.store(index(1), element(build, self.at["meeting"], index(1), self.i64))
+        self.now: dict[str, IR] = {}
+        self.all_x, self.total = self.at["x"], None
+        if self.schedule.continued and self._has_loss():
+            self.total = self._weight_sum(index(0), self.at["rows"])
         count(build, "batch", self.at["first"], self.at["last"], self._batch)
         build.ret_void()
         return Program(self.module, self.slots, self.strides, self.scalars)
@@ -129,8 +137,12 @@ class _Emitter:
         width = index(max(1, len(self.scalars)))
         scalars = element(build, at["scalars"], build.mul(relative, width), self.real)
         step = build.trunc(build.add(at["step"], relative), ir_module().IntType(32))
-        self.now: dict[str, IR] = {"begin": begin, "rows": rows, "scalars": scalars, "step": step}
-        mine = self._part(rows)
+        at["x"] = element(build, self.all_x, build.mul(begin, at["x.advance"]), self.real)
+        self.now = {"begin": begin, "rows": rows, "scalars": scalars, "step": step}
+        # Where no barrier holds threads together, one may be a batch ahead; so each keeps to the
+        # same rows of the buffers, even in a last batch that is smaller.
+        first, last = self._part(rows if self.schedule.across else at["batch"])
+        mine = minimum(build, first, rows), minimum(build, last, rows)
         for node in self.schedule.gathers:
             self._gather(node.source, node.out, mine)
         for group in self.schedule.rowwise:
@@ -138,6 +150,8 @@ class _Emitter:
                 self._fused(group, mine)
             else:
                 self._by_row(group, mine)
+        for name in self.schedule.delivered:
+            self._deliver(name, mine)
         if not self.schedule.across:
             return
         self._barrier()
@@ -177,12 +191,8 @@ class _Emitter:
 
     def _gather(self, source: str, out: str, mine: tuple[IR, IR]) -> None:
         build, at = self.build, self.at
-        dtype = self.sources[source]
         to = self.dtype if self.kernels.is_real(out) else np.dtype("int32")
-        name = f"gather.{dtype.name}.{to.name}"
-        known = self.module.globals.get(name)
-        lanes = self.target.lanes(self.dtype)
-        kernel = known or emit_gather(self.module, name, lanes, dtype, to)
+        kernel = self._mover(self.sources[source], to)
         columns = self._columns(out)
         null = ir_module().Constant(self.pointer, None)
         with build.if_then(build.icmp_unsigned("!=", at[source], null)):
@@ -199,6 +209,23 @@ class _Emitter:
                     *mine,
                 ],
             )
+
+    def _mover(self, dtype: np.dtype, to: np.dtype) -> IR:
+        name = f"gather.{dtype.name}.{to.name}"
+        known = self.module.globals.get(name)
+        return known or emit_gather(self.module, name, self.target.lanes(self.dtype), dtype, to)
+
+    def _deliver(self, name: str, mine: tuple[IR, IR]) -> None:
+        """My rows of a buffer to the caller's array: row i of the batch is row begin + i there."""
+        build, at, begin = self.build, self.at, self.now["begin"]
+        columns = index(self._columns(name))
+        arguments = [
+            *(at[name], index(self.strides[name] * self.dtype.itemsize)),
+            *(ir_module().Constant(self.pointer, None), build.neg(begin)),
+            *(at[f"out.{name}"], columns, columns),
+            *(build.add(begin, row) for row in mine),
+        ]
+        build.call(self._mover(self.dtype, self.dtype), arguments)
 
     def _stride(self, buffer: str) -> IR:
         return self.at["x.ld"] if buffer == "x" else index(self.strides[buffer])
@@ -244,12 +271,16 @@ class _Emitter:
         return self.build.call(self.kernels.layer_key(), [seed, self.now["step"], _i32(layer)])
 
     def _by_row(self, group: ByRow, mine: tuple[IR, IR]) -> None:
-        total = self.now["weights"] = self._weight_sum()
+        now = self.now
+        total = now["weights"] = self.total or self._weight_sum(now["begin"], now["rows"])
         kernel, operands = self.kernels.by_row(group)
         self.build.call(kernel, [*mine, total, *self._operands(operands)])
 
-    def _weight_sum(self) -> IR:
-        """The sum of the batch's weights; each thread works it out for itself, in one order."""
+    def _has_loss(self) -> bool:
+        return any(isinstance(group, ByRow) for group in self.schedule.rowwise)
+
+    def _weight_sum(self, begin: IR, rows: IR) -> IR:
+        """The sum of rows' weights; each thread works it out for itself, in one order."""
         build, at = self.build, self.at
         source = next(g.source for g in self.schedule.gathers if g.out == "weight")
         kernel = self.kernels.weight_sum(self.sources[source])
@@ -259,8 +290,8 @@ class _Emitter:
                 at[source],
                 at[f"{source}.stride"],
                 at["order"],
-                self.now["begin"],
-                self.now["rows"],
+                begin,
+                rows,
             ],
         )
 
@@ -268,11 +299,13 @@ class _Emitter:
         build, at, node = self.build, self.at, reduced.node
         kernel, operands = self.kernels.reduced(reduced)
         extra = [self.now["scalars"], *self._operands(operands)]
+        start = at[node.out] if self.schedule.continued else at["zeros"]
         if not isinstance(node, Matmul):
             columns = self.schedule.shapes[node.source][1]
             stride = index(self.strides[node.source])
             wide = index(padded_columns(columns))
             arguments = [at[node.source], stride, index(0), self.now["rows"], index(0), wide]
+            arguments += [start] if self.schedule.continued else []
             self._only(owner, lambda: build.call(kernel, [*arguments, *extra]))
             return
         height = self.schedule.shapes[node.left][1]
@@ -286,8 +319,8 @@ class _Emitter:
                 at[node.right],
                 self._stride(node.right),
                 index(self.kernels.panel),
-                at["zeros"],
-                index(0),
+                start,
+                index(self.strides[node.out] if self.schedule.continued else 0),
                 *mine,
                 index(0),
                 index(padded_columns(columns)),
@@ -324,6 +357,13 @@ class _Emitter:
                 [self.at["value"], self.now["rows"], self.now["weights"], self.at["results"]],
             ),
         )
+
+
+def program_slots(schedule: Schedule, sources: dict[str, np.dtype]) -> tuple[str, ...]:
+    """The names of the table's entries, in order."""
+    inputs = [f"{name}{end}" for name in sources for end in ("", ".stride")]
+    outputs = [f"out.{name}" for name in schedule.delivered]
+    return (*CONTROL, *inputs, *outputs, *buffer_strides(schedule))
 
 
 def padded_columns(columns: int) -> int:

@@ -57,13 +57,20 @@ class Reduced:
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """The kernels of one step, in order."""
+    """The kernels of one step, in order.
+
+    ``delivered`` are the outputs that are copied, batch after batch, to arrays of the caller. If it
+    is ``continued``, the batches are blocks of one: sums go on from block to block, and the loss is
+    a mean over all of them.
+    """
 
     plan: Plan
     gathers: tuple[Gather, ...]
     rowwise: tuple[Fused | ByRow, ...]
     across: tuple[Reduced, ...]
     outputs: tuple[str, ...]
+    delivered: tuple[str, ...] = ()
+    continued: bool = False
 
     @property
     def transposed(self) -> tuple[str, ...]:
@@ -82,7 +89,12 @@ class Schedule:
         return found
 
 
-def schedule(plan: Plan, outputs: tuple[str, ...] = ()) -> Schedule:
+def schedule(
+    plan: Plan,
+    outputs: tuple[str, ...] = (),
+    delivered: tuple[str, ...] = (),
+    continued: bool = False,
+) -> Schedule:
     """Arrange a plan's nodes into kernels.
 
     Parameters
@@ -90,6 +102,10 @@ def schedule(plan: Plan, outputs: tuple[str, ...] = ()) -> Schedule:
     plan : Plan
     outputs : tuple of str
         Buffers that the caller wants to see, whatever else reads them.
+    delivered : tuple of str
+        Those that are copied to the caller's arrays; see `Schedule`.
+    continued : bool
+        Whether batches are blocks of one; there are no updates then.
 
     Raises
     ------
@@ -118,10 +134,10 @@ def schedule(plan: Plan, outputs: tuple[str, ...] = ()) -> Schedule:
                 raise BackhandError(
                     f"compiled engine: no kernel for a plan that begins with {node}"
                 )
-    reads = _Readers(plan, outputs)
+    reads = _Readers(plan, (*outputs, *delivered))
     rowwise = tuple(_fuse(group, reads) for group in groups)
     across = tuple(Reduced(node, updates.get(node.out)) for node in sums)
-    return Schedule(plan, gathers, rowwise, across, outputs)
+    return Schedule(plan, gathers, rowwise, across, outputs, delivered, continued)
 
 
 class _Readers:

@@ -7,10 +7,13 @@ wait for each other's threads.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ...errors import InputError
@@ -32,7 +35,7 @@ def available_threads() -> int:
         value = os.environ.get(name, "").split(",")[0]
         if value.isdigit() and int(value) > 0:
             count = min(count, int(value))
-    return max(1, count // max(1, _Busy.teams))
+    return max(1, count // (1 + _Busy.teams))
 
 
 def checked_threads(threads: int | None) -> int | None:
@@ -49,6 +52,52 @@ class _Busy:
 
     teams = 0
     lock = threading.Lock()
+
+
+@functools.cache
+def _processor_asker() -> Callable[[], int] | None:
+    """What tells on which processor a thread runs, where threads can be moved."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
+
+
+@contextlib.contextmanager
+def _busy() -> Iterator[None]:
+    """Count a team at work."""
+    with _Busy.lock:
+        _Busy.teams += 1
+    try:
+        yield
+    finally:
+        with _Busy.lock:
+            _Busy.teams -= 1
+
+
+class _Places:
+    """Puts each thread of a run on a processor of its own, and leaves it free to be moved again.
+
+    A kernel may wake a thread on the processor of the one that wakes it, and there the two would
+    take turns while another processor is idle. They are not held where they are put: if another
+    process comes, the kernel knows better.
+    """
+
+    def __init__(self) -> None:
+        self._ask = _processor_asker()
+        if self._ask:
+            self._allowed = os.sched_getaffinity(0)
+            self._taken = {self._ask()}
+
+    def take(self) -> None:
+        """Move the calling thread, unless it has a processor of its own."""
+        if self._ask is None:
+            return
+        free = self._allowed - self._taken
+        if self._ask() in self._taken and free:
+            with contextlib.suppress(OSError):  # the process has been confined meanwhile
+                os.sched_setaffinity(0, free)
+                os.sched_setaffinity(0, self._allowed)
+        self._taken.add(self._ask())
 
 
 class Team:
@@ -71,26 +120,37 @@ class Team:
         ``started()`` tells whether ``work(0)`` has begun. If Ctrl-C comes before it has, the others
         would wait for it at a barrier for ever; so it is called before the exception goes on.
         """
-        with _Busy.lock:
-            _Busy.teams += 1
-        others: list[Future[object]] = []
-        try:
-            if self.threads > 1:
-                pool = self._workers()
-                for number in range(1, self.threads):
-                    others.append(pool.submit(work, number))
-            work(0)
-        except BaseException:
-            for number in range(1 + len(others), self.threads):
-                others.append(self._workers().submit(work, number))
-            if not started():
+        if self.threads == 1:
+            with _busy():
                 work(0)
-            raise
-        finally:
-            with _Busy.lock:
-                _Busy.teams -= 1
-            for other in others:
-                other.result()
+            return
+        places = _Places()
+        # Ctrl-C may fall between a thread's start and the note of it here; a number that is then
+        # handed out twice is worked on once.
+        free = set(range(1, self.threads))
+
+        def placed(number: int) -> None:
+            try:
+                free.remove(number)
+            except KeyError:
+                return
+            places.take()
+            work(number)
+
+        others: list[Future[object]] = []
+        with _busy():
+            try:
+                for number in range(1, self.threads):
+                    others.append(self._workers().submit(placed, number))
+                work(0)
+            except BaseException:
+                others += [self._workers().submit(placed, number) for number in sorted(free)]
+                if not started():
+                    work(0)
+                raise
+            finally:
+                for other in others:
+                    other.result()
 
     def _workers(self) -> ThreadPoolExecutor:
         if self._pool is None or self._process != os.getpid():  # threads do not survive a fork

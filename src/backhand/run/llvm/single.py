@@ -1,0 +1,152 @@
+"""One row through a network, with as little around it as can be.
+
+    one(table, x, out):  x and out are NumPy's array objects themselves
+
+The addresses of weights and buffers lie in a table that never changes. The call keeps the
+interpreter's lock, so no other thread is in it at the same time, and a row takes microseconds.
+The address of an array's elements is the first field behind the header of its object, a part of
+NumPy's stable binary interface; to read it there costs a tenth of asking for it. Whether that holds
+is tried out once, and where it does not, one row goes the way of many.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...plan.description import Description
+from ...plan.step import forward_plan, logits
+from .build import IR, count, element, index, ir_module
+from .cache import cached
+from .compiled import program_key, static_shapes
+from .kernels import Kernels
+from .program import Emitter, buffer_strides
+from .schedule import Fused, Schedule, schedule
+from .target import Library, Target, emit_object
+
+Array = Any
+
+HEADER = object.__basicsize__
+"""Bytes of an object before its own fields."""
+
+_known: dict[str, Library] = {}
+_lock = threading.Lock()
+
+
+@functools.cache
+def arrays_can_be_read() -> bool:
+    """Whether an array's object holds the address of its elements where NumPy for C has it."""
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    if sys.implementation.name != "cpython" or not gil:
+        return False
+    probe = np.zeros(3)[1:]
+    return bool(ctypes.c_void_p.from_address(id(probe) + HEADER).value == probe.ctypes.data)
+
+
+class SingleRow:
+    """Logits of one row.
+
+    Parameters
+    ----------
+    description : Description
+    params : sequence of (w, b)
+        They are copied.
+    """
+
+    def __init__(self, description: Description, params: Sequence[tuple[Array, Array]]) -> None:
+        self.usable = arrays_can_be_read()
+        if not self.usable:
+            return
+        arranged = schedule(forward_plan(description), (logits(description),))
+        dtype = np.dtype(description.dtype)
+        strides = {"x": 0, **buffer_strides(arranged)}
+        self._library = _library(arranged)
+        widest = max(description.widths) + 64
+        self._held = {"zeros": np.zeros(widest, dtype)}
+        shapes = static_shapes(arranged)
+        for name in strides:
+            self._held[name] = _aligned(shapes.get(name, (1, strides[name])), dtype)
+        for layer, (w, b) in enumerate(params, 1):
+            self._held[f"w{layer}"][:, : w.shape[1]] = w
+            self._held[f"b{layer}"][0, : len(b)] = b
+        addresses = [self._held[name].ctypes.data for name in slots(arranged)]
+        self._table = np.array(addresses, np.int64)
+        prototype = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        self._call = functools.partial(
+            prototype(self._library.address("one")), self._table.ctypes.data
+        )
+        self._make = functools.partial(np.empty, (1, description.outputs), dtype)
+
+    def __call__(self, x: Array) -> Array:
+        """The logits (1, outputs) of x (1, inputs): C order, of the network's dtype."""
+        out = self._make()
+        self._call(id(x), id(out))
+        return out
+
+
+def slots(arranged: Schedule) -> tuple[str, ...]:
+    """What lies in the table."""
+    return ("zeros", "x", *buffer_strides(arranged))
+
+
+def _aligned(shape: tuple[int, int], dtype: np.dtype) -> Array:
+    from .engine import aligned
+
+    return aligned(shape, dtype)
+
+
+def _library(arranged: Schedule) -> Library:
+    target = Target.host()
+    key = f"single row {program_key(arranged, target, {}, ())}"
+    with _lock:
+        if key not in _known:
+            image = cached(key, lambda: emit_object(emit_single(arranged, target), target))
+            _known[key] = Library(image)
+        return _known[key]
+
+
+def emit_single(arranged: Schedule, target: Target) -> Any:
+    """The module that defines ``one(table, x, out)`` for a schedule of forward products."""
+    return _Single(arranged, target, {}, ()).emit_one()
+
+
+class _Single(Emitter):
+    def emit_one(self) -> Any:
+        ir = ir_module()
+        description = self.schedule.plan.description
+        self.kernels = Kernels(
+            self.module, self.target, self.dtype, self.schedule.plan, (), single_row=True
+        )
+        kinds = [self.pointer] * 3
+        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), kinds), "one")
+        table, x, out = function.args
+        self.build = build = ir.IRBuilder(function.append_basic_block("entry"))
+        self.at = {"x.ld": index(0)}
+        for place, name in enumerate(slots(self.schedule)):
+            slot = element(build, table, index(place), self.i64)
+            self.at[name] = build.load(slot, typ=self.pointer, name=name)
+        x, out = (self._elements(a) for a in (x, out))
+        self.at["x"] = x
+        for group in self.schedule.rowwise:
+            assert isinstance(group, Fused)
+            self._fused(group, (index(0), index(1)))
+        z = self.at[logits(description)]
+
+        def move(k: IR) -> None:
+            value = build.load(element(build, z, k, self.real), typ=self.real)
+            build.store(value, element(build, out, k, self.real))
+
+        count(build, "logit", index(0), index(description.outputs), move)
+        build.ret_void()
+        return self.module
+
+    def _elements(self, array: IR) -> IR:
+        """The address of an array's elements, from its object."""
+        field = element(self.build, array, index(HEADER), ir_module().IntType(8))
+        return self.build.load(field, typ=self.pointer)
