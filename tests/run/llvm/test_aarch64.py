@@ -1,0 +1,169 @@
+"""Whole programs for AArch64 give the same bits as the host's, under user-mode emulation.
+
+It needs Debian's packages qemu-user, gcc-aarch64-linux-gnu and libc6-dev-arm64-cross.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from backhand.formulas.activations import ACTIVATIONS
+from backhand.formulas.losses import LOSSES
+from backhand.formulas.optimisers import OPTIMISERS
+from backhand.network import Network
+from backhand.proof.kernels import random_problem, trained
+from backhand.run.llvm import engine
+from backhand.run.llvm.program import emit_program
+from backhand.run.llvm.target import Target, emit_object
+
+DRIVER = pathlib.Path(__file__).with_name("emulated.c")
+LINKER = "aarch64-linux-gnu-gcc"
+EMULATOR = next(filter(shutil.which, ("qemu-aarch64", "qemu-aarch64-static")), None)
+emulated = pytest.mark.skipif(
+    not (EMULATOR and shutil.which(LINKER)),
+    reason="needs Debian's qemu-user, gcc-aarch64-linux-gnu and libc6-dev-arm64-cross",
+)
+
+
+def dumped(runner, first, last, threads):
+    """The table and buffers of a runner as the driver reads them, and the names of the buffers."""
+    runner.set(first=first, last=last, threads=threads)
+    runner.meeting[:2] = 0
+    words = [np.int64([threads, len(runner.code.slots)]).tobytes()]
+    names = []
+    for place, name in enumerate(runner.code.slots):
+        buffer = runner._held.get(name)
+        if buffer is None:
+            words.append(np.int64([-1, runner._table[place]]).tobytes())
+        else:
+            assert buffer.flags.c_contiguous, name
+            words.append(np.int64(buffer.nbytes).tobytes() + buffer.tobytes())
+            names.append(name)
+    return b"".join(words), names
+
+
+class Emulation:
+    """Repeats under emulation what the engine runs here, and compares every buffer."""
+
+    def __init__(self, folder, monkeypatch, threads):
+        self.folder, self.threads, self.runs = folder, threads, 0
+        self.binaries = {}
+        compiled, run = engine.compiled, engine.Runner.run
+
+        def remembered(schedule, sources, scalars=()):
+            code = compiled(schedule, sources, scalars)
+            self.binaries[id(code)] = self.linked(schedule, sources, scalars)
+            return code
+
+        def compared(runner, first, last, threads):
+            content, names = dumped(runner, first, last, self.threads)
+            got = self.emulate(self.binaries[id(runner.code)], content)
+            run(runner, first, last, threads)
+            self.compare(runner, names, got)
+
+        monkeypatch.setattr(engine, "compiled", remembered)
+        monkeypatch.setattr(engine.Runner, "run", compared)
+
+    def linked(self, *program):
+        target = Target.named("aarch64")
+        stem = self.folder / f"program{len(self.binaries)}"
+        schedule, sources, scalars = program
+        module = emit_program(schedule, target, sources, scalars).module
+        stem.with_suffix(".o").write_bytes(emit_object(module, target))
+        parts = [str(DRIVER), f"{stem}.o", "-o", str(stem)]
+        subprocess.run([LINKER, "-static", "-pthread", "-O1", *parts], check=True, timeout=60)
+        return stem
+
+    def emulate(self, binary, content):
+        into, out = self.folder / "in", self.folder / "out"
+        into.write_bytes(content)
+        subprocess.run([EMULATOR, binary, into, out], check=True, timeout=60)
+        return out.read_bytes()
+
+    def compare(self, runner, names, content):
+        self.runs += 1
+        for name in names:
+            here = runner._held[name]
+            there = np.frombuffer(content[: here.nbytes], here.dtype).reshape(here.shape)
+            content = content[here.nbytes :]
+            if name != "meeting":  # arrivals depend on the number of threads
+                assert there.tobytes() == here.tobytes(), f"{name} differs"
+
+
+CASES = [
+    ("float32", "gelu", "softmax_cross_entropy", "adam", 1),
+    ("float64", "mish", "huber", "adamw", 1),
+    ("float32", "tanh", "poisson", "nesterov", 3),
+    ("float64", "elu", "binary_cross_entropy", "momentum", 2),
+]
+
+
+@emulated
+@pytest.mark.parametrize(("dtype", "activation", "loss", "optimiser", "threads"), CASES)
+def test_training_gives_the_same_bits(
+    tmp_path, monkeypatch, dtype, activation, loss, optimiser, threads
+):
+    emulation = Emulation(tmp_path, monkeypatch, threads)
+    rng = np.random.default_rng(0)
+    network = Network(
+        (21, 37, 18, 19),
+        activation=[activation, "softplus"],
+        loss=loss,
+        dropout=[0.25, 0.0],
+        dtype=dtype,
+    )
+    params, data = random_problem(rng, network, 60, True)
+    trained(
+        engine.CompiledTrainer,
+        network,
+        params,
+        data,
+        OPTIMISERS[optimiser],
+        batch=23,
+        steps=9,
+        threads=1,
+    )
+    assert emulation.runs >= 3
+
+
+@emulated
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_forward_gives_the_same_bits(tmp_path, monkeypatch, dtype):
+    emulation = Emulation(tmp_path, monkeypatch, 1)
+    network = Network((7, 33, 33, 5), activation=["logistic", "silu"], dtype=dtype)
+    x = np.random.default_rng(1).integers(0, 255, (40, 7)).astype(np.uint8)
+    network.predictor(network.init("glorot_normal"))(x)
+    assert emulation.runs == 1
+
+
+def test_every_formula_makes_object_code(monkeypatch):
+    """Without emulation: LLVM accepts every program for AArch64."""
+    made = []
+    compiled = engine.compiled
+
+    def remembered(schedule, sources, scalars=()):
+        target = Target.named("aarch64")
+        module = emit_program(schedule, target, sources, scalars).module
+        made.append(emit_object(module, target))
+        return compiled(schedule, sources, scalars)
+
+    monkeypatch.setattr(engine, "compiled", remembered)
+    rng = np.random.default_rng(0)
+    names, losses = list(ACTIVATIONS), list(LOSSES)
+    for number in range(0, len(names), 3):
+        network = Network(
+            (3, 4, 4, 4, 2),
+            activation=[names[(number + i) % len(names)] for i in range(3)],
+            loss=losses[number // 2 % len(losses)],
+            dropout=0.1,
+        )
+        params, data = random_problem(rng, network, 5, True)
+        trainer = engine.CompiledTrainer
+        trained(trainer, network, params, data, OPTIMISERS["adam"], batch=5, steps=1)
+    assert all(code[:4] == b"\x7fELF" and code[18] == 183 for code in made)  # EM_AARCH64
+    assert len(made) == -(-len(names) // 3)
