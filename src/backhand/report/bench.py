@@ -23,6 +23,12 @@ from ..run.llvm.team import available_threads
 from .peers import PEERS, Epoch, made_problem, ours, torch_threads_restored
 
 OURS = "backhand"
+SETTLED = 0.25
+"""Seconds after which the idle threads of a library that ran before no longer spin."""
+
+
+LEAST = 0.05
+"""Seconds that a measurement takes at least: short epochs are repeated."""
 
 
 class Task(NamedTuple):
@@ -207,12 +213,16 @@ def _measure(
         for count in here:
             here[count].append(measure_peak(count))
         for key, epoch in contenders.items():
+            time.sleep(SETTLED)
+            found = times[key]
+            epochs = int(LEAST / found[0]) + 1 if found else 1
             start = time.perf_counter()
-            epoch()
-            times[key].append(time.perf_counter() - start)
-    for count, found in here.items():
-        peaks[count] += found
-    top = {count: statistics.median(found) for count, found in here.items()}
+            for _ in range(epochs):
+                epoch()
+            found.append((time.perf_counter() - start) / epochs)
+    for count, rates in here.items():
+        peaks[count] += rates
+    top = {count: statistics.median(rates) for count, rates in here.items()}
     work = operations(task.widths) * task.rows
     lines = []
     for (who, how), found in times.items():

@@ -97,7 +97,9 @@ def pytorch(problem: Problem) -> Iterator[tuple[str, Epoch]]:
 
         def epoch() -> None:
             torch.set_num_threads(threads)
-            for rows in torch.randperm(len(x)).split(problem.batch):
+            order = torch.randperm(len(x))
+            for first in range(0, len(x), problem.batch):
+                rows = order[first : first + problem.batch]
                 adam.zero_grad(set_to_none=True)
                 loss_of(model(x[rows]), t[rows]).backward()
                 adam.step()
@@ -143,11 +145,12 @@ def jax(problem: Problem) -> Iterator[tuple[str, Epoch]]:
 
     whole = jax.jit(train)
     zeros = tree_map(jnp.zeros_like, start)
-    held = {"carry": (start, zeros, zeros, jnp.float32(0)), "key": jax.random.key(0)}
+    held: dict[str, Any] = {"carry": (start, zeros, zeros, jnp.float32(0)), "epoch": 0}
+    wait: Callable[[Any], Any] = jax.block_until_ready
 
     def epoch() -> None:
-        held["key"], now = jax.random.split(held["key"])
-        held["carry"] = jax.block_until_ready(whole(held["carry"], now))
+        held["epoch"] += 1
+        held["carry"] = wait(whole(held["carry"], jax.random.key(held["epoch"])))
 
     yield "jit, scan", epoch
 
