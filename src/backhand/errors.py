@@ -24,7 +24,7 @@ class MissingExtraError(BackhandError, ImportError):
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> InputError:
     """Say that ``name`` is no known ``kind``, with the nearest valid name if one is near."""
     names = sorted(valid)
-    near = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"unknown {kind} {str(name)!r}: {hint}valid: {', '.join(names)}")
 

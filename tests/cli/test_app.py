@@ -208,6 +208,14 @@ def test_ctrl_c_before_the_training_writes_nothing(backhand, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_while_the_command_line_is_parsed_is_one_line(backhand, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("typer.core.TyperGroup.parse_args", interrupt)
+    assert backhand("train", "digits") == (130, "", "interrupted: nothing was written\n")
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -9,10 +11,15 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
+from backhand import datasets
 from backhand.cli import train
+from backhand.datasets import Split
 from backhand.export import load_model
+from backhand.network import Network
+from backhand.training import EVALUATED_AT_ONCE, judge
 
 QUICK = ["--epochs", "3", "--hidden", "20"]
 
@@ -47,6 +54,36 @@ def test_the_recorded_command_gives_the_same_model_again(backhand, tmp_path):
     assert one == two
     mine, theirs = (load_model(tmp_path / n / "model.safetensors").params for n in ("one", "three"))
     assert all((a.w == b.w).all() for a, b in zip(mine, theirs, strict=True))
+
+
+def test_the_engine_that_is_named_does_everything(backhand, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "backhand.run.llvm.engine", None)  # importing it fails
+    code, _, err = backhand("train", "digits", *QUICK, "--engine", "numpy", "--out", "run")
+    assert (code, err) == (0, "")
+    assert run_of(tmp_path / "run")["options"]["engine"] == "numpy"
+
+
+def test_scores_look_at_a_bounded_number_of_rows_at_once(monkeypatch):
+    rows, seen = EVALUATED_AT_ONCE + 5, []
+    x = np.random.default_rng(0).random((rows, 3), np.float32)
+    split = Split(x, x[:, :1] + 1)
+    data = dataclasses.make_dataclass("D", ["task", "target_std"])("regression", 2.0)
+    network = Network((3, 1))
+    params = network.init("lecun_normal", 0)
+    z = network.forward(params, x, "numpy").astype(np.float64)
+    real = Network.forward
+
+    def forward(self, params, x, engine=None):
+        seen.append((len(x), engine))
+        return real(self, params, x, engine)
+
+    monkeypatch.setattr(Network, "forward", forward)
+    got = train.scores(network, params, data, split, "numpy")
+    assert seen == [(EVALUATED_AT_ONCE, "numpy"), (5, "numpy")]
+    error = np.mean((z - split.t) ** 2)
+    assert got["loss"] == pytest.approx(error, rel=1e-5)
+    assert got["RMSE"] == pytest.approx(2 * error**0.5, rel=1e-5)
+    assert got["R2"] == pytest.approx(1 - error / np.var(split.t), rel=1e-4)
 
 
 def test_a_folder_with_something_in_it_is_not_touched(backhand, tmp_path):
@@ -107,6 +144,24 @@ def test_an_interrupted_training_is_kept_and_a_second_ctrl_c_does_not_lose_it(
     assert load_model(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.svg", "run"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_ctrl_c_that_a_library_lost_still_counts(backhand, tmp_path, monkeypatch):
+    def lose(*args, **kwargs):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    real = {"load": datasets.load, "judge": judge}
+    with monkeypatch.context() as loading:
+        loading.setattr(datasets, "load", lambda *a, **k: (lose(), real["load"](*a, **k))[1])
+        assert backhand("train", "digits")[::2] == (130, "interrupted: nothing was written\n")
+    assert list(tmp_path.iterdir()) == []
+    with monkeypatch.context() as running:
+        running.setattr("backhand.training.judge", lambda *a: (lose(), real["judge"](*a))[1])
+        code, out, _ = backhand("train", "digits", "--epochs", "9", "--out", "run")
+    assert code == 130
+    assert "of epoch 1 of 1" in out
+    assert load_model(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
 
 
 def test_an_interrupted_first_epoch_is_kept_too(backhand, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -14,6 +15,7 @@ from safetensors.numpy import save
 from backhand.datasets.preparation import Standardise
 from backhand.errors import InputError
 from backhand.export import Model, load_model, model, save_model
+from backhand.formulas.activations import ACTIVATIONS
 from backhand.network import Network
 
 NETWORK = Network((4, 5, 3), activation="elu:alpha=0.5", loss="softmax_cross_entropy", dropout=0.2)
@@ -247,6 +249,21 @@ def test_other_versions_and_foreign_files_are_refused(tmp_path):
     (tmp_path / "f").write_bytes(save({"w1": np.ones(3)}))
     with pytest.raises(InputError, match="not a backhand model"):
         load_model(tmp_path / "f")
+
+
+def test_formulas_of_ones_own_have_to_be_registered_first(tmp_path, monkeypatch):
+    own = dataclasses.replace(ACTIVATIONS["tanh"], name="own")
+    with monkeypatch.context() as registered:
+        registered.setitem(ACTIVATIONS, "own", own)
+        network = Network((2, 3, 1), activation="own")
+        made = Model(network, network.init("lecun_normal", 0), "regression")
+        save_model(made, tmp_path / "m")
+        assert load_model(tmp_path / "m").network == network
+    with pytest.raises(InputError, match=r"activation 'own'.*backhand\.register_activation"):
+        load_model(tmp_path / "m")
+    path = resealed(tmp_path / "l", setting("network", "loss", value="own:delta=1.0"))
+    with pytest.raises(InputError, match=r"loss 'own'.*backhand\.register_loss"):
+        load_model(path)
 
 
 class Boom:

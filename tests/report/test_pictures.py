@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 
@@ -38,6 +39,24 @@ def test_statistics(tmp_path):
     rows = network.statistics(network.init("lecun_normal", 0), x, engine="numpy")
     pictures.plot_statistics({"lecun_normal, relu": rows}, tmp_path / "s.png", "title")
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_initialisers_and_activations_have_a_key_each(tmp_path):
+    network = Network((3, 4, 4, 2))
+    x = np.random.default_rng(0).standard_normal((9, 3))
+    rows = network.statistics(network.init("lecun_normal", 0), x, engine="numpy")
+    pairs = itertools.product(("lecun_normal", "lsuv"), ("relu", "own:a=1, b=2", "tanh"))
+    cases = {f"{scheme}, {activation}": rows for scheme, activation in pairs}
+    pictures.plot_statistics(cases, tmp_path / "s.svg", "title")
+    text = (tmp_path / "s.svg").read_text()
+    for label in ("lecun_normal", "lsuv", "relu", "own:a=1, b=2", "tanh", "half at each layer"):
+        assert text.count(f"<!-- {label} -->") == 1
+
+
+def test_powers_of_two_are_written_as_fractions():
+    values = (4, 1, 0.5, 1 / 32, 1 / 4096, 2.0**-20)
+    written = [pictures._fraction(value, 0) for value in values]
+    assert written == ["4", "1", "1/2", "1/32", "1/4096", "9.54e-07"]
 
 
 def test_what_a_picture_may_be_called(tmp_path, monkeypatch):

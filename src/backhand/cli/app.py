@@ -17,9 +17,9 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import BackhandError, InputError
+from . import INTERRUPTED
+from .interrupts import remembered
 from .options import number, whole
-
-INTERRUPTED = 130
 
 
 class _InterruptedError(BackhandError):
@@ -27,6 +27,12 @@ class _InterruptedError(BackhandError):
 
 
 class _Group(TyperGroup):
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise _InterruptedError from None
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -312,14 +318,9 @@ def bench(
     run(networks, rounds, peers, out)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit."""
-    sys.exit(run(arguments))
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), remembered():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _one_line
         return _run(arguments)

@@ -29,11 +29,14 @@ from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
 from ..network import Network, Params
 from ..report import pictures, tables
-from ..training import DivergedError, Epoch, Rows, Settings, Trained, fit
+from ..training import DivergedError, Epoch, Rows, Settings, Trained, fit, judge
+from . import INTERRUPTED
+from .interrupts import heed
 from .options import check_limits, check_size, hidden_widths, names
 
 MANY_ROWS = 10_000
-INTERRUPTED = 130
+
+Score = Callable[[Any, Any], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,12 +97,14 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
         dropout=DROPOUT[data.task] if options.dropout is None else options.dropout,
     )
     network = network_of(options, data)
+    score = _score(data.task)  # the last of what is loaded; a Ctrl-C that this lost is heeded next
+    heed()
     with run_folder(place) as folder:
         screen.print(_headline(network, data), soft_wrap=True)
         params = network.init(options.init, options.seed, data.train.x[:2048])
-        trained = _fit(network, params, data, settings, screen)
+        trained = _fit(network, params, data, settings, score, screen)
         with undisturbed():  # a second Ctrl-C must not lose what the first one kept
-            scored = _scored(network, trained.params, data)
+            scored = _scored(network, trained.params, data, options.engine)
             model = _model(network, trained, data, options, scored)
             _write(folder.path, model, trained, options, scored)
             folder.keep()
@@ -214,7 +219,9 @@ def _headline(network: Network, data: Data) -> str:
     return f"{data.name}: {data.task}, {counts} rows; {widths}, {network.parameters:,} parameters"
 
 
-def _fit(network: Network, params: Params, data: Data, settings: Settings, screen: Any) -> Trained:
+def _fit(
+    network: Network, params: Params, data: Data, settings: Settings, score: Score, screen: Any
+) -> Trained:
     name = SCORES[data.task]
     try:
         with tables.Live(screen, settings.epochs, name) as live:
@@ -224,14 +231,14 @@ def _fit(network: Network, params: Params, data: Data, settings: Settings, scree
                 Rows(data.train.x, data.train.t),
                 settings,
                 validation=Rows(data.validation.x, data.validation.t),
-                score=_score(data.task),
-                callbacks=[live],
+                score=score,
+                callbacks=[live, lambda *_: heed()],
             )
     except DivergedError as error:
         raise BackhandError(f"{error} (nothing was written)") from None
 
 
-def _score(task: str) -> Callable[[Any, Any], float]:
+def _score(task: str) -> Score:
     from sklearn.metrics import accuracy_score, r2_score
 
     if task == "classification":
@@ -243,11 +250,13 @@ def _score(task: str) -> Callable[[Any, Any], float]:
     return score
 
 
-def _scored(network: Network, params: Params, data: Data) -> dict[str, dict[str, float]]:
+def _scored(
+    network: Network, params: Params, data: Data, engine: str | None
+) -> dict[str, dict[str, float]]:
     """The scores of every split. Raises BackhandError if one is not finite."""
     found = {}
     for split in ("train", "validation", "test"):
-        found[split] = scores(network, params, data, getattr(data, split))
+        found[split] = scores(network, params, data, getattr(data, split), engine)
         for name, value in found[split].items():
             if not math.isfinite(value):
                 raise BackhandError(
@@ -257,16 +266,26 @@ def _scored(network: Network, params: Params, data: Data) -> dict[str, dict[str,
     return found
 
 
-def scores(network: Network, params: Params, data: Data, split: Split) -> dict[str, float]:
-    """Scores of a split: accuracy and loss, or R2 and the root mean squared error."""
-    z = network.forward(params, split.x)
-    t = split.t if split.t.ndim == 2 else split.t[:, None]
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told by the caller
-        found = {SCORES[data.task]: _score(data.task)(z, t), "loss": network.loss_at(z, split.t)}
+def scores(
+    network: Network, params: Params, data: Data, split: Split, engine: str | None = None
+) -> dict[str, float]:
+    """Scores of a split: accuracy and loss, or R2 and the root mean squared error.
+
+    As for the epochs, they come from the executor that trains, a part of the rows at a time.
+    """
+    more: dict[str, float] = {}
+
+    def score(z: Any, t: Any) -> float:
         if data.task == "regression":
             error = np.subtract(z, t, dtype=np.float64)
-            found["RMSE"] = float(np.sqrt(np.mean(error**2))) * data.target_std
-    return found
+            more["RMSE"] = float(np.sqrt(np.mean(error**2))) * data.target_std
+        return _score(data.task)(z, t)
+
+    t = split.t if split.t.ndim == 2 else split.t[:, None]
+    # what is not finite is told by the caller
+    loss, value = judge(network, params, Rows(split.x, t), score, engine)
+    assert value is not None
+    return {SCORES[data.task]: value, "loss": loss, **more}
 
 
 def _model(

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..formulas.activations import ACTIVATIONS
+from ..formulas.losses import LOSSES
 from ..network import Layer, Network, Params
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ class Model:
         from ..datasets.preparation import preparation_from_dict
 
         try:
+            _check_formulas(data["network"])
             network = Network.from_dict(data["network"])
             kept = data["preparation"]
             model = cls(
@@ -180,6 +183,20 @@ class Model:
             )
         if not isinstance(self.provenance, dict):
             raise InputError(f"its provenance is {self.provenance!r}, not a mapping")
+
+
+def _check_formulas(description: Mapping[str, Any]) -> None:
+    """Raise InputError for a formula that is not known here, perhaps one of the user's own."""
+    for kind, specs, known in (
+        ("activation", description["activation"], ACTIVATIONS),
+        ("loss", [description["loss"]], LOSSES),
+    ):
+        for name in (str(spec).partition(":")[0] for spec in specs):
+            if name not in known:
+                raise InputError(
+                    f"unknown {kind} {name!r}; if it is your own, "
+                    f"call backhand.register_{kind} before load_model"
+                )
 
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:

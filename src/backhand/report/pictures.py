@@ -13,6 +13,8 @@ from ..network import LayerStatistics
 from ..training import Epoch
 
 FORMATS = (".png", ".svg", ".pdf")
+LINES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D", "v")
 
 
 def _figure(width: float, height: float, columns: int) -> tuple[Any, Any]:
@@ -54,10 +56,21 @@ def _save(figure: Any, path: str | os.PathLike[str]) -> None:
     write_whole(path, buffer.getvalue())
 
 
+def _fraction(value: float, _: int) -> str:
+    """A power of two as people write it: 4, 1, 1/8; small ones as 1e-06."""
+    if 1 / 4096 <= value < 1:
+        return f"1/{1 / value:.0f}"
+    return f"{value:.3g}"
+
+
 def plot_statistics(
     cases: dict[str, list[LayerStatistics]], path: str | os.PathLike[str], title: str
 ) -> None:
     """Draw how variance, mean and gradients go with depth, a line for each case.
+
+    Colours are initialisers, lines and markers activations. A step down of the logarithmic scales
+    is a halving, and a guide halves at each layer, as ReLU does to the variance that
+    ``1/sqrt(fan_in)`` gives.
 
     Parameters
     ----------
@@ -73,31 +86,42 @@ def plot_statistics(
         ("mean of outputs y", "y", lambda row: row.mean, False),
         ("std of gradients dz (last layer: 1)", "dz", lambda row: row.std, True),
     )
-    schemes = list(dict.fromkeys(name.split(", ")[0] for name in cases))
-    activations = list(dict.fromkeys(name.split(", ")[-1] for name in cases))
-    styles = ("-", "--", ":", "-.")
+    pairs = {name: name.split(", ", 1) for name in cases}
+    schemes = list(dict.fromkeys(scheme for scheme, _ in pairs.values()))
+    activations = list(dict.fromkeys(activation for _, activation in pairs.values()))
+    colours = {scheme: f"C{i}" for i, scheme in enumerate(schemes)}
+    looks = {
+        activation: {"linestyle": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
+        for i, activation in enumerate(activations)
+    }
     for axis, (label, buffer, value, logarithmic) in zip(axes, panels, strict=True):
         for name, rows in cases.items():
-            scheme, activation = name.split(", ")
+            scheme, activation = pairs[name]
             points = sorted((row.layer, value(row)) for row in rows if row.buffer == buffer)
             axis.plot(
                 *zip(*points, strict=True),
-                color=f"C{schemes.index(scheme)}",
-                linestyle=styles[activations.index(activation) % len(styles)],
-                marker="o",
-                markersize=3.5,
-                label=name,
+                color=colours[scheme],
+                markersize=4,
+                **looks[activation],
             )
         axis.set(title=label, xlabel="layer")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         if logarithmic:
-            axis.set_yscale("log")
+            axis.set_yscale("log", base=2)
+            axis.yaxis.set_major_formatter(_fraction)
             axis.axhline(1, color="black", linewidth=0.8)
         else:
             axis.axhline(0, color="black", linewidth=0.8)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", title="initialiser, activation")
+    depth = max(row.layer for rows in cases.values() for row in rows)
+    layers = range(1, depth + 1)
+    guide = axes[0].plot(layers, [0.5 ** (n - 1) for n in layers], color="0.6", linewidth=4)[0]
+    guide.set(alpha=0.5, zorder=0)
+    axes[0].legend([guide], ["half at each layer"], loc="lower left")
+    colour = [guide.__class__([], [], color=c) for c in colours.values()]
+    figure.legend(colour, list(colours), loc="outside right upper", title="initialiser")
+    look = [guide.__class__([], [], color="black", markersize=4, **how) for how in looks.values()]
+    figure.legend(look, list(looks), loc="outside right center", title="activation")
     figure.suptitle(title)
     _save(figure, path)
 

@@ -1,0 +1,39 @@
+"""Ctrl-C that is not lost: a library that clears all errors while it loads clears this one, too."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+_pressed = False
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    global _pressed
+    _pressed = True
+    signal.default_int_handler(number, frame)
+
+
+@contextlib.contextmanager
+def remembered() -> Iterator[None]:
+    """Remember Ctrl-C for `heed`, where this is the thread that it interrupts."""
+    global _pressed
+    _pressed = False
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # somebody else has plans for Ctrl-C
+        return
+    signal.signal(signal.SIGINT, _note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def heed() -> None:
+    """Raise KeyboardInterrupt if Ctrl-C was pressed since `remembered` began, lost or not."""
+    if _pressed:
+        raise KeyboardInterrupt
