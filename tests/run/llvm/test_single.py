@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -81,3 +82,28 @@ def test_one_predictor_in_many_threads():
     for thread in team:
         thread.join()
     assert not wrong
+
+
+def test_the_first_use_may_come_from_many_threads_at_once(monkeypatch):
+    monkeypatch.setattr(single, "_known", {})  # as in a new process
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for width in range(20, 50):
+            network = Network((8, width, 3), activation="relu")
+            predict = network.predictor(network.init("kaiming_normal"))
+            x, meet, got = np.ones((1, 8), np.float32), threading.Barrier(4), []
+
+            def work(predict=predict, x=x, meet=meet, got=got):
+                meet.wait()
+                got.extend(predict(x).tobytes() for _ in range(50))
+
+            team = [threading.Thread(target=work) for _ in range(4)]
+            for thread in team:
+                thread.start()
+            for thread in team:
+                thread.join()
+            assert len(got) == 200
+            assert len(set(got)) == 1
+    finally:
+        sys.setswitchinterval(interval)

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import itertools
 import re
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -261,6 +262,7 @@ class Library:
         binding = _initialised()
         self._name = f"backhand{next(self._numbers)}"
         self._found: dict[str, Any] = {}
+        self._looking = threading.Lock()
         builder = binding.JITLibraryBuilder().add_object_img(image).add_current_process()
         for name, address in (symbols or {}).items():
             builder.import_symbol(name, address)
@@ -280,12 +282,15 @@ class Library:
         BackhandError
             If it has none of that name, or refers to something that is not there.
         """
-        if name not in self._found:
-            try:
-                self._found[name] = self._engine.lookup(self._name, name)
-            except RuntimeError as error:
-                raise BackhandError(f"compiled engine: no symbol {name!r}: {error}") from None
-        return int(self._found[name][name])
+        # What a look-up gives owns the code: if two threads looked at once, the one that is dropped
+        # would take the code with it while it runs.
+        with self._looking:
+            if name not in self._found:
+                try:
+                    self._found[name] = self._engine.lookup(self._name, name)
+                except RuntimeError as error:
+                    raise BackhandError(f"compiled engine: no symbol {name!r}: {error}") from None
+            return int(self._found[name][name])
 
 
 def load_object(image: bytes, symbols: Mapping[str, int] | None = None) -> Library:
