@@ -65,6 +65,7 @@ def in_forked():
 
 def in_forked_while_training():
     """Forks while other threads of the parent are inside native calls."""
+    one(99, 2)  # Python itself does not survive a fork while another thread imports
     stop = threading.Event()
 
     def busy():
@@ -82,52 +83,88 @@ def in_forked_while_training():
             worker.join()
 
 
+def compile_new(number):
+    """A program that no other call makes."""
+    network = Network((3, 1000 + number, 2))
+    network.predictor(network.init("glorot_normal"))(np.ones((2, 3), np.float32))
+
+
+def in_forked_while_compiling():
+    """Forks while another thread holds the compiler: the child must be able to use it."""
+    os.environ["BACKHAND_CACHE"] = "off"
+    one(99)
+    numbers, stop = iter(range(10_000)), threading.Event()
+
+    def busy():
+        while not stop.is_set():
+            compile_new(next(numbers))
+
+    worker = threading.Thread(target=busy)
+    worker.start()
+    context = multiprocessing.get_context("fork")
+    try:
+        for number in range(20_000, 20_010):
+            time.sleep(random.random() * 0.02)
+            child = context.Process(target=compile_new, args=(number,), daemon=True)
+            child.start()
+            child.join(20)
+            assert child.exitcode == 0, f"the child has not ended well: {child.exitcode}"
+    finally:
+        stop.set()
+        worker.join()
+
+
 def in_spawned():
     return _process("spawn", 2)
 
 
+class Watch:
+    """How many threads of one process are at work, call by call."""
+
+    def __init__(self):
+        self.lock, self.now, self.seen = threading.Lock(), 0, []
+
+    @classmethod
+    def of_process(cls):
+        if not hasattr(team, "watch"):
+            team.watch, run = cls(), team.Team.run
+
+            def watched(self, *args):
+                watch = team.watch
+                with watch.lock:
+                    watch.now += self.threads
+                    watch.seen.append(watch.now)
+                try:
+                    return run(self, *args)
+                finally:
+                    with watch.lock:
+                        watch.now -= self.threads
+
+            team.Team.run = watched
+        return team.watch
+
+
 def counted(seed):
-    """A training's bits, and the most threads that were at work in this process meanwhile."""
-    lock, state = threading.Lock(), _Work
-    run = team.Team.run
-    if not state.patched:
-        state.patched = True
-
-        def watched(self, work, started):
-            with lock:
-                state.now += self.threads
-                state.most = max(state.most, state.now)
-            try:
-                return run(self, work, started)
-            finally:
-                with lock:
-                    state.now -= self.threads
-
-        team.Team.run = watched
-    found = bits(train(seed, epochs=20))
-    return found, state.most
-
-
-class _Work:
-    now = most = 0
-    patched = False
+    """A training's bits, and how many threads were at work in this process meanwhile."""
+    watch = Watch.of_process()
+    first = len(watch.seen)
+    return bits(train(seed, epochs=20)), watch.seen[first:]
 
 
 def joblib(backend, jobs=2):
     from joblib import Parallel, delayed
 
-    counted(0)
-    _Work.most = 0
     found = Parallel(n_jobs=jobs, backend=backend)(delayed(counted)(seed) for seed in SEEDS)
     cores = len(os.sched_getaffinity(0))
-    most = max(threads for _, threads in found)
     given = max(1, cores // jobs) if backend == "loky" else max(cores, jobs)
-    print(f"{backend}: at most {most} threads in a process, {given} given")
-    assert most <= given
+    seen = np.concatenate([threads for _, threads in found])
+    beyond = float((seen > given).mean())
+    print(f"{backend}: {given} threads given, more in {beyond:.1%} of calls, at most {seen.max()}")
+    assert beyond <= (0.0 if backend == "loky" else 0.2)  # threads learn of each other by and by
     return [a for a, _ in found]
 
 
-def interrupted(times=60, threads=2):
+def interrupted(times=60, threads=2, longest=0.06):
     """Ctrl-C at random moments: it ends training soon, and what is there goes on to work."""
     random.seed(0)
     late, ended = [], 0
@@ -135,7 +172,7 @@ def interrupted(times=60, threads=2):
         sent = []
 
         def send(sent=sent):
-            time.sleep(random.random() * 0.06)
+            time.sleep(random.random() * longest)
             sent.append(time.perf_counter())
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -144,10 +181,9 @@ def interrupted(times=60, threads=2):
         try:
             killer.start()
             trained = train(number, threads, epochs=10**6, rows=20_000)
-            time.sleep(1)
+            late.append(time.perf_counter() - sent[0])
         except KeyboardInterrupt:  # it came before fit could take it, or after
-            pass
-        late.append(time.perf_counter() - sent[0])
+            late.append(time.perf_counter() - sent[0])
         killer.join()
         if trained is not None:
             ended += trained.stopped == "interrupted"
@@ -156,17 +192,17 @@ def interrupted(times=60, threads=2):
             assert one(1, threads) == one(1, 1)
     late.sort()
     print(f"{ended} of {times} ended by fit; latest {late[-1]:.3f} s, {late[-2]:.3f} s")
-    assert team._Busy.teams == 0, "a team is counted that is not at work"
+    assert max(team._Busy.until.values()) < np.inf, "a thread counts as at work for ever"
     assert ended > times // 2
     assert late[-1] < 1
     assert late[-2] < 0.2
-    return
 
 
 WAYS = {
     "threads": in_threads,
     "fork": in_forked,
     "fork-while-training": in_forked_while_training,
+    "fork-while-compiling": in_forked_while_compiling,
     "spawn": in_spawned,
     "loky": lambda: joblib("loky"),
     "threading": lambda: joblib("threading"),
@@ -181,7 +217,9 @@ def main():
 
         faulthandler.dump_traceback_later(100, exit=True)
     epochs = 20 if sys.argv[1] in ("loky", "threading") else 3
+    processors = os.sched_getaffinity(0)
     found = WAYS[sys.argv[1]]()
+    assert os.sched_getaffinity(0) == processors, "the main thread is left on some processors"
     if found is not None:
         want = [bits(train(seed, 1, epochs)) for seed in SEEDS]
         assert found == want, "other bits than one after another"

@@ -6,7 +6,6 @@ import ctypes
 import dataclasses
 import functools
 import hashlib
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -18,7 +17,7 @@ from ...plan.nodes import Map
 from .cache import cached
 from .program import buffer_strides, emit_program, program_slots
 from .schedule import Schedule
-from .target import Library, Target, emit_object
+from .target import Library, Target, emit_object, fork_safe_lock
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 FLOPS_WORTH_A_THREAD = 400_000
@@ -59,7 +58,7 @@ class Compiled:
 
 
 _known: dict[str, Compiled] = {}
-_lock = threading.Lock()
+_lock = fork_safe_lock()
 
 
 def compiled(

@@ -14,7 +14,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +27,7 @@ from .compiled import program_key, static_shapes
 from .kernels import Kernels
 from .program import Emitter, buffer_strides
 from .schedule import Fused, Schedule, schedule
-from .target import Library, Target, emit_object
+from .target import Library, Target, emit_object, fork_safe_lock
 
 Array = Any
 
@@ -36,7 +35,7 @@ HEADER = object.__basicsize__
 """Bytes of an object before its own fields."""
 
 _known: dict[str, Library] = {}
-_lock = threading.Lock()
+_lock = fork_safe_lock()
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -200,6 +201,19 @@ def _host() -> Target:
     except RuntimeError:  # some platforms cannot say
         features = {}
     return Target.of(binding.get_default_triple(), binding.get_host_cpu_name(), features)
+
+
+def fork_safe_lock() -> threading.Lock:
+    """A lock for compiling, which a fork waits for.
+
+    Else a child might find it held, and LLVM's own locks with it, by a thread that it has not got.
+    """
+    lock = threading.Lock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+        )
+    return lock
 
 
 def _machine_and_module(module: Any, target: Target, opt: int) -> tuple[Any, Any]:

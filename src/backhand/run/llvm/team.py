@@ -10,11 +10,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import math
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ClassVar
 
 from ...errors import InputError
 
@@ -35,7 +38,7 @@ def available_threads() -> int:
         value = os.environ.get(name, "").split(",")[0]
         if value.isdigit() and int(value) > 0:
             count = min(count, int(value))
-    return max(1, count // (1 + _Busy.teams))
+    return max(1, count // (1 + _Busy.others()))
 
 
 def checked_threads(threads: int | None) -> int | None:
@@ -47,11 +50,23 @@ def checked_threads(threads: int | None) -> int | None:
     return threads
 
 
-class _Busy:
-    """How many teams are at work in this process."""
+LINGER = 0.02
+"""Seconds for which a caller counts as at work after a run: a fit is many runs, one by one."""
 
-    teams = 0
-    lock = threading.Lock()
+
+MANY = 64  # callers that are remembered before those at rest are forgotten
+
+
+class _Busy:
+    """Which of the caller's threads have teams at work, and until when that counts."""
+
+    until: ClassVar[dict[int, float]] = {}
+
+    @classmethod
+    def others(cls) -> int:
+        """How many threads besides this one share the processors."""
+        me, now = threading.get_ident(), time.monotonic()
+        return sum(until > now for thread, until in list(cls.until.items()) if thread != me)
 
 
 @functools.cache
@@ -64,14 +79,17 @@ def _processor_asker() -> Callable[[], int] | None:
 
 @contextlib.contextmanager
 def _busy() -> Iterator[None]:
-    """Count a team at work."""
-    with _Busy.lock:
-        _Busy.teams += 1
+    """Count the calling thread as at work."""
+    me = threading.get_ident()
     try:
+        _Busy.until[me] = math.inf
         yield
     finally:
-        with _Busy.lock:
-            _Busy.teams -= 1
+        _Busy.until[me] = time.monotonic() + LINGER
+        if len(_Busy.until) > MANY:  # threads that have ended
+            now = time.monotonic()
+            for thread in [t for t, until in list(_Busy.until.items()) if until < now]:
+                _Busy.until.pop(thread, None)
 
 
 class _Places:
@@ -161,8 +179,7 @@ class Team:
 
 
 def _forget_after_fork() -> None:
-    _Busy.teams = 0
-    _Busy.lock = threading.Lock()
+    _Busy.until.clear()
 
 
 if hasattr(os, "register_at_fork"):

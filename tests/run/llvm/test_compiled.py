@@ -1,0 +1,189 @@
+"""Programs and the cache between processes; and what happens when nothing can be compiled."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from backhand.errors import BackhandError
+from backhand.estimators.classifier import MLPClassifier
+from backhand.formulas.activations import Activation
+from backhand.network import Network
+from backhand.run.llvm import compiled, single
+from backhand.run.llvm.compiled import fingerprint
+from backhand.run.llvm.target import Target
+from backhand.training import DivergedError, Rows, Settings, fit
+
+SCRIPT = """
+import sys, hashlib
+from backhand.run.llvm import compiled, target
+made, emit = [], compiled.emit_object
+
+def counted(*args):
+    made.append(1)
+    return emit(*args)
+
+compiled.emit_object = counted
+import numpy as np
+from backhand.network import Network
+from backhand.training import Rows, Settings, fit
+network = Network((5, int(sys.argv[1]), 2), activation="gelu")
+x = np.random.default_rng(0).standard_normal((30, 5)).astype("float32")
+settings = Settings(epochs=2, batch=8)
+trained = fit(network, network.init("glorot_normal"), Rows(x, x[:, :2]), settings)
+digest = hashlib.sha256(b"".join(a.tobytes() for layer in trained.params for a in layer))
+print(len(made), digest.hexdigest())
+"""
+
+
+def start(folder, width=7):
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(width)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={
+            **os.environ,
+            "BACKHAND_CACHE": str(folder),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        },
+    )
+
+
+def ended(process):
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    made, checksum = out.split()
+    return int(made), checksum
+
+
+def test_a_second_process_compiles_nothing_and_garbage_is_compiled_again(tmp_path):
+    first = ended(start(tmp_path / "objects"))
+    assert first[0] == 1
+    assert ended(start(tmp_path / "objects")) == (0, first[1])
+    (entry,) = (tmp_path / "objects").glob("*.o")
+    whole = entry.read_bytes()
+    for garbage in (b"", os.urandom(len(whole)), whole[:-1], whole[:200] + b"x" + whole[201:]):
+        entry.write_bytes(garbage)
+        assert ended(start(tmp_path / "objects")) == first
+        assert entry.read_bytes() == whole
+
+
+def test_two_processes_at_once_and_no_cache_at_all(tmp_path):
+    pair = [start(tmp_path / "objects", 9) for _ in range(2)]
+    (_, one), (_, other) = map(ended, pair)
+    assert one == other
+    assert ended(start("off", 9)) == (1, one)
+    assert ended(start(tmp_path / "objects", 9)) == (0, one)
+
+
+# failure ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
+    def fail(*args):
+        raise BackhandError("compiled engine: LLVM refused a generated module: planted")
+
+    monkeypatch.setenv("BACKHAND_CACHE", "off")
+    for module in (compiled, single):
+        monkeypatch.setattr(module, "emit_object", fail)
+        monkeypatch.setattr(module, "_known", {})
+
+
+X = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
+
+
+def test_a_failure_to_compile_is_an_error_and_nothing_slower_is_taken(no_compiler, monkeypatch):
+    for name in ("ArrayTrainer.epoch", "walk", "perform"):
+        monkeypatch.setattr(
+            f"backhand.run.arrays.{name}", lambda *a: pytest.fail("the array executor was taken")
+        )
+    network = Network((3, 4, 1))
+    params = network.init("glorot_normal")
+    rows = Rows(X, X[:, :1])
+    calls = [
+        lambda: fit(network, params, rows, Settings(epochs=1)),
+        lambda: network.forward(params, X),
+        lambda: network.forward(params, X[:1]),
+        lambda: network.loss_and_grads(params, *rows[:2]),
+        lambda: MLPClassifier((4,), max_iter=2).fit(X, X[:, 0] > 0),
+    ]
+    for call in calls:
+        with pytest.raises(BackhandError, match="planted"):
+            call()
+
+
+def test_the_other_executor_is_taken_when_asked_for(no_compiler):
+    network = Network((3, 4, 1))
+    settings = Settings(epochs=1, engine="numpy")
+    assert fit(network, network.init("glorot_normal"), Rows(X, X[:, :1]), settings).history
+
+
+def test_an_unknown_processor_runs_code_of_its_level(monkeypatch):
+    """LLVM aborts the process at a name that it does not know, unless it is told the features."""
+    host = Target.host()
+    unknown = Target(host.triple, "zen99", host.features, host.vector_bytes, host.registers)
+    network = Network((3, 4, 1), activation="tanh")
+    params = network.init("glorot_normal")
+    want = network.forward(params, X)
+    monkeypatch.setenv("BACKHAND_CACHE", "off")
+    monkeypatch.setattr(Target, "host", classmethod(lambda cls: unknown))
+    assert np.array_equal(network.forward(params, X), want)
+
+
+# divergence ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", ["relu", "elu", "softplus", "gelu", "tanh"])
+def test_a_diverging_loss_stops_training_and_names_epoch_and_layer(activation, dtype):
+    network = Network((3, 8, 8, 1), activation=activation, dtype=dtype)
+    rate = 1e200 if dtype == "float64" else 1e30
+    settings = Settings(epochs=200, batch=4, rate=rate, optimiser="sgd")
+    with pytest.raises(DivergedError, match=r"diverged in epoch \d+: .* layer \d") as caught:
+        fit(network, network.init("glorot_normal"), Rows(X, 3 + X[:, :1]), settings)
+    for layer in caught.value.trained.params:
+        assert np.isfinite(layer.w).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nan_and_infinity_in_data_are_named_before_anything_runs(value, dtype):
+    x = X.astype(dtype)
+    x[13, 2] = value
+    network = Network((3, 4, 1))
+    with pytest.raises(BackhandError, match=r"x\[13, 2\] is (nan|inf|-inf)"):
+        fit(network, network.init("glorot_normal"), Rows(x, X[:, :1]), Settings(epochs=1))
+
+
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+def test_nan_that_appears_in_the_middle_is_seen(engine):
+    """A formula of a user's own that gives NaN for some inputs."""
+    bad = Activation("log", lambda xp, z: xp.log(z), lambda xp, z, y, dy: dy / z, saves=("z",))
+    network = Network((3, 4, 1), activation=bad)
+    with pytest.raises(DivergedError, match="epoch 1"):
+        fit(
+            network,
+            network.init("glorot_normal"),
+            Rows(X, X[:, :1]),
+            Settings(epochs=3, engine=engine),
+        )
+
+
+# keys ---------------------------------------------------------------------------------------------
+
+
+def test_a_formula_has_the_fingerprint_of_what_it_does():
+    def scaled(factor):
+        return lambda xp, z: factor * z
+
+    assert fingerprint(scaled(2.0)) == fingerprint(scaled(2.0))
+    assert fingerprint(scaled(2.0)) != fingerprint(scaled(3.0))
+    assert fingerprint(lambda z: z + 1) != fingerprint(lambda z: z + 2)
+    assert fingerprint(functools.partial(scaled, 2)) != fingerprint(functools.partial(scaled, 3))

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from backhand.errors import InputError
+from backhand.run.llvm import team
+from backhand.run.llvm.team import Team, available_threads, checked_threads
+
+
+@pytest.fixture
+def four(monkeypatch):
+    """Four processors, and nothing in the environment."""
+    for name in team.ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(team._Busy, "until", {})
+    return monkeypatch
+
+
+@pytest.mark.parametrize("name", team.ENVIRONMENT)
+@pytest.mark.parametrize(
+    ("value", "threads"), [("2", 2), ("1", 1), ("9", 4), ("", 4), ("0", 4), ("x", 4), ("2,1", 2)]
+)
+def test_the_environment_grants_threads(four, name, value, threads):
+    four.setenv(name, value)
+    assert available_threads() == threads
+
+
+def test_callers_in_other_threads_share_the_processors(four):
+    def other():
+        Team(1).run(lambda number: inside.set() or leave.wait(10), lambda: True)
+
+    inside, leave = threading.Event(), threading.Event()
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert inside.wait(10)
+    assert available_threads() == 2
+    leave.set()
+    thread.join()
+    four.setattr(team, "LINGER", 0.0)
+    Team(1).run(lambda number: None, lambda: True)
+    assert available_threads() >= 2  # the caller itself never counts
+
+
+def test_callers_that_have_ended_are_forgotten(four):
+    four.setattr(team, "LINGER", -1.0)
+    team._Busy.until.update({-number: 0.0 for number in range(1, 2 * team.MANY)})
+    Team(1).run(lambda number: None, lambda: True)
+    assert len(team._Busy.until) <= 1
+
+
+@pytest.mark.parametrize("threads", [None, 1, 7])
+def test_numbers_of_threads(threads):
+    assert checked_threads(threads) == threads
+
+
+@pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2"])
+def test_numbers_of_threads_that_make_no_sense(threads):
+    with pytest.raises(InputError, match="threads"):
+        checked_threads(threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_number_works_once_and_at_the_same_time(threads):
+    barrier, seen = threading.Barrier(threads), []
+
+    def work(number):
+        barrier.wait(10)
+        seen.append(number)
+
+    crew = Team(threads)
+    for _ in range(3):
+        seen.clear()
+        crew.run(work, lambda: True)
+        assert sorted(seen) == list(range(threads))
+
+
+def test_an_exception_before_the_work_has_begun_still_lets_the_others_finish():
+    """As when Ctrl-C comes: the others wait at a barrier for the one that was interrupted."""
+    barrier, calls = threading.Barrier(3), []
+
+    def work(number):
+        calls.append(number)
+        if number == 0 and calls.count(0) == 1:
+            raise KeyboardInterrupt
+        barrier.wait(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        Team(3).run(work, lambda: calls.count(0) > 1)
+    assert sorted(calls) == [0, 0, 1, 2]
+
+
+def test_an_error_in_a_worker_is_raised():
+    def work(number):
+        if number == 1:
+            raise ValueError("planted")
+
+    with pytest.raises(ValueError, match="planted"):
+        Team(2).run(work, lambda: True)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads cannot be moved here")
+def test_threads_are_left_free_to_move():
+    before = os.sched_getaffinity(0)
+    after = []
+    crew = Team(3)
+    crew.run(lambda number: None, lambda: True)
+    crew._workers().submit(lambda: after.append(os.sched_getaffinity(0))).result()
+    assert after == [before]
+    assert os.sched_getaffinity(0) == before
