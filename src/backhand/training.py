@@ -248,7 +248,7 @@ def step_scalars(
     """The optimiser's scalars and the rates, one element for each of the steps (from 0)."""
     rates = rate * schedule.factor(np, steps, total, **schedule.keywords)
     scalars = optimiser.scalars(steps + 1, rates, **optimiser.keywords)
-    return {k: np.broadcast_to(v, steps.shape) for k, v in scalars.items()}, rates
+    return {k: v if np.ndim(v) else np.full(len(steps), v) for k, v in scalars.items()}, rates
 
 
 def fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import subprocess
 import sys
@@ -187,3 +188,18 @@ def test_a_formula_has_the_fingerprint_of_what_it_does():
     assert fingerprint(scaled(2.0)) != fingerprint(scaled(3.0))
     assert fingerprint(lambda z: z + 1) != fingerprint(lambda z: z + 2)
     assert fingerprint(functools.partial(scaled, 2)) != fingerprint(functools.partial(scaled, 3))
+
+
+@pytest.mark.parametrize(
+    ("widths", "rows", "steps", "threads"),
+    [
+        ((13, 100, 3), 133, 10_000, 1),  # small steps
+        ((64, 100, 10), 200, 7, 1),  # a few middling ones
+        ((64, 100, 10), 200, 100, 3),
+        ((784, 256, 128, 10), 128, 400, 8),
+    ],
+)
+def test_an_epoch_wakes_threads_for_enough_work_alone(widths, rows, steps, threads):
+    flops = 3 * sum(2 * d * k for d, k in itertools.pairwise(widths))
+    code = compiled.Compiled(None, None, (), {}, {}, (), flops)
+    assert code.learners_for(rows, steps, available=8) == threads

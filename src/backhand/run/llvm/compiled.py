@@ -22,6 +22,10 @@ from .target import Library, Target, emit_object, fork_safe_lock
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 FLOPS_WORTH_A_THREAD = 400_000
 """Floating-point operations in a batch for which one more thread pays for its barriers."""
+FLOPS_WORTH_A_LEARNER = 2_500_000
+"""The same of a step that learns, after which weights move between processors."""
+FLOPS_WORTH_WAKING = 50_000_000
+"""Floating-point operations in an epoch for which one more thread pays for being woken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,12 @@ class Compiled:
     def threads_for(self, rows: int, available: int) -> int:
         """How many of the available threads a batch of this many rows is worth."""
         return max(1, min(available, self.flops * rows // FLOPS_WORTH_A_THREAD))
+
+    def learners_for(self, rows: int, steps: int, available: int) -> int:
+        """How many of the available threads so many training steps of so many rows are worth."""
+        step = self.flops * rows
+        worth = min(step // FLOPS_WORTH_A_LEARNER, step * steps // FLOPS_WORTH_WAKING)
+        return max(1, min(available, worth))
 
 
 _known: dict[str, Compiled] = {}

@@ -283,11 +283,12 @@ class CompiledTrainer:
             runner.source("all_weight", weight)
         runner.hold("order", np.ascontiguousarray(order, np.int64))
         given = {**scalars, "l2": l2}
-        table = np.stack([given[name] for name in runner.code.scalars], axis=1)
-        table = np.ascontiguousarray(table, runner.dtype)
+        table = np.empty((batches, len(given)), runner.dtype)
+        for column, name in enumerate(runner.code.scalars):
+            table[:, column] = given[name]
         runner.set(rows=rows, batch=batch, seed=self._seed)
         runner.results[:2] = 0
-        threads = runner.threads_for(batch)
+        threads = self._threads or runner.code.learners_for(batch, batches, available_threads())
         done = 0
         while done < batches:
             some = max(1, int(LONGEST_CALL / self._pace)) if self._pace else 1
