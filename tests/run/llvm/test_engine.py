@@ -205,3 +205,14 @@ def test_a_thread_that_is_ahead_does_not_overwrite_rows_of_another():
     want = Forward(network, params, 1)(x)
     for _ in range(100):
         assert np.array_equal(forward(x), want)
+
+
+def test_rows_read_in_place_are_never_written_to():
+    network = Network((5, 7, 3))
+    predict = network.predictor(network.init("kaiming_normal", 0))
+    first, second = np.random.default_rng(0).standard_normal((2, 50, 5)).astype(np.float32)
+    kept = first.copy()
+    predict(first)  # read where it lies
+    backwards = predict(second[::-1])  # gathered, since its rows go backwards
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(backwards, predict(second[::-1].copy()))

@@ -73,7 +73,7 @@ class Runner:
         self._table = aligned((len(slots),), np.int64)
         self._address = self._table.ctypes.data
         self._held: dict[str, Array] = {}
-        self._rows = 0
+        self._reserved: tuple[int, tuple[str, ...]] = (0, ())
         self.meeting = self.hold("meeting", aligned((8,), np.int64))
         self.results = self.hold("results", aligned((8,), np.float64))
         widest = max(description.widths) + 64
@@ -103,9 +103,9 @@ class Runner:
 
     def reserve(self, rows: int, without: tuple[str, ...] = ()) -> None:
         """Make the buffers of a batch of this many rows, but for some."""
-        if rows == self._rows:
+        if (rows, without) == self._reserved:
             return
-        self._rows = rows
+        self._reserved = rows, without
         for name, (stride, dtype) in self.code.batched.items():
             if name not in without:
                 self.hold(name, aligned((rows, stride), dtype))
