@@ -23,7 +23,7 @@ from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.plan.step import gradient_plan
 from backhand.proof.kernels import PRIMES, random_problem, tile_sizes
-from backhand.run.llvm import engine
+from backhand.run.llvm import engine, runner
 from backhand.training import step_scalars
 
 PAGE = mmap.PAGESIZE
@@ -75,7 +75,7 @@ class Guarded:
         return np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
 
     def aligned(self, shape, dtype):
-        """In place of `engine.aligned`."""
+        """In place of `runner.aligned`."""
         dtype = np.dtype(dtype)
         size = max(0, int(np.prod(shape)) * dtype.itemsize - self.short)
         if self.short:  # a whole array for NumPy, of which the program may touch a part
@@ -94,13 +94,13 @@ class Guarded:
         return made
 
     def hold(self, runner, name, a):
-        """In place of `engine.Runner.hold`: what the engine made itself goes between guards too."""
+        """In place of `runner.Runner.hold`: what the engine made itself goes between guards too."""
         if name in ("scalars", "order"):
             a = self.copy(np.ascontiguousarray(a))
         return HOLD(runner, name, a)
 
     def pass_over(self, runner, given, rows, outputs):
-        """In place of `engine.Runner.pass_over`, which writes into arrays that the engine made."""
+        """In place of `runner.Runner.pass_over`, which writes into arrays that the engine made."""
         guarded = {name: self.copy(a) for name, a in outputs.items()}
         blocks = PASS(runner, given, rows, guarded)
         for name, a in outputs.items():
@@ -121,9 +121,9 @@ class Guarded:
 
 
 ALIGNED, HOLD, PASS, SINGLE = (
-    engine.aligned,
-    engine.Runner.hold,
-    engine.Runner.pass_over,
+    runner.aligned,
+    runner.Runner.hold,
+    runner.Runner.pass_over,
     engine.SingleRow.__init__,
 )
 
@@ -145,9 +145,9 @@ class Ordinary:
 
 def install(memory):
     """Let the engine take its memory here."""
-    engine.aligned = memory.aligned
-    engine.Runner.hold = lambda runner, *args: memory.hold(runner, *args)
-    engine.Runner.pass_over = lambda runner, *args: memory.pass_over(runner, *args)
+    runner.aligned = memory.aligned
+    runner.Runner.hold = lambda one, *args: memory.hold(one, *args)
+    runner.Runner.pass_over = lambda one, *args: memory.pass_over(one, *args)
     engine.SingleRow.__init__ = lambda one, *args: memory.single(one, *args)
 
 

@@ -17,7 +17,7 @@ from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.network import Network
 from backhand.proof.kernels import random_problem, trained
-from backhand.run.llvm import engine
+from backhand.run.llvm import engine, runner
 from backhand.run.llvm.program import emit_program
 from backhand.run.llvm.target import Target, emit_object
 
@@ -53,7 +53,7 @@ class Emulation:
     def __init__(self, folder, monkeypatch, threads):
         self.folder, self.threads, self.runs = folder, threads, 0
         self.binaries = {}
-        compiled, run = engine.compiled, engine.Runner.run
+        compiled, run = engine.compiled, runner.Runner.run
 
         def remembered(schedule, sources, scalars=()):
             code = compiled(schedule, sources, scalars)
@@ -67,7 +67,7 @@ class Emulation:
             self.compare(runner, names, got)
 
         monkeypatch.setattr(engine, "compiled", remembered)
-        monkeypatch.setattr(engine.Runner, "run", compared)
+        monkeypatch.setattr(runner.Runner, "run", compared)
 
     def linked(self, *program):
         target = Target.named("aarch64")

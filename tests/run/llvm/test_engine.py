@@ -207,6 +207,37 @@ def test_a_thread_that_is_ahead_does_not_overwrite_rows_of_another():
         assert np.array_equal(forward(x), want)
 
 
+@pytest.mark.parametrize("widths", [(37, 256, 30, 5), (3, 120, 2), (9, 500, 4)])
+def test_columns_of_the_first_layer_may_be_shared_out(widths):
+    # panels of columns on every number of threads, with a last batch that is smaller
+    network = Network(widths, dropout=0.2, loss="softmax_cross_entropy")
+    params = network.init("kaiming_normal", 0)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((101, widths[0])).astype(np.float32)
+    t = rng.integers(0, widths[-1], (101, 1))
+    adam = OPTIMISERS["adam"]
+    steps = np.arange(5.0)
+    scalars, _ = step_scalars(adam, SCHEDULES["constant"], 0.01, steps, 5)
+    owned, found = set(), []
+    trainers = [CompiledTrainer(network, params, adam, 7, threads=n) for n in (1, 2, 3, 8)]
+    trainers.append(ArrayTrainer(network, params, adam, 7))
+    for trainer in trainers:
+        for first in (0, 5):
+            order = np.random.default_rng(first).permutation(101)
+            trainer.epoch(x, t, None, order, 24, scalars, np.full(5, 1e-3), first)
+            trainer.state = trainer.state  # through its copies in the caller's layout
+        if isinstance(trainer, CompiledTrainer):
+            code = trainer._runner.code
+            owned.add(code.columns_owned(24, trainer._threads))
+            found.append([*(a for layer in trainer.params for a in layer), *trainer.state.values()])
+    assert owned == {True, False}
+    for other in found[1:]:
+        for a, b in zip(other, found[0], strict=True):
+            np.testing.assert_array_equal(a, b)
+    for (w, _), (expected, _) in zip(trainers[0].params, trainers[-1].params, strict=True):
+        np.testing.assert_allclose(w, expected, atol=2e-4)
+
+
 def test_rows_read_in_place_are_never_written_to():
     network = Network((5, 7, 3))
     predict = network.predictor(network.init("kaiming_normal", 0))

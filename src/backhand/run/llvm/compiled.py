@@ -15,9 +15,11 @@ import numpy as np
 
 from ...plan.nodes import Map
 from .cache import cached
-from .program import buffer_strides, emit_program, program_slots
+from .layout import buffer_strides, packed, program_slots, static_shapes
+from .program import emit_program
 from .schedule import Schedule
 from .target import Library, Target, emit_object, fork_safe_lock
+from .tiles import panel_columns
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 FLOPS_WORTH_A_THREAD = 400_000
@@ -46,6 +48,10 @@ class Compiled:
         Names of run-time scalars, in order.
     flops : int
         Floating-point operations for each row of a batch, in products alone.
+    columns : int
+        Units of the first layer.
+    packed : dict of str to int
+        Static buffers whose columns lie in panels one behind the other, with their number.
     """
 
     library: Library
@@ -55,10 +61,22 @@ class Compiled:
     batched: dict[str, tuple[int, np.dtype]]
     scalars: tuple[str, ...]
     flops: int
+    columns: int
+    packed: dict[str, int]
 
     def threads_for(self, rows: int, available: int) -> int:
         """How many of the available threads a batch of this many rows is worth."""
         return max(1, min(available, self.flops * rows // FLOPS_WORTH_A_THREAD))
+
+    def columns_owned(self, rows: int, threads: int) -> bool:
+        """Whether threads share out the first layer's columns instead of the batch's rows.
+
+        Each of them then gathers all the rows, which must be less than the weights that would
+        otherwise travel from one processor to another, and the columns must come out even.
+        """
+        panels = self.packed.get("w1", 0)
+        even = 20 * (-(-panels // threads) * threads) <= 23 * panels
+        return threads > 1 and panels > 0 and even and rows * threads <= 2 * self.columns
 
     def learners_for(self, rows: int, steps: int, available: int) -> int:
         """How many of the available threads so many training steps of so many rows are worth."""
@@ -108,10 +126,14 @@ def _load(
         return emit_object(emit_program(schedule, target, sources, scalars).module, target)
 
     library = Library(cached(key, build))
-    strides = buffer_strides(schedule)
     description = schedule.plan.description
     dtype = np.dtype(description.dtype)
+    panel = panel_columns(target, dtype)
+    strides = buffer_strides(schedule, panel)
+    panels = -(-description.widths[1] // panel)
     static = static_shapes(schedule)
+    in_panels = packed(schedule, panel)
+    static |= dict.fromkeys(in_panels, (panels * description.inputs, panel))
     batched: dict[str, tuple[int, np.dtype]] = {}
     for name, stride in strides.items():
         if name not in static:
@@ -125,26 +147,9 @@ def _load(
         batched,
         scalars,
         _flops(schedule),
+        description.widths[1],
+        dict.fromkeys(in_panels, panels),
     )
-
-
-def static_shapes(schedule: Schedule) -> dict[str, tuple[int, int]]:
-    """Padded shapes of parameters, their gradients, state and transposed copies."""
-    rows = {name: (_static_rows(schedule, name), s) for name, s in buffer_strides(schedule).items()}
-    return {name: shape for name, shape in rows.items() if shape[0]}
-
-
-def _static_rows(schedule: Schedule, name: str) -> int:
-    """Rows of a parameter, its gradient, state or copy; 0 for a buffer of the batch."""
-    description = schedule.plan.description
-    part = name.removesuffix(".T")
-    part = part.rpartition("_")[2].removeprefix("d")
-    if part[0] not in "wb" or not part[1:].isdigit():
-        return 0
-    d, k = description.shapes[int(part[1:]) - 1]
-    if part[0] == "b":
-        return 1
-    return k if name.endswith(".T") else d
 
 
 def _flops(schedule: Schedule) -> int:

@@ -12,178 +12,13 @@ from ...formulas.optimisers import Optimiser
 from ...plan.description import Description
 from ...plan.nodes import Gather
 from ...plan.step import Plan, forward_plan, logits, training_plan
-from .compiled import Compiled, compiled
-from .gather import READABLE
+from .compiled import compiled
+from .runner import LONGEST_CALL, Runner, readable
 from .schedule import schedule
 from .single import SingleRow
-from .team import Team, available_threads, checked_threads
+from .team import available_threads, checked_threads
 
 Array = Any
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-LONGEST_CALL = 0.05  # seconds in native code before Python may look at signals
-SLOW = 1e10  # operations a second that any machine manages
-ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros that begin on a cache line."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
-    raw = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
-
-
-def readable(a: Array) -> Array:
-    """``a`` itself if its rows can be gathered in place, else a copy that can.
-
-    In place: native numbers (half precision and the like excepted) whose row is contiguous. The
-    distance between rows may be anything, so slices, memory maps and read-only arrays stay.
-    """
-    a = np.asarray(a)
-    if a.ndim == 1:
-        a = a[:, None]
-    known = a.dtype in READABLE and a.dtype.isnative
-    contiguous = a.shape[1] <= 1 or a.strides[1] == a.itemsize
-    if known and contiguous:
-        return a
-    dtype = a.dtype.newbyteorder("=") if a.dtype in READABLE else np.dtype(np.float64)
-    return np.ascontiguousarray(a, dtype)
-
-
-class Runner:
-    """One program with its buffers, ready to be called.
-
-    Parameters
-    ----------
-    code : Compiled
-    description : Description
-    threads : int or None
-        None: as many as the work is worth.
-    """
-
-    def __init__(self, code: Compiled, description: Description, threads: int | None) -> None:
-        self.code, self.description = code, description
-        self.dtype = np.dtype(description.dtype)
-        self.team = Team(threads or 1)
-        self._fixed = checked_threads(threads)
-        slots = code.slots
-        self._place = {name: i for i, name in enumerate(slots)}
-        self._table = aligned((len(slots),), np.int64)
-        self._address = self._table.ctypes.data
-        self._held: dict[str, Array] = {}
-        self._reserved: tuple[int, tuple[str, ...]] = (0, ())
-        self.meeting = self.hold("meeting", aligned((8,), np.int64))
-        self.results = self.hold("results", aligned((8,), np.float64))
-        widest = max(description.widths) + 64
-        self.hold("zeros", aligned((widest,), self.dtype))
-        for name, (rows, stride) in code.static.items():
-            self.hold(name, aligned((rows, stride), self.dtype))
-
-    def set(self, **numbers: int) -> None:
-        """Write numbers into the table."""
-        for name, value in numbers.items():
-            self._table[self._place[name]] = value
-
-    def hold(self, name: str, a: Array) -> Array:
-        """Write the address of an array into the table, and keep the array alive."""
-        self._held[name] = a
-        self._table[self._place[name]] = a.ctypes.data
-        return a
-
-    def drop(self, name: str) -> None:
-        """Write a null address."""
-        self._held.pop(name, None)
-        self._table[self._place[name]] = 0
-
-    def buffer(self, name: str) -> Array:
-        """The array that the program knows by this name, without padding."""
-        return self._held[name]
-
-    def reserve(self, rows: int, without: tuple[str, ...] = ()) -> None:
-        """Make the buffers of a batch of this many rows, but for some."""
-        if (rows, without) == self._reserved:
-            return
-        self._reserved = rows, without
-        for name, (stride, dtype) in self.code.batched.items():
-            if name not in without:
-                self.hold(name, aligned((rows, stride), dtype))
-        self.set(**{"x.ld": self.code.batched["x"][0], "x.advance": 0})
-
-    def source(self, name: str, a: Array) -> None:
-        """Let the program gather from an array."""
-        self.hold(name, a)
-        self.set(**{f"{name}.stride": a.strides[0] if len(a) > 1 else 0})
-
-    def load(self, params: Sequence[tuple[Array, Array]]) -> None:
-        """Copy parameters in, with their transposed copies."""
-        for layer, (w, b) in enumerate(params, 1):
-            d, k = w.shape
-            self._held[f"w{layer}"][:d, :k] = w
-            self._held[f"b{layer}"][0, :k] = b
-            copy = self._held.get(f"w{layer}.T")
-            if copy is not None:
-                copy[:k, :d] = w.T
-
-    def stored(self, prefix: str = "") -> tuple[tuple[Array, Array], ...]:
-        """Copies of the parameters, or of arrays of their shapes such as gradients (``"d"``)."""
-        return tuple(
-            (
-                self.part(f"{prefix}w{layer}", (d, k)).copy(),
-                self.part(f"{prefix}b{layer}", (k,)).copy(),
-            )
-            for layer, (d, k) in enumerate(self.description.shapes, 1)
-        )
-
-    def part(self, name: str, shape: tuple[int, ...]) -> Array:
-        """The view of a buffer without its padding: (d, k) of weights, (k,) of biases."""
-        buffer = self._held[name]
-        return buffer[: shape[0], : shape[1]] if len(shape) == 2 else buffer[0, : shape[0]]
-
-    def read_in_place(self, x: Array) -> None:
-        """Let products read x itself, which has the network's dtype."""
-        self.drop("all_x")
-        self.hold("x", x)
-        stride = x.strides[0] // x.itemsize
-        self.set(**{"x.ld": stride, "x.advance": stride})
-
-    def run(self, first: int, last: int, threads: int) -> None:
-        """Run batches ``first`` to ``last - 1``."""
-        if threads != self.team.threads:
-            self.team = Team(threads)
-        self.set(first=first, last=last, threads=threads)
-        meeting = self.meeting
-        meeting[:2] = 0
-        call, address = self.code.call, self._address
-        self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))
-
-    def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
-        """Run all rows once, in blocks that a cache holds; how many blocks.
-
-        ``x`` of the network's dtype is read where it is; everything else is gathered.
-        """
-        threads = self.threads_for(min(rows, ROWS_AT_ONCE))
-        block = min(rows, ROWS_AT_ONCE * threads)
-        x = given["x"]
-        in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
-        self.reserve(block, without=("x",) if in_place else ())
-        for name, a in given.items():
-            self.source(f"all_{name}", a)
-        if in_place:
-            self.read_in_place(x)
-        for name, a in outputs.items():
-            self.hold(f"out.{name}", a)
-        self.set(rows=rows, batch=block)
-        blocks = -(-rows // block)
-        some = max(1, int(LONGEST_CALL * SLOW / (self.code.flops * block)))
-        for first in range(0, blocks, some):
-            self.run(first, min(blocks, first + some), threads)
-        return blocks
-
-    def threads_for(self, rows: int) -> int:
-        """How many threads a batch of this many rows is worth."""
-        return self._fixed or self.code.threads_for(rows, available_threads())
 
 
 class CompiledTrainer:
@@ -234,7 +69,7 @@ class CompiledTrainer:
                 name: np.array(self._state.get(name, np.zeros(shape, self.description.dtype)))
                 for name, shape in shapes.items()
             }
-        return {name: self._runner.part(name, shape).copy() for name, shape in shapes.items()}
+        return {name: self._runner.get(name, shape) for name, shape in shapes.items()}
 
     @state.setter
     def state(self, state: Mapping[str, Array]) -> None:
@@ -246,7 +81,7 @@ class CompiledTrainer:
 
     def _load_state(self, runner: Runner) -> None:
         for name, a in self._state.items():
-            runner.part(name, a.shape)[...] = a
+            runner.put(name, a)
 
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -273,7 +108,8 @@ class CompiledTrainer:
         rows = len(order)
         batch = min(batch, rows)
         batches = -(-rows // batch)
-        runner.reserve(batch)
+        threads = self._threads or runner.code.learners_for(batch, batches, available_threads())
+        runner.reserve(batch, own=threads if runner.code.columns_owned(batch, threads) else 0)
         runner.source("all_x", x)
         runner.source("all_t", t)
         if weight is None:
@@ -283,12 +119,11 @@ class CompiledTrainer:
             runner.source("all_weight", weight)
         runner.hold("order", np.ascontiguousarray(order, np.int64))
         given = {**scalars, "l2": l2}
-        table = np.empty((batches, len(given)), runner.dtype)
+        table = np.empty((len(l2), len(given)), runner.dtype)
         for column, name in enumerate(runner.code.scalars):
             table[:, column] = given[name]
         runner.set(rows=rows, batch=batch, seed=self._seed)
         runner.results[:2] = 0
-        threads = self._threads or runner.code.learners_for(batch, batches, available_threads())
         done = 0
         while done < batches:
             some = max(1, int(LONGEST_CALL / self._pace)) if self._pace else 1
@@ -432,7 +267,7 @@ def execute(
     for reduced in arranged.across:
         name = reduced.node.out
         d, k = description.shapes[int(name[2:]) - 1]
-        found[name] = runner.part(name, (d, k) if name[1] == "w" else (k,)).copy()
+        found[name] = runner.get(name, (d, k) if name[1] == "w" else (k,))
     if has_loss:  # every block has added the weights of all rows
         found["loss"] = runner.results[0] / runner.results[1] * blocks
     return found

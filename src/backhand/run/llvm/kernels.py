@@ -232,7 +232,8 @@ class Kernels:
         -------
         function
             With the arguments of `matmul.emit_product` or `column_sums.emit_column_sum`, then the
-            address of the run-time scalars, then for each operand its address and stride.
+            address of the run-time scalars, the distance of two panels in the operands, and for
+            each operand its address and stride.
         operands : tuple of str
             Buffers that it reads and stores.
         """
@@ -272,16 +273,22 @@ class Kernels:
                 for key in scalars
             ]
             spread = [lanes.splat(build.load(place, typ=self.real)) for place in places]
-            return [*extra[1:], *spread]
+            apart = build.sub(extra[1], index(self.panel))
+            return [*extra[2:], apart, *spread]
+
+        def places(build: IR, row: IR, column: IR, extra: Sequence[IR]) -> list[IR]:
+            apart = build.mul(build.udiv(column, index(self.panel)), extra[2 * operands])
+            within = build.add(column, apart)
+            return self._places(build, extra[: 2 * operands], row, within)
 
         def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
             lanes = Lanes(build, self.dtype, lanes_count)
-            places = self._places(build, extra[: 2 * operands], row, column)
-            inputs = {"gradient": value, **dict(zip(scalars, extra[2 * operands :], strict=True))}
+            at, given = places(build, row, column, extra), extra[2 * operands + 1 :]
+            inputs = {"gradient": value, **dict(zip(scalars, given, strict=True))}
             for i in range(operands):
                 if f"read{i}" in graph.inputs:
-                    inputs[f"read{i}"] = lanes.load(places[i])
-            for result, place in zip(graph.emit(lanes, inputs, column), places, strict=True):
+                    inputs[f"read{i}"] = lanes.load(at[i])
+            for result, place in zip(graph.emit(lanes, inputs, column), at, strict=True):
                 lanes.store(result, place)
 
         common: dict[str, Any] = {
@@ -289,7 +296,7 @@ class Kernels:
             "prepare": prepare,
             "columns": self._columns,
             "start": self._start,
-            "extra": [self.pointer, *[self.pointer, self.i64] * operands],
+            "extra": [self.pointer, self.i64, *[self.pointer, self.i64] * operands],
         }
         if by_columns:
             return matmul.emit_product(
@@ -299,9 +306,7 @@ class Kernels:
                 self.dtype.name,
                 left="columns",
                 interleaved=bool(scalars),
-                reads=lambda build, row, column, extra: self._places(
-                    build, extra[: 2 * operands], row, column
-                ),
+                reads=places,
                 **common,
             )
         return column_sums.emit_column_sum(

@@ -2,6 +2,7 @@
 
     for each batch:
         my rows: gather, then every row-wise kernel              barrier
+            (or all rows, my columns of the first layer          barrier)
         my part of every parameter: sums over the batch, update  barrier
 
 Every thread calls the function with the same table of addresses and numbers, and with its own
@@ -21,26 +22,9 @@ from ...plan.nodes import Matmul, Update
 from .build import IR, count, element, element_type, index, ir_module, minimum
 from .gather import emit_gather
 from .kernels import Kernels
-from .schedule import ByRow, Fused, Reduced, Schedule, padded
+from .layout import CONTROL, buffer_strides, packed, padded_columns, program_slots
+from .schedule import ByRow, Fused, Reduced, Schedule
 from .target import Target
-
-CONTROL = (
-    "rows",  # of the whole run
-    "batch",  # rows of a batch
-    "first",  # the first batch to run, and one past the last
-    "last",
-    "threads",
-    "step",  # number of the first batch's step, for noise
-    "seed",
-    "order",  # int64 (rows,), or null for the order of the source
-    "scalars",  # (batches, scalars) of the network's dtype, row `first` first
-    "meeting",  # int64 (2,), 0 at first: arrivals at barriers; whether thread 0 has begun
-    "results",  # float64 (2,): sum of loss * weight, sum of weights
-    "zeros",  # a row of zeros, as wide as the widest layer
-    "x.ld",  # row stride of x, in elements: it may be the caller's array itself
-    "x.advance",  # elements from one row of the run to the next in x: 0 if each batch is gathered
-)
-"""The first entries of the table, by name; sources, strides and buffers follow."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +85,8 @@ class Emitter:
         )
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         self.real = element_type(self.dtype)
-        self.strides = buffer_strides(schedule)
+        self.packed = packed(schedule, self.kernels.panel)
+        self.strides = buffer_strides(schedule, self.kernels.panel)
         self.scalars = scalars
         self.slots = program_slots(schedule, sources)
 
@@ -112,7 +97,8 @@ class Emitter:
         )
         table, self.thread = function.args
         self.build = build = ir.IRBuilder(function.append_basic_block("entry"))
-        numbers = {"rows", "batch", "first", "last", "threads", "step", "seed", "x.ld", "x.advance"}
+        pointers = {"order", "scalars", "meeting", "results", "zeros"}
+        numbers = set(CONTROL) - pointers
         self.at: dict[str, IR] = {}
         for place, name in enumerate(self.slots):
             number = name in numbers or name.endswith(".stride")
@@ -122,7 +108,10 @@ class Emitter:
         with build.if_then(build.icmp_signed("==", self.thread, index(0))):
             build.store(index(1), element(build, self.at["meeting"], index(1), self.i64))
         self.now: dict[str, IR] = {}
-        self.all_x, self.total = self.at["x"], None
+        # With an x of its own, a thread owns columns of the first layer: see `Schedule`.
+        self.own = build.icmp_signed("!=", self.at["x.own"], index(0))
+        mine = build.mul(self.at["x.own"], self.thread)
+        self.all_x, self.total = element(build, self.at["x"], mine, self.real), None
         if self.schedule.continued and self._has_loss():
             self.total = self._weight_sum(index(0), self.at["rows"])
         count(build, "batch", self.at["first"], self.at["last"], self._batch)
@@ -143,10 +132,15 @@ class Emitter:
         # same rows of the buffers, even in a last batch that is smaller.
         first, last = self._part(rows if self.schedule.across else at["batch"])
         mine = minimum(build, first, rows), minimum(build, last, rows)
+        every = self._chosen((index(0), rows), mine)
         for node in self.schedule.gathers:
-            self._gather(node.source, node.out, mine)
+            self._gather(node.source, node.out, every if node.out == "x" else mine)
         for group in self.schedule.rowwise:
-            if isinstance(group, Fused):
+            if isinstance(group, Fused) and group.product.left == "x":
+                self._fused(group, every, own_columns=True)
+                with build.if_then(self.own):
+                    self._barrier()
+            elif isinstance(group, Fused):
                 self._fused(group, mine)
             else:
                 self._by_row(group, mine)
@@ -175,6 +169,18 @@ class Emitter:
             return minimum(build, build.mul(share, index(unit)), whole)
 
         return bound(self.thread), bound(build.add(self.thread, index(1)))
+
+    def _chosen(self, own: tuple[IR, IR], shared: tuple[IR, IR]) -> tuple[IR, IR]:
+        """One range if this thread owns columns of the first layer, another if not."""
+        first, last = (
+            self.build.select(self.own, mine, ours) for mine, ours in zip(own, shared, strict=True)
+        )
+        return first, last
+
+    def _columns_of(self, wide: int) -> tuple[IR, IR]:
+        """The columns of the first layer that this thread works on: whole panels, or all."""
+        whole = index(0), index(wide)
+        return self._chosen(self._part(index(wide), self.kernels.panel), whole)
 
     def _only(self, owner: int, body: Callable[[], None]) -> None:
         """``body`` on one thread alone."""
@@ -230,6 +236,11 @@ class Emitter:
     def _stride(self, buffer: str) -> IR:
         return self.at["x.ld"] if buffer == "x" else index(self.strides[buffer])
 
+    def _panel_stride(self, weights: str) -> int:
+        """Elements from one panel of columns of a layer's weights to the next."""
+        height = self.schedule.plan.description.inputs if weights in self.packed else 1
+        return self.kernels.panel * height
+
     def _operands(self, names: tuple[str, ...]) -> list[IR]:
         return [value for name in names for value in (self.at[name], self._stride(name))]
 
@@ -240,13 +251,14 @@ class Emitter:
             return 1 if one else description.outputs
         return self.schedule.shapes[buffer][1]
 
-    def _fused(self, group: Fused, mine: tuple[IR, IR]) -> None:
+    def _fused(self, group: Fused, mine: tuple[IR, IR], own_columns: bool = False) -> None:
         build, at, node = self.build, self.at, group.product
         kernel, operands, layers = self.kernels.fused(group)
         _, columns = self.schedule.shapes[node.out]
         depth = self.schedule.shapes[node.left][1]
         right = f"{node.right}.T" if node.right_transposed else node.right
-        wide = index(padded_columns(columns))
+        wide = padded_columns(columns)
+        across = self._columns_of(wide) if own_columns else (index(0), index(wide))
         extra = self._operands(operands) + [self._layer_key(layer) for layer in layers]
         build.call(
             kernel,
@@ -255,12 +267,11 @@ class Emitter:
                 self._stride(node.left),
                 at[right],
                 index(self.strides[right]),
-                index(self.kernels.panel),
+                index(self._panel_stride(right)),
                 at[node.bias] if node.bias else at["zeros"],
                 index(0),
                 *mine,
-                index(0),
-                wide,
+                *across,
                 index(depth),
                 *extra,
             ],
@@ -298,7 +309,8 @@ class Emitter:
     def _reduced(self, reduced: Reduced, owner: int) -> None:
         build, at, node = self.build, self.at, reduced.node
         kernel, operands = self.kernels.reduced(reduced)
-        extra = [self.now["scalars"], *self._operands(operands)]
+        panel = index(self._panel_stride(operands[0]))
+        extra = [self.now["scalars"], panel, *self._operands(operands)]
         start = at[node.out] if self.schedule.continued else at["zeros"]
         if not isinstance(node, Matmul):
             columns = self.schedule.shapes[node.source][1]
@@ -310,7 +322,11 @@ class Emitter:
             return
         height = self.schedule.shapes[node.left][1]
         columns = self.schedule.shapes[node.right][1]
+        wide = padded_columns(columns)
         mine = self._part(index(height), self.kernels.unit(height))
+        across = index(0), index(wide)
+        if node.left == "x":
+            mine, across = self._chosen((index(0), index(height)), mine), self._columns_of(wide)
         build.call(
             kernel,
             [
@@ -322,8 +338,7 @@ class Emitter:
                 start,
                 index(self.strides[node.out] if self.schedule.continued else 0),
                 *mine,
-                index(0),
-                index(padded_columns(columns)),
+                *across,
                 self.now["rows"],
                 *extra,
             ],
@@ -357,45 +372,6 @@ class Emitter:
                 [self.at["value"], self.now["rows"], self.now["weights"], self.at["results"]],
             ),
         )
-
-
-def program_slots(schedule: Schedule, sources: dict[str, np.dtype]) -> tuple[str, ...]:
-    """The names of the table's entries, in order."""
-    inputs = [f"{name}{end}" for name in sources for end in ("", ".stride")]
-    outputs = [f"out.{name}" for name in schedule.delivered]
-    return (*CONTROL, *inputs, *outputs, *buffer_strides(schedule))
-
-
-def padded_columns(columns: int) -> int:
-    """Columns rounded up to whole vectors of any instruction set."""
-    return padded(columns, 1)
-
-
-def buffer_strides(schedule: Schedule) -> dict[str, int]:
-    """The row stride, in elements, of every buffer that the program stores."""
-    description = schedule.plan.description
-    item = np.dtype(description.dtype).itemsize
-    strides: dict[str, int] = {}
-    for gather in schedule.gathers:
-        columns = {"x": description.inputs, "weight": 1}.get(gather.out, description.outputs)
-        one = gather.out == "weight" or (gather.out == "t" and description.loss.by_row)
-        strides[gather.out] = 1 if one else padded(columns, item)
-    for group in schedule.rowwise:
-        for name in group.stored:
-            row = name in ("value", "share", "loss")
-            strides[name] = 1 if row else padded(schedule.shapes[name][1], item)
-    for layer, (_, width) in enumerate(description.shapes, 1):
-        strides[f"w{layer}"] = strides[f"b{layer}"] = padded(width, item)
-    for name in schedule.transposed:
-        strides[f"{name}.T"] = padded(description.widths[int(name[1:]) - 1], item)
-    for reduced in schedule.across:
-        name = reduced.node.out
-        if reduced.update is None:
-            strides[name] = strides[name[1:]]
-        else:
-            for state in reduced.update.state:
-                strides[state] = strides[reduced.update.parameter]
-    return strides
 
 
 def _i32(value: int) -> IR:

@@ -2,8 +2,12 @@
 
 A step has two phases with a barrier after each. `Schedule.rowwise` is what a thread does for its
 slice of the batch's rows; `Schedule.across` sums over the whole batch, each thread owning a part of
-every parameter. Formulas on the elements of a product become its epilogue, and a buffer that is
-read inside one epilogue alone is never stored.
+every parameter. Where weights would travel between processors more than the data does, threads
+own columns of the first layer instead, in both phases: each then gathers the whole batch for
+itself, and a barrier follows the first layer.
+
+Formulas on the elements of a product become its epilogue, and a buffer that is read inside one
+epilogue alone is never stored.
 """
 
 from __future__ import annotations

@@ -23,9 +23,10 @@ from ...plan.description import Description
 from ...plan.step import forward_plan, logits
 from .build import IR, count, element, index, ir_module
 from .cache import cached
-from .compiled import program_key, static_shapes
+from .compiled import program_key
 from .kernels import Kernels
-from .program import Emitter, buffer_strides
+from .layout import buffer_strides, static_shapes
+from .program import Emitter
 from .schedule import Fused, Schedule, schedule
 from .target import Library, Target, emit_object, fork_safe_lock
 
@@ -95,7 +96,7 @@ def slots(arranged: Schedule) -> tuple[str, ...]:
 
 
 def _aligned(shape: tuple[int, int], dtype: np.dtype) -> Array:
-    from .engine import aligned
+    from .runner import aligned
 
     return aligned(shape, dtype)
 

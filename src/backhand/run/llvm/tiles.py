@@ -28,6 +28,10 @@ from .target import Target
 from .tile_text import SCALAR, Announce, Finish, InterleavedTile, Left, TileText, tile_type
 
 
+PANEL = 64
+"""Columns of a panel, which the widest tiles of any processor divide (but for single rows)."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Tile:
     """The shapes that cover a product: for every width a preferred height, then a few smaller ones.
@@ -35,7 +39,7 @@ class Tile:
     Attributes
     ----------
     vectors : tuple of int
-        Widths in vectors, descending to 1. The first is also the width of a panel.
+        Widths in vectors, descending to 1.
     rows : tuple of int
         For every width the height in rows of its main tile.
     rest : tuple of int
@@ -161,8 +165,8 @@ def interleaved_tile(
     """Add to the module a tile function that, between its own steps, finishes the tile before it.
 
     Divisions and roots occupy a unit that the multipliers do not need: what an optimiser's update
-    waits for passes unnoticed beside the next tile's sums. The steps of k fall into as many shares
-    as the tile has rows, and after each share one row of the earlier tile is finished.
+    waits for passes unnoticed beside the next tile's sums. The steps of k fall into shares,
+    and after each share one vector of the earlier tile is finished.
 
     It takes what a tile function takes, then its first row and its column, then where the earlier
     tile's sums are, how many of its rows to finish, the first of them, its column, and ``extra``.
@@ -177,9 +181,9 @@ def interleaved_tile(
         Rows, vectors and steps of k in one iteration.
     extra : sequence of ir.Type
     finish : callable
-        ``finish(build, values, row, column, extra)`` writes the code that uses a row's sums.
+        ``finish(build, values, row, column, extra)`` writes the code that uses a vector of sums.
     announce : callable
-        ``announce(build, row, column, extra)`` writes the code that asks for what a row of this
+        ``announce(build, row, column, extra)`` writes the code that asks for what a vector of this
         tile will need when it is finished.
     """
     ir = ir_module()
@@ -220,8 +224,8 @@ def _text_function() -> Any:
 
 
 def panel_columns(target: Target, dtype: Any, tile: Tile | None = None) -> int:
-    """How many columns a panel of the right operand has: those of the widest tile."""
-    return (tile or choose_tile(target)).vectors[0] * target.lanes(dtype)
+    """How many columns a panel of the right operand has: whole tiles, and 64 on any processor."""
+    return max(PANEL, (tile or choose_tile(target)).vectors[0] * target.lanes(dtype))
 
 
 def covering_widths(tile: Tile, lanes: int, columns: Collection[int] | None) -> list[int]:

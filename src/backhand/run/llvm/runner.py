@@ -1,0 +1,198 @@
+"""A compiled program with its buffers, ready to be called without the GIL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...plan.description import Description
+from .compiled import Compiled
+from .gather import READABLE
+from .team import Team, available_threads, checked_threads
+
+Array = Any
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+LONGEST_CALL = 0.05  # seconds in native code before Python may look at signals
+SLOW = 1e10  # operations a second that any machine manages
+ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros that begin on a cache line."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def readable(a: Array) -> Array:
+    """``a`` itself if its rows can be gathered in place, else a copy that can.
+
+    In place: native numbers (half precision and the like excepted) whose row is contiguous. The
+    distance between rows may be anything, so slices, memory maps and read-only arrays stay.
+    """
+    a = np.asarray(a)
+    if a.ndim == 1:
+        a = a[:, None]
+    known = a.dtype in READABLE and a.dtype.isnative
+    contiguous = a.shape[1] <= 1 or a.strides[1] == a.itemsize
+    if known and contiguous:
+        return a
+    dtype = a.dtype.newbyteorder("=") if a.dtype in READABLE else np.dtype(np.float64)
+    return np.ascontiguousarray(a, dtype)
+
+
+class Runner:
+    """One program with its buffers, ready to be called.
+
+    Parameters
+    ----------
+    code : Compiled
+    description : Description
+    threads : int or None
+        None: as many as the work is worth.
+    """
+
+    def __init__(self, code: Compiled, description: Description, threads: int | None) -> None:
+        self.code, self.description = code, description
+        self.dtype = np.dtype(description.dtype)
+        self.team = Team(threads or 1)
+        self._fixed = checked_threads(threads)
+        slots = code.slots
+        self._place = {name: i for i, name in enumerate(slots)}
+        self._table = aligned((len(slots),), np.int64)
+        self._address = self._table.ctypes.data
+        self._held: dict[str, Array] = {}
+        self._reserved: tuple[int, tuple[str, ...], int] = (0, (), 0)
+        self.meeting = self.hold("meeting", aligned((8,), np.int64))
+        self.results = self.hold("results", aligned((8,), np.float64))
+        widest = max(description.widths) + 64
+        self.hold("zeros", aligned((widest,), self.dtype))
+        for name, (rows, stride) in code.static.items():
+            self.hold(name, aligned((rows, stride), self.dtype))
+
+    def set(self, **numbers: int) -> None:
+        """Write numbers into the table."""
+        for name, value in numbers.items():
+            self._table[self._place[name]] = value
+
+    def hold(self, name: str, a: Array) -> Array:
+        """Write the address of an array into the table, and keep the array alive."""
+        self._held[name] = a
+        self._table[self._place[name]] = a.ctypes.data
+        return a
+
+    def drop(self, name: str) -> None:
+        """Write a null address."""
+        self._held.pop(name, None)
+        self._table[self._place[name]] = 0
+
+    def buffer(self, name: str) -> Array:
+        """The array that the program knows by this name, without padding."""
+        return self._held[name]
+
+    def reserve(self, rows: int, without: tuple[str, ...] = (), own: int = 0) -> None:
+        """Make the buffers of a batch of this many rows, but for some; x for ``own`` threads."""
+        if (rows, without, own) == self._reserved:
+            return
+        self._reserved = rows, without, own
+        for name, (stride, dtype) in self.code.batched.items():
+            if name not in without:
+                many = rows * own if name == "x" and own else rows
+                self.hold(name, aligned((many, stride), dtype))
+        stride = self.code.batched["x"][0]
+        self.set(**{"x.ld": stride, "x.advance": 0, "x.own": rows * stride if own else 0})
+
+    def source(self, name: str, a: Array) -> None:
+        """Let the program gather from an array."""
+        self.hold(name, a)
+        self.set(**{f"{name}.stride": a.strides[0] if len(a) > 1 else 0})
+
+    def load(self, params: Sequence[tuple[Array, Array]]) -> None:
+        """Copy parameters in, with their transposed copies."""
+        for layer, (w, b) in enumerate(params, 1):
+            d, k = w.shape
+            self.put(f"w{layer}", w)
+            self.put(f"b{layer}", b)
+            copy = self._held.get(f"w{layer}.T")
+            if copy is not None:
+                copy[:k, :d] = w.T
+
+    def stored(self, prefix: str = "") -> tuple[tuple[Array, Array], ...]:
+        """Copies of the parameters, or of arrays of their shapes such as gradients (``"d"``)."""
+        return tuple(
+            (
+                self.get(f"{prefix}w{layer}", (d, k)),
+                self.get(f"{prefix}b{layer}", (k,)),
+            )
+            for layer, (d, k) in enumerate(self.description.shapes, 1)
+        )
+
+    def get(self, name: str, shape: tuple[int, ...]) -> Array:
+        """A copy of a buffer without its padding: (d, k) of weights, (k,) of biases."""
+        buffer = self._held[name]
+        panels = self.code.packed.get(name)
+        if panels:
+            buffer = np.hstack(np.split(buffer, panels))
+        part = buffer[: shape[0], : shape[1]] if len(shape) == 2 else buffer[0, : shape[0]]
+        return part.copy()
+
+    def put(self, name: str, a: Array) -> None:
+        """Copy an array into a buffer."""
+        buffer, k = self._held[name], a.shape[-1]
+        panels = self.code.packed.get(name)
+        if panels:
+            width = buffer.shape[1]
+            for first, panel in zip(range(0, k, width), np.split(buffer, panels), strict=True):
+                part = a[:, first : first + width]
+                panel[:, : part.shape[1]] = part
+        else:
+            buffer[: a.shape[0] if a.ndim == 2 else 1, :k] = a
+
+    def read_in_place(self, x: Array) -> None:
+        """Let products read x itself, which has the network's dtype."""
+        self.drop("all_x")
+        self.hold("x", x)
+        stride = x.strides[0] // x.itemsize
+        self.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0})
+
+    def run(self, first: int, last: int, threads: int) -> None:
+        """Run batches ``first`` to ``last - 1``."""
+        if threads != self.team.threads:
+            self.team = Team(threads)
+        self.set(first=first, last=last, threads=threads)
+        meeting = self.meeting
+        meeting[:2] = 0
+        call, address = self.code.call, self._address
+        self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))
+
+    def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
+        """Run all rows once, in blocks that a cache holds; how many blocks.
+
+        ``x`` of the network's dtype is read where it is; everything else is gathered.
+        """
+        threads = self.threads_for(min(rows, ROWS_AT_ONCE))
+        block = min(rows, ROWS_AT_ONCE * threads)
+        x = given["x"]
+        in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
+        self.reserve(block, without=("x",) if in_place else ())
+        for name, a in given.items():
+            self.source(f"all_{name}", a)
+        if in_place:
+            self.read_in_place(x)
+        for name, a in outputs.items():
+            self.hold(f"out.{name}", a)
+        self.set(rows=rows, batch=block)
+        blocks = -(-rows // block)
+        some = max(1, int(LONGEST_CALL * SLOW / (self.code.flops * block)))
+        for first in range(0, blocks, some):
+            self.run(first, min(blocks, first + some), threads)
+        return blocks
+
+    def threads_for(self, rows: int) -> int:
+        """How many threads a batch of this many rows is worth."""
+        return self._fixed or self.code.threads_for(rows, available_threads())
