@@ -27,7 +27,6 @@ from .build import IR, element_type, ir_module
 from .target import Target
 from .tile_text import SCALAR, Announce, Finish, InterleavedTile, Left, TileText, tile_type
 
-
 PANEL = 64
 """Columns of a panel, which the widest tiles of any processor divide (but for single rows)."""
 
