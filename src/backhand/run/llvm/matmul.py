@@ -352,10 +352,14 @@ class _Product:
             here = build.add(column, index(j * self.lanes))
             self.epilogue(build, value, row, here, rest)
 
-    def announced(self, build: IR, row: IR, column: IR, rest: Sequence[IR]) -> None:
-        """Ask for what the epilogue of a vector will read."""
-        for place in self.reads(build, row, column, rest) if self.reads else ():
-            prefetch(build, place)
+    def announced(self, build: IR, row: IR, column: IR, rest: Sequence[IR], width: int) -> None:
+        """Ask for what the epilogues of a row will read."""
+        if self.reads is None:
+            return
+        for j in range(width):
+            here = build.add(column, index(j * self.lanes))
+            for place in self.reads(build, row, here, rest):
+                prefetch(build, place)
 
 
 class _Pending:
@@ -380,7 +384,7 @@ class _Pending:
             (tile.rows[wide], tile.vectors[wide], tile.unroll[wide]),
             [value.type for value in product.rest],
             product.vectors_of,
-            product.announced,
+            functools.partial(product.announced, width=tile.vectors[wide]),
         )
 
     def now(self) -> dict[str, IR]:

@@ -215,13 +215,10 @@ class InterleavedTile(TileText):
         self.put("entry:")
         starts = self.starts()
         begin = self.left_pointers() | {"right": "%right"}
-        # shares of one size, which a processor foresees; what is left comes behind them
-        shares = self.rows * self.vectors
-        self.put(f" %share.all = sdiv i64 %depth, {shares * self.unroll}")
-        self.put(" %share.any = icmp sgt i64 %share.all, 1")
-        self.put(" %share.some = select i1 %share.any, i64 %share.all, i64 1")
-        self.put(f" %share = mul i64 %share.some, {self.unroll}")
-        self.put(f" %depth.whole = and i64 %depth, {-self.unroll}")
+        round_up = self.rows * self.unroll - 1
+        self.put(f" %spread = add i64 %depth, {round_up}")
+        self.put(f" %steps = udiv i64 %spread, {self.rows * self.unroll}")
+        self.put(f" %share = mul i64 %steps, {self.unroll}")
         self.put(" br label %shares")
         self.put("shares:")
         self.put(" %number = phi i64 [0, %entry], [%number.next, %shared]")
@@ -231,40 +228,46 @@ class InterleavedTile(TileText):
             sums[r, v] = f"%share.{r}.{v}"
             self.put(
                 f" {sums[r, v]} = phi {self.vector} [{starts[r, v]}, %entry],"
-                f" [%u.out.{r}.{v}, %shared]"
+                f" [%k.out.{r}.{v}, %shared]"
             )
         for key, pointer in begin.items():
             pointers[key] = f"%share.ptr.{key}"
-            self.put(f" {pointers[key]} = phi ptr [{pointer}, %entry], [%u.end.{key}, %shared]")
+            self.put(f" {pointers[key]} = phi ptr [{pointer}, %entry], [%k.end.{key}, %shared]")
         first, column = function.args[len(tile_type().args) :][:2]
         rest = function.args[len(self.ARGUMENTS) :]
         build = self.builder(function)
-        row, at = self.place(build)
-        announce(build, build.add(first, row), build.add(column, at), rest)
+        announce(build, build.add(first, self.number()), column, rest)
         self.take(function)
         self.put(" %to = add i64 %from, %share")
-        self.put(" %fits = icmp slt i64 %to, %depth.whole")
-        self.put(" %until = select i1 %fits, i64 %to, i64 %depth.whole")
-        now, at = self.loop(
-            "u", "shares", "between", "%from", "%until", sums, pointers, self.unroll
-        )
-        self.put(" %due = icmp sgt i64 %pending_rows, 0")
+        self.put(" %fits = icmp slt i64 %to, %depth")
+        self.put(" %until = select i1 %fits, i64 %to, i64 %depth")
+        before, middle = "shares", "%from"
+        if self.unroll > 1:
+            self.put(" %here = sub i64 %until, %from")
+            self.put(f" %here.whole = and i64 %here, {-self.unroll}")
+            self.put(" %whole = add i64 %from, %here.whole")
+            sums, pointers = self.loop(
+                "u", "shares", "rest", "%from", "%whole", sums, pointers, self.unroll
+            )
+            before, middle = "rest", "%whole"
+        sums, _ = self.loop("k", before, "between", middle, "%until", sums, pointers, 1)
+        self.put(" %due = icmp slt i64 %number, %pending_rows")
         self.put(" br i1 %due, label %finish, label %shared")
         self.finish(function, finish)
         self.put(" br label %shared")
         self.put("shared:")
         self.put(" %number.next = add i64 %number, 1")
-        self.put(f" %more = icmp slt i64 %number.next, {shares}")
-        self.put(" br i1 %more, label %shares, label %behind")
-        self.put("behind:")
-        now, at = self.loop("v", "behind", "rest", "%until", "%depth.whole", now, at, self.unroll)
-        now, _ = self.loop("k", "rest", "done", "%depth.whole", "%depth", now, at, 1)
-        self.store(now)
+        self.put(" %more.k = icmp slt i64 %until, %depth")
+        self.put(" %more.rows = icmp slt i64 %number.next, %pending_rows")
+        self.put(" %more = or i1 %more.k, %more.rows")
+        self.put(" br i1 %more, label %shares, label %done")
+        self.put("done:")
+        self.store(sums)
         return "\n".join(self.lines)
 
     @staticmethod
     def number() -> IR:
-        """The share that is at work, and the vector that it finishes."""
+        """The share that is at work, and the row that it finishes."""
         ir = ir_module()
         return ir.FormattedConstant(ir.IntType(64), "%number")
 
@@ -283,23 +286,19 @@ class InterleavedTile(TileText):
         function.blocks.clear()
 
     def finish(self, function: IR, finish: Finish) -> None:
-        """The code that uses one vector of the earlier tile."""
+        """The code that uses one row of the earlier tile."""
         ir = ir_module()
         build = self.builder(function, "finish")
         *_, pending, _, first, column = function.args[: len(self.ARGUMENTS)]
-        row, at = self.place(build)
+        number = self.number()
         real = ir.FloatType() if self.scalar == "float" else ir.DoubleType()
         kind = ir.VectorType(real, self.vector_bytes // self.item)
-        source = build.gep(pending, [self.number()], source_etype=kind)
-        value = build.load(source, typ=kind, align=self.item)
+        at = build.mul(number, ir.Constant(number.type, self.vectors))
+        places = [
+            build.gep(pending, [build.add(at, ir.Constant(at.type, v))], source_etype=kind)
+            for v in range(self.vectors)
+        ]
+        values = [build.load(place, typ=kind, align=self.item) for place in places]
         rest = function.args[len(self.ARGUMENTS) :]
-        finish(build, [value], build.add(first, row), build.add(column, at), rest)
+        finish(build, values, build.add(first, number), column, rest)
         self.take(function, labels=True)
-
-    def place(self, build: IR) -> tuple[IR, IR]:
-        """The row in the tile, and the column, of the vector that a share finishes."""
-        ir = ir_module()
-        number = self.number()
-        in_row = ir.Constant(number.type, self.vectors)
-        lanes = ir.Constant(number.type, self.vector_bytes // self.item)
-        return build.udiv(number, in_row), build.mul(build.urem(number, in_row), lanes)

@@ -164,8 +164,8 @@ def interleaved_tile(
     """Add to the module a tile function that, between its own steps, finishes the tile before it.
 
     Divisions and roots occupy a unit that the multipliers do not need: what an optimiser's update
-    waits for passes unnoticed beside the next tile's sums. The steps of k fall into shares,
-    and after each share one vector of the earlier tile is finished.
+    waits for passes unnoticed beside the next tile's sums. The steps of k fall into as many shares
+    as the tile has rows, and after each share one row of the earlier tile is finished.
 
     It takes what a tile function takes, then its first row and its column, then where the earlier
     tile's sums are, how many of its rows to finish, the first of them, its column, and ``extra``.
@@ -180,9 +180,9 @@ def interleaved_tile(
         Rows, vectors and steps of k in one iteration.
     extra : sequence of ir.Type
     finish : callable
-        ``finish(build, values, row, column, extra)`` writes the code that uses a vector of sums.
+        ``finish(build, values, row, column, extra)`` writes the code that uses a row's sums.
     announce : callable
-        ``announce(build, row, column, extra)`` writes the code that asks for what a vector of this
+        ``announce(build, row, column, extra)`` writes the code that asks for what a row of this
         tile will need when it is finished.
     """
     ir = ir_module()
