@@ -20,6 +20,8 @@ def targets(loss, rng, shape):
         return rng.integers(0, shape[1], (shape[0], 1))
     if loss.target == "probability":
         return rng.choice([0.0, 1.0, 0.3], shape)
+    if loss.target == "positive":
+        return rng.gamma(2.0, 1.0, shape)
     return rng.poisson(2.0, shape).astype(float)
 
 
@@ -118,7 +120,11 @@ def test_gradient_is_the_slope(loss, rng):
         assert_near(grad(loss, z, t)[:, [k]], slope, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("loss", ELEMENT, ids=lambda e: e.name)
+# a smoothed or focal loss is not least where p is the share of the ones: p is what it is read as
+PROPER = [loss for loss in ELEMENT if "smoothed" not in loss.name and "focal" not in loss.name]
+
+
+@pytest.mark.parametrize("loss", [e for e in PROPER if e.name != "quantile"], ids=lambda e: e.name)
 def test_mean_is_the_target_that_the_logits_expect(loss, rng):
     z = np.append(3 * rng.standard_normal((20, 3)), [[-40.0, 0.0, 20.0]], axis=0)
     mean = loss.mean(NUMPY, z)
@@ -164,7 +170,55 @@ def test_poisson_goes_on_as_a_tangent():
     assert_near_zero(value(loss, np.log([[1e-3, 4.0, 1e6]]), np.array([[1e-3, 4.0, 1e6]])), 1e-8)
 
 
-def test_share_is_by_weight_alone(rng):
-    weight = rng.random((9, 1))
-    assert_near(losses.share(weight, 4).sum(), 1 / 4, rtol=1e-14)
-    assert_near(losses.share(8 * weight, 4), losses.share(weight, 4), rtol=1e-14)
+@pytest.mark.parametrize("spec", ["gamma", "tweedie:power=1.2", "tweedie", "tweedie:power=1.9"])
+def test_deviance_is_scikit_learns(spec, rng):
+    from sklearn.metrics import mean_gamma_deviance, mean_tweedie_deviance
+
+    loss = choose_loss(spec)
+    z = rng.standard_normal((50, 1))
+    t = targets(loss, rng, z.shape)
+    if loss.name == "gamma":
+        want = mean_gamma_deviance(t, np.exp(z))
+    else:
+        want = mean_tweedie_deviance(t, np.exp(z), power=loss.keywords["power"])
+    assert_near(2 * value(loss, z, t).mean(), want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, 0.5, 0.9])
+def test_quantile_is_scikit_learns_and_least_at_the_quantile(level, rng):
+    from sklearn.metrics import mean_pinball_loss
+
+    loss = choose_loss(f"quantile:level={level}")
+    z, t = rng.standard_normal((50, 1)), rng.standard_normal((50, 1))
+    want = mean_pinball_loss(t, z, alpha=level)
+    assert_near(value(loss, z, t).mean(), want, rtol=1e-12)
+    slopes = grad(loss, np.full(t.shape, 0.3), t)
+    assert_near(slopes.mean(), (t < 0.3).mean() - level, rtol=1e-12)
+
+
+def test_focal_without_focus_is_cross_entropy(rng):
+    z, c, p = rng.standard_normal((9, 3)), rng.integers(0, 3, (9, 1)), rng.random((9, 3))
+    for name, plain, t in (
+        ("focal", "softmax_cross_entropy", c),
+        ("binary_focal", "binary_cross_entropy", p),
+    ):
+        loss = LOSSES[name].with_(gamma=0)
+        assert_near(value(loss, z, t), value(LOSSES[plain], z, t), rtol=1e-12)
+        assert_near(grad(loss, z, t), grad(LOSSES[plain], z, t), rtol=1e-12, atol=1e-15)
+
+
+def test_binary_focal_is_focal_of_two_logits(rng):
+    z, t = rng.standard_normal((9, 1)), rng.integers(0, 2, (9, 1))
+    both = np.concatenate([np.zeros_like(z), z], axis=1)
+    assert_near(value(LOSSES["binary_focal"], z, t), value(LOSSES["focal"], both, t), rtol=1e-12)
+
+
+@pytest.mark.torch
+def test_smoothed_binary_cross_entropy_is_torchs_of_two_logits(rng):
+    import torch
+
+    loss = choose_loss("smoothed_binary_cross_entropy:label_smoothing=0.3")
+    z, t = rng.standard_normal((9, 1)), rng.integers(0, 2, (9, 1))
+    both = torch.tensor(np.concatenate([np.zeros_like(z), z], axis=1))
+    want = torch.nn.functional.cross_entropy(both, torch.tensor(t[:, 0]), label_smoothing=0.3)
+    assert_near(value(loss, z, t).mean(), want.item(), rtol=1e-12)

@@ -191,7 +191,7 @@ def network_of(options: Options, data: Data) -> Network:
         kinds = {"class": "classification", "probability": "targets from 0 to 1"}
         kind = kinds.get(network.loss.target, "regression")
         raise InputError(f"loss {network.loss.name!r} is for {kind}, the task is {data.task}")
-    if network.loss.target in ("count", "probability"):
+    if network.loss.target in ("count", "positive", "probability"):
         raise InputError(
             f"loss {network.loss.name!r} needs targets as they are, and `backhand train` "
             "standardises them; use backhand.fit"

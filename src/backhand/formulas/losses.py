@@ -12,76 +12,15 @@ the one 1/N of the project is `share`, which carries the sample weights too.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from .activations import identity, logistic, softplus
-from .entry import POSITIVE, Entry, choose
+from .entry import BELOW_ONE, POSITIVE, choose
+from .loss import Loss, share, share_vjp, total
 from .namespace import XP, Array
 
-
-@dataclasses.dataclass(frozen=True)
-class Loss(Entry):
-    """A loss on logits and its gradient.
-
-    Attributes
-    ----------
-    value : callable
-        ``value(xp, z, t, **parameters)``: (N, K) for an element loss, (N, 1) for a row loss.
-    grad : callable
-        ``grad(xp, z, t, **parameters) -> (N, K)``, the derivative of ``value`` by ``z``.
-    mean : callable
-        ``mean(xp, z) -> (N, K)``, the expected target given the logits.
-    target : {"real", "probability", "class", "count"}
-        What the targets must be: any finite number; a number in [0, 1]; a class index; a finite
-        number >= 0. A loss with class targets is a row loss.
-    outputs : {"mean", "sum"}
-        How an element loss combines the K outputs of one row.
-    kinks : callable
-        ``kinks(t) -> tuple of z`` where the gradient jumps or a formula changes branch.
-    definition : str
-        The same value as mathematics for mpmath, of one element ``z, t``, or of one row with
-        ``z`` a list and ``t`` an index.
-    torch : str
-        A function of ``torch.nn.functional`` with the same meaning, ``f(z, t, reduction=...)``.
-    """
-
-    kind: ClassVar[str] = "loss"
-
-    value: Callable[..., Array]
-    grad: Callable[..., Array]
-    mean: Callable[[XP, Array], Array]
-    target: str
-    definition: str = ""
-    outputs: str = "mean"
-    kinks: Callable[..., tuple[float, ...]] = lambda t, **_: ()
-    torch: str = ""
-
-    @property
-    def by_row(self) -> bool:
-        """Whether it gives one value a row, (N, 1), and not one an element, (N, K)."""
-        return self.target == "class"
-
-
-def share(weight: Array, outputs: int) -> Array:
-    """Each row's part of the batch's loss: ``w_n / (outputs * sum of w)``. This is the 1/N.
-
-    ``weight`` is (N, 1); without sample weights it is all ones. ``outputs`` is K where a loss
-    averages over the K outputs of a row, else 1.
-    """
-    return weight / (weight.sum() * outputs)
-
-
-def total(value: Array, share: Array) -> Array:
-    """The loss of the batch: value (N, K) or (N, 1), share (N, 1) -> a scalar."""
-    return (value * share).sum()
-
-
-def share_vjp(grad: Array, share: Array) -> Array:
-    """The gradient at the logits, (N, K), of the batch's loss: `total` backward."""
-    return grad * share
+__all__ = ["LOSSES", "Loss", "choose_loss", "share", "share_vjp", "total"]
 
 
 # real targets -----------------------------------------------------------------------------------
@@ -126,6 +65,18 @@ def huber_grad(xp: XP, z: Array, t: Array, delta: float) -> Array:
     return xp.maximum(xp.minimum(z - t, delta), -delta)
 
 
+def quantile(xp: XP, z: Array, t: Array, level: float) -> Array:
+    # Koenker and Bassett 1978, the pinball loss: a share `level` of targets lies below the best z
+    d = t - z
+    return xp.maximum(level * d, (level - 1.0) * d)
+
+
+def quantile_grad(xp: XP, z: Array, t: Array, level: float) -> Array:
+    # 0 at z = t, as absolute_error_grad; NaN stays NaN
+    d = z - t
+    return xp.where(d > 0, 1.0 - level, xp.where(d < 0, -level, d))
+
+
 # probabilities, one an output -------------------------------------------------------------------
 
 
@@ -136,6 +87,30 @@ def binary_cross_entropy(xp: XP, z: Array, t: Array) -> Array:
 
 def binary_cross_entropy_grad(xp: XP, z: Array, t: Array) -> Array:
     return logistic(xp, z) - t
+
+
+def smoothed_binary_cross_entropy(xp: XP, z: Array, t: Array, label_smoothing: float) -> Array:
+    # Szegedy 2016: a share of each target is one half, as if the label were drawn at random
+    return binary_cross_entropy(xp, z, (1.0 - label_smoothing) * t + 0.5 * label_smoothing)
+
+
+def smoothed_binary_cross_entropy_grad(xp: XP, z: Array, t: Array, label_smoothing: float) -> Array:
+    return binary_cross_entropy_grad(xp, z, (1.0 - label_smoothing) * t + 0.5 * label_smoothing)
+
+
+def binary_focal(xp: XP, z: Array, t: Array, gamma: float) -> Array:
+    # Lin 2017: -t (1 - p)^gamma log p - (1 - t) p^gamma log(1 - p), p = logistic(z), where
+    # -log p = softplus(-z) and -log(1 - p) = softplus(z)
+    hit, miss = softplus(xp, -z), softplus(xp, z)
+    return t * xp.exp(-gamma * miss) * hit + (1.0 - t) * xp.exp(-gamma * hit) * miss
+
+
+def binary_focal_grad(xp: XP, z: Array, t: Array, gamma: float) -> Array:
+    hit, miss = softplus(xp, -z), softplus(xp, z)
+    p, rest = logistic(xp, z), logistic(xp, -z)
+    up = xp.exp(-gamma * miss) * (gamma * p * hit + rest)
+    down = xp.exp(-gamma * hit) * (gamma * rest * miss + p)
+    return (1.0 - t) * down - t * up
 
 
 # one class of K ---------------------------------------------------------------------------------
@@ -156,6 +131,42 @@ def softmax_cross_entropy(xp: XP, z: Array, t: Array) -> Array:
 def softmax_cross_entropy_grad(xp: XP, z: Array, t: Array) -> Array:
     p = softmax(xp, z)
     return xp.where(xp.is_column(t, z), p - 1.0, p)
+
+
+def smoothed_cross_entropy(xp: XP, z: Array, t: Array, label_smoothing: float) -> Array:
+    # Szegedy 2016: a share of each label is spread over all K classes, its own among them
+    s = z - xp.row_max(z)
+    spread = label_smoothing / xp.row_sum(xp.exp(0.0 * s))  # over K: a row of ones, added up
+    target = xp.where(xp.is_column(t, z), spread + (1.0 - label_smoothing), spread)
+    return xp.log(xp.row_sum(xp.exp(s))) - xp.row_sum(target * s)
+
+
+def smoothed_cross_entropy_grad(xp: XP, z: Array, t: Array, label_smoothing: float) -> Array:
+    spread = label_smoothing / xp.row_sum(xp.exp(0.0 * z))
+    target = xp.where(xp.is_column(t, z), spread + (1.0 - label_smoothing), spread)
+    return softmax(xp, z) - target
+
+
+def raised(xp: XP, base: Array, exponent: float) -> Array:
+    """``base ** exponent`` for a base of at least 0; 0 at 0, whatever the exponent."""
+    positive = base > 0
+    return xp.where(positive, xp.exp(exponent * xp.log(xp.where(positive, base, 1.0))), 0.0)
+
+
+def focal(xp: XP, z: Array, t: Array, gamma: float) -> Array:
+    # Lin 2017: -(1 - p)^gamma log p, p the probability of the class; 1 - p is added up from the
+    # other classes, so that it keeps its digits where p is nearly 1
+    rest = xp.row_sum(xp.where(xp.is_column(t, z), 0.0, softmax(xp, z)))
+    return raised(xp, rest, gamma) * softmax_cross_entropy(xp, z, t)
+
+
+def focal_grad(xp: XP, z: Array, t: Array, gamma: float) -> Array:
+    p, chosen = softmax(xp, z), xp.is_column(t, z)
+    rest = xp.row_sum(xp.where(chosen, 0.0, p))
+    hit = xp.row_sum(xp.where(chosen, p, 0.0))
+    surprise = softmax_cross_entropy(xp, z, t)
+    factor = raised(xp, rest, gamma) + gamma * hit * raised(xp, rest, gamma - 1.0) * surprise
+    return factor * xp.where(chosen, -rest, p)
 
 
 # counts -----------------------------------------------------------------------------------------
@@ -186,6 +197,42 @@ def poisson(xp: XP, z: Array, t: Array) -> Array:
 def poisson_grad(xp: XP, z: Array, t: Array) -> Array:
     return rate_grad(xp, z) - t
 
+
+# amounts ----------------------------------------------------------------------------------------
+
+
+def gamma(xp: XP, z: Array, t: Array) -> Array:
+    # half the gamma deviance, with the log link: t / mu - log(t / mu) - 1, mu = exp(z)
+    return t * rate(xp, -z) + z - xp.log(t) - 1.0
+
+
+def gamma_grad(xp: XP, z: Array, t: Array) -> Array:
+    return 1.0 - t * rate_grad(xp, -z)
+
+
+def gamma_mean(xp: XP, z: Array) -> Array:
+    return xp.exp(xp.maximum(z, -LARGEST_LOG_RATE))  # below, the gradient knows no smaller mean
+
+
+def tweedie(xp: XP, z: Array, t: Array, power: float) -> Array:
+    # half the Tweedie deviance (Jorgensen 1987) for 1 < power < 2, with the log link mu = exp(z):
+    # mu^b / b + t mu^-a / a - t^b / (a b), with a = power - 1 and b = 2 - power
+    a, b = power - 1.0, 2.0 - power
+    return rate(xp, b * z) / b + t * rate(xp, -a * z) / a - raised(xp, t, b) / (a * b)
+
+
+def tweedie_grad(xp: XP, z: Array, t: Array, power: float) -> Array:
+    return rate_grad(xp, (2.0 - power) * z) - t * rate_grad(xp, (1.0 - power) * z)
+
+
+def exponential(xp: XP, z: Array) -> Array:
+    return xp.exp(z)
+
+
+_SMOOTHING = (("label_smoothing", 0.1),)
+_SMOOTHING_LIMITS = (("label_smoothing", 0.0, BELOW_ONE),)
+_FOCUS = (("gamma", 2.0),)
+_FOCUS_LIMITS = (("gamma", 0.0, math.inf),)
 
 LOSSES: dict[str, Loss] = {
     entry.name: entry
@@ -233,6 +280,17 @@ LOSSES: dict[str, Loss] = {
             limits=(("delta", POSITIVE, math.inf),),
         ),
         Loss(
+            "quantile",
+            quantile,
+            quantile_grad,
+            identity,
+            target="real",
+            definition="max(level * (t - z), (level - 1) * (t - z))",
+            kinks=lambda t, level: (t,),
+            parameters=(("level", 0.5),),
+            limits=(("level", 0.0, 1.0),),
+        ),
+        Loss(
             "binary_cross_entropy",
             binary_cross_entropy,
             binary_cross_entropy_grad,
@@ -252,6 +310,58 @@ LOSSES: dict[str, Loss] = {
             torch="cross_entropy",
         ),
         Loss(
+            "smoothed_binary_cross_entropy",
+            smoothed_binary_cross_entropy,
+            smoothed_binary_cross_entropy_grad,
+            logistic,
+            target="probability",
+            definition=("log1p(exp(z)) - ((1 - label_smoothing) * t + label_smoothing / 2) * z"),
+            kinks=lambda t, label_smoothing: (0.0,),
+            parameters=_SMOOTHING,
+            limits=_SMOOTHING_LIMITS,
+        ),
+        Loss(
+            "smoothed_cross_entropy",
+            smoothed_cross_entropy,
+            smoothed_cross_entropy_grad,
+            softmax,
+            target="class",
+            definition=(
+                "log(fsum(exp(v - z[t]) for v in z))"
+                " - label_smoothing * (fsum(z) / fsum(1 for v in z) - z[t])"
+            ),
+            torch="cross_entropy",
+            parameters=_SMOOTHING,
+            limits=_SMOOTHING_LIMITS,
+        ),
+        Loss(
+            "binary_focal",
+            binary_focal,
+            binary_focal_grad,
+            logistic,
+            target="probability",
+            definition=(
+                "t * log1p(exp(-z)) / (1 + exp(z))**gamma"
+                " + (1 - t) * log1p(exp(z)) / (1 + exp(-z))**gamma"
+            ),
+            kinks=lambda t, gamma: (0.0,),
+            parameters=_FOCUS,
+            limits=_FOCUS_LIMITS,
+        ),
+        Loss(
+            "focal",
+            focal,
+            focal_grad,
+            softmax,
+            target="class",
+            definition=(
+                "(1 - 1 / fsum(exp(v - z[t]) for v in z))**gamma"
+                " * log(fsum(exp(v - z[t]) for v in z))"
+            ),
+            parameters=_FOCUS,
+            limits=_FOCUS_LIMITS,
+        ),
+        Loss(
             "poisson",
             poisson,
             poisson_grad,
@@ -261,6 +371,32 @@ LOSSES: dict[str, Loss] = {
                 "(exp(z) if z <= 30 else exp(30) * (z - 29)) - t * z + (t * log(t) - t if t else 0)"
             ),
             kinks=lambda t: (LARGEST_LOG_RATE,),
+        ),
+        Loss(
+            "gamma",
+            gamma,
+            gamma_grad,
+            gamma_mean,
+            target="positive",
+            definition=("t * (exp(-z) if z >= -30 else exp(30) * (-z - 29)) + z - log(t) - 1"),
+            kinks=lambda t: (-LARGEST_LOG_RATE,),
+        ),
+        Loss(
+            "tweedie",
+            tweedie,
+            tweedie_grad,
+            exponential,
+            target="count",
+            definition=(
+                "(lambda rate, a, b: rate(b * z) / b + t * rate(-a * z) / a - t**b / (a * b))("
+                "lambda v: exp(v) if v <= 30 else exp(30) * (v - 29), power - 1, 2 - power)"
+            ),
+            kinks=lambda t, power: (
+                LARGEST_LOG_RATE / (2.0 - power),
+                LARGEST_LOG_RATE / (1.0 - power),
+            ),
+            parameters=(("power", 1.5),),
+            limits=(("power", 1.01, 1.99),),
         ),
     )
 }

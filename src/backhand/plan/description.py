@@ -166,6 +166,8 @@ class Description:
             bad, wanted = ~((t >= 0) & (t <= 1)), "between 0 and 1"
         elif kind == "count":
             bad, wanted = ~((t >= 0) & (t < float("inf"))), "finite and at least 0"
+        elif kind == "positive":
+            bad, wanted = ~((t > 0) & (t < float("inf"))), "finite and above 0"
         else:
             bad, wanted = ~(abs(t) < float("inf")), "finite"
         if bool(bad.any()):

@@ -155,6 +155,8 @@ def targets(loss: Loss, rng: np.random.Generator, rows: int, outputs: int) -> Ar
         return np.where(rng.random((rows, outputs)) < 0.5, rng.random((rows, outputs)), 1.0)
     if loss.target == "count":
         return rng.poisson(2.0, (rows, outputs)).astype(float)
+    if loss.target == "positive":
+        return rng.gamma(2.0, 1.0, (rows, outputs))
     return rng.standard_normal((rows, outputs))
 
 

@@ -35,6 +35,7 @@ def data(loss, columns, dtype):
         "class": lambda: rng.integers(0, columns, (ROWS, 1)).astype(np.int32),
         "probability": lambda: rng.uniform(0, 1, z.shape),
         "count": lambda: rng.poisson(2.0, z.shape),
+        "positive": lambda: rng.gamma(2.0, 1.0, z.shape),
         "real": lambda: rng.standard_normal(z.shape),
     }[loss.target]()
     return {"z": z.astype(dtype), "t": t if loss.by_row else t.astype(dtype)}

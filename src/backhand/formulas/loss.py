@@ -1,0 +1,72 @@
+"""What a loss is, and how the values of the rows become the one number of a batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import ClassVar
+
+from .entry import Entry
+from .namespace import XP, Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(Entry):
+    """A loss on logits and its gradient.
+
+    Attributes
+    ----------
+    value : callable
+        ``value(xp, z, t, **parameters)``: (N, K) for an element loss, (N, 1) for a row loss.
+    grad : callable
+        ``grad(xp, z, t, **parameters) -> (N, K)``, the derivative of ``value`` by ``z``.
+    mean : callable
+        ``mean(xp, z) -> (N, K)``, the expected target given the logits.
+    target : {"real", "probability", "class", "count", "positive"}
+        What the targets must be: any finite number; a number in [0, 1]; a class index; a finite
+        number >= 0; a finite number > 0. A loss with class targets is a row loss.
+    outputs : {"mean", "sum"}
+        How an element loss combines the K outputs of one row.
+    kinks : callable
+        ``kinks(t) -> tuple of z`` where the gradient jumps or a formula changes branch.
+    definition : str
+        The same value as mathematics for mpmath, of one element ``z, t``, or of one row with
+        ``z`` a list and ``t`` an index.
+    torch : str
+        A function of ``torch.nn.functional`` with the same meaning, ``f(z, t, reduction=...)``.
+    """
+
+    kind: ClassVar[str] = "loss"
+
+    value: Callable[..., Array]
+    grad: Callable[..., Array]
+    mean: Callable[[XP, Array], Array]
+    target: str
+    definition: str = ""
+    outputs: str = "mean"
+    kinks: Callable[..., tuple[float, ...]] = lambda t, **_: ()
+    torch: str = ""
+
+    @property
+    def by_row(self) -> bool:
+        """Whether it gives one value a row, (N, 1), and not one an element, (N, K)."""
+        return self.target == "class"
+
+
+def share(weight: Array, outputs: int) -> Array:
+    """Each row's part of the batch's loss: ``w_n / (outputs * sum of w)``. This is the 1/N.
+
+    ``weight`` is (N, 1); without sample weights it is all ones. ``outputs`` is K where a loss
+    averages over the K outputs of a row, else 1.
+    """
+    return weight / (weight.sum() * outputs)
+
+
+def total(value: Array, share: Array) -> Array:
+    """The loss of the batch: value (N, K) or (N, 1), share (N, 1) -> a scalar."""
+    return (value * share).sum()
+
+
+def share_vjp(grad: Array, share: Array) -> Array:
+    """The gradient at the logits, (N, K), of the batch's loss: `total` backward."""
+    return grad * share
