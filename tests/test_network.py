@@ -230,3 +230,25 @@ def test_parameters_that_do_not_fit_are_named():
 def test_unknown_schemes_are_named():
     with pytest.raises(InputError, match="did you mean 'kaiming_normal'"):
         Network((3, 2)).init("kaiming_norm")
+
+
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+def test_sparse_x_gives_what_dense_x_gives(engine):
+    from scipy import sparse
+
+    rng = np.random.default_rng(0)
+    net = Network((30, 5, 2), activation="tanh", loss="mean_squared_error", dtype="float64")
+    params = net.init("glorot_normal")
+    x = sparse.random_array((20, 30), density=0.1, format="csc", rng=rng)
+    t, weight = rng.normal(size=(20, 2)), rng.uniform(1, 2, 20)
+    want, grads = net.loss_and_grads(params, x.toarray(), t, weight, engine=engine)
+    loss, found = net.loss_and_grads(params, x, t, weight, engine=engine)
+    assert np.isclose(loss, want, rtol=1e-13)
+    for a, b in zip(found, grads, strict=True):
+        assert type(a.w) is np.ndarray
+        assert np.allclose(a.w, b.w, rtol=0, atol=1e-14)
+        assert np.allclose(a.b, b.b, rtol=0, atol=1e-14)
+    z = net.forward(params, x, engine=engine)
+    assert np.allclose(z, net.forward(params, x.toarray(), engine=engine), rtol=0, atol=1e-13)
+    with pytest.raises(InputError, match="toarray"):
+        net.statistics(params, x, t)

@@ -21,7 +21,7 @@ from .plan.step import (
     propagation_plan,
 )
 from .run.arrays import parameter_buffers, walk
-from .run.namespaces import is_tensor, namespace_of
+from .run.namespaces import is_sparse, is_tensor, namespace_of
 
 Array = Any
 
@@ -50,8 +50,8 @@ def checked_engine(engine: Any) -> str:
 
 
 def compiles(engine: str | None, x: Array) -> bool:
-    """Whether machine code is to work on ``x``: not on tensors, which autograd must see."""
-    return checked_engine(engine) == "llvm" and not is_tensor(x)
+    """Whether machine code is to work on ``x``: not on tensors, which autograd sees, or sparse."""
+    return checked_engine(engine) == "llvm" and not (is_tensor(x) or is_sparse(x))
 
 
 class Layer(NamedTuple):
@@ -176,8 +176,8 @@ class Network(Description):
         ----------
         params : sequence of (w, b)
             NumPy arrays or PyTorch tensors.
-        x : array (N, inputs)
-            Converted to the network's dtype.
+        x : array or sparse matrix (N, inputs)
+            Converted to the network's dtype. Sparse rows stay so, in the array executor.
         engine : {"llvm", "numpy"}, optional
             Which executor; see `default_engine`. Tensors are always for the array executor.
 
@@ -255,8 +255,8 @@ class Network(Description):
         ----------
         params : sequence of (w, b)
             NumPy arrays or PyTorch tensors.
-        x : array (N, inputs)
-            Converted to the network's dtype.
+        x : array or sparse matrix (N, inputs)
+            Converted to the network's dtype. Sparse rows stay so, in the array executor.
         t : array
             Targets: (N, outputs), or (N,) if there is one output; class indices (N,) for a loss
             that takes classes.
@@ -318,6 +318,8 @@ class Network(Description):
         InputError
             If shapes do not fit, or there are no rows.
         """
+        if is_sparse(x):
+            raise InputError("statistics describe every element of x: pass x.toarray()")
         given = self._enter(params, x, t)
         if len(given["x"]) == 0:
             raise InputError(f"x has shape {given['x'].shape}: statistics need at least one row")
@@ -361,6 +363,8 @@ class Network(Description):
     def _real(self, a: Array) -> Array:
         if is_tensor(a):
             return namespace_of(a).cast(a, self.dtype)
+        if is_sparse(a):
+            return a.tocsr().astype(self.dtype, copy=False)
         return np.asarray(a, self.dtype)
 
     def _enter(
@@ -378,7 +382,7 @@ class Network(Description):
 
     def _given(self, rows_of: Array, t: Array, weight: Array | None) -> dict[str, Array]:
         """Targets and weights, checked, for as many rows as an array has."""
-        rows = len(rows_of)
+        rows = rows_of.shape[0]
         if rows == 0:
             raise InputError(f"x has shape {tuple(rows_of.shape)}: a loss needs at least one row")
         if weight is None:

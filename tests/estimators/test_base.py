@@ -136,8 +136,7 @@ def test_tables_with_column_names(kind):
 @quiet
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_sparse_input_gives_what_dense_gives(form, solver, monkeypatch):
-    monkeypatch.setattr("backhand.estimators.descent.DENSE_AT_ONCE", 64 * 100)
+def test_sparse_input_gives_what_dense_gives(form, solver):
     X, y = load_digits(return_X_y=True)
     weight = np.random.default_rng(0).integers(0, 3, len(X))
     settings = {"max_iter": 3, "random_state": 0, "solver": solver, "dtype": "float64"}

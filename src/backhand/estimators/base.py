@@ -19,7 +19,7 @@ from ..network import Network
 from ..plan.step import Plan, forward_plan, logits
 from ..run.arrays import parameter_buffers, walk
 from . import lbfgs, parameters, stochastic
-from .descent import Data, Descent, Params, parts
+from .descent import Data, Descent, Params, parts, stored_rows
 
 Array = Any
 
@@ -134,8 +134,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Every value must be finite. A dense array of any real type is used where it lies; a
-            sparse one is made dense some batches at a time.
+            Every value must be finite. A dense array of any real type is used where it lies; of a
+            sparse one, CSR or CSC, the first layer reads the stored entries alone.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or an indicator matrix of several labels; for the regressor, numbers.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -170,7 +170,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             self._begin(network, X, rng)
         self._keep(network, zip(self.coefs_, self.intercepts_, strict=True))
         if issparse(X):
-            X = X.tocsr()
+            X = stored_rows(X)
         elif X.dtype.char not in AS_THEY_ARE or not X.dtype.isnative:
             X = X.astype(network.dtype, order="C")
         elif X.strides[1] != X.itemsize:  # once here, not again in each epoch
@@ -296,7 +296,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         buffers = parameter_buffers(params)
         result = np.float32 if X.dtype == np.float32 else np.float64
         if type(X) is not np.ndarray and issparse(X):
-            X = X.tocsr()
+            X = stored_rows(X)
         pieces = []
         for _, x in parts(X):
             buffers["x"] = x.astype(network.dtype, copy=False)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
 from ..formulas.optimisers import OPTIMISERS, Optimiser
 from ..formulas.schedules import Schedule
 from ..network import Layer, Network
@@ -15,9 +16,6 @@ from ..training import ENGINES, EVALUATED_AT_ONCE, Trainer, step_scalars
 
 Array = Any
 Params = Sequence[tuple[Array, Array]]
-
-DENSE_AT_ONCE = 1 << 22
-"""Elements of a sparse X that are made dense at a time, 32 MB in float64."""
 
 SMALLEST_RATE = 1e-6
 """Where ``learning_rate="adaptive"`` gives up."""
@@ -131,7 +129,8 @@ class Descent:
         scalars, _ = step_scalars(self.optimiser, self.schedule, self.rate, steps, total)
         if alpha > 0 and self.penalised is None:
             self.penalised = squares(self.params)
-        loss = self._run(data, order, batch, scalars, alpha / sizes)
+        assert self.trainer is not None
+        loss = self.trainer.epoch(*data, order, batch, scalars, alpha / sizes, self.step)
         self.step += len(firsts)
         if alpha == 0:
             return loss, 0.0
@@ -141,34 +140,6 @@ class Descent:
         progress = (len(firsts) - 1) / (2 * len(firsts))
         mean = before + (self.penalised - before) * progress
         return loss, 0.5 * alpha * mean * len(firsts) / float(sizes.sum())
-
-    def _run(
-        self, data: Data, order: Array, batch: int, scalars: dict[str, Array], l2: Array
-    ) -> float:
-        trainer = self.trainer
-        assert trainer is not None
-        if isinstance(data.x, np.ndarray):
-            return trainer.epoch(*data, order, batch, scalars, l2, self.step)
-        # Sparse: some whole batches at a time are made dense, so memory stays bounded.
-        batches = max(1, DENSE_AT_ONCE // (batch * data.x.shape[1]))
-        loss = weights = 0.0
-        for first in range(0, len(l2), batches):
-            rows = order[first * batch : (first + batches) * batch]
-            weight = None if data.weight is None else data.weight[rows]
-            some = slice(first, first + batches)
-            counted = len(rows) if weight is None else float(weight.sum())
-            loss += counted * trainer.epoch(
-                data.x[rows].toarray(),
-                data.t[rows],
-                weight,
-                np.arange(len(rows)),
-                batch,
-                {name: values[some] for name, values in scalars.items()},
-                l2[some],
-                self.step + first,
-            )
-            weights += counted
-        return loss / weights
 
 
 def _same(a: Params, b: Params) -> bool:
@@ -184,10 +155,26 @@ def squares(params: Params) -> float:
 
 
 def parts(x: Array) -> Iterator[tuple[slice, Array]]:
-    """Dense parts of the rows of x, dense or CSR, small enough to bound memory."""
-    rows = EVALUATED_AT_ONCE
-    if not isinstance(x, np.ndarray):
-        rows = max(1, min(rows, DENSE_AT_ONCE // max(1, x.shape[1])))
-    for first in range(0, x.shape[0], rows):
-        some = slice(first, first + rows)
-        yield some, x[some] if isinstance(x, np.ndarray) else x[some].toarray()
+    """Parts of the rows of x, dense or CSR, small enough to bound what is computed from them."""
+    for first in range(0, x.shape[0], EVALUATED_AT_ONCE):
+        some = slice(first, first + EVALUATED_AT_ONCE)
+        yield some, x[some]
+
+
+def stored_rows(x: Array) -> Array:
+    """The rows of a sparse matrix as CSR, in order and without duplicates; ``x`` stays as it is.
+
+    Raises
+    ------
+    InputError
+        If its indices do not fit its shape.
+    """
+    try:
+        x.check_format(full_check=True)
+    except ValueError as error:
+        raise InputError(f"X is a damaged sparse matrix, make it anew: {error}") from None
+    rows = x.tocsr()
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return rows

@@ -76,7 +76,7 @@ def minimise(
         loss, gradient = 0.0, np.zeros_like(vector)
         for some, x in parts(data.x):
             weight = None if data.weight is None else data.weight[some]
-            counted = len(x) if weight is None else float(weight.sum())
+            counted = x.shape[0] if weight is None else float(weight.sum())
             part, grads = network.loss_and_grads(layers, x, data.t[some], weight)
             loss += part * counted / total
             gradient += pack(grads) * (counted / total)

@@ -15,11 +15,15 @@ from ..formulas.optimisers import Optimiser
 
 @dataclasses.dataclass(frozen=True)
 class Gather:
-    """``out = source[order]``: the rows of this batch, as ``dtype`` (None: as they are)."""
+    """``out = source[order]``: the rows of this batch, as ``dtype`` (None: as they are).
+
+    ``sparse`` if they hold only the entries that are stored; the products read those alone.
+    """
 
     source: str
     out: str
     dtype: str | None = None
+    sparse: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

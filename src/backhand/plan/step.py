@@ -62,12 +62,12 @@ def gradient_plan(
     return Plan(description, tuple(_gradient(description, dropout, wrt_input)))
 
 
-def training_plan(description: Description, optimiser: Optimiser) -> Plan:
-    """A whole training step: gather the batch, forward, loss, backward, update."""
+def training_plan(description: Description, optimiser: Optimiser, *, sparse: bool = False) -> Plan:
+    """A whole training step: gather the batch (of sparse rows), forward, loss, backward, update."""
     real = description.dtype
     indices = description.loss.by_row
     nodes: list[Node] = [
-        Gather("all_x", "x", real),
+        Gather("all_x", "x", real, sparse),
         Gather("all_t", "t", None if indices else real),
         Gather("all_weight", "weight", real),
     ]
@@ -181,7 +181,7 @@ def _line(node: Node) -> str:
         bias = f" + {node.bias}" if node.bias else ""
         return f"{node.out} = {left} @ {right}{bias}"
     if isinstance(node, Gather):
-        return f"{node.out} = {node.source}[order]"
+        return f"{node.out} = {node.source}[order]{' (stored entries)' * node.sparse}"
     if isinstance(node, ColumnSum):
         return f"{node.out} = {node.source}.sum(0)"
     if isinstance(node, Noise):

@@ -332,7 +332,7 @@ def trained(
 ) -> tuple[Any, list[float]]:
     """Parameters, and the loss of each epoch, after at least so many steps of a trainer."""
     trainer = kind(network, params, optimiser, 7, **keywords)
-    rows = len(data[0])
+    rows = len(data[1])
     batches = -(-rows // batch)
     done, losses, rng = 0, [], np.random.default_rng(1)
     while done < steps:
@@ -372,7 +372,7 @@ def compare_training(
     name, worst = max(found, key=lambda pair: np.nan_to_num(pair[1].ratio, nan=np.inf))
     return Comparison(
         "kernel",
-        f"{optimiser.name}: {describe(network)} {network.dtype}, {len(data[0])} rows by {batch}",
+        f"{optimiser.name}: {describe(network)} {network.dtype}, {len(data[1])} rows by {batch}",
         f"{ORACLE}, {STEPS} steps",
         worst.ratio,
         f"rtol {rtol:g}, atol {atol:g}",

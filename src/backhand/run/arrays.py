@@ -180,8 +180,9 @@ class ArrayTrainer:
         Parameters
         ----------
         x, t, weight : array
-            All rows, (rows, D), (rows, K) or (rows, 1), and (rows, 1) or None. A batch whose
-            weights are all zero is passed over.
+            All rows, (rows, D), (rows, K) or (rows, 1), and (rows, 1) or None; x may be in CSR
+            format, in order and without duplicates. A batch whose weights are all zero is passed
+            over.
         order : (rows used,) int64
             Which rows, in which order.
         batch : int
@@ -193,7 +194,7 @@ class ArrayTrainer:
         """
         description = self.description
         if weight is None:
-            weight = np.broadcast_to(np.ones((), description.dtype), (len(x), 1))
+            weight = np.broadcast_to(np.ones((), description.dtype), (x.shape[0], 1))
         loss_sum = weight_sum = 0.0
         for number, first in enumerate(range(0, len(order), batch)):
             rows = order[first : first + batch]

@@ -127,6 +127,12 @@ def is_tensor(a: Any) -> bool:
     return torch is not None and isinstance(a, torch.Tensor)
 
 
+def is_sparse(a: Any) -> bool:
+    """Whether ``a`` is a sparse matrix or array of SciPy's, without importing SciPy."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(a))
+
+
 def namespace_of(a: Any) -> Any:
     """The namespace for an array: PyTorch's for a tensor, else NumPy's."""
     return TorchNamespace() if is_tensor(a) else NUMPY

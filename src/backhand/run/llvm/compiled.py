@@ -78,9 +78,12 @@ class Compiled:
         even = 20 * (-(-panels // threads) * threads) <= 23 * panels
         return threads > 1 and panels > 0 and even and rows * threads <= 2 * self.columns
 
-    def learners_for(self, rows: int, steps: int, available: int) -> int:
-        """How many of the available threads so many training steps of so many rows are worth."""
-        step = self.flops * rows
+    def learners_for(self, rows: int, steps: int, available: int, more: int = 0) -> int:
+        """How many of the available threads so many training steps of so many rows are worth.
+
+        ``more`` are a step's operations on a sparse first layer, which ``flops`` leaves out.
+        """
+        step = self.flops * rows + more
         worth = min(step // FLOPS_WORTH_A_LEARNER, step * steps // FLOPS_WORTH_WAKING)
         return max(1, min(available, worth))
 
@@ -154,7 +157,7 @@ def _load(
 
 def _flops(schedule: Schedule) -> int:
     shapes = schedule.plan.description.shapes
-    products = sum(2 * d * k for d, k in shapes)
+    products = sum(2 * d * k for d, k in shapes[schedule.sparse :])
     return products * (3 if schedule.across else 1)
 
 

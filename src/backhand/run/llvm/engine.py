@@ -12,10 +12,12 @@ from ...formulas.optimisers import Optimiser
 from ...plan.description import Description
 from ...plan.nodes import Gather
 from ...plan.step import Plan, forward_plan, logits, training_plan
+from ..namespaces import is_sparse
 from .compiled import compiled
 from .runner import LONGEST_CALL, Runner, readable
 from .schedule import schedule
 from .single import SingleRow
+from .sparse import step_flops, stored_entries
 from .team import available_threads, checked_threads
 
 Array = Any
@@ -46,11 +48,10 @@ class CompiledTrainer:
     ) -> None:
         self.description, self.optimiser = description, optimiser
         self._seed, self._threads = seed, checked_threads(threads)
-        self._plan = training_plan(description, optimiser)
         self._start = params
         self._state: dict[str, Array] = {}
         self._runner: Runner | None = None
-        self._kinds: tuple[np.dtype, ...] = ()
+        self._kinds: dict[str, np.dtype] = {}
         self._pace = 0.0  # seconds a batch, as last measured
 
     @property
@@ -102,21 +103,26 @@ class CompiledTrainer:
         first_step: int,
     ) -> float:
         """Run the batches of one epoch; see `ArrayTrainer.epoch`."""
-        x, t = readable(x), readable(t)
-        weight = None if weight is None else readable(weight)
-        runner = self._ready(x, t, weight, scalars)
+        sparse = is_sparse(x)
+        sources = stored_entries(x) if sparse else {"all_x": readable(x)}
+        sources["all_t"] = readable(t)
+        if weight is not None:
+            sources["all_weight"] = readable(weight)
+        runner = self._ready(sources, sparse, scalars)
         rows = len(order)
         batch = min(batch, rows)
         batches = -(-rows // batch)
-        threads = self._threads or runner.code.learners_for(batch, batches, available_threads())
-        runner.reserve(batch, own=threads if runner.code.columns_owned(batch, threads) else 0)
-        runner.source("all_x", x)
-        runner.source("all_t", t)
+        more = step_flops(x, batch, self.description.widths[1]) if sparse else 0
+        threads = self._threads or runner.code.learners_for(
+            batch, batches, available_threads(), more
+        )
+        own = threads if runner.code.columns_owned(batch, threads) else 0
+        runner.reserve(batch, without=("x",) if sparse else (), own=own)
+        for name, a in sources.items():
+            runner.source(name, a)
         if weight is None:
             runner.drop("all_weight")
             runner.buffer("weight")[:] = 1
-        else:
-            runner.source("all_weight", weight)
         runner.hold("order", np.ascontiguousarray(order, np.int64))
         given = {**scalars, "l2": l2}
         table = np.empty((len(l2), len(given)), runner.dtype)
@@ -137,21 +143,22 @@ class CompiledTrainer:
         return float(runner.results[0] / runner.results[1])
 
     def _ready(
-        self, x: Array, t: Array, weight: Array | None, scalars: Mapping[str, Array]
+        self, sources: Mapping[str, Array], sparse: bool, scalars: Mapping[str, Array]
     ) -> Runner:
         """The runner for data of these dtypes, with the parameters and state of the last one."""
-        kinds = (x.dtype, t.dtype, np.dtype(np.float32) if weight is None else weight.dtype)
+        kinds = {"all_weight": np.dtype(np.float32)}  # by default: what is not there has no dtype
+        kinds |= {name: a.dtype for name, a in sources.items()}
         if self._runner is None or kinds != self._kinds:
-            sources = dict(zip(("all_x", "all_t", "all_weight"), kinds, strict=True))
-            arranged = schedule(self._plan, outputs=("value",))
-            code = compiled(arranged, sources, (*scalars, "l2"))
+            plan = training_plan(self.description, self.optimiser, sparse=sparse)
+            code = compiled(schedule(plan, outputs=("value",)), kinds, (*scalars, "l2"))
             runner = Runner(code, self.description, self._threads)
             if self._runner is None:
                 runner.load(self._start)
                 self._load_state(runner)
             else:
-                for name in code.static:
-                    runner.buffer(name)[:] = self._runner.buffer(name)
+                runner.load(self._runner.stored())
+                for name, a in self.state.items():
+                    runner.put(name, a)
             self._runner, self._kinds = runner, kinds
         return self._runner
 

@@ -103,7 +103,7 @@ def emit_gather(module: IR, name: str, lanes: int, source: np.dtype, out: np.dty
             value = build.load(
                 element(build, start, k, narrow), typ=kinds[0], align=source.itemsize
             )
-            value = _convert(build, value, source, out, kinds[1])
+            value = convert(build, value, source, out, kinds[1])
             build.store(value, element(build, target, k, wide), align=out.itemsize)
 
         count(build, "vectors", index(0), vectors, lambda k: move(k, lanes), step=lanes)
@@ -119,7 +119,7 @@ def emit_gather(module: IR, name: str, lanes: int, source: np.dtype, out: np.dty
     return function
 
 
-def _convert(build: IR, value: IR, source: np.dtype, out: np.dtype, kind: IR) -> IR:
+def convert(build: IR, value: IR, source: np.dtype, out: np.dtype, kind: IR) -> IR:
     """NumPy's ``astype`` between numbers."""
     if out.kind == "f":
         if source.kind == "f":

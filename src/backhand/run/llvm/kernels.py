@@ -14,7 +14,7 @@ import numpy as np
 from ...formulas import noise, optimisers
 from ...plan.nodes import Map, Matmul, Noise, Share
 from ...plan.step import Plan
-from . import column_sums, matmul, meeting, transpose
+from . import column_sums, matmul, meeting, sparse, transpose
 from .build import IR, count, element, element_type, index, ir_module
 from .lanes import Lanes
 from .rows import MemoryRow, emit_row
@@ -80,8 +80,17 @@ class Kernels:
 
     # products over the batch's rows, with formulas on their elements ----------------------------
 
-    def fused(self, group: Fused) -> tuple[IR, Names, tuple[int, ...]]:
+    def fused(
+        self, group: Fused, entries: sparse.Entries | None = None, columns: int = 0
+    ) -> tuple[IR, Names, tuple[int, ...]]:
         """The kernel of a product and its formulas.
+
+        Parameters
+        ----------
+        group : Fused
+        entries : Entries, optional
+            Of the stored entries that it reads, for ``columns`` columns; the arguments are then
+            those of `sparse.emit_rows`.
 
         Returns
         -------
@@ -117,14 +126,23 @@ class Kernels:
             ],
         )
         operands = outer + group.stored
-        name = self._name("fused", graph, len(outer))
+        name = self._name("stored" if entries else "fused", graph, len(outer))
         if name not in self._made:
             self._made[name] = self._product(
-                name, graph, len(outer), len(group.stored), len(layers)
+                name, graph, len(outer), len(group.stored), len(layers), entries, columns
             )
         return self._made[name], operands, layers
 
-    def _product(self, name: str, graph: Graph, reads: int, stores: int, keys: int) -> IR:
+    def _product(
+        self,
+        name: str,
+        graph: Graph,
+        reads: int,
+        stores: int,
+        keys: int,
+        entries: sparse.Entries | None,
+        wide: int,
+    ) -> IR:
         def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
             lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
             places = self._places(build, extra[: 2 * (reads + stores)], row, column)
@@ -136,6 +154,10 @@ class Kernels:
             for result, place in zip(results, places[reads:], strict=True):
                 lanes.store(result, place)
 
+        extra = [self.pointer, self.i64] * (reads + stores) + [self.word] * keys
+        if entries:
+            where = self.module, name, self.target, self.dtype
+            return sparse.emit_rows(*where, entries, wide, epilogue=epilogue, extra=extra)
         return matmul.emit_product(
             self.module,
             name,
@@ -147,7 +169,7 @@ class Kernels:
             columns=self._columns,
             short=len(graph.nodes) <= SHORT,
             tile=self._tile,
-            extra=[self.pointer, self.i64] * (reads + stores) + [self.word] * keys,
+            extra=extra,
         )
 
     def _places(self, build: IR, extra: Sequence[IR], row: IR, column: IR) -> list[IR]:
@@ -225,8 +247,17 @@ class Kernels:
 
     # sums over the batch, and updates -----------------------------------------------------------
 
-    def reduced(self, reduced: Reduced) -> tuple[IR, Names]:
+    def reduced(
+        self, reduced: Reduced, entries: sparse.Entries | None = None, columns: int = 0
+    ) -> tuple[IR, Names]:
         """The kernel of a gradient of a parameter, and of its update.
+
+        Parameters
+        ----------
+        reduced : Reduced
+        entries : Entries, optional
+            Of the stored entries that it sums, for ``columns`` columns; the arguments are then
+            those of `sparse.emit_sums`.
 
         Returns
         -------
@@ -256,12 +287,21 @@ class Kernels:
             inputs += [(f"read{i}", "real") for i in range(1, len(operands))]
             graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
         by_columns = isinstance(reduced.node, Matmul)
-        name = self._name("weights" if by_columns else "biases", graph, len(operands))
+        kind = "stored" if entries else "weights" if by_columns else "biases"
+        name = self._name(kind, graph, len(operands))
         if name not in self._made:
-            self._made[name] = self._sum(name, graph, len(operands), by_columns)
+            self._made[name] = self._sum(name, graph, len(operands), by_columns, entries, columns)
         return self._made[name], operands
 
-    def _sum(self, name: str, graph: Graph, operands: int, by_columns: bool) -> IR:
+    def _sum(
+        self,
+        name: str,
+        graph: Graph,
+        operands: int,
+        by_columns: bool,
+        entries: sparse.Entries | None,
+        wide: int,
+    ) -> IR:
         lanes_count = self.target.lanes(self.dtype)
         scalars = [key for key in self._scalars if key in graph.inputs]
 
@@ -294,10 +334,12 @@ class Kernels:
         common: dict[str, Any] = {
             "epilogue": epilogue,
             "prepare": prepare,
-            "columns": self._columns,
-            "start": self._start,
             "extra": [self.pointer, self.i64, *[self.pointer, self.i64] * operands],
         }
+        if entries:
+            where = self.module, name, self.target, self.dtype
+            return sparse.emit_sums(*where, entries, wide, **common)
+        common |= {"columns": self._columns, "start": self._start}
         if by_columns:
             return matmul.emit_product(
                 self.module,

@@ -43,11 +43,12 @@ def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
 
     A panel of so many columns is a stretch of memory of its own, so that a thread's columns share
     no stretch with another's, from which the processor would fetch ahead. Weights that would grow
-    by more than a quarter, or have a single panel, stay row by row.
+    by more than a quarter, or have a single panel, stay row by row, as do those of a sparse x.
     """
     width = schedule.plan.description.widths[1]
     padding = -width % panel
-    if width <= panel or 4 * padding > width or "w1" in schedule.transposed:
+    unfit = schedule.sparse or "w1" in schedule.transposed
+    if unfit or width <= panel or 4 * padding > width:
         return ()
     for reduced in schedule.across:
         if reduced.update and reduced.update.parameter == "w1":
@@ -77,6 +78,8 @@ def buffer_strides(schedule: Schedule, panel: int = 0) -> dict[str, int]:
         strides[f"{name}.T"] = padded(description.widths[int(name[1:]) - 1], item)
     for reduced in schedule.across:
         name = reduced.node.out
+        if schedule.sparse and name == "dw1":  # summed in memory, since entries come in any order
+            strides[name] = strides["w1"]
         if reduced.update is None:
             strides[name] = strides[name[1:]]
         else:

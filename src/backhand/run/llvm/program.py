@@ -24,6 +24,7 @@ from .gather import emit_gather
 from .kernels import Kernels
 from .layout import CONTROL, buffer_strides, packed, padded_columns, program_slots
 from .schedule import ByRow, Fused, Reduced, Schedule
+from .sparse import Entries
 from .target import Target
 
 
@@ -134,6 +135,8 @@ class Emitter:
         mine = minimum(build, first, rows), minimum(build, last, rows)
         every = self._chosen((index(0), rows), mine)
         for node in self.schedule.gathers:
+            if node.sparse:
+                continue
             self._gather(node.source, node.out, every if node.out == "x" else mine)
         for group in self.schedule.rowwise:
             if isinstance(group, Fused) and group.product.left == "x":
@@ -253,13 +256,18 @@ class Emitter:
 
     def _fused(self, group: Fused, mine: tuple[IR, IR], own_columns: bool = False) -> None:
         build, at, node = self.build, self.at, group.product
-        kernel, operands, layers = self.kernels.fused(group)
         _, columns = self.schedule.shapes[node.out]
+        entries = self._entries(node)
+        kernel, operands, layers = self.kernels.fused(group, entries, padded_columns(columns))
         depth = self.schedule.shapes[node.left][1]
         right = f"{node.right}.T" if node.right_transposed else node.right
         wide = padded_columns(columns)
         across = self._columns_of(wide) if own_columns else (index(0), index(wide))
         extra = self._operands(operands) + [self._layer_key(layer) for layer in layers]
+        if entries:
+            w, stride = at[right], index(self.strides[right])
+            build.call(kernel, [*self._csr(), w, stride, at[node.bias or "zeros"], *mine, *extra])
+            return
         build.call(
             kernel,
             [
@@ -276,6 +284,17 @@ class Emitter:
                 *extra,
             ],
         )
+
+    def _entries(self, node: Matmul) -> Entries | None:
+        """The types of the stored entries that a product reads; None if it reads rows."""
+        if node.left != "x" or not self.schedule.sparse:
+            return None
+        return Entries(self.sources["all_x"], self.sources["all_x.indices"])
+
+    def _csr(self) -> list[IR]:
+        """The caller's CSR matrix and where the batch begins in it."""
+        names = ("all_x", "all_x.indices", "all_x.indptr", "order")
+        return [*(self.at[name] for name in names), self.now["begin"]]
 
     def _layer_key(self, layer: int) -> IR:
         seed = self.build.trunc(self.at["seed"], ir_module().IntType(32))
@@ -308,7 +327,10 @@ class Emitter:
 
     def _reduced(self, reduced: Reduced, owner: int) -> None:
         build, at, node = self.build, self.at, reduced.node
-        kernel, operands = self.kernels.reduced(reduced)
+        entries, width = None, 0
+        if isinstance(node, Matmul):
+            entries, width = self._entries(node), self.schedule.shapes[node.right][1]
+        kernel, operands = self.kernels.reduced(reduced, entries, padded_columns(width))
         panel = index(self._panel_stride(operands[0]))
         extra = [self.now["scalars"], panel, *self._operands(operands)]
         start = at[node.out] if self.schedule.continued else at["zeros"]
@@ -324,6 +346,10 @@ class Emitter:
         columns = self.schedule.shapes[node.right][1]
         wide = padded_columns(columns)
         mine = self._part(index(height), self.kernels.unit(height))
+        if entries:
+            sums = self._operands((node.right, node.out))
+            build.call(kernel, [*self._csr(), self.now["rows"], *sums, *mine, *extra])
+            return
         across = index(0), index(wide)
         if node.left == "x":
             mine, across = self._chosen((index(0), index(height)), mine), self._columns_of(wide)

@@ -83,6 +83,11 @@ class Schedule:
         return tuple(p.right for p in products if p.right_transposed)
 
     @property
+    def sparse(self) -> bool:
+        """Whether ``x`` are the stored entries of the caller's rows."""
+        return any(gather.sparse for gather in self.gathers)
+
+    @property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """(rows, columns) of every buffer but parameters and their state; rows -1 is the batch."""
         widths = self.plan.description.widths
