@@ -201,5 +201,5 @@ def test_a_formula_has_the_fingerprint_of_what_it_does():
 )
 def test_an_epoch_wakes_threads_for_enough_work_alone(widths, rows, steps, threads):
     flops = 3 * sum(2 * d * k for d, k in itertools.pairwise(widths))
-    code = compiled.Compiled(None, None, (), {}, {}, (), flops)
+    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, {})
     assert code.learners_for(rows, steps, available=8) == threads
