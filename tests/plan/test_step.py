@@ -64,6 +64,14 @@ b1, v_b1 = momentum(b1, db1, ...)"""
     )
 
 
+def test_a_sparse_step_differs_in_what_is_gathered_alone():
+    net = Network((3, 4, 2))
+    dense = str(training_plan(net, OPTIMISERS["adam"])).splitlines()
+    thin = str(training_plan(net, OPTIMISERS["adam"], sparse=True)).splitlines()
+    assert thin[0] == "x = all_x[order] (stored entries)"
+    assert thin[1:] == dense[1:]
+
+
 def test_dropout_is_for_training_and_dx_is_on_demand():
     assert "dropout" not in str(forward_plan(NET)) + str(loss_plan(NET)) + str(gradient_plan(NET))
     assert "h1 = dropout(y1" in str(forward_plan(NET, dropout=True))

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from backhand.formulas.namespace import Namespace
-from backhand.run.namespaces import NUMPY, NumpyNamespace, TorchNamespace, is_tensor, namespace_of
+from backhand.run.namespaces import (
+    NUMPY,
+    NumpyNamespace,
+    TorchNamespace,
+    is_sparse,
+    is_tensor,
+    namespace_of,
+)
 from backhand.testing import assert_near
 
 OPERATIONS = {
@@ -164,3 +171,11 @@ def test_finds_the_namespace_of_an_array():
     assert isinstance(namespace_of(torch.zeros(1)), TorchNamespace)
     assert not is_tensor(np.zeros(1))
     assert namespace_of(np.zeros(1)) is NUMPY
+
+
+def test_knows_sparse_matrices():
+    from scipy import sparse
+
+    assert is_sparse(sparse.csr_array(np.eye(2)))
+    assert is_sparse(sparse.csc_matrix(np.eye(2)))
+    assert not is_sparse(np.eye(2))

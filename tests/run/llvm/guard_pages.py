@@ -15,6 +15,7 @@ import mmap
 import os
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
@@ -28,7 +29,7 @@ from backhand.training import step_scalars
 
 PAGE = mmap.PAGESIZE
 DTYPES = ("float32", "float64", "uint8", "int8", "int16", "uint16", "int32", "int64", "bool")
-KINDS = ("train", "forward", "gradients")
+KINDS = ("train", "forward", "gradients", "sparse")
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -180,7 +181,7 @@ class Case:
             dropout=float(rng.choice([0.0, 0.3])),
             dtype=str(rng.choice(["float32", "float64"])),
         )
-        self.kind = KINDS[int(rng.integers(3))]
+        self.kind = KINDS[int(rng.integers(len(KINDS)))]
         self.optimiser = list(OPTIMISERS.values())[int(rng.integers(len(OPTIMISERS)))]
         rows, self.batch = int(rng.choice(most)), int(rng.choice(sizes))
         self.threads = int(rng.integers(1, 4))
@@ -231,6 +232,15 @@ class Case:
             l2 = np.full(batches, 0.01)
             trainer.epoch(x, t, weight, order, batch, scalars, l2, epoch * batches)
         return [a for layer in trainer.params for a in layer]
+
+    def _sparse(self, memory, x, t, weight):
+        """Training on stored entries, some of which lie at the ends of their arrays."""
+        kept = np.random.default_rng(len(x)).random(x.shape) < 0.3
+        rows = csr_array(np.where(kept, x, 0).astype(x.dtype))
+        wide = np.int64 if self.batch % 2 else np.int32
+        rows.data, rows.indices = memory.copy(rows.data), memory.copy(rows.indices.astype(wide))
+        rows.indptr = memory.copy(rows.indptr.astype(np.int64))
+        return self._train(memory, rows, t, weight)
 
     def _forward(self, memory, x, t, weight):
         return [engine.Forward(self.network, self.params, self.threads)(x)]
