@@ -14,7 +14,7 @@ from ...plan.nodes import Gather
 from ...plan.step import Plan, forward_plan, logits, training_plan
 from ..namespaces import is_sparse
 from .compiled import compiled
-from .runner import LONGEST_CALL, Runner, readable
+from .runner import LONGEST_CALL, Runner, housed, readable
 from .schedule import schedule
 from .single import SingleRow
 from .sparse import step_flops, stored_entries
@@ -173,6 +173,8 @@ class Forward:
         They are copied.
     threads : int, optional
         How many; by default as many as the rows are worth.
+    shared : bool
+        Whether the parameters are `housed`, and read where they are instead.
     """
 
     def __init__(
@@ -180,9 +182,10 @@ class Forward:
         description: Description,
         params: Sequence[tuple[Array, Array]],
         threads: int | None = None,
+        shared: bool = False,
     ) -> None:
         self.description = description
-        self._params = tuple((np.array(w), np.array(b)) for w, b in params)
+        self._params = tuple(params if shared else ((housed(w), housed(b)) for w, b in params))
         self._threads = checked_threads(threads)
         self._dtype = np.dtype(description.dtype)
         self._idle: dict[np.dtype, list[Runner]] = {}
@@ -224,7 +227,7 @@ class Forward:
         plan = Plan(description, (gather, *forward_plan(description).nodes))
         arranged = schedule(plan, delivered=(out,), continued=True)
         runner = Runner(compiled(arranged, {"all_x": dtype}), description, self._threads)
-        runner.load(self._params)
+        runner.share(self._params)
         return runner
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...plan.description import Description
 from .compiled import Compiled
 from .gather import READABLE
+from .schedule import padded
 from .team import Team, available_threads, checked_threads
 
 Array = Any
@@ -44,6 +45,18 @@ def readable(a: Array) -> Array:
         return a
     dtype = a.dtype.newbyteorder("=") if a.dtype in READABLE else np.dtype(np.float64)
     return np.ascontiguousarray(a, dtype)
+
+
+def housed(a: Array) -> Array:
+    """A copy of a parameter, (d, k) or (k,), that programs can read where it is.
+
+    It may be written to at any time; the next pass sees it.
+    """
+    stride = padded(a.shape[-1], a.dtype.itemsize)
+    room = aligned((*a.shape[:-1], stride), a.dtype)
+    home = room[..., : a.shape[-1]]
+    home[...] = a
+    return home
 
 
 class Runner:
@@ -121,6 +134,13 @@ class Runner:
             copy = self._held.get(f"w{layer}.T")
             if copy is not None:
                 copy[:k, :d] = w.T
+
+    def share(self, params: Sequence[tuple[Array, Array]]) -> None:
+        """Read `housed` parameters where they are; nothing may be kept of them transposed."""
+        for layer, (w, b) in enumerate(params, 1):
+            for name, a in ((f"w{layer}", w), (f"b{layer}", b[None])):
+                whole = len(a), padded(a.shape[1], a.itemsize)
+                self.hold(name, np.lib.stride_tricks.as_strided(a, whole))
 
     def stored(self, prefix: str = "") -> tuple[tuple[Array, Array], ...]:
         """Copies of the parameters, or of arrays of their shapes such as gradients (``"d"``)."""

@@ -25,7 +25,7 @@ from .build import IR, count, element, index, ir_module
 from .cache import cached
 from .compiled import program_key
 from .kernels import Kernels
-from .layout import buffer_strides, static_shapes
+from .layout import buffer_strides
 from .program import Emitter
 from .schedule import Fused, Schedule, schedule
 from .target import Library, Target, emit_object, fork_safe_lock
@@ -56,7 +56,7 @@ class SingleRow:
     ----------
     description : Description
     params : sequence of (w, b)
-        They are copied.
+        `housed`, and read where they are.
     """
 
     def __init__(self, description: Description, params: Sequence[tuple[Array, Array]]) -> None:
@@ -69,12 +69,11 @@ class SingleRow:
         self._library = _library(arranged)
         widest = max(description.widths) + 64
         self._held = {"zeros": np.zeros(widest, dtype)}
-        shapes = static_shapes(arranged)
-        for name in strides:
-            self._held[name] = _aligned(shapes.get(name, (1, strides[name])), dtype)
         for layer, (w, b) in enumerate(params, 1):
-            self._held[f"w{layer}"][:, : w.shape[1]] = w
-            self._held[f"b{layer}"][0, : len(b)] = b
+            self._held |= {f"w{layer}": w, f"b{layer}": b}
+        for name in strides:
+            if name not in self._held:
+                self._held[name] = _aligned((1, strides[name]), dtype)
         addresses = [self._held[name].ctypes.data for name in slots(arranged)]
         self._table = np.array(addresses, np.int64)
         prototype = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
