@@ -56,12 +56,14 @@ def test_scikit_learns_own_checks(estimator, check):
 def test_parameters_are_scikit_learns_and_ours_follow_by_keyword(ours):
     theirs = inspect.signature(getattr(neural_network, ours.__name__).__init__).parameters
     mine = list(inspect.signature(ours.__init__).parameters.values())
-    if "loss" not in theirs:  # which scikit-learn's regressor has since 1.7
+    if "loss" not in theirs:  # scikit-learn's regressor has it since 1.7, the classifier not
         mine = [p for p in mine if p.name != "loss"]
     for a, b in zip(theirs.values(), mine, strict=False):
         assert (a.name, a.default, a.kind) == (b.name, b.default, b.kind)
     added = mine[len(theirs) :]
-    assert [p.name for p in added] == ["initialiser", "schedule", "dropout", "dtype", "engine"]
+    both = ["initialiser", "schedule", "dropout", "dtype", "engine", "threads", "weight_decay"]
+    own = ["label_smoothing"] if ours is MLPClassifier else []
+    assert [p.name for p in added] == both + own
     assert all(p.kind is p.KEYWORD_ONLY for p in added)
 
 
@@ -202,7 +204,7 @@ def test_rows_of_weight_zero_are_as_if_absent():
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"schedule": "cosine", "solver": "sgd", "learning_rate": "adaptive"}, "both steer"),
         ({"dropout": 1.0}, "dropout"),
-        ({"dropout": 0.5, "solver": "lbfgs"}, "needs solver 'adam' or 'sgd'"),
+        ({"dropout": 0.5, "solver": "lbfgs"}, "needs solver 'adam', 'adamw' or 'sgd'"),
         ({"engine": "nunpy"}, "did you mean 'numpy'"),
         ({"dtype": "float16"}, "dtype"),
         ({"alpha": -1.0}, "alpha"),

@@ -117,3 +117,33 @@ def test_continuous_targets_are_refused():
     X, _ = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="Unknown label type"):
         MLPClassifier().fit(X, X[:, 0])
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("classes", [2, 3])
+def test_label_smoothing_is_torchs(classes):
+    import torch
+
+    X, y = load_iris(return_X_y=True)
+    X, y = X[y < classes], y[y < classes]
+    model = MLPClassifier((5,), solver="lbfgs", alpha=0, label_smoothing=0.2, random_state=0)
+    z = model.fit(X, y).decision_function(X)
+    if classes == 2:  # the logit of the first is 0
+        z = np.stack([0 * z, z], axis=1)
+    loss = torch.nn.CrossEntropyLoss(label_smoothing=0.2)
+    assert model.loss_ == pytest.approx(loss(torch.tensor(z), torch.tensor(y)).item(), rel=1e-10)
+    # at the least loss, probabilities are the smoothed labels and not 0 and 1
+    assert abs(model.predict_proba(X).max(axis=1).mean() - (0.8 + 0.2 / classes)) < 0.03
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_focal_loss_classifies_and_is_less_sure(classes):
+    X, y = load_iris(return_X_y=True)
+    X, y = X[y < classes], y[y < classes]
+    plain, focal = (
+        MLPClassifier((5,), loss=loss, solver="lbfgs", alpha=0.1, random_state=0).fit(X, y)
+        for loss in ("log_loss", "focal")
+    )
+    assert focal.score(X, y) > 0.95
+    sure = [model.predict_proba(X).max(axis=1).mean() for model in (plain, focal)]
+    assert sure[1] < sure[0]

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier as Theirs
 
-from backhand import InputError, Network
-from backhand.estimators.parameters import REGRESSION_LOSSES, draw, engine_name, hidden_widths
+from backhand import InputError, MLPClassifier, Network
+from backhand.estimators.parameters import (
+    REGRESSION_LOSSES,
+    class_loss,
+    draw,
+    engine_name,
+    hidden_widths,
+    regression_loss,
+)
 from backhand.training import Settings
 
 
@@ -27,7 +34,7 @@ def test_the_default_engine_is_that_of_training():
 
 
 def test_all_losses_add_up_outputs():
-    assert {loss.outputs for loss, _ in REGRESSION_LOSSES.values()} == {"sum"}
+    assert {loss.outputs for loss in REGRESSION_LOSSES.values()} == {"sum"}
 
 
 @pytest.mark.parametrize("activation", ["relu", "logistic", "tanh"])
@@ -47,3 +54,22 @@ def test_the_bound_goes_by_each_layers_own_units():
     net = Network((300, 300, 300, 300), activation=["logistic", "relu"], dtype="float64")
     spread = [np.abs(w).max() for w, _ in draw(net, np.random.RandomState(0))]
     assert np.allclose(spread, np.sqrt(np.array([2, 6, 6]) / 600), rtol=1e-3)
+
+
+def test_a_losss_parameter_follows_its_name():
+    loss = regression_loss("tweedie:power=1.2")
+    assert (loss.spec, loss.outputs) == ("tweedie:power=1.2", "sum")
+    assert class_loss(MLPClassifier(loss="focal:gamma=1"), several=False).spec == (
+        "binary_focal:gamma=1.0"
+    )
+
+
+@pytest.mark.parametrize("name", ["hubber", "poisson:delta=2", "tweedie:power=3", "focal"])
+def test_a_loss_that_makes_no_sense_for_numbers(name):
+    with pytest.raises(InputError, match=name.partition(":")[0]):
+        regression_loss(name)
+
+
+def test_smoothing_is_for_the_log_loss():
+    with pytest.raises(InputError, match=r"label_smoothing=0.1 needs loss='log_loss', got .*focal"):
+        class_loss(MLPClassifier(loss="focal", label_smoothing=0.1), several=True)

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import backhand.estimators.regressor
-from backhand import MLPRegressor
+from backhand import InputError, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -96,3 +96,48 @@ def test_partial_fit_learns():
         model.partial_fit(X, y)
     assert model.score(X, y) > 0.4
     assert len(model.loss_curve_) == 40
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+def test_a_quantile_has_its_share_of_targets_below(level):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0, 1, (2000, 1))
+    y = X[:, 0] + (0.1 + X[:, 0]) * rng.standard_normal(2000)
+    model = MLPRegressor(
+        f"quantile:level={level}", (20,), learning_rate_init=0.01, max_iter=100, random_state=0
+    )
+    below = y < model.fit(X, y).predict(X)
+    # the count below is known to a few of the 2000 rows where the gradient is near zero; half the
+    # rows lie on either side, so both halves have to follow the spread
+    for half in (X[:, 0] < 0.5, X[:, 0] >= 0.5):
+        assert abs(below[half].mean() - level) < 0.05
+
+
+@pytest.mark.parametrize("loss", ["gamma", "tweedie", "tweedie:power=1.2"])
+def test_a_log_link_finds_the_mean_of_skewed_targets(loss):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (4000, 2))
+    mean = np.exp(1 + X @ [1.0, -0.5])
+    y = mean * rng.gamma(4.0, 0.25, 4000)
+    model = MLPRegressor(loss, (), solver="lbfgs", alpha=0, tol=1e-6, random_state=0).fit(X, y)
+    assert model.out_activation_ == "exp"
+    # the relative error of y is 1/2, that of a coefficient about 0.5 / sqrt(4000 / 3)
+    np.testing.assert_allclose(model.coefs_[0][:, 0], [1.0, -0.5], atol=5 * 0.5 / np.sqrt(4000 / 3))
+    np.testing.assert_allclose(model.intercepts_[0], [1.0], atol=5 * 0.5 / np.sqrt(4000))
+
+
+def test_a_log_link_is_scikit_learns_linear_model():
+    from sklearn.linear_model import GammaRegressor
+
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((200, 3)), rng.gamma(2.0, 1.0, 200)
+    ours = MLPRegressor("gamma", (), solver="lbfgs", alpha=0, tol=1e-9, random_state=0).fit(X, y)
+    theirs = GammaRegressor(alpha=0, tol=1e-9, max_iter=1000).fit(X, y)
+    # SciPy ends where the loss changes by less than 2e-9 of itself: by the root of it off the least
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=2 * np.sqrt(2e-9))
+
+
+@pytest.mark.parametrize(("loss", "wanted"), [("gamma", "> 0"), ("tweedie", ">= 0")])
+def test_targets_that_a_log_link_cannot_have(loss, wanted):
+    with pytest.raises(InputError, match=f"loss='{loss}' needs targets {wanted}, got -1.0 in y"):
+        MLPRegressor(loss).fit(np.ones((3, 1)), [1.0, -1.0, 2.0])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn import neural_network
-from sklearn.datasets import load_diabetes, load_digits
+from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 import backhand
-from backhand.estimators import stochastic
+from backhand import MLPClassifier, MLPRegressor, Network
+from backhand.estimators import descent, parameters, stochastic
+from backhand.formulas.schedules import SCHEDULES
 
 takes_weights = pytest.mark.skipif(
     not has_fit_parameter(neural_network.MLPClassifier(), "sample_weight"),
@@ -222,3 +224,87 @@ def test_initialisers(initialiser):
         (40, 20), initialiser=initialiser, max_iter=80, random_state=1, activation=["silu", "elu"]
     ).fit(X, y)
     assert model.score(X, y) > 0.9
+
+
+OPTIONS = [
+    {"solver": "adamw", "weight_decay": 0.1},
+    {"solver": "sgd", "momentum": 0.5},
+    *({"schedule": name} for name in SCHEDULES),
+    {"schedule": "cosine:warmup=0.5", "solver": "adamw"},
+    {"dropout": 0.3},
+    {"dropout": [0.0, 0.4]},
+    {"activation": ["silu", "tanh"]},
+    {"activation": "leaky_relu:slope=0.1", "threads": 2},
+    {"label_smoothing": 0.1},
+    {"loss": "focal"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_both_executors_train_alike_with_every_option(options, classes):
+    X, y = load_iris(return_X_y=True)
+    X, y = X[y < classes], y[y < classes]
+    settings = {"max_iter": 4, "batch_size": 16, "random_state": 0, "dtype": "float64", **options}
+    ours, reference, plain = (
+        MLPClassifier((7, 5), engine=engine, **{**settings, **other}).fit(X, y)
+        for engine, other in (("llvm", {}), ("numpy", {}), ("numpy", PLAIN))
+    )
+    for w, v in zip(ours.coefs_, reference.coefs_, strict=True):
+        np.testing.assert_allclose(w, v, rtol=1e-9, atol=1e-11)
+    same = all(np.array_equal(v, u) for v, u in zip(reference.coefs_, plain.coefs_, strict=True))
+    assert same == (options == {"schedule": "constant"}), "the option has no effect"
+
+
+PLAIN = {
+    "solver": "adam",
+    "momentum": 0.9,
+    "schedule": None,
+    "dropout": 0.0,
+    "activation": "relu",
+    "label_smoothing": 0.0,
+    "loss": "log_loss",
+}
+
+
+@pytest.mark.parametrize("loss", ["quantile:level=0.9", "gamma", "tweedie:power=1.2", "huber"])
+def test_both_executors_train_alike_with_losses_for_numbers(loss):
+    X = load_iris().data
+    settings = {"max_iter": 4, "batch_size": 16, "random_state": 0, "dtype": "float64"}
+    ours, reference = (
+        MLPRegressor(loss, (7,), engine=engine, **settings).fit(X[:, :3], X[:, 3])
+        for engine in ("llvm", "numpy")
+    )
+    for w, v in zip(ours.coefs_, reference.coefs_, strict=True):
+        np.testing.assert_allclose(w, v, rtol=1e-9, atol=1e-11)
+
+
+def test_threads_reach_the_executor_and_change_no_bit(monkeypatch):
+    asked = []
+
+    def recorded(*args):
+        asked.append(args[-1])
+        return descent.ENGINES["llvm"](*args)
+
+    monkeypatch.setitem(descent.ENGINES, "recorded", recorded)
+    monkeypatch.setattr(parameters, "engine_name", lambda name: "recorded")
+    X, y = load_iris(return_X_y=True)
+    one, two = (
+        MLPClassifier((70,), max_iter=3, threads=n, random_state=0).fit(X, y) for n in (1, 2)
+    )
+    assert asked == [1, 2]
+    for w, v in zip(one.coefs_, two.coefs_, strict=True):
+        assert np.array_equal(w, v)
+
+
+def test_adamw_shrinks_weights_and_spares_biases():
+    X = np.zeros((10, 2))  # no gradient reaches the first weights: they go by decay alone
+    model = MLPClassifier(
+        (3,), solver="adamw", alpha=0, weight_decay=0.5, max_iter=1, batch_size=5, random_state=0
+    )
+    w, b = parameters.draw(Network((2, 3, 1), dtype="float64"), np.random.RandomState(0))[0]
+    model.fit(X, np.arange(10) % 2)
+    np.testing.assert_allclose(model.coefs_[0], w * (1 - 0.001 * 0.5) ** 2, rtol=1e-14)
+    moved = np.abs(model.intercepts_[0] - b)
+    assert moved[b > 0].all(), "the bias of an active unit learns"
+    assert not moved[b < 0].any(), "the bias of a dead unit neither learns nor decays"

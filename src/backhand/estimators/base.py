@@ -74,6 +74,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         dropout: Any = 0.0,
         dtype: str = "auto",
         engine: str | None = None,
+        threads: int | None = None,
+        weight_decay: float = 0.01,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -103,6 +105,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.dropout = dropout
         self.dtype = dtype
         self.engine = engine
+        self.threads = threads
+        self.weight_decay = weight_decay
 
     # what the two kinds differ in -----------------------------------------------------------------
 

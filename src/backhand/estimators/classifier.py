@@ -36,9 +36,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         Of the hidden layers: one for all, or one for each. Every name of
         `backhand.formulas.activations.ACTIVATIONS` counts: scikit-learn's "identity", "logistic",
         "tanh" and "relu", besides "gelu", "silu", "leaky_relu:slope=0.1", "selu", "mish" and more.
-    solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        "adam" and "sgd" go by batches. "lbfgs" takes all rows at each step, in float64; it is
-        often the best choice up to some thousand rows.
+    solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
+        "adam", "sgd" and "adamw", which is Adam with `weight_decay`, go by batches. "lbfgs" takes
+        all rows at each step, in float64; it is often the best choice up to some thousand rows.
     alpha : float, default=0.0001
         L2 penalty on the weights: half of `alpha` times their squares, divided by the weight of
         the batch, is added to the loss.
@@ -49,7 +49,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         ``learning_rate_init / (rows seen + 1) ** power_t``. "adaptive": divided by 5 where
         training would otherwise stop for want of improvement.
     learning_rate_init : float, default=0.001
-        The learning rate at first, for "sgd" and "adam".
+        The learning rate at first, for all but "lbfgs".
     power_t : float, default=0.5
         The exponent of "invscaling".
     max_iter : int, default=200
@@ -87,7 +87,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         How to draw the first weights, see `backhand.formulas.initialisers`; biases are then zero.
         None: as scikit-learn, from the same random numbers. Not in scikit-learn, like all below.
     schedule : str, Schedule or None, default=None
-        For "adam" and "sgd": how the learning rate goes over ``max_iter`` epochs, such as
+        For all but "lbfgs": how the learning rate goes over ``max_iter`` epochs, such as
         "cosine:warmup=0.1" or "one_cycle"; see `backhand.formulas.schedules`.
     dropout : float or sequence of float, default=0.0
         Share of each hidden layer's outputs that a training step drops: one for all, or one for
@@ -98,6 +98,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         scikit-learn's numbers to rounding.
     engine : str or None, default=None
         Which executor trains, see `backhand.training.ENGINES`. None: the default one.
+    threads : int or None, default=None
+        How many threads training by batches may use. None: as many as a step is worth. It never
+        changes a bit of the result.
+    weight_decay : float, default=0.01
+        For "adamw": a step multiplies weights by one minus the learning rate times this, whatever
+        the gradient. The penalty `alpha` is added to the loss there too: 0 leaves decay alone.
+    loss : str, default="log_loss"
+        What is minimised: "log_loss", as scikit-learn, or "focal" (Lin 2017), which counts rows
+        less the better they are classified; ``"focal:gamma=1"`` for another gamma than 2.
+    label_smoothing : float, default=0.0
+        Share of each label that is spread evenly over all classes, 0 up to 1, for "log_loss".
 
     Attributes
     ----------
@@ -165,6 +176,79 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     (2, 3)
     """
 
+    _parameter_constraints = parameters.CLASSIFIER
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        initialiser: Any = None,
+        schedule: Any = None,
+        dropout: Any = 0.0,
+        dtype: str = "auto",
+        engine: str | None = None,
+        threads: int | None = None,
+        weight_decay: float = 0.01,
+        loss: str = "log_loss",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(
+            hidden_layer_sizes,
+            activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+            initialiser=initialiser,
+            schedule=schedule,
+            dropout=dropout,
+            dtype=dtype,
+            engine=engine,
+            threads=threads,
+            weight_decay=weight_decay,
+        )
+        self.loss = loss
+        self.label_smoothing = label_smoothing
+
     # targets --------------------------------------------------------------------------------------
 
     def _enter(self, X: Array, y: Array, *, first: bool, incremental: bool) -> tuple[Array, Array]:
@@ -197,9 +281,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     def _loss(self) -> tuple[Loss, int, str]:
         kind = self._label_binarizer.y_type_
         if kind == "multiclass":
-            return parameters.MULTICLASS, len(self.classes_), "softmax"
+            return parameters.class_loss(self, True), len(self.classes_), "softmax"
         outputs = len(self.classes_) if kind.startswith("multilabel") else 1
-        return parameters.BINARY, outputs, "logistic"
+        return parameters.class_loss(self, False), outputs, "logistic"
 
     def _score_logits(self, z: Array, t: Array, weight: Array | None) -> float:
         if not np.isfinite(z).all():

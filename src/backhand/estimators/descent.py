@@ -29,6 +29,13 @@ def optimiser_of(estimator: Any) -> Optimiser:
             beta2=float(estimator.beta_2),
             epsilon=float(estimator.epsilon),
         )
+    if estimator.solver == "adamw":
+        return OPTIMISERS["adamw"].with_(
+            beta1=float(estimator.beta_1),
+            beta2=float(estimator.beta_2),
+            epsilon=float(estimator.epsilon),
+            weight_decay=float(estimator.weight_decay),
+        )
     if estimator.momentum == 0:
         return OPTIMISERS["sgd"]
     rule = "nesterov" if estimator.nesterovs_momentum else "momentum"
@@ -62,6 +69,8 @@ class Descent:
         Which executor.
     seed : int
         Of the dropout noise.
+    threads : int or None
+        How many threads machine code may use; see `backhand.Settings`.
     """
 
     optimiser: Optimiser
@@ -69,6 +78,7 @@ class Descent:
     rate: float
     engine: str
     seed: int
+    threads: int | None = None
     step: int = 0
     state: dict[str, Array] = dataclasses.field(default_factory=dict)
     trainer: Trainer | None = None
@@ -93,7 +103,9 @@ class Descent:
                 return
             self.state = self.trainer.state
         network.check_parameters(params)
-        self.trainer = ENGINES[self.engine](network, params, self.optimiser, self.seed)
+        self.trainer = ENGINES[self.engine](
+            network, params, self.optimiser, self.seed, self.threads
+        )
         self.penalised = None
         if self.state:
             self.trainer.state = self.state

@@ -12,13 +12,14 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from ..errors import InputError
 from ..formulas.activations import Activation
+from ..formulas.entry import choose
 from ..formulas.initialisers import Initialiser
 from ..formulas.losses import LOSSES, Loss
 from ..formulas.schedules import Schedule
 from ..network import Network, checked_engine
 from ..plan.description import DTYPES
 
-STOCHASTIC_SOLVERS = ("adam", "sgd")
+STOCHASTIC_SOLVERS = ("adam", "sgd", "adamw")
 
 DEFAULT_BATCH = 200
 """Rows of a batch for ``batch_size="auto"``, as in scikit-learn."""
@@ -53,6 +54,8 @@ COMMON: dict[str, list[Any]] = {
     "dropout": ["array-like", Interval(Real, 0, 1, closed="left")],
     "dtype": [StrOptions({"auto", *DTYPES})],
     "engine": [str, None],
+    "threads": [Interval(Integral, 1, None, closed="left"), None],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
 }
 """What both estimators take."""
 
@@ -62,18 +65,51 @@ def _summed(name: str) -> Loss:
     return dataclasses.replace(LOSSES[name], outputs="sum")
 
 
-REGRESSION_LOSSES: dict[str, tuple[Loss, str]] = {
-    "squared_error": (_summed("half_squared_error"), "identity"),
-    "poisson": (_summed("poisson"), "exp"),
-    "absolute_error": (_summed("mean_absolute_error"), "identity"),
-    "huber": (_summed("huber"), "identity"),
+REGRESSION_LOSSES: dict[str, Loss] = {
+    "squared_error": _summed("half_squared_error"),
+    "poisson": _summed("poisson"),
+    "absolute_error": _summed("mean_absolute_error"),
+    "huber": _summed("huber"),
+    "quantile": _summed("quantile"),
+    "gamma": _summed("gamma"),
+    "tweedie": _summed("tweedie"),
 }
-"""The regressor's losses by name, with the name of what maps logits to predictions."""
+"""The regressor's losses by name. A parameter may follow, as in "huber:delta=2"."""
 
-REGRESSOR: dict[str, list[Any]] = {**COMMON, "loss": [StrOptions(set(REGRESSION_LOSSES))]}
+REGRESSOR: dict[str, list[Any]] = {**COMMON, "loss": [str]}
 
-BINARY = _summed("binary_cross_entropy")
-MULTICLASS = LOSSES["softmax_cross_entropy"]
+CLASSIFIER: dict[str, list[Any]] = {
+    **COMMON,
+    "loss": [str],
+    "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+}
+
+BINARY = {"log_loss": _summed("binary_cross_entropy"), "focal": _summed("binary_focal")}
+MULTICLASS = {"log_loss": LOSSES["softmax_cross_entropy"], "focal": LOSSES["focal"]}
+
+
+def regression_loss(value: str) -> Loss:
+    """The regressor's loss of a name. Raises InputError if there is none."""
+    return choose(REGRESSION_LOSSES, value, Loss.kind)
+
+
+def class_loss(estimator: Any, several: bool) -> Loss:
+    """The classifier's loss, of logits for ``several`` classes that exclude each other or not.
+
+    Raises InputError if there is none of that name, or it does not go with label smoothing.
+    """
+    loss = choose(MULTICLASS if several else BINARY, estimator.loss, Loss.kind)
+    smoothing = float(estimator.label_smoothing)
+    if smoothing == 0:
+        return loss
+    if estimator.loss != "log_loss":
+        raise InputError(
+            f"label_smoothing={smoothing:g} needs loss='log_loss', got loss={estimator.loss!r}"
+        )
+    smoothed = (
+        LOSSES["smoothed_cross_entropy"] if several else _summed("smoothed_binary_cross_entropy")
+    )
+    return smoothed.with_(label_smoothing=smoothing)
 
 
 def hidden_widths(value: Any) -> list[int]:
@@ -101,8 +137,8 @@ def check_together(estimator: Any) -> None:
         )
     if estimator.solver == "lbfgs" and np.any(np.asarray(estimator.dropout) != 0):
         raise InputError(
-            f"dropout={estimator.dropout!r} needs solver 'adam' or 'sgd': 'lbfgs' takes the loss "
-            "to be the same function at every step"
+            f"dropout={estimator.dropout!r} needs solver 'adam', 'adamw' or 'sgd': 'lbfgs' takes "
+            "the loss to be the same function at every step"
         )
 
 

@@ -25,19 +25,22 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "absolute_error", "huber"}, default="squared_error"
-        What is minimised, added up over the outputs of a row: half the squared error; half the
-        Poisson deviance with a log link, for targets >= 0; the absolute error; Huber's loss with
-        ``delta=1``. The last two are not in scikit-learn.
+    loss : str, default="squared_error"
+        What is minimised, added up over the outputs of a row. "squared_error": half of it.
+        "poisson": half the Poisson deviance with a log link, for targets >= 0. The others are not
+        in scikit-learn: "absolute_error", "huber" (``"huber:delta=2"`` for another delta than 1),
+        "quantile" (the median, or as in ``"quantile:level=0.9"``), and with a log link half the
+        deviance of "gamma", for targets > 0, and of "tweedie", for targets >= 0
+        (``"tweedie:power=1.2"`` for another power than 1.5, from 1.01 to 1.99).
     hidden_layer_sizes : int or array-like of shape (n_layers - 2,), default=(100,)
         Units of each hidden layer; `()` gives a linear model.
     activation : str, Activation or a sequence of them, default="relu"
         Of the hidden layers: one for all, or one for each. Every name of
         `backhand.formulas.activations.ACTIVATIONS` counts: scikit-learn's "identity", "logistic",
         "tanh" and "relu", besides "gelu", "silu", "leaky_relu:slope=0.1", "selu", "mish" and more.
-    solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        "adam" and "sgd" go by batches. "lbfgs" takes all rows at each step, in float64; it is
-        often the best choice up to some thousand rows.
+    solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
+        "adam", "sgd" and "adamw", which is Adam with `weight_decay`, go by batches. "lbfgs" takes
+        all rows at each step, in float64; it is often the best choice up to some thousand rows.
     alpha : float, default=0.0001
         L2 penalty on the weights: half of `alpha` times their squares, divided by the weight of
         the batch, is added to the loss.
@@ -48,7 +51,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         ``learning_rate_init / (rows seen + 1) ** power_t``. "adaptive": divided by 5 where
         training would otherwise stop for want of improvement.
     learning_rate_init : float, default=0.001
-        The learning rate at first, for "sgd" and "adam".
+        The learning rate at first, for all but "lbfgs".
     power_t : float, default=0.5
         The exponent of "invscaling".
     max_iter : int, default=200
@@ -86,7 +89,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         How to draw the first weights, see `backhand.formulas.initialisers`; biases are then zero.
         None: as scikit-learn, from the same random numbers. Not in scikit-learn, like all below.
     schedule : str, Schedule or None, default=None
-        For "adam" and "sgd": how the learning rate goes over ``max_iter`` epochs, such as
+        For all but "lbfgs": how the learning rate goes over ``max_iter`` epochs, such as
         "cosine:warmup=0.1" or "one_cycle"; see `backhand.formulas.schedules`.
     dropout : float or sequence of float, default=0.0
         Share of each hidden layer's outputs that a training step drops: one for all, or one for
@@ -97,6 +100,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         scikit-learn's numbers to rounding.
     engine : str or None, default=None
         Which executor trains, see `backhand.training.ENGINES`. None: the default one.
+    threads : int or None, default=None
+        How many threads training by batches may use. None: as many as a step is worth. It never
+        changes a bit of the result.
+    weight_decay : float, default=0.01
+        For "adamw": a step multiplies weights by one minus the learning rate times this, whatever
+        the gradient. The penalty `alpha` is added to the loss there too: 0 leaves decay alone.
 
     Attributes
     ----------
@@ -195,6 +204,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         dropout: Any = 0.0,
         dtype: str = "auto",
         engine: str | None = None,
+        threads: int | None = None,
+        weight_decay: float = 0.01,
     ) -> None:
         super().__init__(
             hidden_layer_sizes,
@@ -225,6 +236,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             dropout=dropout,
             dtype=dtype,
             engine=engine,
+            threads=threads,
+            weight_decay=weight_decay,
         )
         self.loss = loss
 
@@ -242,15 +255,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if self.loss == "poisson" and (y < 0).any():
-            raise InputError(f"loss='poisson' needs targets >= 0, got {y.min()} in y")
+        least = {"count": (y < 0, ">= 0"), "positive": (y <= 0, "> 0")}
+        bad, wanted = least.get(self._loss_of_name().target, (np.zeros(1, bool), ""))
+        if bad.any():
+            raise InputError(f"loss={self.loss!r} needs targets {wanted}, got {y.min()} in y")
         t = y[:, None] if y.ndim == 1 else y
         self._targets = t.shape[1]
         return X, t
 
     def _loss(self) -> tuple[Loss, int, str]:
-        loss, out_activation = parameters.REGRESSION_LOSSES[self.loss]
-        return loss, self._targets, out_activation
+        loss = self._loss_of_name()
+        return loss, self._targets, "identity" if loss.target == "real" else "exp"
+
+    def _loss_of_name(self) -> Loss:
+        return parameters.regression_loss(self.loss)
 
     def _outputs_averaged(self) -> int:
         return 1 if self.loss == "poisson" else self._targets
@@ -303,7 +321,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             float32 if X is, else float64.
         """
         z = self._logits(X)
-        y = parameters.REGRESSION_LOSSES[self.loss][0].mean(NUMPY, z)
+        y = self._loss_of_name().mean(NUMPY, z)
         return y[:, 0] if y.shape[1] == 1 else y
 
     def __sklearn_tags__(self) -> Any:

@@ -121,6 +121,7 @@ def _new(estimator: Any, network: Network, rng: np.random.RandomState) -> Descen
         float(estimator.learning_rate_init),
         parameters.engine_name(estimator.engine),
         int(rng.randint(2**32, dtype=np.uint32)) if any(network.dropout) else 0,
+        None if estimator.threads is None else int(estimator.threads),
     )
 
 
