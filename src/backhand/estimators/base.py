@@ -43,70 +43,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     _parameter_constraints = parameters.COMMON
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: Any = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
-        max_fun: int = 15000,
-        initialiser: Any = None,
-        schedule: Any = None,
-        dropout: Any = 0.0,
-        dtype: str = "auto",
-        engine: str | None = None,
-        threads: int | None = None,
-        weight_decay: float = 0.01,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.initialiser = initialiser
-        self.schedule = schedule
-        self.dropout = dropout
-        self.dtype = dtype
-        self.engine = engine
-        self.threads = threads
-        self.weight_decay = weight_decay
+    def _set(self, values: dict[str, Any]) -> None:
+        """Set every parameter, from the constructor's `locals()`."""
+        for name in self._get_param_names():
+            setattr(self, name, values[name])
 
     # what the two kinds differ in -----------------------------------------------------------------
 
@@ -125,6 +65,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _strata(self, t: Array) -> Array | None:
         """What the split for early stopping keeps the shares of."""
         return None
+
+    def _weights(self, t: Array, weight: Array | None, *, incremental: bool) -> Array | None:
+        """The weight of each row (N,), those of classes included."""
+        return weight
 
     def _outputs_averaged(self) -> int:
         """The loss that is shown is the one that is minimised divided by this."""
@@ -166,6 +110,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         X, t = self._enter(X, y, first=first, incremental=incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        sample_weight = self._weights(t, sample_weight, incremental=incremental)
         _, outputs, self.out_activation_ = self._loss()
         widths = (X.shape[1], *hidden, outputs)
         network = self._network(widths, self._arithmetic(X, first, incremental))
@@ -208,7 +153,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if not first:
             return str(self.coefs_[0].dtype)
         if self.dtype != "auto":
-            return self.dtype
+            return str(self.dtype)
         small = X.shape[0] <= parameters.DEFAULT_BATCH and not incremental
         exact = self.solver == "lbfgs" or (small and X.dtype != np.float32)
         return "float64" if exact else "float32"

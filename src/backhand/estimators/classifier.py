@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
@@ -109,6 +111,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         less the better they are classified; ``"focal:gamma=1"`` for another gamma than 2.
     label_smoothing : float, default=0.0
         Share of each label that is spread evenly over all classes, 0 up to 1, for "log_loss".
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, by which the weights of its rows are multiplied; a class that is not
+        in the dict weighs 1. "balanced": ``n_samples / (n_classes * n_samples_of_the_class)``. For
+        several labels, "balanced" multiplies that of all of them, and there is no dict.
 
     Attributes
     ----------
@@ -213,41 +219,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         weight_decay: float = 0.01,
         loss: str = "log_loss",
         label_smoothing: float = 0.0,
+        class_weight: Any = None,
     ) -> None:
-        super().__init__(
-            hidden_layer_sizes,
-            activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-            initialiser=initialiser,
-            schedule=schedule,
-            dropout=dropout,
-            dtype=dtype,
-            engine=engine,
-            threads=threads,
-            weight_decay=weight_decay,
-        )
-        self.loss = loss
-        self.label_smoothing = label_smoothing
+        self._set(locals())
 
     # targets --------------------------------------------------------------------------------------
 
@@ -290,6 +264,30 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             return float("nan")
         chosen = z.argmax(1)[:, None] if self.out_activation_ == "softmax" else z > 0
         return float(np.average((chosen == t).all(1), weights=weight))
+
+    def _weights(self, t: Array, weight: Array | None, *, incremental: bool) -> Array | None:
+        given = self.class_weight
+        if given is None:
+            return weight
+        if given == "balanced" and incremental:
+            raise InputError(
+                "class_weight='balanced' is not for partial_fit, whose rows are not all there are: "
+                "pass as a dict what sklearn.utils.class_weight.compute_class_weight('balanced', "
+                "classes=classes, y=y) gives for a large enough sample of y"
+            )
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            if given != "balanced":
+                raise InputError(
+                    f"class_weight={given!r}: a dict is for one label a row; for several, leave it "
+                    "out or at 'balanced', or give sample_weight"
+                )
+            factors = compute_sample_weight(given, t.toarray() if issparse(t) else t)
+        else:
+            by_class = compute_class_weight(given, classes=self.classes_, y=self.classes_[t[:, 0]])
+            if not (np.isfinite(by_class) & (by_class >= 0)).all():
+                raise InputError(f"class_weight={given!r}: weights must be finite and >= 0")
+            factors = by_class[t[:, 0]]
+        return factors if weight is None else factors * weight
 
     def _strata(self, t: Array) -> Array | None:
         # of two classes alone, as scikit-learn does
