@@ -35,7 +35,9 @@ def epochs(width: int, batch: int, rounds: int) -> dict[int | None, float]:
     network = Network((width, width, width, 2), loss="softmax_cross_entropy")
     params = network.init("kaiming_normal", 0)
     rng = np.random.default_rng(0)
-    work = 100_000 + 6 * (2 * width * width + 2 * width) * batch  # even the smallest step takes 2 us
+    work = (
+        100_000 + 6 * (2 * width * width + 2 * width) * batch
+    )  # even the smallest step takes 2 us
     batches = int(np.clip(ENOUGH * 5e10 / work, 2, max(2, LARGEST // (batch * width))))
     rows = batches * batch
     x = rng.standard_normal((rows, width)).astype(np.float32)
@@ -71,7 +73,10 @@ def main() -> None:
         ratio = chosen / times[best]
         worst = max(worst, ratio)
         each = ", ".join(f"{n} threads {1e6 * s:.2f} us" for n, s in times.items())
-        print(f"width {width:4}, batch {batch:4}: automatic {ratio:.2f} of the best ({each})", flush=True)
+        print(
+            f"width {width:4}, batch {batch:4}: automatic {ratio:.2f} of the best ({each})",
+            flush=True,
+        )
     print(f"at worst {worst:.2f} of the best")
 
 

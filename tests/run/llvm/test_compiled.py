@@ -195,11 +195,17 @@ def test_a_formula_has_the_fingerprint_of_what_it_does():
     [
         ((13, 100, 3), 133, 10_000, 1),  # small steps
         ((64, 100, 10), 200, 7, 1),  # a few middling ones
-        ((64, 100, 10), 200, 100, 3),
+        ((64, 100, 10), 200, 100, 4),
         ((784, 256, 128, 10), 128, 400, 8),
     ],
 )
 def test_an_epoch_wakes_threads_for_enough_work_alone(widths, rows, steps, threads):
     flops = 3 * sum(2 * d * k for d, k in itertools.pairwise(widths))
-    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, {})
+    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, {})
     assert code.learners_for(rows, steps, available=8) == threads
+
+
+def test_a_pass_over_few_rows_wakes_no_thread():
+    flops = sum(2 * d * k for d, k in itertools.pairwise((784, 256, 128, 10)))
+    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, {})
+    assert [code.readers_for(rows, available=8) for rows in (2, 64, 128, 10_000)] == [1, 1, 2, 8]

@@ -22,12 +22,14 @@ from .target import Library, Target, emit_object, fork_safe_lock
 from .tiles import panel_columns
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-FLOPS_WORTH_A_THREAD = 400_000
-"""Floating-point operations in a batch for which one more thread pays for its barriers."""
-FLOPS_WORTH_A_LEARNER = 2_500_000
-"""The same of a step that learns, after which weights move between processors."""
-FLOPS_WORTH_WAKING = 50_000_000
-"""Floating-point operations in an epoch for which one more thread pays for being woken."""
+ROW_WORK, WEIGHT_WORK = 16_000, 30
+"""What a row costs beside its products (gathering, loss), and a weight's update, in operations."""
+WORTH_A_LEARNER = 2_500_000
+"""Operations in a step for which one more thread pays for its barriers, and for the weights that
+move between processors."""
+WORTH_WAKING, WORTH_WAKING_A_LEARNER = 25_000_000, 50_000_000
+"""Operations in a pass over many rows, and in an epoch, for which one more thread pays for being
+woken. `benchmarks/threads.py` measures whether the choice is good."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Compiled:
         Names of run-time scalars, in order.
     flops : int
         Floating-point operations for each row of a batch, in products alone.
+    weights : int
+        How many weights a step updates.
     columns : int
         Units of the first layer.
     packed : dict of str to int
@@ -61,12 +65,13 @@ class Compiled:
     batched: dict[str, tuple[int, np.dtype]]
     scalars: tuple[str, ...]
     flops: int
+    weights: int
     columns: int
     packed: dict[str, int]
 
-    def threads_for(self, rows: int, available: int) -> int:
-        """How many of the available threads a batch of this many rows is worth."""
-        return max(1, min(available, self.flops * rows // FLOPS_WORTH_A_THREAD))
+    def readers_for(self, rows: int, available: int) -> int:
+        """How many of the available threads a pass over so many rows is worth."""
+        return max(1, min(available, (self.flops + ROW_WORK) * rows // WORTH_WAKING))
 
     def columns_owned(self, rows: int, threads: int) -> bool:
         """Whether threads share out the first layer's columns instead of the batch's rows.
@@ -83,8 +88,8 @@ class Compiled:
 
         ``more`` are a step's operations on a sparse first layer, which ``flops`` leaves out.
         """
-        step = self.flops * rows + more
-        worth = min(step // FLOPS_WORTH_A_LEARNER, step * steps // FLOPS_WORTH_WAKING)
+        step = (self.flops + ROW_WORK) * rows + WEIGHT_WORK * self.weights + more
+        worth = min(step // WORTH_A_LEARNER, step * steps // WORTH_WAKING_A_LEARNER)
         return max(1, min(available, worth))
 
 
@@ -150,9 +155,14 @@ def _load(
         batched,
         scalars,
         _flops(schedule),
+        sum(d * k for d, k in description.shapes) if _learns(schedule) else 0,
         description.widths[1],
         dict.fromkeys(in_panels, panels),
     )
+
+
+def _learns(schedule: Schedule) -> bool:
+    return any(reduced.update for reduced in schedule.across)
 
 
 def _flops(schedule: Schedule) -> int:

@@ -23,6 +23,7 @@ from .build import IR, count, element, element_type, index, ir_module, minimum
 from .gather import emit_gather
 from .kernels import Kernels
 from .layout import CONTROL, buffer_strides, packed, padded_columns, program_slots
+from .modes import flush_subnormals
 from .schedule import ByRow, Fused, Reduced, Schedule
 from .sparse import Entries
 from .target import Target
@@ -98,6 +99,7 @@ class Emitter:
         )
         table, self.thread = function.args
         self.build = build = ir.IRBuilder(function.append_basic_block("entry"))
+        as_before = flush_subnormals(build, self.target)
         pointers = {"order", "scalars", "meeting", "results", "zeros"}
         numbers = set(CONTROL) - pointers
         self.at: dict[str, IR] = {}
@@ -116,6 +118,7 @@ class Emitter:
         if self.schedule.continued and self._has_loss():
             self.total = self._weight_sum(index(0), self.at["rows"])
         count(build, "batch", self.at["first"], self.at["last"], self._batch)
+        as_before()
         build.ret_void()
         return Program(self.module, self.slots, self.strides, self.scalars)
 

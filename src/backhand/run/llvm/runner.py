@@ -195,7 +195,7 @@ class Runner:
 
         ``x`` of the network's dtype is read where it is; everything else is gathered.
         """
-        threads = self.threads_for(min(rows, ROWS_AT_ONCE))
+        threads = self._fixed or self.code.readers_for(rows, available_threads())
         block = min(rows, ROWS_AT_ONCE * threads)
         x = given["x"]
         in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
@@ -212,7 +212,3 @@ class Runner:
         for first in range(0, blocks, some):
             self.run(first, min(blocks, first + some), threads)
         return blocks
-
-    def threads_for(self, rows: int) -> int:
-        """How many threads a batch of this many rows is worth."""
-        return self._fixed or self.code.threads_for(rows, available_threads())

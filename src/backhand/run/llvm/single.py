@@ -26,6 +26,7 @@ from .cache import cached
 from .compiled import program_key
 from .kernels import Kernels
 from .layout import buffer_strides
+from .modes import flush_subnormals
 from .program import Emitter
 from .schedule import Fused, Schedule, schedule
 from .target import Library, Target, emit_object, fork_safe_lock
@@ -126,6 +127,7 @@ class _Single(Emitter):
         function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), kinds), "one")
         table, x, out = function.args
         self.build = build = ir.IRBuilder(function.append_basic_block("entry"))
+        as_before = flush_subnormals(build, self.target)
         self.at = {"x.ld": index(0)}
         for place, name in enumerate(slots(self.schedule)):
             slot = element(build, table, index(place), self.i64)
@@ -142,6 +144,7 @@ class _Single(Emitter):
             build.store(value, element(build, out, k, self.real))
 
         count(build, "logit", index(0), index(description.outputs), move)
+        as_before()
         build.ret_void()
         return self.module
 
