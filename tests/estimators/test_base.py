@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn import neural_network
+from sklearn import config_context, neural_network
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -336,3 +336,75 @@ def test_many_predictions_take_no_memory():
     for _ in range(50_000):
         model.predict(x)
     assert taken() - before < 1024  # kilobytes: an array a call would take 5,000
+
+
+@quiet
+@pytest.mark.parametrize("ours", BOTH)
+@pytest.mark.parametrize("form", [np.asarray, sparse.csc_matrix, np.ndarray.tolist])
+def test_own_rows_to_judge_by(ours, form):
+    X, y = iris()
+    rng = np.random.default_rng(0)
+    weight = rng.integers(0, 3, 50)
+    learn, judge = np.split(rng.permutation(150), [100])
+    settings = {"max_iter": 12, "random_state": 0, "learning_rate_init": 0.01}
+    model = ours(hidden_layer_sizes=(7,), early_stopping=True, **settings)
+    model.fit(X[learn], y[learn], X_val=form(X[judge]), y_val=y[judge], sample_weight_val=weight)
+    assert model.t_ == 12 * 100  # nothing was set aside
+    scores = []
+    plain = ours(hidden_layer_sizes=(7,), **settings)
+    for epochs in range(1, 13):  # the weights after every epoch, judged by scikit-learn
+        plain.set_params(max_iter=epochs).fit(X[learn], y[learn])
+        scores.append(plain.score(X[judge], y[judge], weight))
+    np.testing.assert_allclose(model.validation_scores_, scores, rtol=1e-9)
+    best = plain.set_params(max_iter=int(np.argmax(scores)) + 1).fit(X[learn], y[learn])
+    assert np.array_equal(model.coefs_[0], best.coefs_[0])
+
+
+@quiet
+@pytest.mark.parametrize("ours", BOTH)
+def test_own_rows_go_through_a_pipeline(ours):
+    X, y = load_iris(return_X_y=True)
+    X, X_val, y, y_val = train_test_split(X, y, random_state=0, stratify=y)
+    settings = {"early_stopping": True, "max_iter": 5, "random_state": 0}
+    scale = StandardScaler().fit(X)
+    direct = ours(**settings).fit(scale.transform(X), y, X_val=scale.transform(X_val), y_val=y_val)
+    with config_context(enable_metadata_routing=True):
+        last = ours(**settings).set_fit_request(X_val=True, y_val=True)
+        pipeline = make_pipeline(StandardScaler(), last, transform_input=["X_val"])
+        pipeline.fit(X, y, X_val=X_val, y_val=y_val)
+        assert pipeline[-1].validation_scores_ == direct.validation_scores_
+        search = GridSearchCV(last, {"alpha": [0.1]}, cv=2, error_score="raise")
+        search.fit(scale.transform(X), y, X_val=scale.transform(X_val), y_val=y_val)
+        assert search.best_estimator_.set_params(alpha=1e-4).n_iter_ == 5
+    assert len(direct.validation_scores_) == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "message"),
+    [
+        ({}, {"y_val": None}, "X_val and y_val go together"),
+        ({}, {"X_val": None, "y_val": None, "sample_weight_val": [1]}, "go together"),
+        ({"early_stopping": False}, {}, "need early_stopping=True"),
+        ({"solver": "lbfgs"}, {}, "X_val and y_val need solver"),
+        ({}, {"sample_weight_val": np.zeros(150)}, "sample_weight_val is 0|at least one non-zero"),
+        ({}, {"X_val": np.ones((150, 3))}, "features"),
+        ({}, {"y_val": np.ones(3)}, "inconsistent numbers of samples"),
+    ],
+)
+@pytest.mark.parametrize("ours", BOTH)
+def test_rows_to_judge_by_that_make_no_sense(ours, settings, changes, message):
+    X, y = iris()
+    with pytest.raises(ValueError, match=message):
+        ours(**{"early_stopping": True, **settings}).fit(
+            X, y, **{"X_val": X, "y_val": y, **changes}
+        )
+
+
+def test_targets_to_judge_by_must_be_such_as_were_learned():
+    X, y = iris()
+    with pytest.raises(InputError, match="`y_val` has classes not in"):
+        MLPClassifier(early_stopping=True).fit(X, y, X_val=X, y_val=y + 1)
+    with pytest.raises(InputError, match="y_val has 1 columns and y has 2"):
+        MLPRegressor(early_stopping=True).fit(X, X[:, :2], X_val=X, y_val=y)
+    with pytest.raises(InputError, match=r"needs targets >= 0, got -2\.0 in y_val"):
+        MLPRegressor("poisson", early_stopping=True).fit(X, y, X_val=X, y_val=y - 2.0)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..errors import InputError
@@ -50,8 +50,12 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     # what the two kinds differ in -----------------------------------------------------------------
 
-    def _enter(self, X: Array, y: Array, *, first: bool, incremental: bool) -> tuple[Array, Array]:
-        """X and the targets (N, K) or (N, 1), checked."""
+    def _enter(self, y: Array, *, incremental: bool) -> Array:
+        """The targets to learn, (N, K) or (N, 1)."""
+        raise NotImplementedError
+
+    def _enter_judged(self, y: Array) -> Array:
+        """The targets to judge by, which must be such as were entered to learn."""
         raise NotImplementedError
 
     def _loss(self) -> tuple[Loss, int, str]:
@@ -77,7 +81,16 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     # fitting --------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Any:
+    def fit(
+        self,
+        X: Array,
+        y: Array,
+        sample_weight: Array | None = None,
+        *,
+        X_val: Array | None = None,
+        y_val: Array | None = None,
+        sample_weight_val: Array | None = None,
+    ) -> Any:
         """Fit the network to X and y.
 
         Parameters
@@ -89,6 +102,12 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             Class labels or an indicator matrix of several labels; for the regressor, numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row, at least 0. A row of weight 0 is as if it were not there.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Rows for early stopping to judge by, instead of a part of X.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights; `class_weight` leaves them as they are.
 
         Returns
         -------
@@ -99,15 +118,30 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         InputError
             A ``ValueError``: if a parameter or the data make no sense, or training diverges.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        judged = None
+        if not (X_val is None and y_val is None and sample_weight_val is None):
+            if X_val is None or y_val is None:
+                raise InputError("X_val and y_val go together: give both of them or none")
+            parameters.check_validation(self)
+            judged = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, incremental=False, judged=judged)
 
-    def _fit(self, X: Array, y: Array, sample_weight: Array | None, *, incremental: bool) -> Any:
+    def _fit(
+        self,
+        X: Array,
+        y: Array,
+        sample_weight: Array | None,
+        *,
+        incremental: bool,
+        judged: tuple[Array, Array, Array | None] | None = None,
+    ) -> Any:
         if incremental and self.early_stopping:
             raise InputError("partial_fit does not support early_stopping=True")
         hidden = parameters.hidden_widths(self.hidden_layer_sizes)
         parameters.check_together(self)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, t = self._enter(X, y, first=first, incremental=incremental)
+        X, y = self._checked(X, y, reset=first)
+        t = self._enter(y, incremental=incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         sample_weight = self._weights(t, sample_weight, incremental=incremental)
@@ -119,17 +153,12 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if first:
             self._begin(network, X, rng)
         self._keep(network, zip(self.coefs_, self.intercepts_, strict=True))
-        if issparse(X):
-            X = stored_rows(X)
-        elif X.dtype.char not in AS_THEY_ARE or not X.dtype.isnative:
-            X = X.astype(network.dtype, order="C")
-        elif X.strides[1] != X.itemsize:  # once here, not again in each epoch
-            X = np.ascontiguousarray(X)
         data, rows = self._rows(network, X, t, sample_weight)
+        validation = None if judged is None else self._judged(network, t.shape[1], *judged)
         if self.solver == "lbfgs":
             self._minimise(network, data, rows)
         else:
-            params = stochastic.descend(self, network, data, rows, rng, incremental)
+            params = stochastic.descend(self, network, data, rows, validation, rng, incremental)
             self._keep(network, params)
         if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
             raise InputError(
@@ -138,6 +167,31 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 f"was in {network.dtype}."
             )
         return self
+
+    def _checked(self, X: Array, y: Array, *, reset: bool) -> tuple[Array, Array]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=is_regressor(self),
+            reset=reset,
+        )
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _judged(
+        self, network: Network, columns: int, X: Array, y: Array, weight: Array | None
+    ) -> Data:
+        """The rows to judge by that count."""
+        X, y = self._checked(X, y, reset=False)
+        t = self._enter_judged(y)
+        if t.shape[1] != columns:
+            raise InputError(f"y_val has {t.shape[1]} columns and y has {columns}")
+        if weight is not None:
+            weight = _check_sample_weight(weight, X, ensure_non_negative=True)
+        data, rows = self._rows(network, X, t, weight, "sample_weight_val")
+        return data if len(rows) == X.shape[0] else data.take(rows)
 
     def _network(self, widths: Sequence[int], dtype: str) -> Network:
         return Network(
@@ -178,16 +232,27 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self._forward: tuple[Network, Plan, str] = network, forward_plan(network), logits(network)
 
     def _rows(
-        self, network: Network, X: Array, t: Array, sample_weight: Array | None
+        self,
+        network: Network,
+        X: Array,
+        t: Array,
+        sample_weight: Array | None,
+        name: str = "sample_weight",
     ) -> tuple[Data, Array]:
         """The data, and the rows of it that count."""
+        if issparse(X):
+            X = stored_rows(X)
+        elif X.dtype.char not in AS_THEY_ARE or not X.dtype.isnative:
+            X = X.astype(network.dtype, order="C")
+        elif X.strides[1] != X.itemsize:  # once here, not again in each epoch
+            X = np.ascontiguousarray(X)
         t = t if network.loss.by_row else t.astype(network.dtype, copy=False)
         rows = np.arange(X.shape[0])
         if sample_weight is None:
             return Data(X, t, None), rows
         rows = rows[sample_weight > 0]
         if not len(rows):
-            raise InputError("sample_weight is 0 for every row: give a positive weight to some")
+            raise InputError(f"{name} is 0 for every row: give a positive weight to some")
         return Data(X, t, sample_weight.astype(network.dtype)[:, None]), rows
 
     # L-BFGS ---------------------------------------------------------------------------------------

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from ..errors import InputError
 from ..formulas.activations import logistic, softplus
@@ -225,31 +222,33 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
 
     # targets --------------------------------------------------------------------------------------
 
-    def _enter(self, X: Array, y: Array, *, first: bool, incremental: bool) -> tuple[Array, Array]:
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=first
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _enter(self, y: Array, *, incremental: bool) -> Array:
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
-            self._check_classes(unique_labels(y))
-        if self._label_binarizer.y_type_.startswith("multilabel"):
-            return X, self._label_binarizer.transform(y)
-        return X, np.searchsorted(self.classes_, y).reshape(-1, 1).astype(np.int64)
+            self._check_classes(unique_labels(y), "y", self.warm_start)
+        return self._encoded(y)
 
-    def _check_classes(self, classes: Array) -> None:
-        if self.warm_start and set(classes) != set(self.classes_):
+    def _enter_judged(self, y: Array) -> Array:
+        self._check_classes(unique_labels(y), "y_val")
+        return self._encoded(y)
+
+    def _encoded(self, y: Array) -> Array:
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return self._label_binarizer.transform(y)
+        return np.searchsorted(self.classes_, y).reshape(-1, 1).astype(np.int64)
+
+    def _check_classes(self, classes: Array, name: str, all_of_them: bool = False) -> None:
+        if all_of_them and set(classes) != set(self.classes_):
             raise InputError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {classes}"
             )
         if not set(classes) <= set(self.classes_):
             raise InputError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+                f"`{name}` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. '{name}' has {classes}."
             )
 
     def _loss(self) -> tuple[Loss, int, str]:
@@ -281,7 +280,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                     f"class_weight={given!r}: a dict is for one label a row; for several, leave it "
                     "out or at 'balanced', or give sample_weight"
                 )
-            factors = compute_sample_weight(given, t.toarray() if issparse(t) else t)
+            factors = compute_sample_weight(given, t)
         else:
             by_class = compute_class_weight(given, classes=self.classes_, y=self.classes_[t[:, 0]])
             if not (np.isfinite(by_class) & (by_class >= 0)).all():

@@ -143,6 +143,16 @@ def check_together(estimator: Any) -> None:
         )
 
 
+def check_validation(estimator: Any) -> None:
+    """Raise InputError if nothing would judge by the rows that are given to judge by."""
+    if not estimator.early_stopping:
+        raise InputError(
+            "X_val and y_val are what early stopping judges by: they need early_stopping=True"
+        )
+    if estimator.solver == "lbfgs":
+        raise InputError("X_val and y_val need solver 'adam' or 'sgd': 'lbfgs' does not stop early")
+
+
 def draw(
     network: Network, rng: np.random.RandomState, alone: str = "relu"
 ) -> list[tuple[Any, Any]]:

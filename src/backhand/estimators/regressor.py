@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from ..errors import InputError
 from ..formulas.losses import Loss
@@ -211,25 +209,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     # targets --------------------------------------------------------------------------------------
 
-    def _enter(self, X: Array, y: Array, *, first: bool, incremental: bool) -> tuple[Array, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            reset=first,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _enter(self, y: Array, *, incremental: bool) -> Array:
+        t = self._encoded(y, "y")
+        self._targets = t.shape[1]
+        return t
+
+    def _enter_judged(self, y: Array) -> Array:
+        return self._encoded(y, "y_val")
+
+    def _encoded(self, y: Array, name: str) -> Array:
         least = {"count": (y < 0, ">= 0"), "positive": (y <= 0, "> 0")}
         bad, wanted = least.get(self._loss_of_name().target, (np.zeros(1, bool), ""))
         if bad.any():
-            raise InputError(f"loss={self.loss!r} needs targets {wanted}, got {y.min()} in y")
-        t = y[:, None] if y.ndim == 1 else y
-        self._targets = t.shape[1]
-        return X, t
+            raise InputError(f"loss={self.loss!r} needs targets {wanted}, got {y.min()} in {name}")
+        return y[:, None] if y.ndim == 1 else y
 
     def _loss(self) -> tuple[Loss, int, str]:
         loss = self._loss_of_name()

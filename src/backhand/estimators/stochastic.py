@@ -24,6 +24,7 @@ def descend(
     network: Network,
     data: Data,
     rows: Array,
+    validation: Data | None,
     rng: np.random.RandomState,
     incremental: bool,
 ) -> Params:
@@ -36,6 +37,8 @@ def descend(
     data : Data
     rows : (rows,) int64
         Which rows of the data to use.
+    validation : Data or None
+        What early stopping judges by. None: some of those rows, set aside.
     rng : RandomState
         Of the order, the split and dropout.
     incremental : bool
@@ -47,8 +50,7 @@ def descend(
         The last parameters, or the best by validation score.
     """
     _begin_curves(estimator)
-    validation = None
-    if estimator.early_stopping:
+    if estimator.early_stopping and validation is None:
         rows, validation = _split(estimator, data, rows, rng)
     count = len(rows)
     batch = _batch(estimator.batch_size, count)
