@@ -190,6 +190,36 @@ def test_a_formula_has_the_fingerprint_of_what_it_does():
     assert fingerprint(functools.partial(scaled, 2)) != fingerprint(functools.partial(scaled, 3))
 
 
+EVERY_FINGERPRINT = """
+from backhand.formulas.activations import ACTIVATIONS
+from backhand.formulas.losses import LOSSES
+from backhand.formulas.optimisers import OPTIMISERS
+from backhand.run.llvm.compiled import fingerprint
+for a in ACTIVATIONS.values():
+    print(fingerprint(a.forward), fingerprint(a.vjp))
+for a in LOSSES.values():
+    print(fingerprint(a.value), fingerprint(a.grad))
+for a in OPTIMISERS.values():
+    print(fingerprint(a.update))
+"""
+
+
+def test_every_formula_has_the_same_fingerprint_in_every_process():
+    # or its machine code would be looked for in vain in the cache
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", EVERY_FINGERPRINT],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "12"
+    }
+    assert len(found) == 1
+    assert "adam" in found.pop()
+
+
 @pytest.mark.parametrize(
     ("widths", "rows", "steps", "threads"),
     [

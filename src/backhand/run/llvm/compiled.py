@@ -210,20 +210,24 @@ def generator() -> str:
     return digest.hexdigest()
 
 
-def fingerprint(formula: Any, depth: int = 8) -> str:
-    """A text that changes when a formula does: its code, and what that code refers to."""
-    if depth == 0:
-        return repr(formula)
+def fingerprint(formula: Any, within: tuple[Any, ...] = ()) -> str:
+    """A text that changes when a formula does: its code, and what that code refers to.
+
+    It is the same in every process. ``within`` are the functions on the way to this one: the names
+    in a function's code may mean itself, such as ``xp.tanh`` in a function ``tanh``.
+    """
     function = getattr(formula, "__func__", formula)
     if isinstance(function, functools.partial):
-        inner = fingerprint(function.func, depth - 1)
+        inner = fingerprint(function.func, within)
         return f"partial {inner} {function.args} {sorted(function.keywords.items())}"
     if not isinstance(function, FunctionType):
         return repr(function)
-    code = function.__code__
+    if function in within:
+        return function.__qualname__
+    code, within = function.__code__, (*within, function)
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     named = [function.__globals__[n] for n in _names(code) if n in function.__globals__]
-    refers = [fingerprint(value, depth - 1) for value in (*cells, *named)]
+    refers = [fingerprint(value, within) for value in (*cells, *named)]
     return f"{function.__qualname__} {_code(code)} {function.__defaults__} {refers}"
 
 
