@@ -372,3 +372,11 @@ def test_a_target_alone(write):
     path = write("y\n" + "1\n2\n" * 20)
     with pytest.raises(InputError, match=r"^no usable feature column$"):
         load_table(path, "y")
+
+
+def test_a_row_that_is_both_ragged_and_not_utf8_is_one_line(tmp_path, capfd):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b,y\n1,2,3\n\xe4,1\n")
+    with pytest.raises(InputError, match="line 3: byte 0xe4 is not UTF-8"):
+        read_table(path)
+    assert capfd.readouterr().err == ""  # the reader shows a traceback if it gets that far

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -183,3 +184,11 @@ def test_a_planted_fault_shows_where_it_must(fault, wrong, rng):
         except AssertionError:
             found.add(name)
     assert found == wrong
+
+
+def test_a_formula_with_filled_in_arguments_prints_its_name():
+    relu = dataclasses.replace(
+        ACTIVATIONS["relu"], forward=functools.partial(ACTIVATIONS["relu"].forward)
+    )
+    lines = str(forward_plan(Network((3, 4, 2), activation=relu)))
+    assert "y1 = relu(z1)" in lines

@@ -112,6 +112,7 @@ def _read_text(path: Path, delimiter: str) -> Any:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
+    _check_encoding(path)  # Arrow shows a traceback for a ragged row that is not UTF-8
     names, delimiter = _header(path, delimiter)
     _check_names(path, [name for name in names if name])
     # Arrow wants distinct names, and two columns may both have none.
@@ -150,7 +151,6 @@ def _read_text(path: Path, delimiter: str) -> Any:
                 f"the header names {row.expected_columns} columns"
             ) from None
         if isinstance(error, pa.ArrowInvalid):
-            _check_encoding(path)
             raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
         raise cannot_read(path, error) from None
     return _tidy(path, table, names)

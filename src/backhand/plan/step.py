@@ -8,6 +8,7 @@ the loss by that buffer. ``x`` are the inputs, ``t`` the targets, ``weight`` the
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from ..formulas import linear, losses
 from ..formulas import noise as dropping
@@ -187,11 +188,16 @@ def _line(node: Node) -> str:
     if isinstance(node, Noise):
         return f"{node.out} = noise(seed, step, layer={node.layer})"
     if isinstance(node, Share):
-        return f"{node.out} = {node.formula.__name__}({node.weight}, outputs={node.outputs})"
+        return f"{node.out} = {_name(node.formula)}({node.weight}, outputs={node.outputs})"
     if isinstance(node, Weigh):
-        return f"{node.out} = {node.formula.__name__}({node.source}, {node.share})"
+        return f"{node.out} = {_name(node.formula)}({node.source}, {node.share})"
     if isinstance(node, Update):
         targets = ", ".join((node.parameter, *node.state))
         return f"{targets} = {node.optimiser.name}({node.parameter}, {node.gradient}, ...)"
     inputs = [name or "_" for name in node.inputs] + [f"{k}={v:g}" for k, v in node.keywords]
-    return f"{node.out} = {node.formula.__name__}({', '.join(inputs)})"
+    return f"{node.out} = {_name(node.formula)}({', '.join(inputs)})"
+
+
+def _name(formula: Callable[..., object]) -> str:
+    """A formula's own name; that of the function inside of a ``functools.partial``."""
+    return str(getattr(getattr(formula, "func", formula), "__name__", type(formula).__name__))
