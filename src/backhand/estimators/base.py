@@ -21,6 +21,7 @@ from ..plan.step import Plan, forward_plan, logits
 from ..run.arrays import parameter_buffers, walk
 from . import lbfgs, parameters, stochastic
 from .descent import Data, Descent, Params, parts, stored_rows
+from .judging import Progress, told
 
 Array = Any
 
@@ -64,6 +65,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _score_logits(self, z: Array, t: Array, weight: Array | None) -> float:
         """What early stopping maximises; t (N, K) or (N, 1), weight (N,)."""
+        raise NotImplementedError
+
+    def _decoded(self, t: Array) -> Array:
+        """The targets as they were given."""
         raise NotImplementedError
 
     def _strata(self, t: Array) -> Array | None:
@@ -221,7 +226,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self._keep(network, params)
         self.n_iter_ = self.t_ = 0
         self._descent: Descent | None = None
-        for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
+        for name in parameters.CURVES:
             self.__dict__.pop(name, None)  # of an earlier fit, with another solver maybe
 
     def _keep(self, network: Network, params: Any) -> None:
@@ -261,7 +266,17 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if len(rows) < data.x.shape[0]:
             data = data.take(rows)
         params = list(zip(self.coefs_, self.intercepts_, strict=True))
-        report = stochastic.say if self.verbose else None
+        averaged = self._outputs_averaged()
+
+        def report(iteration: int, loss: float, penalty: float, now: Callable[[], Params]) -> bool:
+            if self.verbose:
+                stochastic.say(iteration, loss / averaged + penalty)
+            if self.callbacks is None:
+                return False
+            return told(
+                self.callbacks, Progress(iteration, loss / averaged + penalty, None, None, now)
+            )
+
         minimum = lbfgs.minimise(
             network,
             params,
@@ -270,10 +285,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             max_iter=self.max_iter,
             max_fun=self.max_fun,
             tol=self.tol,
-            report=report,
+            report=report if self.verbose or self.callbacks is not None else None,
         )
         self._keep(network, minimum.params)
-        self.loss_ = minimum.loss / self._outputs_averaged() + minimum.penalty
+        self.loss_ = minimum.loss / averaged + minimum.penalty
         self.n_iter_ = minimum.iterations
         if not minimum.converged:
             warnings.warn(

@@ -103,6 +103,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     weight_decay : float, default=0.01
         For "adamw": a step multiplies weights by one minus the learning rate times this, whatever
         the gradient. The penalty `alpha` is added to the loss there too: 0 leaves decay alone.
+    scoring : str, callable or None, default=None
+        The score that early stopping goes by: the name of one of scikit-learn's, a function of
+        (estimator, X, y), or "loss" for the negative of the validation loss. None: accuracy.
+    callbacks : callable, list of callables or None, default=None
+        Called after each epoch with a `backhand.estimators.judging.Progress`; one that returns
+        True ends training.
     loss : str, default="log_loss"
         What is minimised: "log_loss", as scikit-learn, or "focal" (Lin 2017), which counts rows
         less the better they are classified; ``"focal:gamma=1"`` for another gamma than 2.
@@ -125,13 +131,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         The loss of the last epoch, penalty included: the mean over its batches by weight, while
         the weights were changing. For "lbfgs", the loss where it ended.
     loss_curve_ : list of float
-        `loss_` after each epoch; not for "lbfgs", as the next three.
+        `loss_` after each epoch; not for "lbfgs", as the next four.
     best_loss_ : float or None
         The smallest of them; None with early stopping.
     validation_scores_ : list of float or None
         The score on the rows set aside after each epoch; None without early stopping.
     best_validation_score_ : float or None
         The best of them.
+    validation_loss_curve_ : list of float or None
+        The loss on those rows, without the penalty.
     n_iter_ : int
         Epochs, or iterations, of the last fit.
     t_ : int
@@ -214,6 +222,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         engine: str | None = None,
         threads: int | None = None,
         weight_decay: float = 0.01,
+        scoring: Any = None,
+        callbacks: Any = None,
         loss: str = "log_loss",
         label_smoothing: float = 0.0,
         class_weight: Any = None,
@@ -233,6 +243,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     def _enter_judged(self, y: Array) -> Array:
         self._check_classes(unique_labels(y), "y_val")
         return self._encoded(y)
+
+    def _decoded(self, t: Array) -> Array:
+        t = t.astype(np.intp)
+        several = self._label_binarizer.y_type_.startswith("multilabel")
+        return t if several else self.classes_[t[:, 0]]
 
     def _encoded(self, y: Array) -> Array:
         if self._label_binarizer.y_type_.startswith("multilabel"):

@@ -34,7 +34,7 @@ def minimise(
     max_iter: int,
     max_fun: int,
     tol: float,
-    report: Callable[[int, float], None] | None = None,
+    report: Callable[[int, float, float, Callable[[], Params]], bool] | None = None,
 ) -> Minimum:
     """Minimise the loss over all rows with SciPy's L-BFGS-B, in the network's dtype.
 
@@ -51,7 +51,8 @@ def minimise(
     tol : float
         It has converged when no element of the gradient is larger.
     report : callable, optional
-        Called with the number of each iteration and its loss.
+        Called with the number of each iteration, its loss, its penalty, and a function that
+        gives its parameters. If it returns True, that was the last.
 
     Returns
     -------
@@ -85,12 +86,21 @@ def minimise(
         return loss + 0.5 * strength * squares(layers), gradient
 
     iterations = 0
+    stopped = False
 
     def count(intermediate_result: Any) -> None:
-        nonlocal iterations
+        nonlocal iterations, stopped
         iterations += 1
-        if report is not None:
-            report(iterations, float(intermediate_result.fun))
+        if report is None:
+            return
+        vector, penalty = (
+            intermediate_result.x,
+            0.5 * strength * squares(unpack(intermediate_result.x)),
+        )
+        loss = float(intermediate_result.fun) - penalty
+        if report(iterations, loss, penalty, lambda: unpack(vector.copy())):
+            stopped = True
+            raise StopIteration
 
     result = minimize(
         objective,
@@ -107,7 +117,7 @@ def minimise(
         float(result.fun) - penalty,
         penalty,
         min(int(result.nit), max_iter),  # SciPy may count one more than it was allowed
-        result.status == 0,
+        stopped or result.status == 0,
         str(result.message),
     )
 

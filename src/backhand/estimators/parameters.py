@@ -19,6 +19,15 @@ from ..formulas.schedules import Schedule
 from ..network import Network, checked_engine
 from ..plan.description import DTYPES
 
+CURVES = (
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "validation_loss_curve_",
+)
+"""The attributes that record a course by epochs."""
+
 STOCHASTIC_SOLVERS = ("adam", "sgd", "adamw")
 
 DEFAULT_BATCH = 200
@@ -56,6 +65,8 @@ COMMON: dict[str, list[Any]] = {
     "engine": [str, None],
     "threads": [Interval(Integral, 1, None, closed="left"), None],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "scoring": [str, callable, None],
+    "callbacks": [callable, list, tuple, None],
 }
 """What both estimators take."""
 
@@ -141,6 +152,10 @@ def check_together(estimator: Any) -> None:
             f"dropout={estimator.dropout!r} needs solver 'adam', 'adamw' or 'sgd': 'lbfgs' takes "
             "the loss to be the same function at every step"
         )
+    if isinstance(estimator.callbacks, (list, tuple)):
+        for callback in estimator.callbacks:
+            if not callable(callback):
+                raise InputError(f"callbacks must be functions, got {callback!r} among them")
 
 
 def check_validation(estimator: Any) -> None:

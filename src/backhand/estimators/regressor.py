@@ -104,6 +104,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
     weight_decay : float, default=0.01
         For "adamw": a step multiplies weights by one minus the learning rate times this, whatever
         the gradient. The penalty `alpha` is added to the loss there too: 0 leaves decay alone.
+    scoring : str, callable or None, default=None
+        The score that early stopping goes by: the name of one of scikit-learn's, a function of
+        (estimator, X, y), or "loss" for the negative of the validation loss. None: R².
+    callbacks : callable, list of callables or None, default=None
+        Called after each epoch with a `backhand.estimators.judging.Progress`; one that returns
+        True ends training.
 
     Attributes
     ----------
@@ -115,13 +121,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         The loss of the last epoch, penalty included: the mean over its batches by weight, while
         the weights were changing. For "lbfgs", the loss where it ended.
     loss_curve_ : list of float
-        `loss_` after each epoch; not for "lbfgs", as the next three.
+        `loss_` after each epoch; not for "lbfgs", as the next four.
     best_loss_ : float or None
         The smallest of them; None with early stopping.
     validation_scores_ : list of float or None
         The score on the rows set aside after each epoch; None without early stopping.
     best_validation_score_ : float or None
         The best of them.
+    validation_loss_curve_ : list of float or None
+        The loss on those rows, without the penalty.
     n_iter_ : int
         Epochs, or iterations, of the last fit.
     t_ : int
@@ -204,6 +212,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         engine: str | None = None,
         threads: int | None = None,
         weight_decay: float = 0.01,
+        scoring: Any = None,
+        callbacks: Any = None,
     ) -> None:
         self._set(locals())
 
@@ -216,6 +226,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     def _enter_judged(self, y: Array) -> Array:
         return self._encoded(y, "y_val")
+
+    def _decoded(self, t: Array) -> Array:
+        return t[:, 0] if t.shape[1] == 1 else t
 
     def _encoded(self, y: Array, name: str) -> Array:
         least = {"count": (y < 0, ">= 0"), "positive": (y <= 0, "> 0")}

@@ -15,6 +15,7 @@ from ..formulas.schedules import choose_schedule
 from ..network import Network
 from . import parameters
 from .descent import SMALLEST_RATE, Data, Descent, Params, optimiser_of
+from .judging import Judge, Progress, judge_of, told
 
 Array = Any
 
@@ -52,6 +53,7 @@ def descend(
     _begin_curves(estimator)
     if estimator.early_stopping and validation is None:
         rows, validation = _split(estimator, data, rows, rng)
+    judge = None if validation is None else judge_of(estimator, network, validation)
     count = len(rows)
     batch = _batch(estimator.batch_size, count)
     total = estimator.max_iter * math.ceil(count / batch)
@@ -75,10 +77,12 @@ def descend(
                 say(estimator.n_iter_, estimator.loss_)
             if not math.isfinite(loss) and not _finite(descent.params):
                 return descent.params
-            _judge(estimator, descent, validation)
+            _judge(estimator, descent, judge)
             if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
                 rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
                 descent.rate = float(rate)
+            if estimator.callbacks is not None and told(estimator.callbacks, _now(estimator)):
+                break
             if estimator._waited > estimator.n_iter_no_change and _ends(estimator, descent):
                 break
             if incremental:
@@ -102,6 +106,15 @@ def say(iteration: int, loss: float) -> None:
     print(f"Iteration {iteration}, loss = {loss:.8f}")
 
 
+def _now(estimator: Any) -> Progress:
+    score, loss = (
+        curve[-1] if curve else None
+        for curve in (estimator.validation_scores_, estimator.validation_loss_curve_)
+    )
+    descent = estimator._descent
+    return Progress(estimator.n_iter_, estimator.loss_, score, loss, lambda: descent.params)
+
+
 def _begin_curves(estimator: Any) -> None:
     """Set what the course is recorded in, unless it goes on from an earlier fit."""
     wanted = "best_validation_score_" if estimator.early_stopping else "best_loss_"
@@ -111,6 +124,7 @@ def _begin_curves(estimator: Any) -> None:
     estimator.loss_curve_ = getattr(estimator, "loss_curve_", [])
     estimator.best_loss_ = None if scored else math.inf
     estimator.validation_scores_ = [] if scored else None
+    estimator.validation_loss_curve_ = [] if scored else None
     estimator.best_validation_score_ = -math.inf if scored else None
     estimator._best = None
     estimator._waited = 0
@@ -161,18 +175,17 @@ def _finite(params: Params) -> bool:
     return all(np.isfinite(a).all() for layer in params for a in layer)
 
 
-def _judge(estimator: Any, descent: Descent, validation: Data | None) -> None:
+def _judge(estimator: Any, descent: Descent, judge: Judge | None) -> None:
     """Compare the epoch with the best so far, by validation score or by training loss."""
-    if validation is None:
+    if judge is None:
         loss, best = estimator.loss_, estimator.best_loss_
         better = loss <= best - estimator.tol
         estimator.best_loss_ = min(best, loss)
     else:
         params = descent.params
-        weight = None if validation.weight is None else validation.weight[:, 0]
-        z = estimator._forwarded(validation.x, params)
-        score = estimator._score_logits(z, validation.t, weight)
+        score, loss = judge(params)
         estimator.validation_scores_.append(score)
+        estimator.validation_loss_curve_.append(loss)
         if estimator.verbose:
             print(f"Validation score: {score:f}")
         better = score >= estimator.best_validation_score_ + estimator.tol
