@@ -112,7 +112,6 @@ def _read_text(path: Path, delimiter: str) -> Any:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    _check_encoding(path)  # Arrow shows a traceback for a ragged row that is not UTF-8
     names, delimiter = _header(path, delimiter)
     _check_names(path, [name for name in names if name])
     # Arrow wants distinct names, and two columns may both have none.
@@ -124,6 +123,7 @@ def _read_text(path: Path, delimiter: str) -> Any:
         return "error"
 
     try:
+        _check_encoding(path)  # Arrow shows a traceback for a ragged row that is not UTF-8
         with open_unpacked(path) as file:
             table = arrow_csv.read_csv(
                 file,
