@@ -31,7 +31,9 @@ def case(widths, activation, loss, seed=0, rows=9, dtype="float64"):
     params = [Layer(w, 0.3 * rng.standard_normal(b.shape)) for w, b in net.init("lecun_normal", 1)]
     x = rng.standard_normal((rows, net.inputs))
     t = rng.integers(0, 2, (rows, 1 if net.loss.by_row else net.outputs))
-    return net, params, x, t if net.loss.by_row else t + 0.0, rng
+    if not net.loss.by_row:
+        t = t + (1.0 if net.loss.target == "positive" else 0.0)
+    return net, params, x, t, rng
 
 
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)
@@ -82,7 +84,7 @@ def test_loss_and_gradients_are_those_of_a_network_in_torch(activation, loss, dt
             f = getattr(torch.nn.functional, net.activations[layer].torch)
             z = f(z, *net.activations[layer].keywords.values())
     target = torch.tensor(t[:, 0] if net.loss.by_row else t)
-    want = getattr(torch.nn.functional, net.loss.torch)(z, target)
+    want = getattr(torch.nn.functional, net.loss.torch)(z, target, **net.loss.keywords)
     want.backward()
     params = [Layer(w.astype(dtype), b.astype(dtype)) for w, b in params]
     got = net.loss_and_grads(params, x, t, wrt_input=True)

@@ -211,7 +211,7 @@ def gamma_grad(xp: XP, z: Array, t: Array) -> Array:
 
 
 def gamma_mean(xp: XP, z: Array) -> Array:
-    return xp.exp(xp.maximum(z, -LARGEST_LOG_RATE))  # below, the gradient knows no smaller mean
+    return rate(xp, xp.maximum(z, -LARGEST_LOG_RATE))  # below, the gradient knows no smaller mean
 
 
 def tweedie(xp: XP, z: Array, t: Array, power: float) -> Array:
@@ -223,10 +223,6 @@ def tweedie(xp: XP, z: Array, t: Array, power: float) -> Array:
 
 def tweedie_grad(xp: XP, z: Array, t: Array, power: float) -> Array:
     return rate_grad(xp, (2.0 - power) * z) - t * rate_grad(xp, (1.0 - power) * z)
-
-
-def exponential(xp: XP, z: Array) -> Array:
-    return xp.exp(z)
 
 
 _SMOOTHING = (("label_smoothing", 0.1),)
@@ -385,7 +381,7 @@ LOSSES: dict[str, Loss] = {
             "tweedie",
             tweedie,
             tweedie_grad,
-            exponential,
+            rate,
             target="count",
             definition=(
                 "(lambda rate, a, b: rate(b * z) / b + t * rate(-a * z) / a - t**b / (a * b))("
