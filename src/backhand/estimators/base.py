@@ -20,6 +20,7 @@ from ..network import Network
 from ..plan.step import Plan, forward_plan, logits
 from ..run.arrays import parameter_buffers, walk
 from . import lbfgs, parameters, stochastic
+from .curves import draw_curves
 from .descent import Data, Descent, Params, parts, stored_rows
 from .judging import Progress, told
 
@@ -388,6 +389,28 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         network = self._network(widths, str(self.coefs_[0].dtype))
         self._forward = network, forward_plan(network), logits(network)
         return self._forward
+
+    def plot_history(self, ax: Any = None) -> Any:
+        """Draw the losses and the validation score of each epoch.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw. None: into a new figure of pyplot's.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            If the solver was "lbfgs", which has no epochs.
+        MissingExtraError
+            Without matplotlib.
+        """
+        check_is_fitted(self)
+        return draw_curves(self, ax)
 
     # copies, pickles and tags ---------------------------------------------------------------------
 

@@ -1,0 +1,43 @@
+"""The course of a fit as a picture, by matplotlib, which is in the extra `plot`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, missing_extra
+
+
+def draw_curves(estimator: Any, ax: Any) -> Any:
+    """Draw an estimator's curves into matplotlib axes, new ones if ``ax`` is None; return them."""
+    losses = getattr(estimator, "loss_curve_", None)
+    if not losses:
+        raise InputError(
+            "there are no epochs to draw: fit with solver 'adam', 'adamw' or 'sgd', which keep "
+            f"loss_curve_, got solver={estimator.solver!r}"
+        )
+    if ax is None:
+        try:
+            from matplotlib import pyplot
+        except ImportError:
+            raise missing_extra("a picture", "matplotlib", "plot") from None
+        _, ax = pyplot.subplots()
+    epochs = np.arange(1, len(losses) + 1)
+    lines = ax.plot(epochs, losses, color="C0", label="training loss")
+    ax.set(xlabel="epoch", ylabel="loss")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    judged = estimator.validation_loss_curve_
+    if judged:  # shorter than the training's, if a warm start came to judge later
+        last = epochs[-len(judged) :]
+        lines += ax.plot(last, judged, color="C1", label="validation loss")
+        scores = np.array(estimator.validation_scores_)
+        if estimator.scoring != "loss":
+            right = ax.twinx()
+            right.set_ylabel("score")
+            lines += right.plot(last, scores, "C2--", label="validation score")
+        if np.isfinite(scores).any():
+            best = last[np.nanargmax(scores)]
+            lines.append(ax.axvline(best, color="0.6", zorder=0, label=f"kept: epoch {best}"))
+    ax.legend(handles=lines)
+    return ax

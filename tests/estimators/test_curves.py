@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+
+from backhand import InputError, MLPClassifier, MLPRegressor
+from backhand.errors import MissingExtraError
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def axes():
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    from matplotlib.figure import Figure
+
+    return Figure().subplots()
+
+
+def drawn(axes) -> dict[str, np.ndarray]:
+    """What is to be seen, by its label."""
+    every = [line for each in axes.figure.axes for line in each.get_lines()]
+    assert len(axes.get_legend().get_texts()) == len(every)
+    return {line.get_label(): np.array(line.get_data()) for line in every}
+
+
+@pytest.mark.parametrize("ours", [MLPClassifier, MLPRegressor])
+def test_the_training_loss_alone(ours, axes):
+    model = ours(max_iter=5, random_state=0).fit(X, Y)
+    assert model.plot_history(axes) is axes
+    lines = drawn(axes)
+    assert list(lines) == ["training loss"]
+    np.testing.assert_array_equal(lines["training loss"], [range(1, 6), model.loss_curve_])
+
+
+@pytest.mark.parametrize("scoring", [None, "loss"])
+def test_what_early_stopping_saw(scoring, axes):
+    model = MLPClassifier(early_stopping=True, scoring=scoring, max_iter=9, random_state=0)
+    model.fit(X, Y).plot_history(axes)
+    best = 1 + int(np.argmax(model.validation_scores_))
+    lines = drawn(axes)
+    np.testing.assert_array_equal(lines["validation loss"][1], model.validation_loss_curve_)
+    assert list(lines[f"kept: epoch {best}"][0]) == [best, best]
+    assert ("validation score" in lines) == (scoring is None)
+    if scoring is None:
+        np.testing.assert_array_equal(lines["validation score"][1], model.validation_scores_)
+
+
+def test_a_warm_start_that_came_to_judge_later(axes):
+    model = MLPClassifier(warm_start=True, max_iter=3, random_state=0).fit(X, Y)
+    model.set_params(early_stopping=True).fit(X, Y).plot_history(axes)
+    assert list(drawn(axes)["validation loss"][0]) == [4, 5, 6]
+
+
+def test_new_axes_and_no_matplotlib(monkeypatch):
+    model = MLPClassifier(max_iter=2, random_state=0).fit(X, Y)
+    matplotlib = pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    with matplotlib.rc_context({"backend": "agg"}):
+        from matplotlib import pyplot
+
+        assert drawn(model.plot_history()).keys() == {"training loss"}
+        pyplot.close("all")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r"backhand\[plot\]"):
+        model.plot_history()
+
+
+def test_nothing_to_draw():
+    with pytest.raises(NotFittedError):
+        MLPClassifier().plot_history()
+    with pytest.raises(InputError, match="no epochs to draw"):
+        MLPClassifier(solver="lbfgs", random_state=0).fit(X, Y).plot_history()
