@@ -386,7 +386,6 @@ def test_own_rows_go_through_a_pipeline(ours):
         ({}, {"y_val": None}, "X_val and y_val go together"),
         ({}, {"X_val": None, "y_val": None, "sample_weight_val": [1]}, "go together"),
         ({"early_stopping": False}, {}, "need early_stopping=True"),
-        ({"solver": "lbfgs"}, {}, "X_val and y_val need solver"),
         ({}, {"sample_weight_val": np.zeros(150)}, "sample_weight_val is 0|at least one non-zero"),
         ({}, {"X_val": np.ones((150, 3))}, "features"),
         ({}, {"y_val": np.ones(3)}, "inconsistent numbers of samples"),

@@ -180,3 +180,37 @@ def test_a_fit_that_was_watched_can_be_copied(how):
     model = MLPClassifier(early_stopping=True, scoring="accuracy", callbacks=id, **SETTINGS)
     other = how(model.fit(X, y))
     assert other.validation_scores_ == model.validation_scores_
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("ours", BOTH)
+def test_lbfgs_stops_early_and_gives_the_best_weights(ours, own, recwarn):
+    X, y = iris()
+    X = np.hstack([X, np.random.default_rng(0).standard_normal((150, 30))])  # to be overfitted
+    course, weights = [], []
+
+    def watch(now: Progress) -> None:
+        course.append(now)
+        weights.append(now.params[0][0])
+
+    settings = {"solver": "lbfgs", "early_stopping": True, "scoring": "loss", "alpha": 0.0}
+    model = ours(callbacks=watch, random_state=0, **settings)
+    model.fit(X[::2], y[::2], **({"X_val": X[1::2], "y_val": y[1::2]} if own else {}))
+    assert not recwarn
+    assert len(model.loss_curve_) == len(model.validation_loss_curve_) == model.n_iter_
+    best = int(np.argmax(model.validation_scores_))
+    assert model.n_iter_ < 199
+    assert model.validation_scores_[best] == model.best_validation_score_
+    assert best < model.n_iter_ - 1  # it went on in vain
+    assert [now.validation_score for now in course] == model.validation_scores_
+    assert np.array_equal(weights[best], model.coefs_[0])
+
+
+def test_early_stopping_of_lbfgs_is_scikit_learns_without_a_score_or_rows():
+    X, y = iris()
+    plain, early = (
+        MLPClassifier(solver="lbfgs", early_stopping=early, random_state=0).fit(X, y)
+        for early in (False, True)
+    )
+    assert np.array_equal(plain.coefs_[0], early.coefs_[0])
+    assert not hasattr(early, "validation_scores_")

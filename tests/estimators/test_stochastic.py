@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_the_model(monkeypatch):
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(stochastic, "_judge", interrupt)
+    monkeypatch.setattr(stochastic, "judge_epoch", interrupt)
     model = backhand.MLPClassifier((5,))
     with pytest.warns(UserWarning, match="interrupted by user"):
         model.fit(X, y)

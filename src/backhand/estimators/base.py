@@ -162,7 +162,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         data, rows = self._rows(network, X, t, sample_weight)
         validation = None if judged is None else self._judged(network, t.shape[1], *judged)
         if self.solver == "lbfgs":
-            self._minimise(network, data, rows)
+            self._minimise(network, data, rows, validation, rng)
         else:
             params = stochastic.descend(self, network, data, rows, validation, rng, incremental)
             self._keep(network, params)
@@ -263,20 +263,35 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     # L-BFGS ---------------------------------------------------------------------------------------
 
-    def _minimise(self, network: Network, data: Data, rows: Array) -> None:
+    def _minimise(
+        self,
+        network: Network,
+        data: Data,
+        rows: Array,
+        validation: Data | None,
+        rng: np.random.RandomState,
+    ) -> None:
+        judge = None
+        if self.early_stopping and not (validation is None and self.scoring is None):
+            rows, judge = stochastic.begin(self, network, data, rows, validation, rng)
         if len(rows) < data.x.shape[0]:
             data = data.take(rows)
         params = list(zip(self.coefs_, self.intercepts_, strict=True))
         averaged = self._outputs_averaged()
 
         def report(iteration: int, loss: float, penalty: float, now: Callable[[], Params]) -> bool:
+            self.loss_ = loss / averaged + penalty
             if self.verbose:
-                stochastic.say(iteration, loss / averaged + penalty)
+                stochastic.say(iteration, self.loss_)
+            judged: tuple[float | None, float | None] = None, None
+            if judge is not None:
+                self.loss_curve_.append(self.loss_)
+                stochastic.judge_epoch(self, now, judge)
+                judged = self.validation_scores_[-1], self.validation_loss_curve_[-1]
+            ends = judge is not None and self._waited > self.n_iter_no_change
             if self.callbacks is None:
-                return False
-            return told(
-                self.callbacks, Progress(iteration, loss / averaged + penalty, None, None, now)
-            )
+                return ends
+            return told(self.callbacks, Progress(iteration, self.loss_, *judged, now)) or ends
 
         minimum = lbfgs.minimise(
             network,
@@ -286,9 +301,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             max_iter=self.max_iter,
             max_fun=self.max_fun,
             tol=self.tol,
-            report=report if self.verbose or self.callbacks is not None else None,
+            report=report if self.verbose or self.callbacks is not None or judge else None,
         )
-        self._keep(network, minimum.params)
+        best = None if judge is None else self._best
+        self._keep(network, minimum.params if best is None else best)
         self.loss_ = minimum.loss / averaged + minimum.penalty
         self.n_iter_ = minimum.iterations
         if not minimum.converged:

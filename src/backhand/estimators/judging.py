@@ -72,7 +72,10 @@ class Progress:
 
     @functools.cached_property
     def params(self) -> Params:
-        """The weights and biases (w, b) of each layer, copies made when they are asked for."""
+        """The weights and biases (w, b) of each layer, copied when they are first asked for.
+
+        They are those of this epoch if that is while the callback runs.
+        """
         return self._params()
 
 

@@ -164,8 +164,6 @@ def check_validation(estimator: Any) -> None:
         raise InputError(
             "X_val and y_val are what early stopping judges by: they need early_stopping=True"
         )
-    if estimator.solver == "lbfgs":
-        raise InputError("X_val and y_val need solver 'adam' or 'sgd': 'lbfgs' does not stop early")
 
 
 def draw(

@@ -72,7 +72,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         Whether the momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to set rows aside, to stop when the score on them no longer improves, and to keep
-        the weights of the best epoch. Not for "lbfgs".
+        the weights of the best epoch. For "lbfgs" with `scoring` or ``X_val`` alone.
     validation_fraction : float, default=0.1
         The share of rows that early stopping sets aside.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -121,7 +121,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         The loss of the last epoch, penalty included: the mean over its batches by weight, while
         the weights were changing. For "lbfgs", the loss where it ended.
     loss_curve_ : list of float
-        `loss_` after each epoch; not for "lbfgs", as the next four.
+        `loss_` after each epoch; of "lbfgs" only where it stops early, as the next four.
     best_loss_ : float or None
         The smallest of them; None with early stopping.
     validation_scores_ : list of float or None

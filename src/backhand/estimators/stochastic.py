@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,7 @@ def descend(
     sequence of (w, b)
         The last parameters, or the best by validation score.
     """
-    _begin_curves(estimator)
-    if estimator.early_stopping and validation is None:
-        rows, validation = _split(estimator, data, rows, rng)
-    judge = None if validation is None else judge_of(estimator, network, validation)
+    rows, judge = begin(estimator, network, data, rows, validation, rng)
     count = len(rows)
     batch = _batch(estimator.batch_size, count)
     total = estimator.max_iter * math.ceil(count / batch)
@@ -77,7 +75,7 @@ def descend(
                 say(estimator.n_iter_, estimator.loss_)
             if not math.isfinite(loss) and not _finite(descent.params):
                 return descent.params
-            _judge(estimator, descent, judge)
+            judge_epoch(estimator, lambda: descent.params, judge)
             if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
                 rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
                 descent.rate = float(rate)
@@ -113,6 +111,21 @@ def _now(estimator: Any) -> Progress:
     )
     descent = estimator._descent
     return Progress(estimator.n_iter_, estimator.loss_, score, loss, lambda: descent.params)
+
+
+def begin(
+    estimator: Any,
+    network: Network,
+    data: Data,
+    rows: Array,
+    validation: Data | None,
+    rng: np.random.RandomState,
+) -> tuple[Array, Judge | None]:
+    """Begin the curves; the rows to learn from, and what early stopping goes by."""
+    _begin_curves(estimator)
+    if estimator.early_stopping and validation is None:
+        rows, validation = _split(estimator, data, rows, rng)
+    return rows, None if validation is None else judge_of(estimator, network, validation)
 
 
 def _begin_curves(estimator: Any) -> None:
@@ -175,14 +188,14 @@ def _finite(params: Params) -> bool:
     return all(np.isfinite(a).all() for layer in params for a in layer)
 
 
-def _judge(estimator: Any, descent: Descent, judge: Judge | None) -> None:
+def judge_epoch(estimator: Any, now: Callable[[], Params], judge: Judge | None) -> None:
     """Compare the epoch with the best so far, by validation score or by training loss."""
     if judge is None:
         loss, best = estimator.loss_, estimator.best_loss_
         better = loss <= best - estimator.tol
         estimator.best_loss_ = min(best, loss)
     else:
-        params = descent.params
+        params = now()
         score, loss = judge(params)
         estimator.validation_scores_.append(score)
         estimator.validation_loss_curve_.append(loss)
