@@ -2,9 +2,10 @@
 
 A formula is run once more, with numbers that carry a bound. `Rounded.value` is what NumPy computes
 in float64, and `Rounded.error` says how far from it a kernel may end that works in ``dtype``, does
-the same operations and keeps the bounds beside the vector functions. What goes into an operation
-widens its bound by the operation's slope, and its own rounding is added, NumPy's included. Every
-function that has a bound is increasing, so the ends of an interval bound what comes out of it.
+the same operations, with zeros for subnormal numbers, and keeps the bounds beside the vector
+functions. What goes into an operation widens its bound by the operation's slope, and its own
+rounding is added, NumPy's included. Every function that has a bound is increasing, so the ends of
+an interval bound what comes out of it.
 
 An infinity or NaN has no bound: a kernel must give the same.
 """
@@ -134,7 +135,7 @@ class Rounding:
     def __init__(self, dtype: str, ulp: Mapping[str, float]) -> None:
         self.dtype = np.dtype(dtype)
         self._largest = float(np.finfo(self.dtype).max)
-        self._smallest = float(np.finfo(self.dtype).smallest_subnormal)
+        self._smallest = float(np.finfo(self.dtype).smallest_normal)
         for name, bound in {**ulp, "sqrt": 0.5}.items():
             setattr(self, name, lambda a, n=name, u=bound: self._increasing(n, u, a))
 
@@ -161,7 +162,9 @@ class Rounding:
         """A result that the kernel and NumPy have rounded, with errors of so many units each."""
         size = np.nan_to_num(np.minimum(np.abs(value) + error, self._largest))
         exact = ulp * self.spacing(size) + own * np.spacing(size)
-        return self.number(value, error + exact)
+        # kernels count subnormal numbers as zeros
+        small = (size > 0) & (np.abs(value) - error < self._smallest)
+        return self.number(value, error + exact + np.where(small, self._smallest, 0.0))
 
     def terms(self, count: int) -> float:
         """Largest relative difference of two sums of products, the kernel's and NumPy's."""
