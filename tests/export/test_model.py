@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from backhand.datasets.preparation import Standardise
 from backhand.errors import InputError
-from backhand.export import Model, load_model, model, save_model
+from backhand.export import Model, load_model, model, save_model, sealed
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.network import Network
 
@@ -120,8 +120,8 @@ def resealed(path, change=None, tensors=None, **metadata):
     arrays = {f"{k}{n}": a for n, p in enumerate(made.params, 1) for k, a in zip("wb", p)}  # noqa: B905
     arrays |= tensors or {}
     text = json.dumps(description)
-    seal = {"format": model.FORMAT, "model": text, "sha256": model._checksum(arrays, text)}
-    path.write_bytes(save(arrays, metadata={model.KEY: json.dumps({**seal, **metadata})}))
+    seal = {"format": model.FORMAT, "model": text, "sha256": sealed._checksum(arrays, text)}
+    path.write_bytes(save(arrays, metadata={sealed.KEY: json.dumps({**seal, **metadata})}))
     return path
 
 
@@ -190,7 +190,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, tensors, said):
     ids=lambda text: text[:12],
 )
 def test_an_entry_that_is_no_seal_is_refused(tmp_path, entry):
-    (tmp_path / "m").write_bytes(save({"w1": np.ones(3)}, metadata={model.KEY: entry}))
+    (tmp_path / "m").write_bytes(save({"w1": np.ones(3)}, metadata={sealed.KEY: entry}))
     with pytest.raises(InputError, match=re.escape(str(tmp_path / "m"))):
         load_model(tmp_path / "m")
 
@@ -200,12 +200,12 @@ def test_an_entry_that_is_no_seal_is_refused(tmp_path, entry):
 )
 def test_a_sealed_text_that_is_no_description_is_refused(tmp_path, text):
     arrays = {"w1": np.ones(3)}
-    seal = {"format": model.FORMAT, "model": text, "sha256": model._checksum(arrays, text)}
-    (tmp_path / "m").write_bytes(save(arrays, metadata={model.KEY: json.dumps(seal)}))
+    seal = {"format": model.FORMAT, "model": text, "sha256": sealed._checksum(arrays, text)}
+    (tmp_path / "m").write_bytes(save(arrays, metadata={sealed.KEY: json.dumps(seal)}))
     with pytest.raises(InputError, match="not a usable model"):
         load_model(tmp_path / "m")
     seal["model"] = "\ud800"  # which has no bytes to take a checksum of
-    (tmp_path / "m").write_bytes(save(arrays, metadata={model.KEY: json.dumps(seal)}))
+    (tmp_path / "m").write_bytes(save(arrays, metadata={sealed.KEY: json.dumps(seal)}))
     with pytest.raises(InputError, match="is not a model"):
         load_model(tmp_path / "m")
 

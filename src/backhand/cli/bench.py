@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import InputError
-from ..export.model import write_whole
+from ..export.sealed import write_whole
 from ..report import tables
 from ..report.bench import OURS, TASKS, Record, Result, run_benchmarks
 from ..report.peers import PEERS

@@ -24,7 +24,7 @@ from .. import datasets
 from ..datasets import Data, Split
 from ..errors import BackhandError, InputError
 from ..export import Model, save_model
-from ..export.model import umask, write_whole
+from ..export.sealed import umask, write_whole
 from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
 from ..network import Network, Params

@@ -23,6 +23,7 @@ from . import lbfgs, parameters, stochastic
 from .curves import draw_curves
 from .descent import Data, Descent, Params, parts, stored_rows
 from .judging import Progress, told
+from .persistence import Persistent
 
 Array = Any
 
@@ -40,7 +41,7 @@ def can_learn_in_parts(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseMLP(Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Fitting and prediction of both estimators; see `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints = parameters.COMMON

@@ -1,18 +1,10 @@
-"""A trained model with all that is needed to use it, and its file.
-
-The file is safetensors: the parameters as tensors, everything else as JSON in the metadata. It is
-data alone, so loading runs no code. A checksum over both tells an edited or damaged file.
-"""
+"""A trained model with all that is needed to use it, and its file; see `sealed`."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
 import json
 import os
-import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +15,7 @@ from ..errors import InputError
 from ..formulas.activations import ACTIVATIONS
 from ..formulas.losses import LOSSES
 from ..network import Layer, Network, Params
+from .sealed import UNFIT, read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from ..datasets.preparation import Preparation
@@ -30,11 +23,6 @@ if TYPE_CHECKING:
 Array = Any
 
 FORMAT = "backhand model 1"
-KEY = "backhand"
-LARGEST_HEADER = 100_000_000  # bytes; what the safetensors format allows
-
-_UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What reading a description raises if it is not what `Model.to_dict` gives."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +128,7 @@ class Model:
             )
         except InputError:
             raise
-        except _UNFIT as error:
+        except UNFIT as error:
             raise InputError(f"its description is incomplete: {error!r}") from None
         model._check()
         return model
@@ -207,43 +195,11 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     InputError
         If the folder cannot be written to.
     """
-    from safetensors.numpy import save
-
     tensors = {}
     for number, (w, b) in enumerate(model.params, 1):
         tensors[f"w{number}"], tensors[f"b{number}"] = np.ascontiguousarray(w), np.asarray(b)
     text = json.dumps(model.to_dict(), sort_keys=True, allow_nan=False)
-    seal = {"format": FORMAT, "model": text, "sha256": _checksum(tensors, text)}
-    # one entry, since safetensors writes several in any order and the same model is the same file
-    write_whole(path, save(tensors, metadata={KEY: json.dumps(seal)}))
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write beside, then rename. Raises InputError if the folder cannot be written to."""
-    path = Path(path)
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~umask())
-        os.replace(name, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-
-
-def umask() -> int:
-    """The permissions that new files do not get."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_sealed(path, tensors, text, FORMAT)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
@@ -255,23 +211,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         If there is no such file, or it is truncated, foreign, edited or of another version; the
         message says which.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     path = Path(path)
-    content, seal = _read(path)
-    if not seal:
-        raise InputError(f"{path} is a safetensors file, but not a backhand model")
-    if seal.get("format") != FORMAT:
-        raise InputError(f"{path} is a {seal.get('format')!r}; this version reads {FORMAT!r}")
-    try:
-        tensors = load(content)
-        text = str(seal.get("model"))
-        intact = seal.get("sha256") == _checksum(tensors, text)
-    except (SafetensorError, *_UNFIT) as error:
-        raise InputError(f"{path} is not a model: truncated or damaged ({error})") from None
-    if not intact:
-        raise InputError(f"{path} was edited or damaged: its content does not match its checksum")
+    tensors, text = read_sealed(path, FORMAT)
     try:
         layers = range(1, len(tensors) // 2 + 1)
         params = tuple(Layer(tensors[f"w{n}"], tensors[f"b{n}"]) for n in layers)
@@ -280,44 +221,5 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         return Model.from_dict(json.loads(text), params)
     except InputError as error:
         raise InputError(f"{path} is not a usable model: {error}") from None
-    except _UNFIT as error:
+    except UNFIT as error:
         raise InputError(f"{path} is not a usable model: {error!r}") from None
-
-
-def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """The content of a safetensors file, and our entry in its metadata.
-
-    What is no model is refused by its first bytes, before the rest is read.
-    """
-    try:
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"cannot read {path}: it is not a regular file")
-            start = file.read(8)
-            # JSON behind its own length, eight bytes; then the arrays
-            size = int.from_bytes(start, "little")
-            if len(start) < 8 or size > min(status.st_size - 8, LARGEST_HEADER):
-                raise InputError(f"{path} is not a model: truncated or no safetensors file")
-            header = file.read(size)
-            try:
-                metadata = json.loads(header).get("__metadata__") or {}
-                seal = dict(json.loads(metadata.get(KEY, "{}")))
-            except _UNFIT as error:
-                raise InputError(
-                    f"{path} is not a model: truncated or no safetensors file ({error})"
-                ) from None
-            return start + header + (file.read() if seal else b""), seal
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-
-
-def _checksum(tensors: Mapping[str, Array], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        a = tensors[name]
-        digest.update(f"{name} {a.dtype.str} {a.shape}".encode())
-        digest.update(np.ascontiguousarray(a).tobytes())
-    return digest.hexdigest()

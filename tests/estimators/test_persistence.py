@@ -1,0 +1,129 @@
+"""Estimators in files, and out of scikit-learn's."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import neural_network
+from sklearn.exceptions import NotFittedError
+
+from backhand import InputError, MLPClassifier, MLPRegressor
+from backhand.export.sealed import read_sealed, write_sealed
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((90, 4)).astype(np.float32)
+TARGETS = {
+    "text": np.array(["no", "yes", "perhaps"])[RNG.integers(0, 3, 90)],
+    "two": RNG.integers(5, 7, 90),
+    "bool": RNG.random(90) < 0.5,
+    "labels": (RNG.random((90, 3)) < 0.5).astype(int),
+}
+SETTINGS = {"hidden_layer_sizes": (6, 5), "max_iter": 4, "random_state": 1}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_classifier_comes_back_whole(tmp_path, kind):
+    weights = {5: 1.0, 6: 2.5} if kind == "two" else None
+    model = MLPClassifier(**SETTINGS, class_weight=weights, activation=["tanh", "silu"])
+    model.fit(X, TARGETS[kind])
+    model.save(tmp_path / "m.safetensors")
+    same = MLPClassifier.load(tmp_path / "m.safetensors")
+    assert same.get_params() == model.get_params()
+    np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(same.predict(X), model.predict(X))
+    assert same.predict(X).dtype == model.predict(X).dtype
+    np.testing.assert_array_equal(same.classes_, model.classes_)
+    assert same.loss_curve_ == model.loss_curve_
+    same.partial_fit(X, TARGETS[kind])  # it can go on
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "quantile:level=0.9"])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_regressor_comes_back_whole(tmp_path, loss, outputs):
+    y = np.abs(X[:, :outputs])
+    model = MLPRegressor(loss, **SETTINGS, dtype="float64", early_stopping=True)
+    model.fit(X, y[:, 0] if outputs == 1 else y)
+    model.save(tmp_path / "m")
+    same = MLPRegressor.load(tmp_path / "m")
+    np.testing.assert_array_equal(same.predict(X), model.predict(X))
+    assert same.coefs_[0].dtype == np.float64
+    assert same.validation_scores_ == model.validation_scores_
+
+
+def test_names_of_columns_come_back(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    MLPRegressor(**SETTINGS).fit(frame, X[:, 0]).save(tmp_path / "m")
+    same = MLPRegressor.load(tmp_path / "m")
+    with pytest.raises(ValueError, match="feature names"):
+        same.predict(frame[list("dcba")])
+
+
+def test_what_cannot_be_saved_is_named(tmp_path):
+    with pytest.raises(NotFittedError):
+        MLPRegressor().save(tmp_path / "m")
+    model = MLPRegressor(**{**SETTINGS, "random_state": np.random.RandomState(0)})
+    with pytest.raises(InputError, match="cannot save random_state="):
+        model.fit(X, X[:, 0]).save(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_file_that_does_not_fit_is_refused(tmp_path):
+    path = tmp_path / "m"
+    MLPRegressor(**SETTINGS).fit(X, X[:, 0]).save(path)
+    with pytest.raises(InputError, match=r"it holds an MLPRegressor: MLPRegressor\.load reads it"):
+        MLPClassifier.load(path)
+    content = path.read_bytes()
+    tensors, text = read_sealed(path, "backhand estimator 1")
+    for damaged in (content[:-7], content[:20], b"", content[:-4] + b"\0\0\0\1"):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"m (is not a model|was edited)"):
+            MLPRegressor.load(path)
+    kept = json.loads(text)
+    for change in ({"n_features_in_": 5}, {"n_layers_": 7}, {"__class__": "x"}):
+        changed = {**kept, "fitted": {**kept["fitted"], **change}}
+        write_sealed(path, tensors, json.dumps(changed), "backhand estimator 1")
+        with pytest.raises(InputError, match="is not a usable estimator"):
+            MLPRegressor.load(path)
+    write_sealed(path, {**tensors, "w2": tensors["w2"] * np.nan}, text, "backhand estimator 1")
+    with pytest.raises(InputError, match="not all finite"):
+        MLPRegressor.load(path)
+    write_sealed(path, tensors, text, "backhand model 1")
+    with pytest.raises(InputError, match="'backhand model 1'; this reads 'backhand estimator 1'"):
+        MLPRegressor.load(path)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_classifier_of_scikit_learn_predicts_the_same_here(kind):
+    wide = X.astype(np.float64)
+    theirs = neural_network.MLPClassifier(**SETTINGS).fit(wide, TARGETS[kind])
+    ours = MLPClassifier.from_sklearn(theirs)
+    # three layers of at most 6 sums each, and a few ulp for the last function
+    p = theirs.predict_proba(wide)
+    np.testing.assert_allclose(ours.predict_proba(wide), p, rtol=200 * np.finfo(float).eps)
+    np.testing.assert_array_equal(ours.predict(wide), theirs.predict(wide))
+    assert ours.n_iter_ == theirs.n_iter_
+    assert ours.loss_curve_ == theirs.loss_curve_
+    ours.partial_fit(wide, TARGETS[kind])
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_regressor_of_scikit_learn_predicts_the_same_here(outputs):
+    wide = X.astype(np.float64)
+    y = wide[:, 0] if outputs == 1 else wide[:, :2]
+    theirs = neural_network.MLPRegressor(**SETTINGS).fit(wide, y)
+    ours = MLPRegressor.from_sklearn(theirs)
+    size = 200 * np.finfo(float).eps
+    np.testing.assert_allclose(ours.predict(wide), theirs.predict(wide), rtol=size, atol=size)
+    assert ours.predict(wide).shape == theirs.predict(wide).shape
+
+
+def test_what_is_not_scikit_learns_is_refused():
+    with pytest.raises(InputError, match=r"takes sklearn.neural_network.MLPClassifier, got dict"):
+        MLPClassifier.from_sklearn({})
+    with pytest.raises(NotFittedError):
+        MLPRegressor.from_sklearn(neural_network.MLPRegressor())
