@@ -39,6 +39,8 @@ def test_a_classifier_comes_back_whole(tmp_path, kind):
     np.testing.assert_array_equal(same.classes_, model.classes_)
     assert same.loss_curve_ == model.loss_curve_
     same.partial_fit(X, TARGETS[kind])  # it can go on
+    model.set_params(callbacks=print).save(tmp_path / "m.safetensors")
+    assert MLPClassifier.load(tmp_path / "m.safetensors").callbacks is None
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson", "quantile:level=0.9"])

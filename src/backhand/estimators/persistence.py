@@ -34,7 +34,7 @@ class Persistent:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
 
-        The optimiser's state is not in it: `partial_fit` begins with a new one.
+        The optimiser's state is not in it, so `partial_fit` begins with a new one, nor are callbacks.
 
         Parameters
         ----------
@@ -52,7 +52,7 @@ class Persistent:
         layers = zip(estimator.coefs_, estimator.intercepts_, strict=True)
         for number, (w, b) in enumerate(layers, 1):
             tensors[f"w{number}"], tensors[f"b{number}"] = map(np.ascontiguousarray, (w, b))
-        given = estimator.get_params(deep=False)
+        given = {**estimator.get_params(deep=False), "callbacks": None}
         kept: dict[str, Any] = {
             "class": type(self).__name__,
             "parameters": {name: _plain(name, value) for name, value in given.items()},
