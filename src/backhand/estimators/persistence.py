@@ -34,7 +34,8 @@ class Persistent:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
 
-        The optimiser's state is not in it, so `partial_fit` begins with a new one, nor are callbacks.
+        The optimiser's state is not in it, so `partial_fit` begins with a new one; nor are
+        callbacks.
 
         Parameters
         ----------
