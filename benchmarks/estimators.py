@@ -93,7 +93,8 @@ def measure_all(names: list[str], seeds: int, timed: bool, known: list[dict]) ->
         X, y = real_data.load(name)
         first = real_data.split(name, X, y, missing[0])
         threads = best_threads(name, first) if timed else None
-        estimator("backhand", name, 0, max_iter=1).fit(first.x, first.y)  # compiles
+        compiles = estimator("backhand", name, 0, max_iter=1).fit(first.x, first.y)
+        compiles.predict(first.x_test)
         for seed in missing:
             rows = real_data.split(name, X, y, seed)
             order = sorted(LIBRARIES, reverse=bool(seed % 2))
