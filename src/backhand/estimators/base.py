@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from operator import is_
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -18,12 +15,11 @@ from ..errors import InputError
 from ..formulas.losses import Loss
 from ..network import Network
 from ..plan.step import Plan, forward_plan, logits
-from ..run.arrays import parameter_buffers, walk
 from . import lbfgs, parameters, stochastic
 from .curves import draw_curves
 from .descent import Data, Descent, Params, parts, stored_rows
-from .judging import Progress, told
 from .persistence import Persistent
+from .predicting import Predicting
 
 Array = Any
 
@@ -41,7 +37,7 @@ def can_learn_in_parts(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseMLP(Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Fitting and prediction of both estimators; see `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints = parameters.COMMON
@@ -163,10 +159,10 @@ class BaseMLP(Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         data, rows = self._rows(network, X, t, sample_weight)
         validation = None if judged is None else self._judged(network, t.shape[1], *judged)
         if self.solver == "lbfgs":
-            self._minimise(network, data, rows, validation, rng)
+            params = lbfgs.descend(self, network, data, rows, validation, rng)
         else:
             params = stochastic.descend(self, network, data, rows, validation, rng, incremental)
-            self._keep(network, params)
+        self._keep(network, params)
         if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
             raise InputError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
@@ -261,151 +257,6 @@ class BaseMLP(Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         if not len(rows):
             raise InputError(f"{name} is 0 for every row: give a positive weight to some")
         return Data(X, t, sample_weight.astype(network.dtype)[:, None]), rows
-
-    # L-BFGS ---------------------------------------------------------------------------------------
-
-    def _minimise(
-        self,
-        network: Network,
-        data: Data,
-        rows: Array,
-        validation: Data | None,
-        rng: np.random.RandomState,
-    ) -> None:
-        judge = None
-        if self.early_stopping and not (validation is None and self.scoring is None):
-            rows, judge = stochastic.begin(self, network, data, rows, validation, rng)
-        if len(rows) < data.x.shape[0]:
-            data = data.take(rows)
-        params = list(zip(self.coefs_, self.intercepts_, strict=True))
-        averaged = self._outputs_averaged()
-
-        def report(iteration: int, loss: float, penalty: float, now: Callable[[], Params]) -> bool:
-            self.loss_ = loss / averaged + penalty
-            if self.verbose:
-                stochastic.say(iteration, self.loss_)
-            judged: tuple[float | None, float | None] = None, None
-            if judge is not None:
-                self.loss_curve_.append(self.loss_)
-                stochastic.judge_epoch(self, now, judge)
-                judged = self.validation_scores_[-1], self.validation_loss_curve_[-1]
-            ends = judge is not None and self._waited > self.n_iter_no_change
-            if self.callbacks is None:
-                return ends
-            return told(self.callbacks, Progress(iteration, self.loss_, *judged, now)) or ends
-
-        minimum = lbfgs.minimise(
-            network,
-            params,
-            data,
-            alpha=self.alpha,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            tol=self.tol,
-            report=report if self.verbose or self.callbacks is not None or judge else None,
-        )
-        best = None if judge is None else self._best
-        self._keep(network, minimum.params if best is None else best)
-        self.loss_ = minimum.loss / averaged + minimum.penalty
-        self.n_iter_ = minimum.iterations
-        if not minimum.converged:
-            warnings.warn(
-                f"lbfgs failed to converge after {minimum.iterations} iteration(s): "
-                f"{minimum.message}. Increase max_iter or max_fun, or scale the data.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-
-    # predicting -----------------------------------------------------------------------------------
-
-    def _logits(self, X: Array) -> Array:
-        """The logits (N, K): float32 if X is, else float64 as scikit-learn gives."""
-        if "coefs_" not in self.__dict__:
-            check_is_fitted(self)
-        if not self._is_right(X):
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=False)
-        return self._forwarded(X)
-
-    def _is_right(self, X: Array) -> bool:
-        """Whether X needs no validation: the quick way for a few rows at a time."""
-        return (
-            type(X) is np.ndarray
-            and X.ndim == 2
-            and X.dtype.char in "fd"
-            and X.shape[1] == self.n_features_in_
-            and X.shape[0] > 0
-            and "feature_names_in_" not in self.__dict__
-            and bool(np.isfinite(X).all())
-        )
-
-    def predictor(self) -> Callable[[Array], Array]:
-        """The compiled forward pass alone, for programs that predict one row at a time.
-
-        It takes x (n_samples, n_features), unchecked, in C order and of the dtype of ``coefs_``,
-        and gives the logits (n_samples, n_outputs) in that dtype; other arrays take it longer. It
-        keeps the coefficients of now, and may be called from several threads at once.
-        """
-        check_is_fitted(self)
-        network, _, _ = self._planned()
-        return network.predictor(list(zip(self.coefs_, self.intercepts_, strict=True)))
-
-    def _house(self) -> None:
-        """Lay the coefficients where compiled code reads them in place: they may be written to."""
-        self._kept: Any = None, None
-        if parameters.engine_name(self.engine) != "llvm":
-            return
-        from ..run.llvm.runner import housed
-
-        self.coefs_ = [housed(w) for w in self.coefs_]
-        self.intercepts_ = [housed(b) for b in self.intercepts_]
-        self._kept = (*self.coefs_, *self.intercepts_), [None]
-
-    def _compiled(self) -> Callable[[Array], Array] | None:
-        """The compiled forward pass with the coefficients as they are; None if none is to be had.
-
-        Arrays that somebody put in the place of ours may lie in memory in any way.
-        """
-        ours, made = self._kept
-        if ours is None or self.engine not in (None, "llvm"):
-            return None
-        now = (*self.coefs_, *self.intercepts_)
-        if len(ours) != len(now) or not all(map(is_, ours, now)):
-            return None
-        if made[0] is None:  # room that was there before: predicting changes no attribute
-            from ..run.llvm.engine import Forward
-
-            params = list(zip(self.coefs_, self.intercepts_, strict=True))
-            made[0] = Forward(self._planned()[0], params, shared=True)
-        return made[0]  # type: ignore[no-any-return]
-
-    def _forwarded(self, X: Array, params: Params | None = None) -> Array:
-        sparse = type(X) is not np.ndarray and issparse(X)
-        result = np.float32 if X.dtype == np.float32 else np.float64
-        predict = None if sparse or params is not None else self._compiled()
-        if predict is not None:
-            dtype = self.coefs_[0].dtype
-            z = predict(X if X.dtype is dtype or len(X) > 1 else X.astype(dtype, order="C"))
-            return z if z.dtype == result else z.astype(result)
-        network, plan, out = self._planned()
-        if params is None:
-            params = list(zip(self.coefs_, self.intercepts_, strict=True))
-        buffers = parameter_buffers(params)
-        pieces = []
-        for _, x in parts(stored_rows(X) if sparse else X):
-            buffers["x"] = x.astype(network.dtype, copy=False)
-            pieces.append(walk(plan, buffers)[out])
-        z = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        return z.astype(result, copy=False)
-
-    def _planned(self) -> tuple[Network, Plan, str]:
-        """The forward pass; made again after a copy or a pickle."""
-        kept = self.__dict__.get("_forward")
-        if kept is not None:
-            return kept  # type: ignore[no-any-return]
-        widths = [len(w) for w in self.coefs_] + [len(self.intercepts_[-1])]
-        network = self._network(widths, str(self.coefs_[0].dtype))
-        self._forward = network, forward_plan(network), logits(network)
-        return self._forward
 
     def plot_history(self, ax: Any = None) -> Any:
         """Draw the losses and the validation score of each epoch.

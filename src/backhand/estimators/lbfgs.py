@@ -3,15 +3,72 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from ..network import Layer, Network
+from . import stochastic
 from .descent import Data, Params, parts, squares
+from .judging import Progress, told
 
 Array = Any
+
+
+def descend(
+    estimator: Any,
+    network: Network,
+    data: Data,
+    rows: Array,
+    validation: Data | None,
+    rng: np.random.RandomState,
+) -> Params:
+    """Train an estimator by its parameters, from its coefficients, as `stochastic.descend` does."""
+    judge = None
+    if estimator.early_stopping and not (validation is None and estimator.scoring is None):
+        rows, judge = stochastic.begin(estimator, network, data, rows, validation, rng)
+    if len(rows) < data.x.shape[0]:
+        data = data.take(rows)
+    averaged = estimator._outputs_averaged()
+
+    def report(iteration: int, loss: float, penalty: float, now: Callable[[], Params]) -> bool:
+        estimator.loss_ = loss / averaged + penalty
+        if estimator.verbose:
+            stochastic.say(iteration, estimator.loss_)
+        judged: tuple[float | None, float | None] = None, None
+        if judge is not None:
+            estimator.loss_curve_.append(estimator.loss_)
+            stochastic.judge_epoch(estimator, now, judge)
+            judged = estimator.validation_scores_[-1], estimator.validation_loss_curve_[-1]
+        ends = judge is not None and estimator._waited > estimator.n_iter_no_change
+        if estimator.callbacks is None:
+            return ends
+        return told(estimator.callbacks, Progress(iteration, estimator.loss_, *judged, now)) or ends
+
+    minimum = minimise(
+        network,
+        list(zip(estimator.coefs_, estimator.intercepts_, strict=True)),
+        data,
+        alpha=estimator.alpha,
+        max_iter=estimator.max_iter,
+        max_fun=estimator.max_fun,
+        tol=estimator.tol,
+        report=report if estimator.verbose or estimator.callbacks is not None or judge else None,
+    )
+    estimator.loss_ = minimum.loss / averaged + minimum.penalty
+    estimator.n_iter_ = minimum.iterations
+    if not minimum.converged:
+        warnings.warn(
+            f"lbfgs failed to converge after {minimum.iterations} iteration(s): "
+            f"{minimum.message}. Increase max_iter or max_fun, or scale the data.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+    best = None if judge is None else estimator._best
+    return minimum.params if best is None else best
 
 
 class Minimum(NamedTuple):
