@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from backhand.run.llvm import column_sums, matmul, transpose
+from backhand.run.llvm import column_sums, driver, matmul, transpose
 from backhand.run.llvm.target import Target, compile_module, emit_object
 from backhand.run.llvm.tiles import Tile, choose_tile, panel_columns
 
@@ -36,7 +36,7 @@ SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 16, 17, 19, 23, 31, 32, 33, 
 PAD = 16
 DTYPES = ("float32", "float64")
 NUMBER, ADDRESS = ctypes.c_int64, ctypes.c_void_p
-PRODUCT = [ADDRESS if a in ("left", "right", "start") else NUMBER for a in matmul.PRODUCT_ARGUMENTS]
+PRODUCT = [ADDRESS if a in ("left", "right", "start") else NUMBER for a in driver.PRODUCT_ARGUMENTS]
 SIGNATURES = {
     **{key: [*PRODUCT, ADDRESS, NUMBER] for key in ("rows", "columns", "zero")},
     "sum": [ADDRESS, *[NUMBER] * 5, ADDRESS, NUMBER],

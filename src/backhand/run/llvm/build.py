@@ -56,6 +56,29 @@ def count(
     build.position_at_end(after)
 
 
+def fitting(build: IR, name: str, begin: IR, end: IR, step: IR, body: Callable[[IR], None]) -> IR:
+    """``i = begin; while i + step <= end: body(i); i += step``; the last i."""
+    ir = ir_module()
+    before = build.block
+    loop, after = build.append_basic_block(name), build.append_basic_block(f"{name}.end")
+    first = build.add(begin, step)
+    build.cbranch(build.icmp_signed("<=", first, end), loop, after)
+    build.position_at_end(loop)
+    i = build.phi(ir.IntType(64), name=f"{name}.i")
+    i.add_incoming(begin, before)
+    body(i)
+    following = build.add(i, step)
+    i.add_incoming(following, build.block)
+    more = build.icmp_signed("<=", build.add(following, step), end)
+    inner = build.block
+    build.cbranch(more, loop, after)
+    build.position_at_end(after)
+    reached = build.phi(ir.IntType(64))
+    reached.add_incoming(begin, before)
+    reached.add_incoming(following, inner)
+    return reached
+
+
 def accumulate(build: IR, name: str, end: IR, initial: IR, body: Callable[[IR, IR], IR]) -> IR:
     """``total = initial; for i in range(end): total = body(i, total)``; the last total."""
     ir = ir_module()

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .build import IR, element, element_type, index, ir_module
-from .matmul import PRODUCT_ARGUMENTS, Epilogue, Prepare, Start, emit_product
+from .driver import PRODUCT_ARGUMENTS, Start
+from .matmul import Epilogue, Prepare, emit_product
 from .target import Target
 from .tile_text import SCALAR
 from .tiles import Tile, constant, panel_columns

@@ -22,50 +22,20 @@ vectors, and what is in the padding never reaches a real column.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from .build import IR, count, element, element_type, index, ir_module, minimum, prefetch
+from .build import INDEX_BYTES, IR, count, element, element_type, index, ir_module, prefetch
+from .driver import PRODUCT_ARGUMENTS, Start, Width, driver, finish_type, table_of
 from .target import Target
-from .tile_text import SCALAR, Left, tile_type
-from .tiles import (
-    Tile,
-    choose_tile,
-    constant,
-    covering_widths,
-    interleaved_tile,
-    panel_columns,
-    tile_function,
-    tile_table,
-)
+from .tile_text import Left
+from .tiles import Tile, choose_tile, covering_widths, interleaved_tile, tile_function
 
-Start = Literal["zero", "rows"]
 Epilogue = Callable[[IR, IR, IR, IR, Sequence[IR]], None]
 Prepare = Callable[[IR, Sequence[IR]], Sequence[IR]]
 Reads = Callable[[IR, IR, IR, Sequence[IR]], Sequence[IR]]
-
-PRODUCT_ARGUMENTS = (
-    "left",
-    "left_ld",
-    "right",
-    "right_ld",
-    "right_panel",
-    "start",
-    "start_ld",
-    "row_begin",
-    "row_end",
-    "column_begin",
-    "column_end",
-    "depth",
-)
-"""Arguments of a product function in order; those of the epilogue follow."""
-
-LEFT_BLOCK_BYTES = 1 << 19
-"""Rows are taken in blocks whose left operand is about this large, to stay in second-level cache
-while all the columns pass by."""
 
 
 def emit_product(
@@ -149,15 +119,40 @@ def emit_product(
     kinds = [pointer if a in ("left", "right", "start") else i64 for a in PRODUCT_ARGUMENTS]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*kinds, *extra]), name)
     function.linkage = "internal"
-    tile = tile or choose_tile(target)
-    product = _Product(function, target, np.dtype(dtype), left, start, tile, epilogue)
+    tile, dtype = tile or choose_tile(target), np.dtype(dtype)
+    product = _Product(function, target, dtype, left, tile, epilogue, prepare)
     widths = covering_widths(tile, target.lanes(dtype), columns)
-    product.emit(prepare, interleaved, short, widths, reads)
+    if interleaved:
+        product.interleave(widths, reads)
+    product.emit(driver(module, target, dtype, left, start, tile, interleaved), widths, short)
     return function
 
 
+class Room:
+    """Memory that a product's functions share: what the epilogues are given, and pending tiles."""
+
+    def __init__(self, build: IR, alignment: int) -> None:
+        ir = ir_module()
+        self.bytes, self.alignment, self.byte = 0, alignment, ir.IntType(8)
+        self.area = build.alloca(ir.IntType(64), size=index(0), name="room")
+        self.area.align = alignment
+        self.base = element(build, self.area, index(0), self.byte)
+        self.base.type = ir.PointerType()  # llvmlite would hold on to that of the words
+
+    def take(self, size: int, whole: bool = False) -> int:
+        """Where there is room for so many bytes; ``whole`` aligns it for vectors."""
+        unit = self.alignment if whole else INDEX_BYTES
+        place = -(-self.bytes // unit) * unit
+        self.bytes = place + size
+        self.area.operands[0] = index(-(-self.bytes // INDEX_BYTES))
+        return place
+
+    def at(self, build: IR, place: int, base: IR = None) -> IR:
+        return element(build, self.base if base is None else base, index(place), self.byte)
+
+
 class _Product:
-    """Writes one product function."""
+    """Writes one product function, and the functions that finish its tiles."""
 
     def __init__(
         self,
@@ -165,164 +160,74 @@ class _Product:
         target: Target,
         dtype: np.dtype,
         left: Left,
-        start: Start,
         tile: Tile,
         epilogue: Epilogue,
+        prepare: Prepare | None,
     ) -> None:
         ir = ir_module()
         self.function, self.target, self.dtype = function, target, dtype
         self.left, self.tile, self.epilogue = left, tile, epilogue
-        self.lanes, self.item = target.lanes(dtype), dtype.itemsize
-        self.panel = panel_columns(target, dtype, tile)
-        self.pointer, self.i64, self.byte = ir.PointerType(), ir.IntType(64), ir.IntType(8)
+        self.prepare: Prepare = prepare or (lambda build, extra: extra)
+        self.lanes = target.lanes(dtype)
         self.vector = ir.VectorType(element_type(dtype), self.lanes)
-        self.given = dict(zip(PRODUCT_ARGUMENTS, function.args, strict=False))
-        for key, argument in self.given.items():
-            argument.name = key
         self.build = ir.IRBuilder(function.append_basic_block("entry"))
-        self.first: IR = None
-        if start == "zero":
-            kind = ir.ArrayType(self.vector, tile.vectors[0])
-            name = f"zeros.{SCALAR[dtype.name][1]}x{self.lanes}x{tile.vectors[0]}"
-            self.first = constant(function.module, name, ir.Constant(kind, None))
+        self.room = Room(self.build, target.vector_bytes)
+        self.extra = function.args[len(PRODUCT_ARGUMENTS) :]
+        self.slots = [self.room.take(INDEX_BYTES) for _ in self.extra]
+        for value, place in zip(self.extra, self.slots, strict=True):
+            self.build.store(value, self.room.at(self.build, place))
+        self.pending: dict[int, Pending] = {}
 
-    def emit(
-        self,
-        prepare: Prepare | None,
-        interleaved: bool,
-        short: bool,
-        widths: Sequence[int],
-        reads: Reads | None,
-    ) -> None:
-        build, given, tile = self.build, self.given, self.tile
-        self.scratch = self.area("scratch")
-        self.stride = {
-            key: build.mul(given[key], index(self.item))
-            for key in ("left_ld", "right_ld", "right_panel", "start_ld")
-        }
-        self.rest = self.function.args[len(given) :]
-        if prepare:
-            self.rest = prepare(build, self.rest)
-        self.short, self.reads = short and not interleaved, reads
-        self.finishers: dict[int, IR] = {}
-        self.pending = {w: _Pending(self, w) for w in widths} if interleaved else {}
-        height = tile.rows[0]
-        fitting = build.udiv(
-            index(LEFT_BLOCK_BYTES // self.item // height), build.add(given["depth"], index(1))
-        )
-        fitting = build.select(build.icmp_unsigned(">", fitting, index(1)), fitting, index(1))
-        block = build.mul(fitting, index(height))
+    def interleave(self, widths: Sequence[int], reads: Reads | None) -> None:
+        """Make main tiles that finish the one before them."""
+        build, kept = self.build, []
+        for value in self.prepare(build, self.extra):
+            vector = isinstance(value.type, ir_module().VectorType)
+            size = self.target.vector_bytes if vector else INDEX_BYTES
+            kept.append((self.room.take(size, vector), value.type))
+            build.store(value, self.room.at(build, kept[-1][0]))
+        self.pending = {wide: Pending(self, wide, kept, reads) for wide in widths}
 
-        def block_of(first: IR) -> IR:
-            end = minimum(build, given["row_end"], build.add(first, block))
-            column = given["column_begin"]
-            for wide in widths:
-                width = tile.vectors[wide]
-                columns = index(width * self.lanes)
-                room = build.sub(given["column_end"], column)
-                whole = build.sub(room, build.urem(room, columns))
-                stop = build.add(column, whole)
-                count(
-                    build,
-                    f"panel{width}",
-                    column,
-                    stop,
-                    functools.partial(self._panel, first, end, wide),
-                    width * self.lanes,
-                )
-                column = stop
-            return block
-
-        count(build, "block", given["row_begin"], given["row_end"], block_of)
+    def emit(self, loops: IR, widths: Sequence[int], short: bool) -> None:
+        build, tile, name = self.build, self.tile, self.function.name
+        finish = None if short and not self.pending else self._finishing(0)
+        entries = []
+        for wide in widths:
+            vectors, height = tile.vectors[wide], tile.rows[wide]
+            pending = self.pending.get(wide)
+            main = pending.kernel if pending else self._tile(wide, height)
+            rest = tuple(self._tile(wide, rows) for rows in tile.rest)
+            chosen = finish or self._finishing(vectors)
+            entries.append(Width(vectors, vectors * self.lanes, height, main, chosen, rest))
+        table = table_of(self.function.module, f"{name}.widths", entries)
+        given = self.function.args[: len(PRODUCT_ARGUMENTS)]
+        room = self.room.base
+        build.call(loops, [*given, table, index(len(entries)), room])
         for pending in self.pending.values():
-            pending.flush()
+            build.call(finish, [*pending.now(build, room), room])
         build.ret_void()
 
-    def area(self, name: str) -> IR:
-        """Room for the sums of the largest tile."""
-        room = self.build.alloca(ir_module().ArrayType(self.vector, self.tile.scratch), name=name)
-        room.align = self.target.vector_bytes
-        return room
-
-    def _panel(self, first: IR, end: IR, wide: int, column: IR) -> None:
-        self.panel_of(column, first, end, wide)
-
-    def panel_of(self, column: IR, first: IR, end: IR, wide: int) -> None:
-        """All tiles of a width in a block of rows: those of the main height, then the rest."""
-        build, tall = self.build, self.tile.rows[wide]
-        whole = build.sub(end, build.urem(build.sub(end, first), index(tall)))
-
-        def main(row: IR) -> None:
-            arguments = self.operands(row, column)
-            if wide in self.pending:
-                self.pending[wide].tile(row, column, arguments)
-            else:
-                self.build.call(self.function_of(wide, tall), [*arguments, self.scratch])
-                self.finished(index(tall), row, column, self.scratch, wide)
-
-        count(build, "tile", first, whole, main, tall)
-
-        heights = tile_table([self.function_of(wide, rows) for rows in self.tile.rest])
-
-        def remainder(row: IR) -> IR:
-            rows, which = _largest(build, build.sub(end, row), self.tile.rest)
-            address = element(build, heights, which, self.pointer)
-            kernel = build.load(address, typ=ir_module().PointerType(tile_type()))
-            build.call(kernel, [*self.operands(row, column), self.scratch])
-            self.finished(rows, row, column, self.scratch, wide)
-            return rows
-
-        count(build, "rest", whole, end, remainder)
-
-    def operands(self, row: IR, column: IR) -> list[IR]:
-        """What a tile function takes for a tile, but for its scratch."""
-        build, given, stride = self.build, self.given, self.stride
-        panels = build.mul(build.udiv(column, index(self.panel)), stride["right_panel"])
-        within = build.mul(build.urem(column, index(self.panel)), index(self.item))
-        first, first_ld = self.first, index(0)
-        if first is None:
-            first_ld = stride["start_ld"]
-            offset = build.add(build.mul(row, first_ld), build.mul(column, index(self.item)))
-            first = element(build, given["start"], offset, self.byte)
-        one_row_left = stride["left_ld"] if self.left == "rows" else index(self.item)
-        return [
-            element(build, given["left"], build.mul(row, one_row_left), self.byte),
-            stride["left_ld"],
-            element(build, given["right"], build.add(panels, within), self.byte),
-            stride["right_ld"],
-            given["depth"],
-            first,
-            first_ld,
-        ]
-
-    def function_of(self, wide: int, rows: int) -> IR:
+    def _tile(self, wide: int, rows: int) -> IR:
         """The tile function of a width and a height."""
         tile = self.tile
         unroll = tile.unroll[wide] if rows == tile.rows[wide] else 1
         module, vectors = self.function.module, tile.vectors[wide]
         return tile_function(module, self.target, self.dtype, self.left, rows, vectors, unroll)
 
-    def finished(self, rows: IR, row: IR, column: IR, scratch: IR, wide: int) -> None:
-        """The epilogues of a tile."""
-        width = index(self.tile.vectors[wide])
-        self.build.call(self.finisher(wide), [scratch, rows, width, row, column, *self.rest])
-
-    def finisher(self, wide: int) -> IR:
-        """The function of a tile's epilogues: written for its width if they are short."""
-        wide = wide if self.short else 0
-        if wide not in self.finishers:
-            self.finishers[wide] = self.finishing(self.tile.vectors[wide] if self.short else 0)
-        return self.finishers[wide]
-
-    def finishing(self, written: int) -> IR:
-        """``finish(scratch, rows, width, row, column, *rest)``; 0 is for any width."""
-        ir = ir_module()
-        kinds = [self.pointer, *[self.i64] * 4, *(value.type for value in self.rest)]
-        name = f"{self.function.name}.finish{written or ''}"
-        function = ir.Function(self.function.module, ir.FunctionType(ir.VoidType(), kinds), name)
+    def _finishing(self, written: int) -> IR:
+        """The function of a tile's epilogues; written out for a number of vectors, or for any."""
+        module, name = self.function.module, f"{self.function.name}.finish{written or ''}"
+        function = ir_module().Function(module, finish_type(), name)
         function.linkage = "internal"
-        scratch, rows, width, row, column, *rest = function.args
-        build = ir.IRBuilder(function.append_basic_block("entry"))
+        scratch, rows, width, row, column, room = function.args
+        build = ir_module().IRBuilder(function.append_basic_block("entry"))
+        extra = self.prepare(
+            build,
+            [
+                build.load(self.room.at(build, place, room), typ=value.type)
+                for place, value in zip(self.slots, self.extra, strict=True)
+            ],
+        )
 
         def load(i: IR, j: IR) -> IR:
             at = build.add(build.mul(i, index(written) if written else width), j)
@@ -331,12 +236,12 @@ class _Product:
         def row_of(i: IR) -> None:
             if written:
                 values = [load(i, index(j)) for j in range(written)]
-                self.vectors_of(build, values, build.add(row, i), column, rest)
+                self.vectors_of(build, values, build.add(row, i), column, extra)
                 return
 
             def vector_of(j: IR) -> None:
                 here = build.add(column, build.mul(j, index(self.lanes)))
-                self.vectors_of(build, [load(i, j)], build.add(row, i), here, rest)
+                self.vectors_of(build, [load(i, j)], build.add(row, i), here, extra)
 
             count(build, "vector", index(0), width, vector_of)
 
@@ -345,90 +250,96 @@ class _Product:
         return function
 
     def vectors_of(
-        self, build: IR, values: Sequence[IR], row: IR, column: IR, rest: Sequence[IR]
+        self, build: IR, values: Sequence[IR], row: IR, column: IR, extra: Sequence[IR]
     ) -> None:
         """The epilogues of one row of a tile."""
         for j, value in enumerate(values):
             here = build.add(column, index(j * self.lanes))
-            self.epilogue(build, value, row, here, rest)
-
-    def announced(self, build: IR, row: IR, column: IR, rest: Sequence[IR], width: int) -> None:
-        """Ask for what the epilogues of a row will read."""
-        if self.reads is None:
-            return
-        for j in range(width):
-            here = build.add(column, index(j * self.lanes))
-            for place in self.reads(build, row, here, rest):
-                prefetch(build, place)
+            self.epilogue(build, value, row, here, extra)
 
 
-class _Pending:
-    """The tile whose epilogues are still to come; see `tiles.interleaved_tile`."""
+class Pending:
+    """The tile whose epilogues are still to come, and the tile function that runs them.
 
-    def __init__(self, product: _Product, wide: int) -> None:
-        self.of, self.wide = product, wide
-        build, tile = product.build, product.tile
-        self.areas = [product.area(f"even{wide}"), product.area(f"odd{wide}")]
+    Parameters
+    ----------
+    product : _Product
+    wide : int
+        Which width of its tiles.
+    kept : sequence of (int, ir.Type)
+        Where in the room the prepared values lie.
+    reads : callable or None
+        As for `emit_product`.
+    """
+
+    def __init__(
+        self, product: _Product, wide: int, kept: Sequence[tuple[int, Any]], reads: Reads | None
+    ) -> None:
+        self.of, self.kept, self.reads = product, kept, reads
+        tile, room = product.tile, product.room
+        self.height, self.vectors = tile.rows[wide], tile.vectors[wide]
+        self.sums = self.height * self.vectors * product.target.vector_bytes
+        self.areas = room.take(2 * self.sums, whole=True)
         self.state = {
-            key: build.alloca(product.i64, name=f"pending{wide}.{key}")
-            for key in ("rows", "row", "column", "odd")
+            key: room.take(INDEX_BYTES) for key in ("rows", "row", "column", "there", "free")
         }
-        for place in self.state.values():
-            build.store(index(0), place)
+        build = product.build
+        start = dict.fromkeys(self.state, 0)
+        start |= {"there": self.areas, "free": self.areas + self.sums}
+        for key, place in self.state.items():
+            build.store(index(start[key]), room.at(build, place))
         self.kernel = interleaved_tile(
             product.function.module,
-            f"{product.function.name}.tile{tile.vectors[wide]}",
+            f"{product.function.name}.tile{self.vectors}",
             product.target,
             product.dtype,
             product.left,
-            (tile.rows[wide], tile.vectors[wide], tile.unroll[wide]),
-            [value.type for value in product.rest],
-            product.vectors_of,
-            functools.partial(product.announced, width=tile.vectors[wide]),
+            (self.height, self.vectors, tile.unroll[wide]),
+            self,
         )
 
-    def now(self) -> dict[str, IR]:
+    def now(self, build: IR, room: IR) -> list[IR]:
+        """What finishing takes: where the sums are, rows, vectors, the first row, the column."""
+        state = self.read(build, room)
+        sums = element(build, room, state["there"], self.of.room.byte)
+        return [sums, state["rows"], index(self.vectors), state["row"], state["column"]]
+
+    def read(self, build: IR, room: IR) -> dict[str, IR]:
+        i64 = ir_module().IntType(64)
         return {
-            key: self.of.build.load(place, typ=self.of.i64) for key, place in self.state.items()
+            key: build.load(self.of.room.at(build, place, room), typ=i64)
+            for key, place in self.state.items()
         }
 
-    def areas_of(self, odd: IR) -> tuple[IR, IR]:
-        """Where the pending tile's sums are, and where the next one's go."""
-        build = self.of.build
-        is_odd = build.icmp_signed("!=", odd, index(0))
-        even, other = self.areas
-        even, other = build.bitcast(even, self.of.pointer), build.bitcast(other, self.of.pointer)
-        return build.select(is_odd, other, even), build.select(is_odd, even, other)
+    def follow(self, build: IR, room: IR, state: dict[str, IR], row: IR, column: IR) -> None:
+        """Make the tile at work the pending one."""
+        after = {"rows": index(self.height), "row": row, "column": column}
+        after |= {"there": state["free"], "free": state["there"]}
+        for key, place in self.state.items():
+            build.store(after[key], self.of.room.at(build, place, room))
 
-    def tile(self, row: IR, column: IR, arguments: list[IR]) -> None:
-        """Sum a tile, finish the pending one, and make this one pending."""
-        build, now = self.of.build, self.now()
-        pending, following = self.areas_of(now["odd"])
-        place = [now["rows"], now["row"], now["column"]]
-        build.call(
-            self.kernel, [*arguments, following, row, column, pending, *place, *self.of.rest]
-        )
-        state = {
-            "rows": index(self.of.tile.rows[self.wide]),
-            "row": row,
-            "column": column,
-            "odd": build.xor(now["odd"], index(1)),
-        }
-        for key, value in state.items():
-            build.store(value, self.state[key])
+    def _extra(self, build: IR, room: IR) -> list[IR]:
+        return [
+            build.load(self.of.room.at(build, place, room), typ=kind) for place, kind in self.kept
+        ]
 
-    def flush(self) -> None:
-        """Finish the last tile."""
-        now = self.now()
-        pending, _ = self.areas_of(now["odd"])
-        self.of.finished(now["rows"], now["row"], now["column"], pending, self.wide)
+    def finish(self, build: IR, sums: Sequence[IR], row: IR, column: IR, room: IR) -> None:
+        """The code that uses one row of the pending tile, whose sums are at these addresses.
 
+        What it needs is loaded anew for each vector: all registers are in use, and what is loaded
+        once would be stored on the stack, to be loaded from there.
+        """
+        for j, place in enumerate(sums):
+            value = build.load(place, typ=self.of.vector, align=self.of.dtype.itemsize)
+            here = build.add(column, index(j * self.of.lanes))
+            self.of.epilogue(build, value, row, here, self._extra(build, room))
 
-def _largest(build: IR, room: IR, sizes: Sequence[int]) -> tuple[IR, IR]:
-    """The first of descending sizes that fits, and its number; the last one always does."""
-    size, which = index(sizes[-1]), index(len(sizes) - 1)
-    for at in reversed(range(len(sizes) - 1)):
-        fits = build.icmp_signed(">=", room, index(sizes[at]))
-        size = build.select(fits, index(sizes[at]), size)
-        which = build.select(fits, index(at), which)
-    return size, which
+    def announce(self, build: IR, row: IR, column: IR, room: IR) -> None:
+        """Ask for what the epilogues of a row of the tile at work will read."""
+        if self.reads is None:
+            return
+        extra = self._extra(build, room)
+        for j in range(self.vectors):
+            here = build.add(column, index(j * self.of.lanes))
+            for place in self.reads(build, row, here, extra):
+                prefetch(build, place)

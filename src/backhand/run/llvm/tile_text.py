@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -17,8 +17,21 @@ SCALAR = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 ROWS_PER_POINTER = 3
 """Rows read through one pointer: at 0, 1 and 2 strides, which is what an x86 address can say."""
 
-Finish = Callable[[IR, Sequence[IR], IR, IR, Sequence[IR]], None]
-Announce = Callable[[IR, IR, IR, Sequence[IR]], None]
+
+class Pending(Protocol):
+    """The tile before the one at work, whose rows are still to be finished; see `matmul`."""
+
+    def read(self, build: IR, room: IR) -> dict[str, IR]:
+        """Its rows, first row, column, and where in the room its sums are and others may go."""
+
+    def follow(self, build: IR, room: IR, state: dict[str, IR], row: IR, column: IR) -> None:
+        """Make the tile at work, at this row and column, the pending one."""
+
+    def announce(self, build: IR, row: IR, column: IR, room: IR) -> None:
+        """Ask for what a row of the tile at work will need when it is finished."""
+
+    def finish(self, build: IR, sums: Sequence[IR], row: IR, column: IR, room: IR) -> None:
+        """Use a row's sums, which are at these addresses."""
 
 
 def tile_type() -> IR:
@@ -205,14 +218,24 @@ class InterleavedTile(TileText):
     """Writes a tile function that finishes the tile before it; see `interleaved_tile`."""
 
     ARGUMENTS = (
-        *("left", "left_ld", "right", "right_ld", "depth", "start", "start_ld", "out"),
-        *("row", "column", "pending", "pending_rows", "pending_row", "pending_column"),
+        *("left", "left_ld", "right", "right_ld", "depth", "start", "start_ld", "scratch"),
+        *("row", "column", "room"),
     )
 
-    def interleaved(self, function: IR, finish: Finish, announce: Announce) -> str:
+    def interleaved(self, function: IR, pending: Pending) -> str:
+        for argument, given in zip(function.args, self.ARGUMENTS, strict=True):
+            argument.name = given
+        row, column, room = function.args[-3:]
         arguments = ", ".join(f"{a.type} {a.get_reference()}" for a in function.args)
         self.put(f'define internal void @"{self.name}"({arguments}) {{')
         self.put("entry:")
+        build = self.builder(function)
+        state = pending.read(build, room)
+        byte = ir_module().IntType(8)
+        sums_there = build.gep(room, [state["there"]], source_etype=byte)
+        build.gep(room, [state["free"]], source_etype=byte, name="out")
+        pending.follow(build, room, state, row, column)
+        self.take(function)
         starts = self.starts()
         begin = self.left_pointers() | {"right": "%right"}
         round_up = self.rows * self.unroll - 1
@@ -233,10 +256,8 @@ class InterleavedTile(TileText):
         for key, pointer in begin.items():
             pointers[key] = f"%share.ptr.{key}"
             self.put(f" {pointers[key]} = phi ptr [{pointer}, %entry], [%k.end.{key}, %shared]")
-        first, column = function.args[len(tile_type().args) :][:2]
-        rest = function.args[len(self.ARGUMENTS) :]
         build = self.builder(function)
-        announce(build, build.add(first, self.number()), column, rest)
+        pending.announce(build, build.add(row, self.number()), column, room)
         self.take(function)
         self.put(" %to = add i64 %from, %share")
         self.put(" %fits = icmp slt i64 %to, %depth")
@@ -251,14 +272,15 @@ class InterleavedTile(TileText):
             )
             before, middle = "rest", "%whole"
         sums, _ = self.loop("k", before, "between", middle, "%until", sums, pointers, 1)
-        self.put(" %due = icmp slt i64 %number, %pending_rows")
+        rows = state["rows"].get_reference()
+        self.put(f" %due = icmp slt i64 %number, {rows}")
         self.put(" br i1 %due, label %finish, label %shared")
-        self.finish(function, finish)
+        self.finish(function, pending, state, sums_there)
         self.put(" br label %shared")
         self.put("shared:")
         self.put(" %number.next = add i64 %number, 1")
         self.put(" %more.k = icmp slt i64 %until, %depth")
-        self.put(" %more.rows = icmp slt i64 %number.next, %pending_rows")
+        self.put(f" %more.rows = icmp slt i64 %number.next, {rows}")
         self.put(" %more = or i1 %more.k, %more.rows")
         self.put(" br i1 %more, label %shares, label %done")
         self.put("done:")
@@ -285,20 +307,18 @@ class InterleavedTile(TileText):
                 self.put(f" {instruction}")
         function.blocks.clear()
 
-    def finish(self, function: IR, finish: Finish) -> None:
+    def finish(self, function: IR, pending: Pending, state: dict[str, IR], sums: IR) -> None:
         """The code that uses one row of the earlier tile."""
         ir = ir_module()
         build = self.builder(function, "finish")
-        *_, pending, _, first, column = function.args[: len(self.ARGUMENTS)]
         number = self.number()
         real = ir.FloatType() if self.scalar == "float" else ir.DoubleType()
         kind = ir.VectorType(real, self.vector_bytes // self.item)
         at = build.mul(number, ir.Constant(number.type, self.vectors))
         places = [
-            build.gep(pending, [build.add(at, ir.Constant(at.type, v))], source_etype=kind)
+            build.gep(sums, [build.add(at, ir.Constant(at.type, v))], source_etype=kind)
             for v in range(self.vectors)
         ]
-        values = [build.load(place, typ=kind, align=self.item) for place in places]
-        rest = function.args[len(self.ARGUMENTS) :]
-        finish(build, values, build.add(first, number), column, rest)
+        row = build.add(state["row"], number)
+        pending.finish(build, places, row, state["column"], function.args[-1])
         self.take(function, labels=True)

@@ -18,14 +18,14 @@ for each instruction would take longer to build than the machine code.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from .build import IR, element_type, ir_module
 from .target import Target
-from .tile_text import SCALAR, Announce, Finish, InterleavedTile, Left, TileText, tile_type
+from .tile_text import SCALAR, InterleavedTile, Left, Pending, TileText, tile_type
 
 PANEL = 64
 """Columns of a panel, which the widest tiles of any processor divide (but for single rows)."""
@@ -133,14 +133,6 @@ def tile_function(
     return function
 
 
-def tile_table(functions: Sequence[IR]) -> IR:
-    """Find in the module, or add to it, the addresses of tile functions as an array."""
-    ir = ir_module()
-    name = "tiles." + ".".join(f.name.removeprefix("tile.") for f in functions)
-    addresses = ir.ArrayType(ir.PointerType(), len(functions))
-    return constant(functions[0].module, name, ir.Constant(addresses, list(functions)))
-
-
 def constant(module: IR, name: str, value: IR) -> IR:
     """Find in the module, or add to it, a constant in memory; returns its address."""
     if name in module.globals:
@@ -157,9 +149,7 @@ def interleaved_tile(
     dtype: Any,
     left: Left,
     shape: tuple[int, int, int],
-    extra: Sequence[IR],
-    finish: Finish,
-    announce: Announce,
+    pending: Pending,
 ) -> IR:
     """Add to the module a tile function that, between its own steps, finishes the tile before it.
 
@@ -167,8 +157,8 @@ def interleaved_tile(
     waits for passes unnoticed beside the next tile's sums. The steps of k fall into as many shares
     as the tile has rows, and after each share one row of the earlier tile is finished.
 
-    It takes what a tile function takes, then its first row and its column, then where the earlier
-    tile's sums are, how many of its rows to finish, the first of them, its column, and ``extra``.
+    It takes what a tile function takes, then its first row, its column, and the room in which it
+    finds the earlier tile and leaves its own sums.
 
     Parameters
     ----------
@@ -178,26 +168,19 @@ def interleaved_tile(
         Name of the function.
     shape : (int, int, int)
         Rows, vectors and steps of k in one iteration.
-    extra : sequence of ir.Type
-    finish : callable
-        ``finish(build, values, row, column, extra)`` writes the code that uses a row's sums.
-    announce : callable
-        ``announce(build, row, column, extra)`` writes the code that asks for what a row of this
-        tile will need when it is finished.
+    pending : Pending
+        The earlier tile.
     """
     ir = ir_module()
     rows, vectors, unroll = shape
     lanes = target.lanes(dtype)
     dtype = np.dtype(dtype).name
     _declare_fma(module, dtype, lanes)
-    pointer, i64 = ir.PointerType(), ir.IntType(64)
-    kinds = [*tile_type().args, i64, i64, pointer, i64, i64, i64, *extra]
+    kinds = [*tile_type().args, ir.IntType(64), ir.IntType(64), ir.PointerType()]
     function = _text_function()(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
-    for argument, given in zip(function.args, InterleavedTile.ARGUMENTS, strict=False):
-        argument.name = given
     text = InterleavedTile(name, dtype, lanes, left, rows, vectors, unroll)
-    function.text = text.interleaved(function, finish, announce)
+    function.text = text.interleaved(function, pending)
     return function
 
 

@@ -1,0 +1,253 @@
+"""The loops around the tiles of a product, one function for all products of a kind.
+
+What is multiplied with what, and what becomes of the sums, come to it as arguments and in a table
+of functions, so products with different formulas share its machine code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from .build import IR, count, element, element_type, fitting, index, ir_module, minimum
+from .target import Target
+from .tile_text import SCALAR, Left, tile_type
+from .tiles import Tile, constant, panel_columns
+
+Start = Literal["zero", "rows"]
+
+PRODUCT_ARGUMENTS = (
+    "left",
+    "left_ld",
+    "right",
+    "right_ld",
+    "right_panel",
+    "start",
+    "start_ld",
+    "row_begin",
+    "row_end",
+    "column_begin",
+    "column_end",
+    "depth",
+)
+"""Arguments of a product function in order; those of the epilogue follow."""
+
+LEFT_BLOCK_BYTES = 1 << 19
+"""Rows are taken in blocks whose left operand is about this large, to stay in second-level cache
+while all the columns pass by."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Width:
+    """What a driver does for the tiles of one width: an entry of its table.
+
+    Attributes
+    ----------
+    vectors, columns, height : int
+        Of its main tile.
+    main : ir.Function
+        Of type `tile_type`; if tiles are interleaved, `interleaved_type`.
+    finish : ir.Function
+        Of type `finish_type`: what becomes of a tile's sums.
+    rest : tuple of ir.Function
+        Tiles for the rows that are left over, as tall as ``Tile.rest`` says.
+    """
+
+    vectors: int
+    columns: int
+    height: int
+    main: IR
+    finish: IR
+    rest: tuple[IR, ...]
+
+    def fields(self) -> list[IR]:
+        numbers = [index(n) for n in (self.vectors, self.columns, self.height)]
+        return [*numbers, self.main, self.finish, *self.rest]
+
+
+def interleaved_type() -> IR:
+    """Of a tile function that finishes the tile before it: then its row, column and the room."""
+    ir = ir_module()
+    more = [ir.IntType(64), ir.IntType(64), ir.PointerType()]
+    return ir.FunctionType(ir.VoidType(), [*tile_type().args, *more])
+
+
+def finish_type() -> IR:
+    """``finish(sums, rows, vectors, row, column, room)``."""
+    ir = ir_module()
+    pointer, i64 = ir.PointerType(), ir.IntType(64)
+    return ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64, i64, pointer])
+
+
+def table_of(module: IR, name: str, widths: Sequence[Width]) -> IR:
+    """Add to the module the table that a driver reads; its address."""
+    ir = ir_module()
+    kinds = [field.type for field in widths[0].fields()]
+    entry = ir.LiteralStructType(kinds)
+    rows = [ir.Constant(entry, width.fields()) for width in widths]
+    return constant(module, name, ir.Constant(ir.ArrayType(entry, len(rows)), rows))
+
+
+def driver(
+    module: IR,
+    target: Target,
+    dtype: Any,
+    left: Left,
+    start: Start,
+    tile: Tile,
+    interleaved: bool = False,
+) -> IR:
+    """Find in the module, or add to it, the loops of a kind of product.
+
+    The function takes what a product takes, then its table, the number of its widths, and the
+    room, a pointer that it hands on.
+
+    Parameters
+    ----------
+    module, target, dtype, left, start, tile
+        As for `matmul.emit_product`.
+    interleaved : bool
+        Whether main tiles finish the one before them themselves.
+    """
+    shape = "-".join("".join(map(str, sizes)) for sizes in (tile.vectors, tile.rows, tile.rest))
+    kind = f"{SCALAR[np.dtype(dtype).name][1]}x{target.lanes(dtype)}"
+    name = f"product.{left}.{start}.{kind}.{shape}{'.interleaved' if interleaved else ''}"
+    known = module.globals.get(name)
+    return (
+        known
+        or _Driver(module, name, target, np.dtype(dtype), left, start, tile, interleaved).emit()
+    )
+
+
+class _Driver:
+    def __init__(
+        self,
+        module: IR,
+        name: str,
+        target: Target,
+        dtype: np.dtype,
+        left: Left,
+        start: Start,
+        tile: Tile,
+        interleaved: bool,
+    ) -> None:
+        ir = ir_module()
+        self.pointer, self.i64, self.byte = ir.PointerType(), ir.IntType(64), ir.IntType(8)
+        self.left, self.tile, self.interleaved, self.item = left, tile, interleaved, dtype.itemsize
+        arguments = (*PRODUCT_ARGUMENTS, "table", "widths", "room")
+        pointers = ("left", "right", "start", "table", "room")
+        kinds = [self.pointer if a in pointers else self.i64 for a in arguments]
+        self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+        self.function.linkage = "internal"
+        self.given = dict(zip(arguments, self.function.args, strict=True))
+        for key, argument in self.given.items():
+            argument.name = key
+        self.panel = panel_columns(target, dtype, tile)
+        self.build = ir.IRBuilder(self.function.append_basic_block("entry"))
+        vector = ir.VectorType(element_type(dtype), target.lanes(dtype))
+        self.scratch = self.build.alloca(ir.ArrayType(vector, tile.scratch), name="scratch")
+        self.scratch.align = target.vector_bytes
+        self.zeros: IR = None
+        if start == "zero":
+            zeros = ir.ArrayType(vector, tile.vectors[0])
+            self.zeros = constant(module, f"{name}.zeros", ir.Constant(zeros, None))
+
+    def emit(self) -> IR:
+        build, given = self.build, self.given
+        strides = ("left_ld", "right_ld", "right_panel", "start_ld")
+        self.stride = {key: build.mul(given[key], index(self.item)) for key in strides}
+        self.at_column = build.alloca(self.i64, name="column")
+        height = self.tile.rows[0]
+        most = index(LEFT_BLOCK_BYTES // self.item // height)
+        blocks = build.udiv(most, build.add(given["depth"], index(1)))
+        blocks = build.select(build.icmp_unsigned(">", blocks, index(1)), blocks, index(1))
+        block = build.mul(blocks, index(height))
+
+        def block_of(first: IR) -> IR:
+            end = minimum(build, given["row_end"], build.add(first, block))
+            build.store(given["column_begin"], self.at_column)
+            count(build, "width", index(0), given["widths"], lambda w: self._width(w, first, end))
+            return block
+
+        count(build, "block", given["row_begin"], given["row_end"], block_of)
+        build.ret_void()
+        return self.function
+
+    def _width(self, number: IR, first: IR, end: IR) -> None:
+        """All columns that tiles of a width cover."""
+        build = self.build
+        size = 5 + len(self.tile.rest)
+        entry = element(build, self.given["table"], build.mul(number, index(size)), self.i64)
+
+        def field(place: int, kind: IR) -> IR:
+            return build.load(element(build, entry, index(place), self.i64), typ=kind)
+
+        vectors, columns, height = (field(place, self.i64) for place in range(3))
+        main = field(3, self._function(interleaved_type() if self.interleaved else tile_type()))
+        finish = field(4, self._function(finish_type()))
+        others = element(build, entry, index(5), self.i64)
+
+        def finished(row: IR, rows: IR, column: IR) -> None:
+            build.call(finish, [self.scratch, rows, vectors, row, column, self.given["room"]])
+
+        def panel(column: IR) -> None:
+            def tile(row: IR) -> None:
+                operands = self._operands(row, column)
+                if self.interleaved:
+                    build.call(main, [*operands, row, column, self.given["room"]])
+                    return
+                build.call(main, operands)
+                finished(row, height, column)
+
+            def remainder(row: IR) -> IR:
+                rows, which = _largest(build, build.sub(end, row), self.tile.rest)
+                address = element(build, others, which, self.pointer)
+                kernel = build.load(address, typ=self._function(tile_type()))
+                build.call(kernel, self._operands(row, column))
+                finished(row, rows, column)
+                return rows
+
+            count(build, "rest", fitting(build, "tile", first, end, height, tile), end, remainder)
+
+        column = build.load(self.at_column, typ=self.i64)
+        reached = fitting(build, "panel", column, self.given["column_end"], columns, panel)
+        build.store(reached, self.at_column)
+
+    @staticmethod
+    def _function(kind: IR) -> IR:
+        return ir_module().PointerType(kind)
+
+    def _operands(self, row: IR, column: IR) -> list[IR]:
+        """What a tile function takes."""
+        build, given, stride = self.build, self.given, self.stride
+        panels = build.mul(build.udiv(column, index(self.panel)), stride["right_panel"])
+        within = build.mul(build.urem(column, index(self.panel)), index(self.item))
+        first, first_ld = self.zeros, index(0)
+        if first is None:
+            first_ld = stride["start_ld"]
+            offset = build.add(build.mul(row, first_ld), build.mul(column, index(self.item)))
+            first = element(build, given["start"], offset, self.byte)
+        one_row_left = stride["left_ld"] if self.left == "rows" else index(self.item)
+        return [
+            element(build, given["left"], build.mul(row, one_row_left), self.byte),
+            stride["left_ld"],
+            element(build, given["right"], build.add(panels, within), self.byte),
+            stride["right_ld"],
+            given["depth"],
+            first,
+            first_ld,
+            self.scratch,
+        ]
+
+
+def _largest(build: IR, room: IR, sizes: Sequence[int]) -> tuple[IR, IR]:
+    """The first of descending sizes that fits, and its number; the last one always does."""
+    size, which = index(sizes[-1]), index(len(sizes) - 1)
+    for at in reversed(range(len(sizes) - 1)):
+        fits = build.icmp_signed(">=", room, index(sizes[at]))
+        size = build.select(fits, index(sizes[at]), size)
+        which = build.select(fits, index(at), which)
+    return size, which
