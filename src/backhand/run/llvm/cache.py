@@ -65,17 +65,30 @@ def cached(key: str, build: Callable[[], bytes]) -> bytes:
     -------
     bytes
     """
-    path = folder()
-    if path is None:
-        return build()
-    entry = path / f"{hashlib.sha256(key.encode()).hexdigest()}.o"
-    code = _read(entry, key)
+    code = read(key)
     if code is None:
         code = build()
-        with contextlib.suppress(OSError):
-            _write(entry, key, code)
-            _prune(path)
+        write(key, code)
     return code
+
+
+def read(key: str) -> bytes | None:
+    """What was written for a key; None if it is not there or is not whole."""
+    path = folder()
+    return None if path is None else _read(_entry(path, key), key)
+
+
+def write(key: str, code: bytes) -> None:
+    """Keep something for a key, if there is room."""
+    path = folder()
+    if path is not None:
+        with contextlib.suppress(OSError):
+            _write(_entry(path, key), key, code)
+            _prune(path)
+
+
+def _entry(path: Path, key: str) -> Path:
+    return path / f"{hashlib.sha256(key.encode()).hexdigest()}.o"
 
 
 def _seal(key: str, code: bytes) -> bytes:

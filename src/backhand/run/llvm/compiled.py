@@ -5,20 +5,18 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
 
 from ...plan.nodes import Map
-from .cache import cached
 from .layout import buffer_strides, packed, program_slots, static_shapes
+from .objects import COMPILING, generator, load
 from .program import emit_program
 from .schedule import Schedule
-from .target import Library, Target, emit_object, fork_safe_lock
+from .target import Library, Target
 from .tiles import panel_columns
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
@@ -94,7 +92,6 @@ class Compiled:
 
 
 _known: dict[str, Compiled] = {}
-_lock = fork_safe_lock()
 
 
 def compiled(
@@ -117,7 +114,7 @@ def compiled(
     """
     target = Target.host()
     key = program_key(schedule, target, sources, scalars)
-    with _lock:
+    with COMPILING:
         if key not in _known:
             _known[key] = _load(schedule, target, sources, scalars, key)
         return _known[key]
@@ -130,10 +127,7 @@ def _load(
     scalars: tuple[str, ...],
     key: str,
 ) -> Compiled:
-    def build() -> bytes:
-        return emit_object(emit_program(schedule, target, sources, scalars).module, target)
-
-    library = Library(cached(key, build))
+    library = load(key, target, lambda: emit_program(schedule, target, sources, scalars).module)
     description = schedule.plan.description
     dtype = np.dtype(description.dtype)
     panel = panel_columns(target, dtype)
@@ -195,19 +189,6 @@ def program_key(
         sorted(fingerprint(f) for f in formulas),
     ]
     return repr(parts)
-
-
-@functools.cache
-def generator() -> str:
-    """A checksum of the code that generates code, of the formulas, and llvmlite's version."""
-    import llvmlite
-
-    package = Path(__file__).parents[2]
-    digest = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
-    for folder in ("formulas", "plan", "run/llvm"):
-        for source in sorted((package / folder).glob("*.py")):
-            digest.update(source.read_bytes())
-    return digest.hexdigest()
 
 
 def fingerprint(formula: Any, within: tuple[Any, ...] = ()) -> str:

@@ -186,7 +186,10 @@ class _Product:
             size = self.target.vector_bytes if vector else INDEX_BYTES
             kept.append((self.room.take(size, vector), value.type))
             build.store(value, self.room.at(build, kept[-1][0]))
-        self.pending = {wide: Pending(self, wide, kept, reads) for wide in widths}
+        for wide in range(len(self.tile.vectors)):  # room for all of them: a place says no more
+            pending = Pending(self, wide, kept, reads)
+            if wide in widths:
+                self.pending[wide] = pending.begin()
 
     def emit(self, loops: IR, widths: Sequence[int], short: bool) -> None:
         build, tile, name = self.build, self.tile, self.function.name
@@ -283,20 +286,25 @@ class Pending:
         self.state = {
             key: room.take(INDEX_BYTES) for key in ("rows", "row", "column", "there", "free")
         }
-        build = product.build
+        self.unroll, self.kernel = tile.unroll[wide], None
+
+    def begin(self) -> Pending:
+        """With none pending; and make the tile function."""
+        product, build = self.of, self.of.build
         start = dict.fromkeys(self.state, 0)
         start |= {"there": self.areas, "free": self.areas + self.sums}
         for key, place in self.state.items():
-            build.store(index(start[key]), room.at(build, place))
+            build.store(index(start[key]), product.room.at(build, place))
         self.kernel = interleaved_tile(
             product.function.module,
             f"{product.function.name}.tile{self.vectors}",
             product.target,
             product.dtype,
             product.left,
-            (self.height, self.vectors, tile.unroll[wide]),
+            (self.height, self.vectors, self.unroll),
             self,
         )
+        return self
 
     def now(self, build: IR, room: IR) -> list[IR]:
         """What finishing takes: where the sums are, rows, vectors, the first row, the column."""

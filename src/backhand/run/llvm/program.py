@@ -97,6 +97,8 @@ class Emitter:
         function = ir.Function(
             self.module, ir.FunctionType(ir.VoidType(), [self.pointer, self.i64]), "run"
         )
+        function.attributes.add("noinline")
+        function.attributes.add("optnone")
         table, self.thread = function.args
         self.build = build = ir.IRBuilder(function.append_basic_block("entry"))
         as_before = flush_subnormals(build, self.target)

@@ -22,14 +22,14 @@ import numpy as np
 from ...plan.description import Description
 from ...plan.step import forward_plan, logits
 from .build import IR, count, element, index, ir_module
-from .cache import cached
 from .compiled import program_key
 from .kernels import Kernels
 from .layout import buffer_strides
 from .modes import flush_subnormals
+from .objects import COMPILING, load
 from .program import Emitter
 from .schedule import Fused, Schedule, schedule
-from .target import Library, Target, emit_object, fork_safe_lock
+from .target import Library, Target
 
 Array = Any
 
@@ -37,7 +37,6 @@ HEADER = object.__basicsize__
 """Bytes of an object before its own fields."""
 
 _known: dict[str, Library] = {}
-_lock = fork_safe_lock()
 
 
 @functools.cache
@@ -104,10 +103,9 @@ def _aligned(shape: tuple[int, int], dtype: np.dtype) -> Array:
 def _library(arranged: Schedule) -> Library:
     target = Target.host()
     key = f"single row {program_key(arranged, target, {}, ())}"
-    with _lock:
+    with COMPILING:
         if key not in _known:
-            image = cached(key, lambda: emit_object(emit_single(arranged, target), target))
-            _known[key] = Library(image)
+            _known[key] = load(key, target, lambda: emit_single(arranged, target))
         return _known[key]
 
 

@@ -259,8 +259,8 @@ class Library:
 
     Parameters
     ----------
-    image : bytes
-        An object file for the processor that runs this process.
+    *images : bytes
+        Object files for the processor that runs this process, which may refer to each other.
     symbols : mapping of str to int, optional
         Addresses of what the code refers to and does not define.
 
@@ -272,12 +272,14 @@ class Library:
 
     _numbers = itertools.count()
 
-    def __init__(self, image: bytes, symbols: Mapping[str, int] | None = None) -> None:
+    def __init__(self, *images: bytes, symbols: Mapping[str, int] | None = None) -> None:
         binding = _initialised()
         self._name = f"backhand{next(self._numbers)}"
         self._found: dict[str, Any] = {}
         self._looking = threading.Lock()
-        builder = binding.JITLibraryBuilder().add_object_img(image).add_current_process()
+        builder = binding.JITLibraryBuilder().add_current_process()
+        for image in images:
+            builder.add_object_img(image)
         for name, address in (symbols or {}).items():
             builder.import_symbol(name, address)
         try:
@@ -309,7 +311,7 @@ class Library:
 
 def load_object(image: bytes, symbols: Mapping[str, int] | None = None) -> Library:
     """Load an object file that `emit_object` made; see `Library`."""
-    return Library(image, symbols)
+    return Library(image, symbols=symbols)
 
 
 def compile_module(
@@ -339,4 +341,4 @@ def compile_module(
     target = target or Target.host()
     if not target.is_host_family:
         raise BackhandError(f"compiled engine: code for {target.triple} cannot be loaded here")
-    return Library(emit_object(module, target, opt), symbols)
+    return Library(emit_object(module, target, opt), symbols=symbols)

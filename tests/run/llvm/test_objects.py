@@ -1,0 +1,136 @@
+"""Programs share object files: what is known is not compiled again, and what is lost is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from llvmlite import ir
+
+from backhand import Network
+from backhand.formulas.optimisers import OPTIMISERS
+from backhand.plan.step import training_plan
+from backhand.run.llvm import cache, objects
+from backhand.run.llvm.compiled import ENTRY
+from backhand.run.llvm.program import emit_program
+from backhand.run.llvm.schedule import schedule
+from backhand.run.llvm.target import Library, Target
+
+HOST = Target.host()
+KINDS = {"all_x": np.dtype("f4"), "all_t": np.dtype("i8"), "all_weight": np.dtype("f4")}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("BACKHAND_CACHE", str(tmp_path / "objects"))
+    return tmp_path / "objects"
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The functions that were compiled, by their names."""
+    names = []
+    emit = objects.emit_object
+
+    def spy(text, target):
+        names.append([line.split('"')[1] for line in text.split("\n") if line.startswith("define")])
+        return emit(text, target)
+
+    monkeypatch.setattr(objects, "emit_object", spy)
+    return names
+
+
+def module_of(*widths, activation="relu"):
+    network = Network(widths, activation=activation, loss="softmax_cross_entropy")
+    adam = OPTIMISERS["adam"]
+    scalars = (*adam.scalars(1.0, 0.0, **adam.keywords), "l2")
+    arranged = schedule(training_plan(network, adam), outputs=("value",))
+    return emit_program(arranged, HOST, KINDS, scalars).module
+
+
+def runs(images):
+    """Whether they can be linked; a look-up resolves whatever the code refers to."""
+    assert ENTRY(Library(*images).address("run"))
+
+
+def test_what_programs_have_in_common_is_compiled_once(compiled):
+    store = objects.Store(HOST, "a key")
+    first = store.objects(module_of(20, 64, 64, 3))
+    everything = {name for names in compiled for name in names}
+    assert len(first) == 2
+    assert "run" in everything
+    compiled.clear()
+    runs(store.objects(module_of(30, 64, 64, 64, 3)))
+    assert compiled == [["run"]]
+    compiled.clear()
+    runs(store.objects(module_of(20, 64, 64, 3, activation="tanh")))
+    shared, own = compiled
+    assert own == ["run"]
+    assert not set(shared) & everything
+    assert all(name.startswith("fused") for name in shared)
+
+
+def test_another_process_finds_them_on_disk(compiled):
+    objects.Store(HOST, "a key").objects(module_of(20, 64, 64, 3))
+    compiled.clear()
+    runs(objects.Store(HOST, "a key").objects(module_of(30, 64, 64, 64, 3)))
+    assert compiled == [["run"]]
+    compiled.clear()
+    objects.Store(HOST, "another key").objects(module_of(30, 64, 64, 64, 3))
+    assert len(compiled) == 2
+
+
+@pytest.mark.parametrize("lost", ["all but the index", "each in turn", "garbage"])
+def test_what_is_gone_from_the_disk_is_compiled_again(home, lost):
+    store = objects.Store(HOST, "a key")
+    store.objects(module_of(20, 64, 64, 3))
+    store.objects(module_of(20, 64, 64, 3, activation="tanh"))
+    index = cache._entry(home, f"{store.key} index")
+    others = [path for path in home.iterdir() if path != index]
+    assert len(others) == 2
+    for gone in [others] if lost != "each in turn" else [[path] for path in others]:
+        for path in gone:
+            path.write_bytes(b"x" * 100) if lost == "garbage" else path.unlink()
+        runs(objects.Store(HOST, "a key").objects(module_of(20, 64, 64, 3, activation="tanh")))
+
+
+def test_a_function_may_come_in_two_object_files():
+    """As when two processes compiled at once, and the index of one was written over."""
+    one, other = objects.Store(HOST, "a key"), objects.Store(HOST, "a key")
+    one.objects(module_of(20, 64, 64, 3))
+    cache.folder().joinpath(cache._entry(cache.folder(), f"{one.key} index").name).unlink()
+    other.objects(module_of(20, 64, 64, 3, activation="tanh"))
+    mixed = objects.Store(HOST, "a key")
+    mixed._places = {**one._places, **other._places} | {
+        symbol: place for symbol, place in one._places.items() if symbol.startswith("tile")
+    }
+    images = mixed.objects(module_of(20, 64, 64, 3, activation="tanh"))
+    assert len(images) == 3
+    runs(images)
+
+
+def test_a_name_says_what_the_code_is():
+    def symbols(value, callee="helper", extra=0):
+        module = ir.Module()
+        i64 = ir.IntType(64)
+        table = ir.GlobalVariable(module, i64, "table")
+        table.linkage, table.initializer = "internal", ir.Constant(i64, value)
+        for _ in range(extra):  # another count, as in a program with more kernels
+            module.get_unique_name("outer.1")
+        functions = {}
+        for name in (callee, "outer.1"):
+            function = ir.Function(module, ir.FunctionType(i64, []), name)
+            function.linkage = "internal"
+            build = ir.IRBuilder(function.append_basic_block())
+            build.ret(build.load(table) if name == callee else build.call(functions[callee], []))
+            functions[name] = function
+        return {name.split(".")[0]: name for name in objects.units_of(module)}
+
+    same, other = symbols(1), symbols(2)
+    assert same == symbols(1, extra=3)
+    assert all(same[name] != other[name] for name in ("table", "helper", "outer"))
+
+
+def test_packing():
+    parts = [b"", b"one", bytes(1000)]
+    assert objects.unpacked(objects.packed(parts)) == parts
+    assert objects.unpacked(b"") == []
