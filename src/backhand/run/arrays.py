@@ -206,8 +206,7 @@ class ArrayTrainer:
             at["scalars"] = {k: float(v[number]) for k, v in scalars.items()}
             at["l2"] = float(l2[number])
             at = walk(self.plan, at)
-            for name in self._keep:
-                self._at[name] = at[name]
+            self._at = {name: at[name] for name in self._keep}  # at once, for Ctrl-C
             counted = float(at["weight"].sum())
             loss_sum += float(at["loss"]) * counted
             weight_sum += counted

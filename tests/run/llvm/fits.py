@@ -7,6 +7,7 @@ beside this file run it in processes of its own, so that a hang is a timeout.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import multiprocessing
 import os
 import random
@@ -18,9 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from backhand.formulas.optimisers import choose_optimiser
+from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.run.llvm import team
-from backhand.training import Rows, Settings, fit
+from backhand.run.llvm import engine, runner, stopping, team
+from backhand.training import Rows, Settings, fit, step_scalars
 
 
 def train(seed, threads=None, epochs=3, rows=600, callbacks=()):
@@ -198,6 +201,72 @@ def interrupted(times=60, threads=2, longest=0.06):
     assert late[-2] < 0.2
 
 
+class Steps:
+    """A training whose parameters and state are known after each of its few steps."""
+
+    BATCH, COUNT = 1000, 4
+
+    def __init__(self, optimiser, threads, widths=(60, 300, 200, 3)):
+        rng = np.random.default_rng(0)
+        rows = self.BATCH * self.COUNT
+        self.network = Network(widths, activation="silu", dropout=0.1)
+        self.optimiser, self.threads = choose_optimiser(optimiser), threads
+        self.x = rng.standard_normal((rows, widths[0])).astype(np.float32)
+        self.t = rng.standard_normal((rows, widths[-1])).astype(np.float32)
+        self.start = self.network.init("glorot_normal")
+        trainer = self.trainer()
+        self.known = [self.bits(trainer)]
+        for step in range(self.COUNT):
+            self.run(trainer, step, step + 1)
+            self.known.append(self.bits(trainer))
+
+    def trainer(self):
+        return engine.CompiledTrainer(self.network, self.start, self.optimiser, 7, self.threads)
+
+    def run(self, trainer, first, last):
+        """Steps ``first`` to ``last - 1``."""
+        steps = np.arange(first, last, dtype=float)
+        scalars, _ = step_scalars(self.optimiser, SCHEDULES["constant"], 1e-3, steps, self.COUNT)
+        order = np.arange(first * self.BATCH, last * self.BATCH)
+        l2 = np.full(len(steps), 0.01)
+        trainer.epoch(self.x, self.t, None, order, self.BATCH, scalars, l2, first)
+
+    @staticmethod
+    def bits(trainer):
+        arrays = [a for layer in trainer.params for a in layer] + list(trainer.state.values())
+        return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+
+
+def interrupted_in_a_batch(threads, times=40):
+    """Ctrl-C in long batches, of which the native code works off a small piece at a time."""
+    os.environ["BACKHAND_CACHE"] = "off"
+    stopping.OPERATIONS, runner.LONG_WAIT, engine.LONGEST_CALL = 1 << 18, 0.0, 0.0
+    random.seed(1)
+    left = {"rows": 0, "sums": 0}
+    for optimiser in ("adam", "sgd"):
+        whole = Steps(optimiser, threads)
+        for _ in range(times):
+            trainer = whole.trainer()
+            whole.run(trainer, 0, 1)
+            wait = random.random() * 0.9 * (whole.COUNT - 1) * trainer._pace
+            killer = threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT))
+            try:
+                killer.start()
+                whole.run(trainer, 1, whole.COUNT)
+                time.sleep(10)  # it comes after the last step
+            except KeyboardInterrupt:
+                pass
+            stop = trainer._runner.stop
+            left["rows"] += int(stop[stopping.ROWS + 1])
+            left["sums"] += int(stop[stopping.SUMS + 1])
+            done = whole.known.index(whole.bits(trainer))  # a whole number of steps
+            if done < whole.COUNT:  # and from there it goes on as if nothing had been
+                whole.run(trainer, done, whole.COUNT)
+                assert whole.bits(trainer) == whole.known[-1]
+    print(f"{left} of {2 * times} were left")
+    assert min(left.values()) >= 5
+
+
 WAYS = {
     "threads": in_threads,
     "fork": in_forked,
@@ -208,6 +277,9 @@ WAYS = {
     "threading": lambda: joblib("threading"),
     "interrupt-1": lambda: interrupted(30, 1),
     "interrupt-2": interrupted,
+    "interrupt-batch-1": lambda: interrupted_in_a_batch(1),
+    "interrupt-batch-2": lambda: interrupted_in_a_batch(2),
+    "interrupt-batch-3": lambda: interrupted_in_a_batch(3),
 }
 
 

@@ -56,3 +56,9 @@ def test_under_joblib_with_no_more_threads_than_it_gives(backend):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_ends_training_soon_and_leaves_everything_usable(threads):
     run(f"interrupt-{threads}")
+
+
+@signals
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_ctrl_c_within_a_batch_leaves_a_whole_number_of_steps(threads):
+    run(f"interrupt-batch-{threads}")

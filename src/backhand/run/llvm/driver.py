@@ -40,6 +40,11 @@ LEFT_BLOCK_BYTES = 1 << 19
 while all the columns pass by."""
 
 
+def block_rows(height: int, itemsize: int, depth: int) -> int:
+    """Rows of a block: whole tiles of this height."""
+    return height * max(1, LEFT_BLOCK_BYTES // itemsize // height // (depth + 1))
+
+
 @dataclasses.dataclass(frozen=True)
 class Width:
     """What a driver does for the tiles of one width: an entry of its table.

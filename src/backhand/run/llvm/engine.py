@@ -14,7 +14,7 @@ from ...plan.nodes import Gather
 from ...plan.step import Plan, forward_plan, logits, training_plan
 from ..namespaces import is_sparse
 from .compiled import compiled
-from .runner import LONGEST_CALL, Runner, housed, readable
+from .runner import LONGEST_CALL, USUAL, Runner, housed, readable
 from .schedule import schedule
 from .single import SingleRow
 from .sparse import step_flops, stored_entries
@@ -137,7 +137,8 @@ class CompiledTrainer:
             runner.hold("scalars", table[done:])
             runner.set(step=(first_step + done) % 2**32)
             start = time.perf_counter()
-            runner.run(done, until, threads)
+            seconds = self._pace or (runner.code.flops * batch + more) / (USUAL * threads)
+            runner.run(done, until, threads, (until - done) * seconds)
             self._pace = max((time.perf_counter() - start) / (until - done), 1e-9)
             done = until
         return float(runner.results[0] / runner.results[1])

@@ -14,7 +14,7 @@ import numpy as np
 from ...formulas import noise, optimisers
 from ...plan.nodes import Map, Matmul, Noise, Share
 from ...plan.step import Plan
-from . import column_sums, matmul, meeting, sparse, transpose
+from . import column_sums, driver, matmul, meeting, sparse, stopping, transpose
 from .build import IR, count, element, element_type, index, ir_module
 from .lanes import Lanes
 from .rows import MemoryRow, emit_row
@@ -76,7 +76,21 @@ class Kernels:
 
     def unit(self, height: int) -> int:
         """Rows of a product that threads share out together."""
-        return choose_tile(self.target).rows[0] if height > 100 else 1
+        return self.height if height > 100 else 1
+
+    @property
+    def height(self) -> int:
+        """Rows of the main tile."""
+        return self._tile.rows[0]
+
+    def rows_at_once(self, depth: int, columns: int) -> int:
+        """Rows of a product that are a piece of work: whole blocks of it."""
+        block = driver.block_rows(self.height, self.dtype.itemsize, depth)
+        return block * max(1, stopping.OPERATIONS // (2 * depth * columns * block))
+
+    def units_at_once(self, columns: int) -> tuple[int, int]:
+        """Rows of a tile, and for a sum of depth 1 the tiles that are a piece of work."""
+        return self.height, stopping.OPERATIONS // (2 * columns * self.height)
 
     # products over the batch's rows, with formulas on their elements ----------------------------
 

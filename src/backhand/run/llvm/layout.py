@@ -17,6 +17,7 @@ CONTROL = (
     "order",  # int64 (rows,), or null for the order of the source
     "scalars",  # (batches, scalars) of the network's dtype, row `first` first
     "meeting",  # int64 (2,), 0 at first: arrivals at barriers; whether thread 0 has begun
+    "stop",  # int64 (8,): whether to leave the batch, and whether it was left; see `stopping`
     "results",  # float64 (2,): sum of loss * weight, sum of weights
     "zeros",  # a row of zeros, as wide as the widest layer
     "x.ld",  # row stride of x, in elements: it may be the caller's array itself

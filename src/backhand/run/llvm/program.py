@@ -13,12 +13,13 @@ one; only the shapes in the calls differ.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ...plan.nodes import Matmul, Update
+from ...plan.nodes import Gather, Matmul, Update
 from .build import IR, count, element, element_type, index, ir_module, minimum
 from .gather import emit_gather
 from .kernels import Kernels
@@ -26,6 +27,7 @@ from .layout import CONTROL, buffer_strides, packed, padded_columns, program_slo
 from .modes import flush_subnormals
 from .schedule import ByRow, Fused, Reduced, Schedule
 from .sparse import Entries
+from .stopping import FAR, ROWS, SUMS, pieces, said
 from .target import Target
 
 
@@ -100,9 +102,11 @@ class Emitter:
         function.attributes.add("noinline")
         function.attributes.add("optnone")
         table, self.thread = function.args
-        self.build = build = ir.IRBuilder(function.append_basic_block("entry"))
+        self.entry = function.append_basic_block("entry")
+        self.build = build = ir.IRBuilder(self.entry)
+        self.piece: dict[int, IR] = {}
         as_before = flush_subnormals(build, self.target)
-        pointers = {"order", "scalars", "meeting", "results", "zeros"}
+        pointers = {"order", "scalars", "meeting", "stop", "results", "zeros"}
         numbers = set(CONTROL) - pointers
         self.at: dict[str, IR] = {}
         for place, name in enumerate(self.slots):
@@ -124,7 +128,7 @@ class Emitter:
         build.ret_void()
         return Program(self.module, self.slots, self.strides, self.scalars)
 
-    def _batch(self, number: IR) -> None:
+    def _batch(self, number: IR) -> IR | None:
         build, at = self.build, self.at
         begin = build.mul(number, at["batch"])
         rows = minimum(build, at["batch"], build.sub(at["rows"], begin))
@@ -142,7 +146,11 @@ class Emitter:
         for node in self.schedule.gathers:
             if node.sparse:
                 continue
-            self._gather(node.source, node.out, every if node.out == "x" else mine)
+            if node.out != "x":
+                self._gather(node, *mine)
+                continue
+            some = index(self.kernels.rows_at_once(1, self._columns("x")))
+            self._pieces(ROWS, every, some, functools.partial(self._gather, node))
         for group in self.schedule.rowwise:
             if isinstance(group, Fused) and group.product.left == "x":
                 self._fused(group, every, own_columns=True)
@@ -155,15 +163,19 @@ class Emitter:
         for name in self.schedule.delivered:
             self._deliver(name, mine)
         if not self.schedule.across:
-            return
+            return None
         self._barrier()
+        # Who leaves rows undone says so before this barrier, so here all threads agree.
+        left = said(build, at["stop"], ROWS + 1)
         # a batch whose weights are all 0 says nothing: it is passed over
         zero = ir_module().Constant(ir_module().DoubleType(), 0)
-        with build.if_then(build.fcmp_ordered(">", self.now["weights"], zero)):
+        counts = build.fcmp_ordered(">", self.now["weights"], zero)
+        with build.if_then(build.and_(counts, build.not_(left))):
             for owner, reduced in enumerate(self.schedule.across):
                 self._reduced(reduced, owner)
             self._loss()
         self._barrier()
+        return build.select(left, index(FAR), index(1))
 
     # who does what ------------------------------------------------------------------------------
 
@@ -201,10 +213,15 @@ class Emitter:
         with self.build.if_then(self.build.icmp_signed(">", self.at["threads"], index(1))):
             self.build.call(self.kernels.barrier(), [self.at["meeting"], self.at["threads"]])
 
+    def _pieces(
+        self, which: int, between: tuple[IR, IR], piece: IR, body: Callable[[IR, IR], None]
+    ) -> None:
+        pieces(self.build, self.at["stop"], which, between, piece, body)
+
     # kernels ------------------------------------------------------------------------------------
 
-    def _gather(self, source: str, out: str, mine: tuple[IR, IR]) -> None:
-        build, at = self.build, self.at
+    def _gather(self, node: Gather, *mine: IR) -> None:
+        build, at, source, out = self.build, self.at, node.source, node.out
         to = self.dtype if self.kernels.is_real(out) else np.dtype("int32")
         kernel = self._mover(self.sources[source], to)
         columns = self._columns(out)
@@ -269,26 +286,33 @@ class Emitter:
         wide = padded_columns(columns)
         across = self._columns_of(wide) if own_columns else (index(0), index(wide))
         extra = self._operands(operands) + [self._layer_key(layer) for layer in layers]
-        if entries:
-            w, stride = at[right], index(self.strides[right])
-            build.call(kernel, [*self._csr(), w, stride, at[node.bias or "zeros"], *mine, *extra])
-            return
-        build.call(
-            kernel,
-            [
-                at[node.left],
-                self._stride(node.left),
-                at[right],
-                index(self.strides[right]),
-                index(self._panel_stride(right)),
-                at[node.bias] if node.bias else at["zeros"],
-                index(0),
-                *mine,
-                *across,
-                index(depth),
-                *extra,
-            ],
-        )
+        w, stride = at[right], index(self.strides[right])
+
+        def rows(first: IR, last: IR) -> None:
+            if entries:
+                bias = at[node.bias or "zeros"]
+                build.call(kernel, [*self._csr(), w, stride, bias, first, last, *extra])
+                return
+            build.call(
+                kernel,
+                [
+                    at[node.left],
+                    self._stride(node.left),
+                    w,
+                    stride,
+                    index(self._panel_stride(right)),
+                    at[node.bias] if node.bias else at["zeros"],
+                    index(0),
+                    first,
+                    last,
+                    *across,
+                    index(depth),
+                    *extra,
+                ],
+            )
+
+        piece = index(self.kernels.rows_at_once(depth, columns))
+        self._pieces(ROWS, mine, piece, rows)
 
     def _entries(self, node: Matmul) -> Entries | None:
         """The types of the stored entries that a product reads; None if it reads rows."""
@@ -352,30 +376,44 @@ class Emitter:
         wide = padded_columns(columns)
         mine = self._part(index(height), self.kernels.unit(height))
         if entries:
-            sums = self._operands((node.right, node.out))
-            build.call(kernel, [*self._csr(), self.now["rows"], *sums, *mine, *extra])
+            summed = self._operands((node.right, node.out))
+            build.call(kernel, [*self._csr(), self.now["rows"], *summed, *mine, *extra])
             return
         across = index(0), index(wide)
         if node.left == "x":
             mine, across = self._chosen((index(0), index(height)), mine), self._columns_of(wide)
-        build.call(
-            kernel,
-            [
-                at[node.left],
-                self._stride(node.left),
-                at[node.right],
-                self._stride(node.right),
-                index(self.kernels.panel),
-                start,
-                index(self.strides[node.out] if self.schedule.continued else 0),
-                *mine,
-                *across,
-                self.now["rows"],
-                *extra,
-            ],
-        )
+
+        def sums(first: IR, last: IR) -> None:
+            build.call(
+                kernel,
+                [
+                    at[node.left],
+                    self._stride(node.left),
+                    at[node.right],
+                    self._stride(node.right),
+                    index(self.kernels.panel),
+                    start,
+                    index(self.strides[node.out] if self.schedule.continued else 0),
+                    first,
+                    last,
+                    *across,
+                    self.now["rows"],
+                    *extra,
+                ],
+            )
+
+        self._pieces(SUMS, mine, self._sums_at_once(columns), sums)
         if reduced.update and reduced.update.parameter in self.schedule.transposed:
             self._transpose(reduced.update, mine, columns)
+
+    def _sums_at_once(self, columns: int) -> IR:
+        """Rows of a parameter whose sums over a batch are a piece of work: whole units."""
+        if columns not in self.piece:
+            unit, most = self.kernels.units_at_once(columns)
+            with self.build.goto_block(self.entry):
+                units = self.build.udiv(index(most), self.at["batch"])
+                self.piece[columns] = self.build.mul(self.build.add(units, index(1)), index(unit))
+        return self.piece[columns]
 
     def _transpose(self, update: Update, mine: tuple[IR, IR], columns: int) -> None:
         name, copy = update.parameter, f"{update.parameter}.T"

@@ -11,6 +11,7 @@ from ...plan.description import Description
 from .compiled import Compiled
 from .gather import READABLE
 from .schedule import padded
+from .stopping import ROWS, SUMS, WORDS
 from .team import Team, available_threads, checked_threads
 
 Array = Any
@@ -18,6 +19,9 @@ Array = Any
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 LONGEST_CALL = 0.05  # seconds in native code before Python may look at signals
 SLOW = 1e10  # operations a second that any machine manages
+USUAL = 5e10  # operations a second on one thread of an ordinary machine, until it is measured
+LONG_WAIT = 0.1  # seconds after Ctrl-C in which native code ends of itself
+WORTH_A_COPY = 256  # rows of a batch from which sums take longer than a copy of what they update
 ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
 
 
@@ -80,8 +84,10 @@ class Runner:
         self._table = aligned((len(slots),), np.int64)
         self._address = self._table.ctypes.data
         self._held: dict[str, Array] = {}
+        self._kept: dict[str, Array] = {}
         self._reserved: tuple[int, tuple[str, ...], int] = (0, (), 0)
         self.meeting = self.hold("meeting", aligned((8,), np.int64))
+        self.stop = self.hold("stop", aligned((WORDS,), np.int64))
         self.results = self.hold("results", aligned((8,), np.float64))
         widest = max(description.widths) + 64
         self.hold("zeros", aligned((widest,), self.dtype))
@@ -180,15 +186,51 @@ class Runner:
         stride = x.strides[0] // x.itemsize
         self.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0})
 
-    def run(self, first: int, last: int, threads: int) -> None:
-        """Run batches ``first`` to ``last - 1``."""
+    def run(self, first: int, last: int, threads: int, seconds: float = 0.0) -> None:
+        """Run batches ``first`` to ``last - 1``, which may take so many seconds.
+
+        Ctrl-C leaves the parameters and their state as a whole number of steps has made them.
+        """
         if threads != self.team.threads:
             self.team = Team(threads)
         self.set(first=first, last=last, threads=threads)
-        meeting = self.meeting
-        meeting[:2] = 0
+        meeting, stop = self.meeting, self.stop
+        meeting[:2] = stop[:] = 0
         call, address = self.code.call, self._address
-        self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))
+        if seconds <= LONG_WAIT:
+            self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))
+            return
+        before = self._before(seconds / 3) if last == first + 1 else {}
+
+        def leave() -> None:
+            stop[ROWS] = 1
+            stop[SUMS] = bool(before) or not self.code.weights
+
+        try:
+            self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]), leave)
+        except BaseException:
+            if stop[SUMS + 1] and before:
+                self._go_back(before)
+            raise
+
+    def _before(self, seconds: float) -> dict[str, Array]:
+        """A copy of what a step updates, if its sums are likely to take so long that it is left."""
+        rows = int(self._table[self._place["batch"]])
+        if not self.code.weights or seconds <= LONG_WAIT or rows < WORTH_A_COPY:
+            return {}
+        for name in self.code.static:
+            if not name.endswith(".T"):
+                if name not in self._kept:  # once: fresh memory is slow
+                    self._kept[name] = np.empty_like(self._held[name])
+                self._kept[name][...] = self._held[name]
+        return self._kept
+
+    def _go_back(self, before: Mapping[str, Array]) -> None:
+        for name, a in before.items():
+            self._held[name][...] = a
+            copy = self._held.get(f"{name}.T")
+            if copy is not None:
+                copy[:, : len(a)] = a[:, : len(copy)].T
 
     def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
         """Run all rows once, in blocks that a cache holds; how many blocks.
@@ -209,6 +251,7 @@ class Runner:
         self.set(rows=rows, batch=block)
         blocks = -(-rows // block)
         some = max(1, int(LONGEST_CALL * SLOW / (self.code.flops * block)))
+        seconds = self.code.flops * block / (USUAL * threads)
         for first in range(0, blocks, some):
-            self.run(first, min(blocks, first + some), threads)
+            self.run(first, min(blocks, first + some), threads, seconds)
         return blocks

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -145,6 +145,11 @@ class _Single(Emitter):
         as_before()
         build.ret_void()
         return self.module
+
+    def _pieces(
+        self, which: int, between: tuple[IR, IR], piece: IR, body: Callable[[IR, IR], None]
+    ) -> None:
+        body(*between)  # one row is soon done
 
     def _elements(self, array: IR) -> IR:
         """The address of an array's elements, from its object."""

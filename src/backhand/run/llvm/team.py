@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import ClassVar
 
 from ...errors import InputError
@@ -100,11 +100,11 @@ class _Places:
     process comes, the kernel knows better.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, here: bool) -> None:
         self._ask = _processor_asker()
         if self._ask:
             self._allowed = os.sched_getaffinity(0)
-            self._taken = {self._ask()}
+            self._taken = {self._ask()} if here else set()
 
     def take(self) -> None:
         """Move the calling thread, unless it has a processor of its own."""
@@ -116,6 +116,21 @@ class _Places:
                 os.sched_setaffinity(0, free)
                 os.sched_setaffinity(0, self._allowed)
         self._taken.add(self._ask())
+
+
+def _wait_for_all(others: list[Future[object]]) -> None:
+    """Wait whatever happens, since native code must not outlive its arrays; then raise it."""
+    pressed: KeyboardInterrupt | None = None
+    while True:
+        try:
+            wait(others)
+            break
+        except KeyboardInterrupt as error:
+            pressed = error
+    for other in others:
+        other.result()
+    if pressed:
+        raise pressed
 
 
 class Team:
@@ -132,20 +147,29 @@ class Team:
         self._pool: ThreadPoolExecutor | None = None
         self._process = 0
 
-    def run(self, work: Callable[[int], object], started: Callable[[], bool]) -> None:
+    def run(
+        self,
+        work: Callable[[int], object],
+        started: Callable[[], bool],
+        leave: Callable[[], object] | None = None,
+    ) -> None:
         """Call ``work(0)`` here and ``work(1)``, ... in the other threads; return when all have.
 
         ``started()`` tells whether ``work(0)`` has begun. If Ctrl-C comes before it has, the others
         would wait for it at a barrier for ever; so it is called before the exception goes on.
+
+        With ``leave``, all the work is done in other threads, while this one waits for Ctrl-C,
+        which native code would keep from it; ``leave()`` then asks them to end.
         """
-        if self.threads == 1:
+        if self.threads == 1 and leave is None:
             with _busy():
                 work(0)
             return
-        places = _Places()
+        first = 0 if leave else 1
+        places = _Places(here=leave is None)
         # Ctrl-C may fall between a thread's start and the note of it here; a number that is then
         # handed out twice is worked on once.
-        free = set(range(1, self.threads))
+        free = set(range(first, self.threads))
 
         def placed(number: int) -> None:
             try:
@@ -158,21 +182,25 @@ class Team:
         others: list[Future[object]] = []
         with _busy():
             try:
-                for number in range(1, self.threads):
+                for number in range(first, self.threads):
                     others.append(self._workers().submit(placed, number))
-                work(0)
+                if leave is None:
+                    work(0)
+                else:
+                    wait(others)
             except BaseException:
+                if leave is not None:
+                    leave()
                 others += [self._workers().submit(placed, number) for number in sorted(free)]
-                if not started():
+                if leave is None and not started():
                     work(0)
                 raise
             finally:
-                for other in others:
-                    other.result()
+                _wait_for_all(others)
 
     def _workers(self) -> ThreadPoolExecutor:
         if self._pool is None or self._process != os.getpid():  # threads do not survive a fork
-            self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="backhand")
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="backhand")
             self._process = os.getpid()
             weakref.finalize(self, self._pool.shutdown, wait=False)
         return self._pool
