@@ -14,10 +14,9 @@ import numpy as np
 from ...formulas import noise, optimisers
 from ...plan.nodes import Map, Matmul, Noise, Share
 from ...plan.step import Plan
-from . import column_sums, driver, matmul, meeting, sparse, stopping, transpose
-from .build import IR, count, element, element_type, index, ir_module
+from . import column_sums, driver, matmul, meeting, row_kernel, sparse, stopping, transpose
+from .build import IR, element, element_type, index, ir_module
 from .lanes import Lanes
-from .rows import MemoryRow, emit_row
 from .schedule import ByRow, Fused, Reduced, padded
 from .target import Target
 from .tiles import choose_tile, panel_columns
@@ -223,41 +222,17 @@ class Kernels:
         kinds = {"t": "real" if self.is_real("t") else "index", group.share.weight: "scalar"}
         inputs = [(name, kinds.get(name, "real")) for name in outer]
         graph = trace(formula, [("total", "scalar"), *inputs])
-        return self._rows(graph, outer, group.stored, dict(inputs)), outer + group.stored
-
-    def _rows(self, graph: Graph, reads: Names, stores: Names, kinds: dict[str, str]) -> IR:
-        ir = ir_module()
-        pairs = [self.pointer, self.i64] * (len(reads) + len(stores))
-        double = ir.DoubleType()
-        signature = ir.FunctionType(ir.VoidType(), [self.i64, self.i64, double, *pairs])
-        function = ir.Function(self.module, signature, "by_row")
-        function.linkage = "internal"
-        begin, end, total, *extra = function.args
-        build = ir.IRBuilder(function.append_basic_block("entry"))
-        total = total if self.real == double else build.fptrunc(total, self.real)
-        lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
-
-        def one_row(row: IR) -> None:
-            inputs, outputs = {"total": total}, []
-            for i, name in enumerate(reads):
-                kind = self.real if kinds[name] != "index" else self.word
-                place = self._row(build, extra[2 * i : 2 * i + 2], row, kind)
-                inputs[name] = place if kinds[name] == "real" else build.load(place, typ=kind)
-            for i in range(len(reads), len(reads) + len(stores)):
-                outputs.append(self._row(build, extra[2 * i : 2 * i + 2], row, self.real))
-            memory = MemoryRow(inputs, outputs, graph.inputs)
-            results = emit_row(graph, lanes, self._outputs, memory)
-            for result, place in zip(results, outputs, strict=True):
-                if result is not None:
-                    build.store(result, place)
-
-        count(build, "row", begin, end, one_row)
-        build.ret_void()
-        return function
-
-    def _row(self, build: IR, pair: Sequence[IR], row: IR, kind: IR) -> IR:
-        """The address of a row of a buffer given as (address, stride)."""
-        return element(build, pair[0], build.mul(row, pair[1]), kind)
+        kernel = row_kernel.emit_by_row(
+            self.module,
+            "by_row",
+            self.target,
+            self.dtype,
+            graph,
+            [name for name, _ in inputs],
+            len(group.stored),
+            self._outputs,
+        )
+        return kernel, outer + group.stored
 
     # sums over the batch, and updates -----------------------------------------------------------
 

@@ -168,6 +168,16 @@ class Lanes:
         name = f"llvm.masked.store.{self._suffix(value.type)}.p0"
         self._call(name, ir_module().VoidType(), [value, pointer, self.word_element(item), mask])
 
+    def gather(self, type_: Any, places: Value, item: Value, mask: Value) -> Value:
+        """A vector of elements from an address for each; ``item`` is what they are aligned to."""
+        name = f"llvm.masked.gather.{self._suffix(type_)}.v{self.count}p0"
+        return self._call(name, type_, [places, item, mask, _constant(type_, "poison")])
+
+    def scatter(self, value: Value, places: Value, item: Value, mask: Value) -> None:
+        """Store each element of a vector at an address of its own, the first one first."""
+        name = f"llvm.masked.scatter.{self._suffix(value.type)}.v{self.count}p0"
+        self._call(name, ir_module().VoidType(), [value, places, item, mask])
+
     @staticmethod
     def _item_bytes(type_: Any) -> int:
         return 4 if str(getattr(type_, "element", type_)) in ("float", "i32") else 8
