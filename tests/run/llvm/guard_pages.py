@@ -9,10 +9,12 @@ start of their pages, and must give the same bits: reading beside an array would
 from __future__ import annotations
 
 import argparse
+import collections
 import ctypes
 import faulthandler
 import mmap
 import os
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -29,6 +31,7 @@ from backhand.training import step_scalars
 
 PAGE = mmap.PAGESIZE
 DTYPES = ("float32", "float64", "uint8", "int8", "int16", "uint16", "int32", "int64", "bool")
+IN_PANELS = (65, 117, 128, 128, 192, 192, 253, 256, 320)
 KINDS = ("train", "forward", "gradients", "sparse")
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -166,12 +169,16 @@ def strided(rng, a):
 class Case:
     """A random program and its data; the same for the same seed and number."""
 
+    ways: ClassVar = collections.Counter()  # what the engine chose
+
     def __init__(self, seed, number):
         rng = np.random.default_rng((seed, number))
         sizes = (*tile_sizes(), *PRIMES, *range(1, 9), 100, 129)
         most = (*sizes, 257, 515)  # rows: a pass without learning takes 256 at once
         loss = list(LOSSES.values())[int(rng.integers(len(LOSSES)))]
         widths = [int(rng.choice(sizes)) for _ in range(int(rng.integers(2, 5)))]
+        if len(widths) > 2 and rng.random() < 0.5:  # the first layer's weights lie in panels
+            widths[1] = int(rng.choice(IN_PANELS))
         widths[-1] = max(widths[-1], 2 if loss.by_row else 1)
         activations = rng.choice(list(ACTIVATIONS), len(widths) - 2).tolist()
         self.network = network = Network(
@@ -231,6 +238,9 @@ class Case:
             )
             l2 = np.full(batches, 0.01)
             trainer.epoch(x, t, weight, order, batch, scalars, l2, epoch * batches)
+        code = trainer._runner.code
+        self.ways["panels"] += bool(code.packed)
+        self.ways["columns"] += code.columns_owned(batch, self.threads)
         return [a for layer in trainer.params for a in layer]
 
     def _sparse(self, memory, x, t, weight):
@@ -243,7 +253,13 @@ class Case:
         return self._train(memory, rows, t, weight)
 
     def _forward(self, memory, x, t, weight):
-        return [engine.Forward(self.network, self.params, self.threads)(x)]
+        """Weights are read in their homes, and so is what is written there later."""
+        homes = [(runner.housed(w), runner.housed(b)) for w, b in self.params]
+        forward = engine.Forward(self.network, homes, self.threads, shared=True)
+        before = forward(x)
+        for w, _ in homes:
+            w *= 0.5
+        return [before, forward(x)]
 
     def _gradients(self, memory, x, t, weight):
         network = self.network
@@ -266,9 +282,11 @@ def main():
     parser.add_argument("--short", type=int, default=0, help="plant a fault of so many bytes")
     options = parser.parse_args()
     faulthandler.enable()
+    kinds = collections.Counter()
     for number in range(options.first, options.first + options.cases):
         case = Case(options.seed, number)
         print(f"case {number}: {case}", flush=True)
+        kinds[case.kind, case.network.dtype, case.threads] += 1
         want = case.run(Ordinary())
         for place in ("end", "start"):
             print(f"  against the {place}", flush=True)
@@ -276,6 +294,10 @@ def main():
             got = case.run(memory)
             assert got == want, "other bits between guard pages"
             memory.close()
+    for what, count in sorted(kinds.items()):
+        print(f"{count} x {' '.join(map(str, what))} threads")
+    for way, count in sorted(Case.ways.items()):
+        print(f"{count // 3} x first layer in {way}")  # each case runs three times
     print(f"{options.cases} cases without a fault")
 
 
