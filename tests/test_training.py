@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from backhand import Network, Rows, Settings, fit
 from backhand.errors import InputError
@@ -300,9 +302,53 @@ def test_settings_refuse(words, said):
         Settings(**words)
 
 
+NO_VALUES = (
+    True,
+    np.bool_(True),
+    None,
+    "1",
+    b"1",
+    1j,
+    np.complex64(1),
+    [1],
+    np.array([1, 2]),
+    {},
+)
+
+
+@pytest.mark.parametrize("value", NO_VALUES, ids=repr)
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Settings)])
+def test_every_setting_refuses_what_is_no_value_of_it(field, value):
+    allowed = {
+        "shuffle": isinstance(value, (bool, np.bool_)),
+        "patience": value is None,
+        "threads": value is None,
+        "engine": value is None,
+    }
+    if allowed.get(field, False):
+        assert getattr(Settings(**{field: value}), field) in (value, "llvm", "numpy")
+        return
+    with pytest.raises(InputError, match=field) as caught:
+        Settings(**{field: value})
+    assert "\n" not in str(caught.value)
+
+
 def test_settings_take_numpy_numbers():
     settings = Settings(epochs=np.int64(3), rate=np.float32(0.5), patience=None)
     assert settings.epochs == 3
+    assert settings.rate == 0.5
+
+
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+@pytest.mark.parametrize("form", ["csr_array", "csc_matrix", "coo_array"])
+def test_sparse_rows_learn_as_dense_ones_do(form, engine):
+    x = np.where(data().x > 0.5, data().x, 0)
+    rows = Rows(getattr(sparse, form)(x), data().t)
+    trained = train(rows, engine=engine, validation=rows)
+    dense = train(Rows(x, data().t), engine=engine, validation=Rows(x, data().t))
+    for ours, theirs in zip(trained.params, dense.params, strict=True):
+        assert_near(ours.w, theirs.w, rtol=1e-9, atol=1e-12)
+    assert_near(trained.history[-1].validation_loss, dense.history[-1].validation_loss, rtol=1e-9)
 
 
 X, T = np.zeros((5, 3)), np.zeros((5, 1))
@@ -316,6 +362,10 @@ HOLED[3, 1] = -np.inf
         (Rows(X[:0], T[:0]), r"no training rows: x has shape \(0, 3\)"),
         (Rows(X[:, :2], T), r"x has shape \(5, 2\), .* must be \(N, 3\)"),
         (Rows(HOLED, T), r"training x\[3, 1\] is -inf: every feature must be finite"),
+        (Rows(sparse.csc_array(HOLED), T), r"training x\[3, 1\] is -inf: every feature"),
+        (Rows(sparse.csr_array(X[:0]), T[:0]), r"no training rows: x has shape \(0, 3\)"),
+        (Rows(sparse.csr_array(X[:, :2]), T), r"x has shape \(5, 2\)"),
+        (Rows(sparse.csr_array(X + 0j), T), "training x has dtype complex128: numbers"),
         (Rows(np.full((5, 3), "a"), T), "training x has dtype <U1: numbers are needed"),
         (Rows(X.astype(complex), T), "training x has dtype complex128: numbers are needed"),
         (Rows(X, np.full((5, 1), "a")), "training target has dtype <U1: numbers are needed"),

@@ -44,7 +44,7 @@ def checked_engine(engine: Any) -> str:
     """The name of an executor; the default one for None. InputError if there is none such."""
     if engine is None:
         return default_engine()
-    if engine not in ENGINES:
+    if not isinstance(engine, str) or engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     return str(engine)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +19,7 @@ from .formulas.optimisers import Optimiser, choose_optimiser
 from .formulas.schedules import Schedule, choose_schedule
 from .network import Layer, Network, Params, checked_engine
 from .run.arrays import ArrayTrainer
+from .run.namespaces import is_sparse, stored_rows
 
 Array = Any
 
@@ -26,7 +28,10 @@ EVALUATED_AT_ONCE = 4096  # rows; bounds the memory of a pass over a whole data 
 
 
 class Rows(NamedTuple):
-    """Rows to learn from or to judge by: x (N, D), t (N, K) or (N, 1), weight (N, 1) or None."""
+    """Rows to learn from or to judge by: x (N, D), t (N, K) or (N, 1), weight (N, 1) or None.
+
+    x may be a sparse matrix of SciPy's: training reads its stored entries alone.
+    """
 
     x: Array
     t: Array
@@ -122,7 +127,7 @@ class Settings:
         object.__setattr__(self, "optimiser", choose_optimiser(self.optimiser))
         object.__setattr__(self, "schedule", choose_schedule(self.schedule))
         object.__setattr__(self, "engine", checked_engine(self.engine))
-        if self.monitor not in MONITORS:
+        if not isinstance(self.monitor, str) or self.monitor not in MONITORS:
             raise unknown_name("monitor", self.monitor, MONITORS)
         whole = {"epochs": 0, "batch": 1, "seed": 0, "patience": 1, "threads": 1}
         for name, least in whole.items():
@@ -133,10 +138,15 @@ class Settings:
                 raise InputError(f"{name} must be a whole number, got {value!r}")
             if value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
+            object.__setattr__(self, name, int(value))
         for name in ("rate", "l2", "tolerance"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
+            number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+            if not number or not 0 <= value < math.inf:
                 raise InputError(f"{name} must be a finite number, at least 0, got {value!r}")
+            object.__setattr__(self, name, float(value))
+        if not isinstance(self.shuffle, (bool, np.bool_)):
+            raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
 
 
 class Epoch(NamedTuple):
@@ -229,7 +239,7 @@ class Training:
     @np.errstate(over="ignore", invalid="ignore")  # DivergedError tells it, and where
     def epoch(self, rows: Rows) -> float:
         """Train on all rows once; return the mean loss."""
-        settings, count = self.settings, len(rows.x)
+        settings, count = self.settings, rows.x.shape[0]
         order = self._rng.permutation(count) if settings.shuffle else np.arange(count)
         steps = np.arange(self.step, self.step + math.ceil(count / settings.batch), dtype=float)
         scalars, rates = step_scalars(
@@ -294,14 +304,14 @@ def fit(
     rows = checked(network, rows, "training")
     if validation is not None:
         validation = checked(network, validation, "validation")
-    training = Training(network, params, settings, len(rows.x))
+    training = Training(network, params, settings, rows.x.shape[0])
     trained = Trained(training.params)
     best = -math.inf
     try:
         for number in range(1, settings.epochs + 1):
             start = time.perf_counter()
             loss = training.epoch(rows)
-            speed = len(rows.x) / max(time.perf_counter() - start, 1e-9)
+            speed = rows.x.shape[0] / max(time.perf_counter() - start, 1e-9)
             now = training.params
             _stop_if_diverged(loss, now, number, settings, trained)
             judged: tuple[float | None, float | None] = (None, None)
@@ -344,7 +354,7 @@ def judge(
 ) -> tuple[float, float | None]:
     """The loss over rows, and their score if there is one."""
     x = rows.x
-    parts = [slice(i, i + EVALUATED_AT_ONCE) for i in range(0, len(x), EVALUATED_AT_ONCE)]
+    parts = [slice(i, i + EVALUATED_AT_ONCE) for i in range(0, x.shape[0], EVALUATED_AT_ONCE)]
     z = np.concatenate([network.forward(params, x[part], engine) for part in parts])
     loss = network.loss_at(z, rows.t, rows.weight)
     return loss, None if score is None else score(z, rows.t)
@@ -352,21 +362,24 @@ def judge(
 
 def checked(network: Network, rows: Rows, what: str) -> Rows:
     """The rows with t as (N, K) and weight as (N, 1). Raises InputError if they do not fit."""
-    x, t, weight = np.asanyarray(rows.x), np.asarray(rows.t), rows.weight
+    x = rows.x if is_sparse(rows.x) else np.asanyarray(rows.x)
+    t, weight = np.asarray(rows.t), rows.weight
     network.check_x(x)
-    if len(x) == 0:
+    count = x.shape[0]
+    if count == 0:
         raise InputError(f"no {what} rows: x has shape {x.shape}")
     for name, a in (("x", x), ("target", t)):
         if a.dtype.kind not in "biuf":
             raise InputError(f"{what} {name} has dtype {a.dtype}: numbers are needed")
+    x = stored_rows(x) if is_sparse(x) else x
     _check_finite(x, what)
     t = t[:, None] if t.ndim == 1 else t
-    network.check_t(t, len(x))
+    network.check_t(t, count)
     network.check_values(t)
     if weight is not None:
         weight = np.asarray(weight)
         weight = weight[:, None] if weight.ndim == 1 else weight
-        network.check_weight(weight, len(x))
+        network.check_weight(weight, count)
     return Rows(x, t, weight)
 
 
@@ -374,13 +387,15 @@ def _check_finite(x: Array, what: str) -> None:
     """Raise InputError at the first NaN or infinity, naming its row and column."""
     if x.dtype.kind != "f":
         return
-    for first in range(0, len(x), EVALUATED_AT_ONCE):
-        bad = ~np.isfinite(x[first : first + EVALUATED_AT_ONCE])
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            value = x[first + row, column]
+    for first in range(0, x.shape[0], EVALUATED_AT_ONCE):
+        part = x[first : first + EVALUATED_AT_ONCE]
+        stored = part.data if is_sparse(part) else part
+        if not np.isfinite(stored).all():
+            part = part.toarray() if is_sparse(part) else part
+            row, column = np.argwhere(~np.isfinite(part))[0]
             raise InputError(
-                f"{what} x[{first + row}, {column}] is {value}: every feature must be finite"
+                f"{what} x[{first + row}, {column}] is {part[row, column]}: "
+                "every feature must be finite"
             )
 
 

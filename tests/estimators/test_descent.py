@@ -9,9 +9,9 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 
 from backhand import MLPClassifier, Network
 from backhand.estimators import descent as module
-from backhand.estimators.descent import Data, Descent, optimiser_of, parts, squares, stored_rows
+from backhand.estimators.descent import Data, Descent, optimiser_of, parts, squares
 from backhand.formulas.schedules import choose_schedule
-from backhand.run.namespaces import NUMPY
+from backhand.run.namespaces import NUMPY, stored_rows
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
@@ -105,22 +105,3 @@ def test_parts_are_bounded_and_complete(monkeypatch, form):
     pieces = [p.toarray() for _, p in parts(stored_rows(x))]
     assert max(map(len, pieces)) == 7
     assert np.array_equal(np.concatenate(pieces), x.toarray())
-
-
-def test_stored_rows_are_in_order_and_the_callers_matrix_stays():
-    indices, values = np.array([2, 0, 2, 1]), np.array([1.0, 2.0, 3.0, 4.0])
-    x = sparse.csr_array((values.copy(), indices.copy(), [0, 3, 3, 4]), shape=(3, 4))
-    rows = stored_rows(x)
-    assert rows.has_canonical_format
-    assert rows.indices.tolist() == [0, 2, 1]
-    assert rows.data.tolist() == [2.0, 4.0, 4.0]
-    assert np.array_equal(x.indices, indices)
-    assert np.array_equal(x.data, values)
-
-
-@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix])
-def test_an_index_outside_the_matrix_is_refused(form):
-    x = form(np.eye(3))
-    x.indices[1] = 7
-    with pytest.raises(ValueError, match="damaged sparse matrix"):
-        stored_rows(x)

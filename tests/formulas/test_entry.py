@@ -77,7 +77,7 @@ def test_what_is_wrong_is_named(choose, value, said):
         choose(value)
 
 
-@pytest.mark.parametrize("value", ["1", None, [1.0]])
+@pytest.mark.parametrize("value", ["1", None, [1.0], True])
 def test_parameter_values_are_numbers(value):
     with pytest.raises(InputError, match="alpha must be a finite number"):
         ACTIVATIONS["elu"].with_(alpha=value)

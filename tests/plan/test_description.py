@@ -75,6 +75,17 @@ def test_refuses_the_rest(words, said):
         Description((3, 4, 5, 2), **words)
 
 
+NO_VALUES = (True, np.bool_(True), None, 1j, b"x", [True, 0.5], [None, None], np.array(3), {}, "1")
+
+
+@pytest.mark.parametrize("value", NO_VALUES, ids=repr)
+@pytest.mark.parametrize("field", ["widths", "activation", "loss", "dropout", "dtype"])
+def test_every_field_refuses_what_is_no_value_of_it(field, value):
+    with pytest.raises(InputError, match=field) as caught:
+        Description(**{"widths": (3, 4, 5, 2), field: value})
+    assert "\n" not in str(caught.value)
+
+
 def test_one_output_is_no_choice():
     with pytest.raises(InputError, match=r"needs 2 or more, got 1; .* 'binary_cross_entropy'"):
         Description((3, 1), loss="softmax_cross_entropy")

@@ -8,6 +8,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from scipy import sparse
 
 from backhand.formulas.namespace import Namespace
 from backhand.run.namespaces import (
@@ -17,6 +18,7 @@ from backhand.run.namespaces import (
     is_sparse,
     is_tensor,
     namespace_of,
+    stored_rows,
 )
 from backhand.testing import assert_near
 
@@ -179,3 +181,22 @@ def test_knows_sparse_matrices():
     assert is_sparse(sparse.csr_array(np.eye(2)))
     assert is_sparse(sparse.csc_matrix(np.eye(2)))
     assert not is_sparse(np.eye(2))
+
+
+def test_stored_rows_are_in_order_and_the_callers_matrix_stays():
+    indices, values = np.array([2, 0, 2, 1]), np.array([1.0, 2.0, 3.0, 4.0])
+    x = sparse.csr_array((values.copy(), indices.copy(), [0, 3, 3, 4]), shape=(3, 4))
+    rows = stored_rows(x)
+    assert rows.has_canonical_format
+    assert rows.indices.tolist() == [0, 2, 1]
+    assert rows.data.tolist() == [2.0, 4.0, 4.0]
+    assert np.array_equal(x.indices, indices)
+    assert np.array_equal(x.data, values)
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix])
+def test_an_index_outside_the_matrix_is_refused(form):
+    x = form(np.eye(3))
+    x.indices[1] = 7
+    with pytest.raises(ValueError, match="damaged sparse matrix"):
+        stored_rows(x)

@@ -15,9 +15,10 @@ from ..errors import InputError
 from ..formulas.losses import Loss
 from ..network import Network
 from ..plan.step import Plan, forward_plan, logits
+from ..run.namespaces import stored_rows
 from . import lbfgs, parameters, stochastic
 from .curves import draw_curves
-from .descent import Data, Descent, Params, parts, stored_rows
+from .descent import Data, Descent, Params, parts
 from .persistence import Persistent
 from .predicting import Predicting
 

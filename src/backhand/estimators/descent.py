@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
 from ..formulas.optimisers import OPTIMISERS, Optimiser
 from ..formulas.schedules import Schedule
 from ..network import Layer, Network
@@ -171,22 +170,3 @@ def parts(x: Array) -> Iterator[tuple[slice, Array]]:
     for first in range(0, x.shape[0], EVALUATED_AT_ONCE):
         some = slice(first, first + EVALUATED_AT_ONCE)
         yield some, x[some]
-
-
-def stored_rows(x: Array) -> Array:
-    """The rows of a sparse matrix as CSR, in order and without duplicates; ``x`` stays as it is.
-
-    Raises
-    ------
-    InputError
-        If its indices do not fit its shape.
-    """
-    try:
-        x.check_format(full_check=True)
-    except ValueError as error:
-        raise InputError(f"X is a damaged sparse matrix, make it anew: {error}") from None
-    rows = x.tocsr()
-    if not rows.has_canonical_format:
-        rows = rows.copy()
-        rows.sum_duplicates()
-    return rows

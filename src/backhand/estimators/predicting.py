@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..network import Network
 from ..plan.step import Plan, forward_plan, logits
 from ..run.arrays import parameter_buffers, walk
+from ..run.namespaces import stored_rows
 from . import parameters
-from .descent import Params, parts, stored_rows
+from .descent import Params, parts
 
 Array = Any
 

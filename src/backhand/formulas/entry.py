@@ -53,7 +53,8 @@ class Entry:
                 if not known:
                     raise InputError(f"{self.kind} {self.name!r} takes no parameters, got {name!r}")
                 raise unknown_name(f"parameter of {self.kind} {self.name!r}", name, known)
-            if not isinstance(value, numbers.Real) or not math.isfinite(value):
+            number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+            if not number or not math.isfinite(value):
                 raise InputError(
                     f"{self.kind} {self.name!r}: {name} must be a finite number, got {value!r}"
                 )

@@ -75,7 +75,7 @@ class Description:
     def _each(self, name: str, value: Any) -> Iterable[Any]:
         """``value`` for each hidden layer."""
         hidden = len(self.widths) - 2
-        if isinstance(value, str) or not isinstance(value, Iterable):
+        if isinstance(value, str) or not _iterable(value):
             return itertools.repeat(value, hidden)
         values = tuple(value)
         if len(values) != hidden:
@@ -204,8 +204,13 @@ class Description:
                 )
 
 
+def _iterable(value: Any) -> bool:
+    """Whether it has elements; an array of no dimension only looks so."""
+    return isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
+
+
 def _checked_widths(widths: Any) -> tuple[int, ...]:
-    if isinstance(widths, (str, numbers.Number)) or not isinstance(widths, Iterable):
+    if isinstance(widths, (str, numbers.Number)) or not _iterable(widths):
         raise InputError(f"widths must be a sequence such as (784, 50, 10), got {widths!r}")
     values = tuple(widths)
     for value in values:

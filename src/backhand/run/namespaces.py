@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
+
 Array = Any
 
 
@@ -131,6 +133,26 @@ def is_sparse(a: Any) -> bool:
     """Whether ``a`` is a sparse matrix or array of SciPy's, without importing SciPy."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(a))
+
+
+def stored_rows(x: Array) -> Array:
+    """The rows of a sparse matrix as CSR, in order and without duplicates; ``x`` stays as it is.
+
+    Raises
+    ------
+    InputError
+        If its indices do not fit its shape.
+    """
+    try:
+        if x.format in ("csr", "csc"):
+            x.check_format(full_check=True)
+    except ValueError as error:
+        raise InputError(f"x is a damaged sparse matrix, make it anew: {error}") from None
+    rows = x.tocsr()
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return rows
 
 
 def namespace_of(a: Any) -> Any:
