@@ -11,6 +11,7 @@ from scipy import sparse
 
 from backhand import Network, Rows, Settings, fit
 from backhand.errors import InputError
+from backhand.formulas.activations import Activation
 from backhand.testing import assert_near
 from backhand.training import DivergedError, Training, checked, judge
 
@@ -263,6 +264,72 @@ def test_divergence_names_epoch_and_layer_and_keeps_the_best():
     assert same(trained.params, seen[trained.best_epoch - 1])
 
 
+ENGINES = pytest.mark.parametrize("engine", ["llvm", "numpy"])
+DEEP = Network((3, 8, 8, 8, 2), activation="relu", dropout=(0.0, 0.3, 0.0))
+
+
+@ENGINES
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("layer", [1, 2, 3, 4])
+def test_a_huge_weight_is_named_by_its_layer(engine, form, layer):
+    params = DEEP.init("kaiming_normal", 1)
+    params[layer - 1].w[:] = 3e38
+    rows = Rows(form(5 + abs(data().x)), np.ones((50, 2)))
+    kind = "the logits" if layer == 4 else "pre-activations"
+    with pytest.raises(DivergedError, match=rf"values of layer {layer} \({kind}\) are not"):
+        train(rows, net=DEEP, params=params, engine=engine, threads=2)
+
+
+@ENGINES
+def test_a_formula_that_gives_nan_is_named_by_its_layer(engine):
+    bad = Activation("log", lambda xp, z: xp.log(z), lambda xp, z, y, dy: dy / z, saves=("z",))
+    net = Network((3, 8, 8, 1), activation=["tanh", bad])
+    with pytest.raises(DivergedError, match=r"values of layer 2 \(outputs\) are not finite"):
+        train(net=net, engine=engine)
+
+
+@ENGINES
+def test_a_huge_target_is_named_as_the_loss(engine):
+    net, rows = Network((3, 8, 1)), data()
+    rows.t[40] = 1e30
+    with pytest.raises(DivergedError, match=r"layer 2 \(the loss of its logits\) are not finite"):
+        train(rows, net=net, engine=engine)
+
+
+@ENGINES
+def test_a_huge_input_is_named_as_what_the_dtype_makes_of_it(engine):
+    x = data().x
+    x[17, 2] = 1e39
+    with pytest.raises(DivergedError, match="values of the inputs as float32 are not finite"):
+        train(Rows(x, data().t), net=Network((3, 8, 1)), engine=engine)
+
+
+@ENGINES
+def test_weights_that_overflow_in_the_last_step_are_named(engine):
+    """All gradients are finite, and only the last layer's are as large as its inputs."""
+    net, x = Network((3, 8, 1), activation="softplus"), 1e4 * abs(data().x)
+    params = [(abs(w), b) for w, b in net.init("glorot_normal", 1)]
+    params[1][0][:] *= 1e-20
+    words = {"rate": 1e35, "optimiser": "sgd", "batch": 50, "epochs": 1, "engine": engine}
+    with pytest.raises(DivergedError, match=r"values of layer 2 \(parameters\) are not finite"):
+        train(Rows(x, np.ones((50, 1))), net=net, params=params, **words)
+
+
+@ENGINES
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_loss_that_is_not_finite_ends_the_epoch_before_the_update(engine, threads):
+    x, t, _ = data()
+    t[35] = 1e300  # in the third batch
+    settings = Settings(batch=16, shuffle=False, engine=engine, threads=threads)
+    training, shorter = (Training(NET, NET.init("glorot_normal"), settings, 50) for _ in range(2))
+    assert not math.isfinite(training.epoch(Rows(x, t)))
+    shorter.epoch(Rows(x[:32], t[:32]))
+    assert same(training.params, shorter.params)
+    assert training.lost == "layer 2 (the loss of its logits)"
+    assert math.isfinite(training.epoch(Rows(x[:32], t[:32])))
+    assert training.lost is None
+
+
 def test_divergence_at_once_keeps_the_start():
     params = NET.init("glorot_normal", 1)
     rows = Rows(data().x, 1e200 * data().t)
@@ -279,18 +346,13 @@ def test_divergence_at_once_keeps_the_start():
     [
         ({"epochs": -1}, "epochs must be at least 0, got -1"),
         ({"epochs": 1.5}, "epochs must be a whole number, got 1.5"),
-        ({"epochs": "9"}, "epochs must be a whole number, got '9'"),
         ({"batch": 0}, "batch must be at least 1, got 0"),
-        ({"batch": None}, "batch must be a whole number, got None"),
-        ({"batch": True}, "batch must be a whole number, got True"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
         ({"rate": -0.1}, "rate must be a finite number, at least 0, got -0.1"),
         ({"rate": math.nan}, "rate must be a finite number, at least 0, got nan"),
         ({"rate": math.inf}, "rate must be .* got inf"),
-        ({"rate": "fast"}, "rate must be .* got 'fast'"),
         ({"l2": -1e-9}, "l2 must be .* got -1e-09"),
-        ({"tolerance": None}, "tolerance must be .* got None"),
         ({"optimiser": "adamm"}, "unknown optimiser 'adamm': did you mean 'adam"),
         ({"schedule": "cosin"}, "unknown schedule 'cosin': did you mean 'cosine'"),
         ({"engine": "nunpy"}, "unknown engine 'nunpy': did you mean 'numpy'"),

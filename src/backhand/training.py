@@ -18,7 +18,8 @@ from .errors import BackhandError, InputError, unknown_name
 from .formulas.optimisers import Optimiser, choose_optimiser
 from .formulas.schedules import Schedule, choose_schedule
 from .network import Layer, Network, Params, checked_engine
-from .run.arrays import ArrayTrainer
+from .plan.step import training_plan
+from .run.arrays import ArrayTrainer, first_lost, parameter_buffers
 from .run.namespaces import is_sparse, stored_rows
 
 Array = Any
@@ -42,6 +43,7 @@ class Trainer(Protocol):
     """What an executor offers to training; see `backhand.run.arrays.ArrayTrainer`."""
 
     state: dict[str, Array]  # the optimiser's arrays by name, copies; assigned to go on from them
+    lost: tuple[Array, int] | None  # the batch whose loss was not finite, and its step's number
 
     @property
     def params(self) -> Sequence[tuple[Array, Array]]: ...
@@ -223,13 +225,14 @@ class Training:
         self.network, self.settings = network, settings
         shuffling, dropping = np.random.SeedSequence(settings.seed).spawn(2)
         self._rng = np.random.default_rng(shuffling)
-        seed = int(dropping.generate_state(1)[0])
+        self._seed = int(dropping.generate_state(1)[0])
         self._trainer = ENGINES[settings.engine](
-            network, params, settings.optimiser, seed, settings.threads
+            network, params, settings.optimiser, self._seed, settings.threads
         )
         self._steps = settings.epochs * math.ceil(rows / settings.batch)
         self.step = 0
         self.rate = settings.rate
+        self.lost: str | None = None
 
     @property
     def params(self) -> Params:
@@ -238,7 +241,11 @@ class Training:
 
     @np.errstate(over="ignore", invalid="ignore")  # DivergedError tells it, and where
     def epoch(self, rows: Rows) -> float:
-        """Train on all rows once; return the mean loss."""
+        """Train on all rows once; return the mean loss.
+
+        A loss that is not finite ends the epoch before the update; ``lost`` then tells where it
+        came from.
+        """
         settings, count = self.settings, rows.x.shape[0]
         order = self._rng.permutation(count) if settings.shuffle else np.arange(count)
         steps = np.arange(self.step, self.step + math.ceil(count / settings.batch), dtype=float)
@@ -249,7 +256,18 @@ class Training:
         loss = self._trainer.epoch(*rows, order, settings.batch, scalars, l2, self.step)
         self.step += len(steps)
         self.rate = float(rates[-1])
+        self.lost = self._where_lost(rows)
         return loss
+
+    def _where_lost(self, rows: Rows) -> str | None:
+        """Where the first value was that is not finite, if a loss was not: its batch once more."""
+        if self._trainer.lost is None:
+            return None
+        order, step = self._trainer.lost
+        weight = np.ones((rows.x.shape[0], 1)) if rows.weight is None else rows.weight
+        given = {"all_x": rows.x, "all_t": rows.t, "all_weight": weight, "order": order}
+        given |= {"seed": self._seed, "step": step, **parameter_buffers(self._trainer.params)}
+        return first_lost(training_plan(self.network, self.settings.optimiser), given)
 
 
 def step_scalars(
@@ -313,7 +331,7 @@ def fit(
             loss = training.epoch(rows)
             speed = rows.x.shape[0] / max(time.perf_counter() - start, 1e-9)
             now = training.params
-            _stop_if_diverged(loss, now, number, settings, trained)
+            _stop_if_diverged(loss, training.lost, now, number, settings, trained)
             judged: tuple[float | None, float | None] = (None, None)
             if validation:
                 judged = judge(network, now, validation, score, settings.engine)
@@ -400,12 +418,18 @@ def _check_finite(x: Array, what: str) -> None:
 
 
 def _stop_if_diverged(
-    loss: float, params: Params, epoch: int, settings: Settings, trained: Trained
+    loss: float,
+    lost: str | None,
+    params: Params,
+    epoch: int,
+    settings: Settings,
+    trained: Trained,
 ) -> None:
     bad = [n for n, (w, b) in enumerate(params, 1) if not _finite(w) or not _finite(b)]
     if math.isfinite(loss) and not bad:
         return
-    where = f"layer {bad[0]}" if bad else f"layer {len(params)} (the logits)"
+    # gradients go from the last layer to the first
+    where = lost or (f"layer {bad[-1]} (parameters)" if bad else "the loss")
     raise DivergedError(
         f"training diverged in epoch {epoch}: loss {loss:g}, values of {where} are not finite; "
         f"try a smaller learning rate than {settings.rate:g}",

@@ -164,7 +164,8 @@ class BaseMLP(Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # s
         else:
             params = stochastic.descend(self, network, data, rows, validation, rng, incremental)
         self._keep(network, params)
-        if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
+        lost = self.solver != "lbfgs" and self._descent is not None and self._descent.lost
+        if lost or not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
             raise InputError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed, or learning_rate_init be smaller; training "

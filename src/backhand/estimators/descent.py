@@ -95,6 +95,11 @@ class Descent:
         assert self.trainer is not None
         return tuple(Layer(w, b) for w, b in self.trainer.params)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the last epoch ended at a loss that is not finite."""
+        return self.trainer is not None and self.trainer.lost is not None
+
     def start_at(self, network: Network, params: Params) -> None:
         """Go on from these parameters with the optimiser's state as it is."""
         if self.trainer is not None:

@@ -73,7 +73,7 @@ def descend(
             estimator.loss_curve_.append(estimator.loss_)
             if estimator.verbose:
                 say(estimator.n_iter_, estimator.loss_)
-            if not math.isfinite(loss) and not _finite(descent.params):
+            if descent.lost or (not math.isfinite(loss) and not _finite(descent.params)):
                 return descent.params
             judge_epoch(estimator, lambda: descent.params, judge)
             if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":

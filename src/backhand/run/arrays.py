@@ -14,8 +14,8 @@ import numpy as np
 from ..formulas import noise, optimisers
 from ..plan.description import Description
 from ..plan.nodes import ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Update, Weigh
-from ..plan.step import Plan, training_plan
-from .namespaces import NUMPY
+from ..plan.step import Plan, logits, training_plan
+from .namespaces import NUMPY, is_sparse
 
 Array = Any
 Buffers = dict[str, Any]
@@ -102,6 +102,44 @@ def parameter_buffers(params: Sequence[tuple[Array, Array]]) -> Buffers:
     return named
 
 
+def first_lost(plan: Plan, buffers: Mapping[str, Array]) -> str:
+    """Where the first value of a training step is that is not finite, in the order of computation.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of a training step.
+    buffers : mapping of str to array
+        What its forward pass and loss read; see `walk`.
+
+    Returns
+    -------
+    str
+        Such as ``"layer 2 (outputs)"``.
+    """
+    at, last = dict(buffers), len(plan.description.shapes)
+    for layer in range(last, 0, -1):  # as the step before has updated them
+        if not (_finite(at[f"w{layer}"]) and _finite(at[f"b{layer}"])):
+            return f"layer {layer} (parameters)"
+    with np.errstate(all="ignore"):
+        for node in plan.nodes:
+            perform(node, at, NUMPY)
+            name = getattr(node, "out", "")
+            if name == "x" and not _finite(at[name]):
+                return f"the inputs as {plan.description.dtype}"
+            if name == logits(plan.description) and not _finite(at[name]):
+                return f"layer {last} (the logits)"
+            if name[0] in "zyh" and not _finite(at[name]):
+                return f"layer {name[1:]} ({'pre-activations' if name[0] == 'z' else 'outputs'})"
+            if name == "loss":
+                break
+    return f"layer {last} (the loss of its logits)"
+
+
+def _finite(a: Array) -> bool:
+    return bool(np.isfinite(a.data if is_sparse(a) else a).all())
+
+
 class ArrayTrainer:
     """Trains with NumPy: parameters and optimiser state, and a method that runs an epoch.
 
@@ -139,6 +177,7 @@ class ArrayTrainer:
         self._state = optimiser.state
         self._at["seed"] = seed
         self._keep = [*self._at]
+        self.lost: tuple[Array, int] | None = None
 
     @property
     def params(self) -> tuple[tuple[Array, Array], ...]:
@@ -177,6 +216,9 @@ class ArrayTrainer:
     ) -> float:
         """Run the batches of one epoch; return the mean loss over its rows, by weight.
 
+        A batch whose loss is not finite ends it before the update: ``lost`` are then its rows and
+        the number of its step, else None, and what is returned is not finite.
+
         Parameters
         ----------
         x, t, weight : array
@@ -192,7 +234,7 @@ class ArrayTrainer:
         first_step : int
             How many steps came before, for the noise.
         """
-        description = self.description
+        description, self.lost = self.description, None
         if weight is None:
             weight = np.broadcast_to(np.ones((), description.dtype), (x.shape[0], 1))
         loss_sum = weight_sum = 0.0
@@ -206,6 +248,9 @@ class ArrayTrainer:
             at["scalars"] = {k: float(v[number]) for k, v in scalars.items()}
             at["l2"] = float(l2[number])
             at = walk(self.plan, at)
+            if not np.isfinite(at["loss"]):
+                self.lost = rows, at["step"]
+                return float(at["loss"])
             self._at = {name: at[name] for name in self._keep}  # at once, for Ctrl-C
             counted = float(at["weight"].sum())
             loss_sum += float(at["loss"]) * counted

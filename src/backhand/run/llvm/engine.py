@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from .runner import LONGEST_CALL, USUAL, Runner, housed, readable
 from .schedule import schedule
 from .single import SingleRow
 from .sparse import step_flops, stored_entries
+from .stopping import LOST
 from .team import available_threads, checked_threads
 
 Array = Any
@@ -53,6 +55,7 @@ class CompiledTrainer:
         self._runner: Runner | None = None
         self._kinds: dict[str, np.dtype] = {}
         self._pace = 0.0  # seconds a batch, as last measured
+        self.lost: tuple[Array, int] | None = None
 
     @property
     def params(self) -> tuple[tuple[Array, Array], ...]:
@@ -130,6 +133,7 @@ class CompiledTrainer:
             table[:, column] = given[name]
         runner.set(rows=rows, batch=batch, seed=self._seed)
         runner.results[:2] = 0
+        self.lost = None
         done = 0
         while done < batches:
             some = max(1, int(LONGEST_CALL / self._pace)) if self._pace else 1
@@ -141,6 +145,11 @@ class CompiledTrainer:
             runner.run(done, until, threads, (until - done) * seconds)
             self._pace = max((time.perf_counter() - start) / (until - done), 1e-9)
             done = until
+            if runner.stop[LOST]:
+                first = int(runner.stop[LOST + 1])
+                step = (first_step + first // batch) % 2**32
+                self.lost = order[first : first + batch], step
+                return math.nan
         return float(runner.results[0] / runner.results[1])
 
     def _ready(

@@ -27,7 +27,7 @@ from .layout import CONTROL, buffer_strides, packed, padded_columns, program_slo
 from .modes import flush_subnormals
 from .schedule import ByRow, Fused, Reduced, Schedule
 from .sparse import Entries
-from .stopping import FAR, ROWS, SUMS, pieces, said
+from .stopping import FAR, ROWS, SUMS, leave_if_lost, pieces, said
 from .target import Target
 
 
@@ -167,10 +167,7 @@ class Emitter:
         self._barrier()
         # Who leaves rows undone says so before this barrier, so here all threads agree.
         left = said(build, at["stop"], ROWS + 1)
-        # a batch whose weights are all 0 says nothing: it is passed over
-        zero = ir_module().Constant(ir_module().DoubleType(), 0)
-        counts = build.fcmp_ordered(">", self.now["weights"], zero)
-        with build.if_then(build.and_(counts, build.not_(left))):
+        with build.if_then(build.and_(self._counts(), build.not_(left))):
             for owner, reduced in enumerate(self.schedule.across):
                 self._reduced(reduced, owner)
             self._loss()
@@ -288,28 +285,16 @@ class Emitter:
         extra = self._operands(operands) + [self._layer_key(layer) for layer in layers]
         w, stride = at[right], index(self.strides[right])
 
+        bias = at[node.bias or "zeros"]
+
         def rows(first: IR, last: IR) -> None:
             if entries:
-                bias = at[node.bias or "zeros"]
                 build.call(kernel, [*self._csr(), w, stride, bias, first, last, *extra])
                 return
-            build.call(
-                kernel,
-                [
-                    at[node.left],
-                    self._stride(node.left),
-                    w,
-                    stride,
-                    index(self._panel_stride(right)),
-                    at[node.bias] if node.bias else at["zeros"],
-                    index(0),
-                    first,
-                    last,
-                    *across,
-                    index(depth),
-                    *extra,
-                ],
-            )
+            left = at[node.left], self._stride(node.left)
+            right_ = w, stride, index(self._panel_stride(right))
+            between = first, last, *across, index(depth)
+            build.call(kernel, [*left, *right_, bias, index(0), *between, *extra])
 
         piece = index(self.kernels.rows_at_once(depth, columns))
         self._pieces(ROWS, mine, piece, rows)
@@ -334,6 +319,15 @@ class Emitter:
         total = now["weights"] = self.total or self._weight_sum(now["begin"], now["rows"])
         kernel, operands = self.kernels.by_row(group)
         self.build.call(kernel, [*mine, total, *self._operands(operands)])
+        if any(reduced.update for reduced in self.schedule.across):
+            with self.build.if_then(self._counts()):
+                value, begin = self.at["value"], now["begin"]
+                leave_if_lost(self.build, self.at["stop"], self.dtype, value, mine, begin)
+
+    def _counts(self) -> IR:
+        """Whether a batch has any weight: if not, it says nothing, and is passed over."""
+        zero = ir_module().Constant(ir_module().DoubleType(), 0)
+        return self.build.fcmp_ordered(">", self.now["weights"], zero)
 
     def _has_loss(self) -> bool:
         return any(isinstance(group, ByRow) for group in self.schedule.rowwise)
@@ -384,23 +378,11 @@ class Emitter:
             mine, across = self._chosen((index(0), index(height)), mine), self._columns_of(wide)
 
         def sums(first: IR, last: IR) -> None:
-            build.call(
-                kernel,
-                [
-                    at[node.left],
-                    self._stride(node.left),
-                    at[node.right],
-                    self._stride(node.right),
-                    index(self.kernels.panel),
-                    start,
-                    index(self.strides[node.out] if self.schedule.continued else 0),
-                    first,
-                    last,
-                    *across,
-                    self.now["rows"],
-                    *extra,
-                ],
-            )
+            left = at[node.left], self._stride(node.left)
+            right = at[node.right], self._stride(node.right), index(self.kernels.panel)
+            start_ld = index(self.strides[node.out] if self.schedule.continued else 0)
+            between = first, last, *across, self.now["rows"]
+            build.call(kernel, [*left, *right, start, start_ld, *between, *extra])
 
         self._pieces(SUMS, mine, self._sums_at_once(columns), sums)
         if reduced.update and reduced.update.parameter in self.schedule.transposed:
