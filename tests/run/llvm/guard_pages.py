@@ -32,6 +32,7 @@ from backhand.training import step_scalars
 PAGE = mmap.PAGESIZE
 DTYPES = ("float32", "float64", "uint8", "int8", "int16", "uint16", "int32", "int64", "bool")
 IN_PANELS = (65, 117, 128, 128, 192, 192, 253, 256, 320)
+WHOLE_PAGES = (512, 1010, 1024, 2048, 4090, 4096, 8192)
 KINDS = ("train", "forward", "gradients", "sparse")
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -179,6 +180,8 @@ class Case:
         widths = [int(rng.choice(sizes)) for _ in range(int(rng.integers(2, 5)))]
         if len(widths) > 2 and rng.random() < 0.5:  # the first layer's weights lie in panels
             widths[1] = int(rng.choice(IN_PANELS))
+        if rng.random() < 0.05:  # rows of whole pages, which strides avoid
+            widths[int(rng.integers(len(widths)))] = int(rng.choice(WHOLE_PAGES))
         widths[-1] = max(widths[-1], 2 if loss.by_row else 1)
         activations = rng.choice(list(ACTIVATIONS), len(widths) - 2).tolist()
         self.network = network = Network(

@@ -14,7 +14,9 @@ import sys
 import numpy as np
 import pytest
 
-from .guard_pages import KINDS, PAGE, Case, Guarded, reach
+from backhand.network import Network
+
+from .guard_pages import KINDS, PAGE, Case, Guarded, Ordinary, reach
 
 SCRIPT = pathlib.Path(__file__).with_name("guard_pages.py")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="made for Linux's mmap")
@@ -36,6 +38,28 @@ def test_a_sample_of_programs_touches_nothing_beside_its_arrays(seed):
     last = "\n".join(done.stdout.splitlines()[-2:])
     assert done.returncode == 0, f"{last}\n{done.stderr}"
     assert "35 cases without a fault" in last
+
+
+@pytest.mark.parametrize("width", [512, 1024, 4090, 4096, 8192])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_layers_whose_rows_are_whole_pages(width, dtype):
+    """Their rows lie a little apart, but their columns are no more."""
+    rng = np.random.default_rng(0)
+    for widths in ((3, width, 2), (width, 130, 2), (3, 4, width, 2)):
+        case = Case(0, 0)
+        case.network = Network(widths, dtype=dtype)
+        case.kind, case.threads, case.batch = "train", 2, 4
+        case.x, case.t = rng.standard_normal((9, widths[0])), rng.standard_normal((9, 2))
+        case.params, case.weight, case.order = (
+            case.network.init("glorot_normal"),
+            None,
+            np.arange(9),
+        )
+        want = case.run(Ordinary())
+        for at_end in (True, False):
+            memory = Guarded(at_end)
+            assert case.run(memory) == want
+            memory.close()
 
 
 @pytest.mark.parametrize("short", [4, 64])

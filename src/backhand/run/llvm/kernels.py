@@ -17,7 +17,7 @@ from ...plan.step import Plan
 from . import column_sums, driver, matmul, meeting, row_kernel, sparse, stopping, transpose
 from .build import IR, element, element_type, index, ir_module
 from .lanes import Lanes
-from .schedule import ByRow, Fused, Reduced, padded
+from .schedule import ByRow, Fused, Reduced, padded_columns
 from .target import Target
 from .tiles import choose_tile, panel_columns
 from .tracing import Graph, trace
@@ -66,7 +66,7 @@ class Kernels:
         self._classes = plan.description.loss.by_row
         self._outputs = plan.description.outputs
         # every product has as many columns as some layer has units or inputs
-        self._columns = {padded(width, 1) for width in plan.description.widths}
+        self._columns = {padded_columns(width) for width in plan.description.widths}
         self._made: dict[str, Any] = {}
 
     def is_real(self, buffer: str) -> bool:

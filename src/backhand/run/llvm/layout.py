@@ -34,11 +34,6 @@ def program_slots(schedule: Schedule, sources: dict[str, np.dtype]) -> tuple[str
     return (*CONTROL, *inputs, *outputs, *buffer_strides(schedule))
 
 
-def padded_columns(columns: int) -> int:
-    """Columns rounded up to whole vectors of any instruction set."""
-    return padded(columns, 1)
-
-
 def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
     """Buffers that lie panel by panel: first-layer weights that are updated, and their state.
 

@@ -23,9 +23,9 @@ from ...plan.nodes import Gather, Matmul, Update
 from .build import IR, count, element, element_type, index, ir_module, minimum
 from .gather import emit_gather
 from .kernels import Kernels
-from .layout import CONTROL, buffer_strides, packed, padded_columns, program_slots
+from .layout import CONTROL, buffer_strides, packed, program_slots
 from .modes import flush_subnormals
-from .schedule import ByRow, Fused, Reduced, Schedule
+from .schedule import ByRow, Fused, Reduced, Schedule, padded_columns
 from .sparse import Entries
 from .stopping import FAR, ROWS, SUMS, leave_if_lost, pieces, said
 from .target import Target
