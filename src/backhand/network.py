@@ -190,9 +190,11 @@ class Network(Description):
         InputError
             If the shapes do not fit; the message names both.
         """
-        if compiles(engine, x):
-            return self.predictor(params)(x)
-        return self._run(forward_plan(self), params, self._enter(params, x))[logits(self)]
+        plan, z = forward_plan(self), logits(self)
+        if compiles(engine, x):  # which gathers any numbers where they are
+            self.check_parameters(params)
+            return self._run(plan, params, {"x": x}, (z,), engine)[z]
+        return self._run(plan, params, self._enter(params, x))[z]
 
     def predictor(
         self, params: Sequence[tuple[Array, Array]], threads: int | None = None

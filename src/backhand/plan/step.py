@@ -8,6 +8,7 @@ the loss by that buffer. ``x`` are the inputs, ``t`` the targets, ``weight`` the
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 from ..formulas import linear, losses
@@ -15,6 +16,9 @@ from ..formulas import noise as dropping
 from ..formulas.optimisers import Optimiser
 from .description import Description
 from .nodes import ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Symbol, Update, Weigh
+
+KEPT = 32
+"""Plans of so many networks are kept, for those that are run again and again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +29,14 @@ class Plan:
     nodes: tuple[Node, ...]
 
     def __str__(self) -> str:
+        return self._text
+
+    @functools.cached_property
+    def _text(self) -> str:
         return "\n".join(_line(node) for node in self.nodes)
 
 
+@functools.lru_cache(maxsize=KEPT)
 def forward_plan(description: Description, *, dropout: bool = False) -> Plan:
     """From ``x`` to the logits. Dropout is for training alone."""
     return Plan(description, tuple(_forward(description, dropout)))
@@ -56,6 +65,7 @@ def propagation_plan(description: Description) -> Plan:
     return Plan(description, (*_forward(description, False), *row_by_row))
 
 
+@functools.lru_cache(maxsize=KEPT)
 def gradient_plan(
     description: Description, *, dropout: bool = False, wrt_input: bool = False
 ) -> Plan:

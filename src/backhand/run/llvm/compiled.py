@@ -54,6 +54,8 @@ class Compiled:
         Units of the first layer.
     packed : dict of str to int
         Static buffers whose columns lie in panels one behind the other, with their number.
+    idle : list
+        Runners of it that wait for the next call.
     """
 
     library: Library
@@ -66,6 +68,7 @@ class Compiled:
     weights: int
     columns: int
     packed: dict[str, int]
+    idle: list[Any] = dataclasses.field(default_factory=list, repr=False, compare=False)
 
     def readers_for(self, rows: int, available: int) -> int:
         """How many of the available threads a pass over so many rows is worth."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,11 @@ import numpy as np
 from ...formulas.optimisers import Optimiser
 from ...plan.description import Description
 from ...plan.nodes import Gather
-from ...plan.step import Plan, forward_plan, logits, training_plan
+from ...plan.step import KEPT, Plan, forward_plan, logits, training_plan
 from ..namespaces import is_sparse
 from .compiled import compiled
-from .runner import LONGEST_CALL, USUAL, Runner, housed, readable
-from .schedule import schedule
+from .runner import LONGEST_CALL, USUAL, Runner, borrowed, housed, readable
+from .schedule import Schedule, schedule
 from .single import SingleRow
 from .sparse import step_flops, stored_entries
 from .stopping import LOST
@@ -234,8 +235,7 @@ class Forward:
     def _runner(self, dtype: np.dtype) -> Runner:
         description, out = self.description, logits(self.description)
         gather = Gather("all_x", "x", description.dtype)
-        plan = Plan(description, (gather, *forward_plan(description).nodes))
-        arranged = schedule(plan, delivered=(out,), continued=True)
+        arranged = _arranged(forward_plan(description), (gather,), (), (out,))
         runner = Runner(compiled(arranged, {"all_x": dtype}), description, self._threads)
         runner.share(self._params)
         return runner
@@ -270,24 +270,37 @@ def execute(
     """
     description = plan.description
     given = {name: readable(a) for name, a in given.items()}
+    description.check_x(given["x"])
     indices = ("t",) if description.loss.by_row else ()
     gathers = [
         Gather(f"all_{name}", name, None if name in indices else description.dtype)
         for name in given
     ]
     has_loss = any(getattr(node, "out", "") == "loss" for node in plan.nodes)
-    whole = Plan(description, (*gathers, *plan.nodes))
-    arranged = schedule(whole, ("value",) if has_loss else (), outputs, continued=True)
+    arranged = _arranged(plan, tuple(gathers), ("value",) if has_loss else (), outputs)
     sources = {f"all_{name}": a.dtype for name, a in given.items()}
-    runner = Runner(compiled(arranged, sources), description, threads)
-    runner.load(params)
-    rows = len(given["x"])
-    found = {name: np.empty((rows, arranged.shapes[name][1]), runner.dtype) for name in outputs}
-    blocks = runner.pass_over(given, rows, found)
-    for reduced in arranged.across:
-        name = reduced.node.out
-        d, k = description.shapes[int(name[2:]) - 1]
-        found[name] = runner.get(name, (d, k) if name[1] == "w" else (k,))
-    if has_loss:  # every block has added the weights of all rows
-        found["loss"] = runner.results[0] / runner.results[1] * blocks
+    rows, dtype = len(given["x"]), np.dtype(description.dtype)
+    found = {name: np.empty((rows, arranged.shapes[name][1]), dtype) for name in outputs}
+    if rows == 0:
+        return found
+    code = compiled(arranged, sources)
+    with borrowed(code, description, threads) as runner:
+        runner.load(params)
+        runner.clear(reduced.node.out for reduced in arranged.across)
+        blocks = runner.pass_over(given, rows, found)
+        for reduced in arranged.across:
+            name = reduced.node.out
+            d, k = description.shapes[int(name[2:]) - 1]
+            found[name] = runner.get(name, (d, k) if name[1] == "w" else (k,))
+        if has_loss:  # every block has added the weights of all rows
+            found["loss"] = runner.results[0] / runner.results[1] * blocks
     return found
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _arranged(
+    plan: Plan, gathers: tuple[Gather, ...], outputs: tuple[str, ...], delivered: tuple[str, ...]
+) -> Schedule:
+    """The schedule of a plan that is run in blocks."""
+    whole = Plan(plan.description, (*gathers, *plan.nodes))
+    return schedule(whole, outputs, delivered, continued=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ SLOW = 1e10  # operations a second that any machine manages
 USUAL = 5e10  # operations a second on one thread of an ordinary machine, until it is measured
 LONG_WAIT = 0.1  # seconds after Ctrl-C in which native code ends of itself
 WORTH_A_COPY = 256  # rows of a batch from which sums take longer than a copy of what they update
+MOST_IDLE = 4  # runners of a program that are kept: for as many calls at once
 ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
 
 
@@ -61,6 +63,22 @@ def housed(a: Array) -> Array:
     home = room[..., : a.shape[-1]]
     home[...] = a
     return home
+
+
+@contextlib.contextmanager
+def borrowed(code: Compiled, description: Description, threads: int | None) -> Iterator[Runner]:
+    """A runner of a program, for one call; later calls may get it again.
+
+    Its parameters are those of the last call: load others.
+    """
+    idle = code.idle if threads is None else []
+    try:  # a runner serves one call at a time; list.pop is atomic
+        runner = idle.pop()
+    except IndexError:
+        runner = Runner(code, description, threads)
+    yield runner
+    if len(idle) < MOST_IDLE:
+        idle.append(runner)
 
 
 class Runner:
@@ -179,6 +197,12 @@ class Runner:
         else:
             buffer[: a.shape[0] if a.ndim == 2 else 1, :k] = a
 
+    def clear(self, sums: Iterable[str]) -> None:
+        """Begin sums that go on from block to block anew, and the loss."""
+        self.results[:] = 0
+        for name in sums:
+            self._held[name][...] = 0
+
     def read_in_place(self, x: Array) -> None:
         """Let products read x itself, which has the network's dtype."""
         self.drop("all_x")
@@ -252,6 +276,12 @@ class Runner:
         blocks = -(-rows // block)
         some = max(1, int(LONGEST_CALL * SLOW / (self.code.flops * block)))
         seconds = self.code.flops * block / (USUAL * threads)
-        for first in range(0, blocks, some):
-            self.run(first, min(blocks, first + some), threads, seconds)
+        try:
+            for first in range(0, blocks, some):
+                self.run(first, min(blocks, first + some), threads, seconds)
+        finally:  # the caller's arrays are not to live on here
+            for name in (*(f"all_{key}" for key in given), *(f"out.{key}" for key in outputs)):
+                self.drop(name)
+            if in_place:
+                self.drop("x")
         return blocks
