@@ -22,6 +22,7 @@ LONGEST_CALL = 0.05  # seconds in native code before Python may look at signals
 SLOW = 1e10  # operations a second that any machine manages
 USUAL = 5e10  # operations a second on one thread of an ordinary machine, until it is measured
 LONG_WAIT = 0.1  # seconds after Ctrl-C in which native code ends of itself
+LONG_SUMS = 0.15  # seconds of sums from which a step is left amid them, and a copy made before
 WORTH_A_COPY = 256  # rows of a batch from which sums take longer than a copy of what they update
 MOST_IDLE = 4  # runners of a program that are kept: for as many calls at once
 ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
@@ -240,7 +241,7 @@ class Runner:
     def _before(self, seconds: float) -> dict[str, Array]:
         """A copy of what a step updates, if its sums are likely to take so long that it is left."""
         rows = int(self._table[self._place["batch"]])
-        if not self.code.weights or seconds <= LONG_WAIT or rows < WORTH_A_COPY:
+        if not self.code.weights or seconds <= LONG_SUMS or rows < WORTH_A_COPY:
             return {}
         for name in self.code.static:
             if not name.endswith(".T"):
