@@ -9,7 +9,6 @@ from sklearn import neural_network
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.class_weight import compute_sample_weight
 
 import backhand.estimators.classifier
 from backhand import MLPClassifier
@@ -148,58 +147,3 @@ def test_focal_loss_classifies_and_is_less_sure(classes):
     assert focal.score(X, y) > 0.95
     sure = [model.predict_proba(X).max(axis=1).mean() for model in (plain, focal)]
     assert sure[1] < sure[0]
-
-
-@pytest.mark.parametrize("class_weight", [{"rare": 7.5, "often": 0.25}, {"rare": 3}, "balanced"])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_class_weights_are_factors_of_sample_weights(class_weight, weighted, solver):
-    X, y = load_digits(return_X_y=True)
-    y = np.where(y == 3, "rare", "often")
-    weight = np.random.default_rng(0).uniform(0, 3, len(X)) if weighted else None
-    settings = {"max_iter": 3, "random_state": 0, "solver": solver}
-    ours = MLPClassifier((9,), class_weight=class_weight, **settings).fit(X, y, weight)
-    factors = compute_sample_weight(class_weight, y) * (1 if weight is None else weight)
-    same = MLPClassifier((9,), **settings).fit(X, y, factors)
-    assert np.array_equal(ours.coefs_[0], same.coefs_[0])
-
-
-def test_balanced_weights_of_several_labels():
-    X, y = load_digits(return_X_y=True)
-    labels = np.stack([y > 4, y == 3], 1).astype(int)
-    settings = {"max_iter": 3, "random_state": 0}
-    same = MLPClassifier((9,), **settings).fit(X, labels, compute_sample_weight("balanced", labels))
-    for target in (labels, sparse.csr_matrix(labels)):
-        ours = MLPClassifier((9,), class_weight="balanced", **settings).fit(X, target)
-        assert np.array_equal(ours.coefs_[0], same.coefs_[0])
-    with pytest.raises(ValueError, match="dict is for one label a row"):
-        ours.set_params(class_weight={0: 2}).fit(X, labels)
-
-
-def test_class_weights_in_partial_fit():
-    X, y = load_iris(return_X_y=True)
-    some = y != 1  # a class that the dict names is not among the first rows
-    class_weight = {1: 4.0, 2: 0.5}
-    ours = MLPClassifier((9,), class_weight=class_weight, random_state=0)
-    ours.partial_fit(X[some], y[some], classes=[0, 1, 2]).partial_fit(X, y)
-    factors = np.array([1.0, 4.0, 0.5])[y]
-    same = MLPClassifier((9,), random_state=0)
-    same.partial_fit(X[some], y[some], factors[some], classes=[0, 1, 2]).partial_fit(X, y, factors)
-    assert np.array_equal(ours.coefs_[0], same.coefs_[0])
-    with pytest.raises(ValueError, match=r"'balanced' is not for partial_fit.*as a dict"):
-        ours.set_params(class_weight="balanced").partial_fit(X, y)
-
-
-@pytest.mark.parametrize(
-    ("class_weight", "message"),
-    [
-        ({0: -1.0}, "finite and >= 0"),
-        ({0: np.nan}, "finite and >= 0"),
-        ({5: 1.0}, "not in class_weight"),
-        ("even", "class_weight"),
-    ],
-)
-def test_class_weights_that_make_no_sense(class_weight, message):
-    X, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match=message):
-        MLPClassifier(class_weight=class_weight).fit(X, y)

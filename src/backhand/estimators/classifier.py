@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
@@ -17,6 +16,7 @@ from ..formulas.losses import Loss, softmax
 from ..run.namespaces import NUMPY
 from . import parameters
 from .base import BaseMLP, can_learn_in_parts
+from .weighing import weights_of_classes, weights_of_labels
 
 Array = Any
 
@@ -114,10 +114,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         less the better they are classified; ``"focal:gamma=1"`` for another gamma than 2.
     label_smoothing : float, default=0.0
         Share of each label that is spread evenly over all classes, 0 up to 1, for "log_loss".
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class, by which the weights of its rows are multiplied; a class that is not
         in the dict weighs 1. "balanced": ``n_samples / (n_classes * n_samples_of_the_class)``. For
-        several labels, "balanced" multiplies that of all of them, and there is no dict.
+        several labels, a dict ``{0: weight, 1: weight}`` for each, in a list; a row has the product
+        over its labels, as in `sklearn.utils.class_weight.compute_sample_weight`.
 
     Attributes
     ----------
@@ -289,18 +290,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                 "pass as a dict what sklearn.utils.class_weight.compute_class_weight('balanced', "
                 "classes=classes, y=y) gives for a large enough sample of y"
             )
-        if self._label_binarizer.y_type_.startswith("multilabel"):
-            if given != "balanced":
-                raise InputError(
-                    f"class_weight={given!r}: a dict is for one label a row; for several, leave it "
-                    "out or at 'balanced', or give sample_weight"
-                )
-            factors = compute_sample_weight(given, t)
-        else:
-            by_class = compute_class_weight(given, classes=self.classes_, y=self.classes_[t[:, 0]])
-            if not (np.isfinite(by_class) & (by_class >= 0)).all():
-                raise InputError(f"class_weight={given!r}: weights must be finite and >= 0")
-            factors = by_class[t[:, 0]]
+        several = self._label_binarizer.y_type_.startswith("multilabel")
+        factors = (
+            weights_of_labels(given, t) if several else weights_of_classes(given, self.classes_, t)
+        )
         return factors if weight is None else factors * weight
 
     def _strata(self, t: Array) -> Array | None:

@@ -93,7 +93,7 @@ CLASSIFIER: dict[str, list[Any]] = {
     **COMMON,
     "loss": [str],
     "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "class_weight": [dict, list, StrOptions({"balanced"}), None],
 }
 
 BINARY = {"log_loss": _summed("binary_cross_entropy"), "focal": _summed("binary_focal")}
