@@ -256,7 +256,7 @@ def test_wrong_use_is_named(ours):
         _ = ours(solver="lbfgs").partial_fit
     assert "partial_fit" in str(failure.value)
     assert not hasattr(ours(solver="lbfgs"), "partial_fit")
-    with pytest.raises(ValueError, match="partial_fit does not support early_stopping"):
+    with pytest.raises(ValueError, match="early_stopping=True needs X_val and y_val"):
         ours(early_stopping=True).fit(np.tile(X, (2, 1)), np.tile(y, 2)).partial_fit(X, y)
 
 

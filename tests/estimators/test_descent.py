@@ -101,7 +101,7 @@ def test_the_penalty_of_several_batches_is_close():
 @pytest.mark.parametrize("form", ["csr", "csc"])
 def test_parts_are_bounded_and_complete(monkeypatch, form):
     monkeypatch.setattr(module, "EVALUATED_AT_ONCE", 7)
-    x = sparse.random_array((23, 10), density=0.3, format=form, rng=np.random.default_rng(0))
+    x = sparse.random(23, 10, density=0.3, format=form, random_state=0)
     pieces = [p.toarray() for _, p in parts(stored_rows(x))]
     assert max(map(len, pieces)) == 7
     assert np.array_equal(np.concatenate(pieces), x.toarray())

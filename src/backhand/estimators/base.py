@@ -122,12 +122,7 @@ class BaseMLP(Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # s
         InputError
             A ``ValueError``: if a parameter or the data make no sense, or training diverges.
         """
-        judged = None
-        if not (X_val is None and y_val is None and sample_weight_val is None):
-            if X_val is None or y_val is None:
-                raise InputError("X_val and y_val go together: give both of them or none")
-            parameters.check_validation(self)
-            judged = X_val, y_val, sample_weight_val
+        judged = parameters.rows_to_judge(self, X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, incremental=False, judged=judged)
 
     def _fit(
@@ -139,12 +134,19 @@ class BaseMLP(Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # s
         incremental: bool,
         judged: tuple[Array, Array, Array | None] | None = None,
     ) -> Any:
-        if incremental and self.early_stopping:
-            raise InputError("partial_fit does not support early_stopping=True")
+        if incremental and self.early_stopping and judged is None:
+            raise InputError(
+                "partial_fit with early_stopping=True needs X_val and y_val, rows to judge by: "
+                "rows set aside from one call may be learnt from in another"
+            )
         hidden = parameters.hidden_widths(self.hidden_layer_sizes)
         parameters.check_together(self)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._checked(X, y, reset=first)
+        if not (incremental and self.early_stopping):
+            self.__dict__.pop("stopped_", None)
+        elif getattr(self, "stopped_", False):
+            return self
         t = self._enter(y, incremental=incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)

@@ -141,6 +141,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         The best of them.
     validation_loss_curve_ : list of float or None
         The loss on those rows, without the penalty.
+    stopped_ : bool
+        Of `partial_fit` with early stopping alone: whether it has stopped.
     n_iter_ : int
         Epochs, or iterations, of the last fit.
     t_ : int
@@ -310,6 +312,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         y: Array,
         sample_weight: Array | None = None,
         classes: Array | None = None,
+        *,
+        X_val: Array | None = None,
+        y_val: Array | None = None,
+        sample_weight_val: Array | None = None,
     ) -> Any:
         """Train one epoch on these rows, from where the last call ended.
 
@@ -323,15 +329,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             As for `fit`.
         classes : array-like of shape (n_classes,), default=None
             All classes that will come. The first call needs them, later calls may leave them out.
+        X_val, y_val, sample_weight_val : as for `fit`, default=None
+            With early stopping, which each call judges its epoch by: give the same rows to every
+            call. It needs them, since rows set aside from one call may be learnt from in another.
 
         Returns
         -------
         self : object
+            With early stopping, `stopped_` says after each call whether this was the last: more
+            than `n_iter_no_change` calls in a row were no improvement, or a callback asked for it,
+            and `coefs_` are the best by validation score (until then, those of the last call).
+            Further calls leave everything as it is, unless early_stopping=False is set.
 
         Raises
         ------
         InputError
-            If the classes are missing, or others than before, or early stopping is on.
+            If the classes are missing, or others than before, or early stopping has no X_val.
         """
         if getattr(self, "classes_", None) is None and classes is None:
             raise InputError("classes must be passed on the first call to partial_fit.")
@@ -346,7 +359,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                     f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
                     f"{self.classes_!r}"
                 )
-        return self._fit(X, y, sample_weight, incremental=True)
+        judged = parameters.rows_to_judge(self, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, incremental=True, judged=judged)
 
     # predicting -----------------------------------------------------------------------------------
 

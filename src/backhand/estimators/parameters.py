@@ -158,12 +158,20 @@ def check_together(estimator: Any) -> None:
                 raise InputError(f"callbacks must be functions, got {callback!r} among them")
 
 
-def check_validation(estimator: Any) -> None:
-    """Raise InputError if nothing would judge by the rows that are given to judge by."""
+def rows_to_judge(estimator: Any, X: Any, y: Any, weight: Any) -> tuple[Any, Any, Any] | None:
+    """The rows that are given to judge by, their targets and weights; None if there are none.
+
+    Raises InputError if they are not whole, or nothing would judge by them.
+    """
+    if X is None and y is None and weight is None:
+        return None
+    if X is None or y is None:
+        raise InputError("X_val and y_val go together: give both of them or none")
     if not estimator.early_stopping:
         raise InputError(
             "X_val and y_val are what early stopping judges by: they need early_stopping=True"
         )
+    return X, y, weight
 
 
 def draw(

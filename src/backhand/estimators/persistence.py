@@ -23,7 +23,7 @@ FORMAT = "backhand estimator 1"
 FITTED = (
     *("n_features_in_", "n_outputs_", "n_layers_", "out_activation_", "n_iter_", "t_", "_targets"),
     *("loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"),
-    "validation_loss_curve_",
+    *("validation_loss_curve_", "stopped_"),
 )
 """What fitting leaves behind and JSON can say; a fit sets some of them."""
 

@@ -130,6 +130,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         The best of them.
     validation_loss_curve_ : list of float or None
         The loss on those rows, without the penalty.
+    stopped_ : bool
+        Of `partial_fit` with early stopping alone: whether it has stopped.
     n_iter_ : int
         Epochs, or iterations, of the last fit.
     t_ : int
@@ -257,7 +259,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     @available_if(can_learn_in_parts)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Any:
+    def partial_fit(
+        self,
+        X: Array,
+        y: Array,
+        sample_weight: Array | None = None,
+        *,
+        X_val: Array | None = None,
+        y_val: Array | None = None,
+        sample_weight_val: Array | None = None,
+    ) -> Any:
         """Train one epoch on these rows, from where the last call ended.
 
         Parameters
@@ -267,17 +278,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             As for `fit`.
+        X_val, y_val, sample_weight_val : as for `fit`, default=None
+            With early stopping, which each call judges its epoch by: give the same rows to every
+            call. It needs them, since rows set aside from one call may be learnt from in another.
 
         Returns
         -------
         self : object
+            With early stopping, `stopped_` says after each call whether this was the last: more
+            than `n_iter_no_change` calls in a row were no improvement, or a callback asked for it,
+            and `coefs_` are the best by validation score (until then, those of the last call).
+            Further calls leave everything as it is, unless early_stopping=False is set.
 
         Raises
         ------
         InputError
-            If early stopping is on, or the data are not what the first call had.
+            If early stopping has no X_val, or the data are not what the first call had.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        judged = parameters.rows_to_judge(self, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, incremental=True, judged=judged)
 
     # predicting -----------------------------------------------------------------------------------
 

@@ -49,9 +49,12 @@ def descend(
     Returns
     -------
     sequence of (w, b)
-        The last parameters, or the best by validation score.
+        The last parameters, or the best by validation score; of one epoch, only if it is the end.
     """
+    if incremental and estimator.early_stopping:
+        _begin_course(estimator)
     rows, judge = begin(estimator, network, data, rows, validation, rng)
+    ended = False
     count = len(rows)
     batch = _batch(estimator.batch_size, count)
     total = estimator.max_iter * math.ceil(count / batch)
@@ -80,8 +83,10 @@ def descend(
                 rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
                 descent.rate = float(rate)
             if estimator.callbacks is not None and told(estimator.callbacks, _now(estimator)):
+                ended = True
                 break
             if estimator._waited > estimator.n_iter_no_change and _ends(estimator, descent):
+                ended = True
                 break
             if incremental:
                 break
@@ -94,7 +99,9 @@ def descend(
             )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=5)
-    if estimator.early_stopping and estimator._best is not None:
+    if incremental and estimator.early_stopping:
+        estimator.stopped_ = ended
+    if estimator.early_stopping and estimator._best is not None and (ended or not incremental):
         return estimator._best  # type: ignore[no-any-return]
     return descent.params
 
@@ -126,6 +133,13 @@ def begin(
     if estimator.early_stopping and validation is None:
         rows, validation = _split(estimator, data, rows, rng)
     return rows, None if validation is None else judge_of(estimator, network, validation)
+
+
+def _begin_course(estimator: Any) -> None:
+    """Compare with no epoch of `fit`, which had other rows to judge by, nor with lost weights."""
+    if not hasattr(estimator, "stopped_") or getattr(estimator, "_best", None) is None:
+        estimator.best_validation_score_ = None
+        estimator.stopped_ = False
 
 
 def _begin_curves(estimator: Any) -> None:
