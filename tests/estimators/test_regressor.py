@@ -7,6 +7,7 @@ import pytest
 from sklearn import neural_network
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import DataConversionWarning
+from sklearn.metrics import d2_pinball_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
@@ -141,3 +142,67 @@ def test_a_log_link_is_scikit_learns_linear_model():
 def test_targets_that_a_log_link_cannot_have(loss, wanted):
     with pytest.raises(InputError, match=f"loss='{loss}' needs targets {wanted}, got -1.0 in y"):
         MLPRegressor(loss).fit(np.ones((3, 1)), [1.0, -1.0, 2.0])
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+def test_an_activation_of_the_outputs(solver, engine, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (500, 2))
+    y = 1 / (1 + np.exp(-3 * X[:, 0] - X[:, 1]))
+    model = MLPRegressor(
+        hidden_layer_sizes=(),
+        out_activation="logistic",
+        solver=solver,
+        engine=engine,
+        alpha=0,
+        learning_rate_init=0.03,
+        max_iter=500,
+        tol=1e-9,
+        random_state=0,
+    ).fit(X, y)
+    assert model.out_activation_ == "logistic"
+    np.testing.assert_allclose(model.coefs_[0][:, 0], [3, 1], atol=0.05)
+    assert ((model.predict(100 * X) >= 0) & (model.predict(100 * X) <= 1)).all()
+    assert model.score(X, y) > 0.999
+    model.save(tmp_path / "model.safetensors")
+    again = MLPRegressor.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    with pytest.raises(InputError, match="'poisson' has a link of its own"):
+        MLPRegressor("poisson", out_activation="logistic").fit(X, y)
+    with pytest.raises(InputError, match="unknown activation 'logistik'"):
+        MLPRegressor(out_activation="logistik").fit(X, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_several_quantiles_that_do_not_cross(solver, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0, 1, (4000, 1))
+    y = X[:, 0] + (0.1 + X[:, 0]) * rng.standard_normal(4000)
+    levels = (0.1, 0.5, 0.9)
+    model = MLPRegressor(
+        "quantiles:0.1,0.5,0.9",
+        (20,),
+        solver=solver,
+        learning_rate_init=0.01,
+        early_stopping=True,
+        max_iter=200,
+        random_state=0,
+    )
+    model.fit(X, y)
+    q = model.predict(X)
+    assert q.shape == (4000, 3)
+    for column, level in zip(q.T, levels, strict=True):
+        for half in (X[:, 0] < 0.5, X[:, 0] >= 0.5):
+            assert abs((y < column)[half].mean() - level) < 0.05
+    far = model.predict(rng.uniform(-1e4, 1e4, (1000, 1)))
+    assert (np.diff(far, axis=1) >= 0).all()
+    want = [d2_pinball_score(y, c, alpha=level) for c, level in zip(q.T, levels, strict=True)]
+    assert np.isclose(model.score(X, y), np.mean(want))
+    model.save(tmp_path / "model.safetensors")
+    again = MLPRegressor.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.predict(X), q)
+    with pytest.raises(InputError, match="is for one target, got 2 in y"):
+        model.fit(X, np.column_stack([y, y]))
+    with pytest.raises(InputError, match="link of its own"):
+        model.set_params(out_activation="tanh").fit(X, y)

@@ -11,10 +11,11 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from ..errors import InputError
-from ..formulas.activations import Activation
+from ..formulas.activations import Activation, choose_activation
 from ..formulas.entry import choose
 from ..formulas.initialisers import Initialiser
-from ..formulas.losses import LOSSES, Loss
+from ..formulas.loss import through
+from ..formulas.losses import LOSSES, QUANTILES, Loss, choose_loss
 from ..formulas.schedules import Schedule
 from ..network import Network, checked_engine
 from ..plan.description import DTYPES
@@ -87,7 +88,11 @@ REGRESSION_LOSSES: dict[str, Loss] = {
 }
 """The regressor's losses by name. A parameter may follow, as in "huber:delta=2"."""
 
-REGRESSOR: dict[str, list[Any]] = {**COMMON, "loss": [str]}
+REGRESSOR: dict[str, list[Any]] = {
+    **COMMON,
+    "loss": [str],
+    "out_activation": [str, Activation, None],
+}
 
 CLASSIFIER: dict[str, list[Any]] = {
     **COMMON,
@@ -100,9 +105,11 @@ BINARY = {"log_loss": _summed("binary_cross_entropy"), "focal": _summed("binary_
 MULTICLASS = {"log_loss": LOSSES["softmax_cross_entropy"], "focal": LOSSES["focal"]}
 
 
-def regression_loss(value: str) -> Loss:
-    """The regressor's loss of a name. Raises InputError if there is none."""
-    return choose(REGRESSION_LOSSES, value, Loss.kind)
+def regression_loss(value: str, out_activation: Any = None) -> Loss:
+    """The regressor's loss of a name. Raises InputError if there is none, or no such activation."""
+    several = isinstance(value, str) and value.startswith(QUANTILES)
+    loss = choose_loss(value) if several else choose(REGRESSION_LOSSES, value, Loss.kind)
+    return loss if out_activation is None else through(loss, choose_activation(out_activation))
 
 
 def class_loss(estimator: Any, several: bool) -> Loss:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils.metaestimators import available_if
 
 from ..errors import InputError
+from ..formulas.activations import choose_activation
 from ..formulas.losses import Loss
 from ..run.namespaces import NUMPY
 from . import parameters
@@ -27,7 +28,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         What is minimised, added up over the outputs of a row. "squared_error": half of it.
         "poisson": half the Poisson deviance with a log link, for targets >= 0. The others are not
         in scikit-learn: "absolute_error", "huber" (``"huber:delta=2"`` for another delta than 1),
-        "quantile" (the median, or as in ``"quantile:level=0.9"``), and with a log link half the
+        "quantile" (the median, or as in ``"quantile:level=0.9"``; several at once that never
+        cross, a column each, as in ``"quantiles:0.1,0.5,0.9"``), and with a log link half the
         deviance of "gamma", for targets > 0, and of "tweedie", for targets >= 0
         (``"tweedie:power=1.2"`` for another power than 1.5, from 1.01 to 1.99).
     hidden_layer_sizes : int or array-like of shape (n_layers - 2,), default=(100,)
@@ -110,6 +112,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
     callbacks : callable, list of callables or None, default=None
         Called after each epoch with a `backhand.estimators.judging.Progress`; one that returns
         True ends training.
+    out_activation : str, Activation or None, default=None
+        What maps the network's last sums to predictions, before the loss: any activation, such as
+        "softplus" for what is never negative or "logistic" for shares. None: the identity. For
+        losses of any real numbers; "poisson", "gamma" and "tweedie" have a log link of their own.
 
     Attributes
     ----------
@@ -144,8 +150,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         Columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, if they all are strings.
-    out_activation_ : {"identity", "exp"}
-        What makes predictions of the logits.
+    out_activation_ : str
+        What makes predictions of the logits: "identity", "exp", or the name of `out_activation`.
 
     See Also
     --------
@@ -216,6 +222,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         weight_decay: float = 0.01,
         scoring: Any = None,
         callbacks: Any = None,
+        out_activation: Any = None,
     ) -> None:
         self._set(locals())
 
@@ -230,30 +237,62 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         return self._encoded(y, "y_val")
 
     def _decoded(self, t: Array) -> Array:
-        return t[:, 0] if t.shape[1] == 1 else t
+        return t[:, 0] if t.shape[1] == 1 or self._loss_of_name().levels else t
 
     def _encoded(self, y: Array, name: str) -> Array:
+        loss = self._loss_of_name()
         least = {"count": (y < 0, ">= 0"), "positive": (y <= 0, "> 0")}
-        bad, wanted = least.get(self._loss_of_name().target, (np.zeros(1, bool), ""))
+        bad, wanted = least.get(loss.target, (np.zeros(1, bool), ""))
         if bad.any():
             raise InputError(f"loss={self.loss!r} needs targets {wanted}, got {y.min()} in {name}")
-        return y[:, None] if y.ndim == 1 else y
+        t = y[:, None] if y.ndim == 1 else y
+        if not loss.levels:
+            return t
+        if t.shape[1] > 1:
+            raise InputError(f"loss={self.loss!r} is for one target, got {t.shape[1]} in {name}")
+        return np.repeat(t, len(loss.levels), axis=1)
 
     def _loss(self) -> tuple[Loss, int, str]:
-        loss = self._loss_of_name()
-        return loss, self._targets, "identity" if loss.target == "real" else "exp"
+        loss, chosen = self._loss_of_name(), self.out_activation
+        name = "identity" if chosen is None else choose_activation(chosen).name
+        return loss, self._targets, name if loss.target == "real" else "exp"
 
     def _loss_of_name(self) -> Loss:
-        return parameters.regression_loss(self.loss)
+        return parameters.regression_loss(self.loss, self.out_activation)
 
     def _outputs_averaged(self) -> int:
         return 1 if self.loss == "poisson" else self._targets
 
     def _score_logits(self, z: Array, t: Array, weight: Array | None) -> float:
-        y = self._loss()[0].mean(NUMPY, z)
+        y = self._loss_of_name().mean(NUMPY, z)
         if not np.isfinite(y).all():
             return float("nan")
-        return float(r2_score(t, y, sample_weight=weight))
+        return self._scored(self._decoded(t), y, weight)
+
+    def _scored(self, t: Array, y: Array, weight: Array | None) -> float:
+        levels = self._loss_of_name().levels
+        if not levels:
+            return float(r2_score(t, y, sample_weight=weight))
+        columns = zip(y.T, levels, strict=True)
+        scores = [d2_pinball_score(t, q, sample_weight=weight, alpha=level) for q, level in columns]
+        return float(np.mean(scores))
+
+    def score(self, X: Array, y: Array, sample_weight: Array | None = None) -> float:
+        """R² of the predictions; of several quantiles, the mean of their D².
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            At most 1. D² is the share of the pinball loss of a constant that is saved, as
+            `sklearn.metrics.d2_pinball_score`.
+        """
+        return self._scored(y, self.predict(X), sample_weight)
 
     # learning in parts ----------------------------------------------------------------------------
 
@@ -311,7 +350,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            float32 if X is, else float64.
+            Of several quantiles, a column each. float32 if X is, else float64.
         """
         z = self._logits(X)
         y = self._loss_of_name().mean(NUMPY, z)

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..formulas.activations import ACTIVATIONS
-from ..formulas.losses import LOSSES
+from ..formulas.loss import OF
+from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Layer, Network, Params
 from .sealed import UNFIT, read_sealed, write_sealed
 
@@ -179,8 +180,8 @@ def _check_formulas(description: Mapping[str, Any]) -> None:
         ("activation", description["activation"], ACTIVATIONS),
         ("loss", [description["loss"]], LOSSES),
     ):
-        for name in (str(spec).partition(":")[0] for spec in specs):
-            if name not in known:
+        for name in (str(spec).partition(OF)[0].partition(":")[0] for spec in specs):
+            if name not in known and f"{name}:" != QUANTILES:
                 raise InputError(
                     f"unknown {kind} {name!r}; if it is your own, "
                     f"call backhand.register_{kind} before load_model"

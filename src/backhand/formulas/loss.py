@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import ClassVar
 
+from ..errors import InputError
+from .activations import Activation
 from .entry import Entry
 from .namespace import XP, Array
 
@@ -34,6 +37,8 @@ class Loss(Entry):
         ``z`` a list and ``t`` an index.
     torch : str
         A function of ``torch.nn.functional`` with the same meaning, ``f(z, t, reduction=...)``.
+    levels : tuple of float
+        If its outputs are quantiles of one target, which.
     """
 
     kind: ClassVar[str] = "loss"
@@ -46,11 +51,59 @@ class Loss(Entry):
     outputs: str = "mean"
     kinks: Callable[..., tuple[float, ...]] = lambda t, **_: ()
     torch: str = ""
+    levels: tuple[float, ...] = ()
 
     @property
     def by_row(self) -> bool:
         """Whether it gives one value a row, (N, 1), and not one an element, (N, K)."""
         return self.target == "class"
+
+
+OF = " of "
+
+
+@functools.lru_cache
+def through(loss: Loss, activation: Activation) -> Loss:
+    """The loss of an activation's outputs, as a loss of the logits that go into it.
+
+    Its name is ``"LOSS of ACTIVATION"``, both with their parameters, such as
+    ``"mean_squared_error of softplus"``; `choose_loss` knows it.
+
+    Raises
+    ------
+    InputError
+        If the loss is not one of real numbers: others have a link of their own.
+    """
+    if loss.target != "real" or loss.levels:
+        raise InputError(
+            f"loss {loss.name!r} has a link of its own between logits and targets: an activation "
+            f"of the outputs ({activation.name!r}) goes with losses of real numbers"
+        )
+    value_of, grad_of, mean_of, given = loss.value, loss.grad, loss.mean, loss.parameters
+    forward, vjp, settings = activation.forward, activation.vjp, activation.parameters
+
+    def value(xp: XP, z: Array, t: Array) -> Array:
+        return value_of(xp, forward(xp, z, **dict(settings)), t, **dict(given))
+
+    def grad(xp: XP, z: Array, t: Array) -> Array:
+        y = forward(xp, z, **dict(settings))
+        return vjp(xp, z, y, grad_of(xp, y, t, **dict(given)), **dict(settings))
+
+    def mean(xp: XP, z: Array) -> Array:
+        return mean_of(xp, forward(xp, z, **dict(settings)))
+
+    return dataclasses.replace(
+        loss,
+        name=f"{loss.spec}{OF}{activation.spec}",
+        value=value,
+        grad=grad,
+        mean=mean,
+        definition="",
+        kinks=lambda t, **_: activation.kinks,
+        torch="",
+        parameters=(),
+        limits=(),
+    )
 
 
 def share(weight: Array, outputs: int) -> Array:

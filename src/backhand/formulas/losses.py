@@ -15,12 +15,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .activations import identity, logistic, softplus
+from .activations import choose_activation, identity, logistic, softplus
 from .entry import BELOW_ONE, POSITIVE, choose
-from .loss import Loss, share, share_vjp, total
+from .loss import OF, Loss, share, share_vjp, through, total
 from .namespace import XP, Array
 
-__all__ = ["LOSSES", "Loss", "choose_loss", "share", "share_vjp", "total"]
+QUANTILES = "quantiles:"
+
+__all__ = ["LOSSES", "Loss", "choose_loss", "share", "share_vjp", "through", "total"]
 
 
 # real targets -----------------------------------------------------------------------------------
@@ -400,5 +402,15 @@ LOSSES: dict[str, Loss] = {
 
 
 def choose_loss(value: Any) -> Loss:
-    """A `Loss` from itself, its name, or text such as ``"huber:delta=2"``."""
+    """A `Loss` from itself, or text: ``"huber"``, ``"huber:delta=2"``, ``"huber of tanh"``.
+
+    Several quantiles that do not cross are ``"quantiles:0.1,0.5,0.9"``.
+    """
+    if isinstance(value, str) and value.startswith(QUANTILES):
+        from .quantiles import choose_quantiles  # whose loss is that of one
+
+        return choose_quantiles(value)
+    if isinstance(value, str) and OF in value:
+        loss, _, activation = value.partition(OF)
+        return through(choose(LOSSES, loss, Loss.kind), choose_activation(activation))
     return choose(LOSSES, value, Loss.kind)

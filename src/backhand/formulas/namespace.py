@@ -27,6 +27,7 @@ operation          meaning, and what happens at NaN, at ties and in rounding
 ``row_sum(a)``     (N, K) -> (N, 1), the sum over a row. Order is the executor's, and fixed.
 ``row_max(a)``     (N, K) -> (N, 1), the largest of a row; NaN if the row has one.
 ``is_column(t, z)``  integers (N, 1), reals (N, K) -> booleans (N, K): is this the ``t``-th column?
+                   ``t`` may be one Python integer for all rows.
 =================  ===============================================================================
 
 Counter-based noise works on 32-bit words without sign. A backend holds them as it likes, as long

@@ -27,7 +27,15 @@ def by_autograd(function: Function, arrays: Sequence[Array]) -> list[Array]:
     import autograd.numpy
     import autograd.scipy.special
 
-    xp = NumpyNamespace(autograd.numpy, autograd.scipy.special.erf)
+    xp: Any = NumpyNamespace(autograd.numpy, autograd.scipy.special.erf)
+    choose = xp.where
+
+    def where(condition: Array, a: Array, b: Array) -> Array:
+        # autograd's own does not add up what goes back to an argument that it has broadcast
+        ones = np.ones(np.broadcast_shapes(np.shape(condition), np.shape(a), np.shape(b)))
+        return choose(condition, a * ones, b * ones)
+
+    xp.where = where
     gradient = autograd.grad(lambda *a: function(xp, *a), tuple(range(len(arrays))))
     with np.errstate(all="ignore"):  # its own derivative of tanh overflows on the way to 0
         return [np.asarray(g) for g in gradient(*(np.asarray(a, np.float64) for a in arrays))]

@@ -200,8 +200,8 @@ class Trace:
             return value._number
         if kind == "real" and is_number(value):
             return self.record("constant", kind, detail=float(value), uniform=True)._number
-        if kind == "word" and isinstance(value, (int, np.integer)):
-            return self.record("constant", kind, detail=int(value) % 2**32, uniform=True)._number
+        if kind in ("word", "index") and isinstance(value, (int, np.integer)):
+            return self.record("constant", "word", detail=int(value) % 2**32, uniform=True)._number
         raise self.error(f"gives {where} {value!r}; it takes a {kind} or a Python number")
 
     def real_node(self, op: str, *arguments: Any) -> Any:
