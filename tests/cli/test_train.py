@@ -200,7 +200,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(tmp_path, seconds):
     assert process.returncode in (130, -signal.SIGINT), err  # before Python is up, the signal's own
     if "model:" in out:
         assert load_model(tmp_path / "run" / "model.safetensors").task == "classification"
-        assert "interrupted: kept the best model so far" in out
+        assert re.search("interrupted: kept the (best model so far|model, of an unfinished)", out)
     else:  # it came before the training
         assert list(tmp_path.iterdir()) == []
         assert "Traceback" not in err or process.returncode == -signal.SIGINT
