@@ -385,6 +385,7 @@ def test_every_setting_refuses_what_is_no_value_of_it(field, value):
         "shuffle": isinstance(value, (bool, np.bool_)),
         "patience": value is None,
         "threads": value is None,
+        "clip_norm": value is None,
         "engine": value is None,
     }
     if allowed.get(field, False):

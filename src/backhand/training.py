@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .errors import BackhandError, InputError, unknown_name
-from .formulas.optimisers import Optimiser, choose_optimiser
+from .formulas.optimisers import Optimiser, choose_optimiser, clipping
 from .formulas.schedules import Schedule, choose_schedule
 from .network import Layer, Network, Params, checked_engine
 from .plan.step import training_plan
@@ -87,6 +87,9 @@ class Settings:
         Learning rate that the schedule scales.
     l2 : float
         Factor of half the squared weights (not biases) in the loss.
+    clip_norm : float, optional
+        The longest that the gradient of a step may be, all parameters and the L2 penalty
+        together: a longer one is made that long. It takes memory for all gradients, and time.
     shuffle : bool
         Whether each epoch takes the rows in a new order.
     seed : int
@@ -124,6 +127,7 @@ class Settings:
     tolerance: float = 0.0
     engine: Any = None
     threads: int | None = None
+    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "optimiser", choose_optimiser(self.optimiser))
@@ -147,6 +151,9 @@ class Settings:
             if not number or not 0 <= value < math.inf:
                 raise InputError(f"{name} must be a finite number, at least 0, got {value!r}")
             object.__setattr__(self, name, float(value))
+        if self.clip_norm is not None:
+            limited = clipping(self.optimiser, self.clip_norm)
+            object.__setattr__(self, "optimiser", limited)
         if not isinstance(self.shuffle, (bool, np.bool_)):
             raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
 

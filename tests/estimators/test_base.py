@@ -88,7 +88,7 @@ def test_parameters_are_scikit_learns_and_ours_follow_by_keyword(ours):
         assert (a.name, a.default, a.kind) == (b.name, b.default, b.kind)
     added = mine[len(theirs) :]
     both = ["initialiser", "schedule", "dropout", "dtype", "engine", "threads", "weight_decay"]
-    both += ["scoring", "callbacks"]
+    both += ["scoring", "callbacks", "clip_norm"]
     own = ["label_smoothing", "class_weight"] if ours is MLPClassifier else ["out_activation"]
     assert [p.name for p in added] == both + own
     assert all(p.kind is p.KEYWORD_ONLY for p in added)

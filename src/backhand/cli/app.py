@@ -134,6 +134,9 @@ def train(
         str, _option(metavar="NAME", help="constant, inverse_scaling, cosine or one_cycle")
     ] = "one_cycle",
     l2: Annotated[float, _number("factor of half the squared weights in the loss")] = 0.0,
+    clip_norm: Annotated[
+        float | None, _number("longest that the gradient of a step may be; by default any")
+    ] = None,
     dropout: Annotated[
         float | None,
         _number("share of hidden units dropped; by default 0.3 for classes, else 0"),
@@ -181,6 +184,7 @@ def train(
             optimiser=optimiser,
             schedule=schedule,
             l2=l2,
+            clip_norm=clip_norm,
             dropout=dropout,
             init=init,
             patience=patience,

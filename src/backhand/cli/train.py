@@ -55,6 +55,7 @@ class Options:
     optimiser: str
     schedule: str
     l2: float
+    clip_norm: float | None
     dropout: float | None
     init: str
     patience: int | None
@@ -172,6 +173,7 @@ def settings_of(options: Options, rows: int) -> Settings:
         rate=options.rate,
         schedule=options.schedule,
         l2=options.l2,
+        clip_norm=options.clip_norm,
         seed=options.seed,
         patience=options.patience,
         monitor="loss",  # steadier than a score of a few hundred rows

@@ -109,6 +109,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     callbacks : callable, list of callables or None, default=None
         Called after each epoch with a `backhand.estimators.judging.Progress`; one that returns
         True ends training.
+    clip_norm : float or None, default=None
+        The longest that a step's gradient may be, all parameters together. Not for "lbfgs".
     loss : str, default="log_loss"
         What is minimised: "log_loss", as scikit-learn, or "focal" (Lin 2017), which counts rows
         less the better they are classified; ``"focal:gamma=1"`` for another gamma than 2.
@@ -169,8 +171,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     left out before batches are made; with sample weights, an epoch's loss is their mean; log
     losses are exact where scikit-learn clips probabilities; the L2 part of `loss_` is taken on the
     straight line between the ends of an epoch; there is a `decision_function`, which
-    `CalibratedClassifierCV` takes rather than probabilities. Sparse X is made dense some batches
-    at a time.
+    `CalibratedClassifierCV` takes rather than probabilities.
 
     Examples
     --------
@@ -227,6 +228,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         weight_decay: float = 0.01,
         scoring: Any = None,
         callbacks: Any = None,
+        clip_norm: float | None = None,
         loss: str = "log_loss",
         label_smoothing: float = 0.0,
         class_weight: Any = None,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..formulas.optimisers import OPTIMISERS, Optimiser
+from ..formulas.optimisers import OPTIMISERS, Optimiser, clipping
 from ..formulas.schedules import Schedule
 from ..network import Layer, Network
 from ..training import ENGINES, EVALUATED_AT_ONCE, Trainer, step_scalars
@@ -22,6 +22,11 @@ SMALLEST_RATE = 1e-6
 
 def optimiser_of(estimator: Any) -> Optimiser:
     """The update rule that an estimator's parameters ask for."""
+    rule = _rule_of(estimator)
+    return rule if estimator.clip_norm is None else clipping(rule, estimator.clip_norm)
+
+
+def _rule_of(estimator: Any) -> Optimiser:
     if estimator.solver == "adam":
         return OPTIMISERS["adam_epsilon_hat"].with_(
             beta1=float(estimator.beta_1),

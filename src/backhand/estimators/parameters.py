@@ -67,6 +67,7 @@ COMMON: dict[str, list[Any]] = {
     "threads": [Interval(Integral, 1, None, closed="left"), None],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "scoring": [str, callable, None],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     "callbacks": [callable, list, tuple, None],
 }
 """What both estimators take."""
@@ -158,6 +159,11 @@ def check_together(estimator: Any) -> None:
         raise InputError(
             f"dropout={estimator.dropout!r} needs solver 'adam', 'adamw' or 'sgd': 'lbfgs' takes "
             "the loss to be the same function at every step"
+        )
+    if estimator.solver == "lbfgs" and estimator.clip_norm is not None:
+        raise InputError(
+            f"clip_norm={estimator.clip_norm!r} needs solver 'adam', 'adamw' or 'sgd': 'lbfgs' "
+            "chooses the length of its steps itself"
         )
     if isinstance(estimator.callbacks, (list, tuple)):
         for callback in estimator.callbacks:

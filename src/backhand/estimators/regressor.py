@@ -112,6 +112,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
     callbacks : callable, list of callables or None, default=None
         Called after each epoch with a `backhand.estimators.judging.Progress`; one that returns
         True ends training.
+    clip_norm : float or None, default=None
+        The longest that a step's gradient may be, all parameters together. Not for "lbfgs".
     out_activation : str, Activation or None, default=None
         What maps the network's last sums to predictions, before the loss: any activation, such as
         "softplus" for what is never negative or "logistic" for shares. None: the identity. For
@@ -163,7 +165,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
     What differs from scikit-learn: float32 where ``dtype="auto"`` says so; rows of weight 0 are
     left out before batches are made; with sample weights, an epoch's loss is their mean; log
     losses are exact where scikit-learn clips probabilities; the L2 part of `loss_` is taken on the
-    straight line between the ends of an epoch. Sparse X is made dense some batches at a time.
+    straight line between the ends of an epoch.
 
     With several outputs, `loss_` and `loss_curve_` show the mean over the outputs, as in
     scikit-learn (for Poisson the sum), while the sum is what is minimised.
@@ -222,6 +224,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         weight_decay: float = 0.01,
         scoring: Any = None,
         callbacks: Any = None,
+        clip_norm: float | None = None,
         out_activation: Any = None,
     ) -> None:
         self._set(locals())

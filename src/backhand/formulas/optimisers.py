@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ..errors import InputError
 from .entry import BELOW_ONE, Entry, choose
 from .namespace import XP, Array
 
@@ -35,6 +37,8 @@ class Optimiser(Entry):
         Scalars that act on weights alone, with the value that leaves biases as they are.
     torch : str
         The class of ``torch.optim`` with the same rule.
+    clip_norm : float
+        The longest that a step's gradient may be, all parameters together; see `clip_factor`.
     """
 
     kind: ClassVar[str] = "optimiser"
@@ -44,6 +48,12 @@ class Optimiser(Entry):
     scalars: Callable[..., Scalars]
     weights_only: tuple[tuple[str, float], ...] = ()
     torch: str = ""
+    clip_norm: float = math.inf
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients have a limit."""
+        return self.clip_norm < math.inf
 
 
 def l2_penalty(xp: XP, w: Array, l2: float) -> Array:
@@ -54,6 +64,24 @@ def l2_penalty(xp: XP, w: Array, l2: float) -> Array:
 def l2_penalised(xp: XP, w: Array, g: Array, l2: float) -> Array:
     """The gradient with that of `l2_penalty` added. Weights have it, biases do not."""
     return g + l2 * w
+
+
+def clip_factor(xp: XP, squares: Array, clip_norm: float) -> Array:
+    """What all gradients are multiplied by, from the sum of the squares of all their elements.
+
+    Pascanu 2013, eq. in section 3.2: a gradient longer than ``clip_norm`` is made that long, and
+    keeps its direction. That of the L2 penalty counts; decoupled weight decay does not.
+    """
+    norm = xp.sqrt(squares)
+    return xp.where(norm > clip_norm, clip_norm / norm, 1.0)
+
+
+def clipping(optimiser: Optimiser, clip_norm: Any) -> Optimiser:
+    """The optimiser with a limit on gradients. Raises InputError unless it is above 0."""
+    number = isinstance(clip_norm, numbers.Real) and not isinstance(clip_norm, bool)
+    if not number or not 0 < clip_norm < math.inf:
+        raise InputError(f"clip_norm must be a finite number above 0, or None, got {clip_norm!r}")
+    return dataclasses.replace(optimiser, clip_norm=float(clip_norm))
 
 
 def sgd(xp: XP, w: Array, g: Array, *, rate: float) -> tuple[Array, ...]:

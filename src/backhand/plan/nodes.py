@@ -92,7 +92,10 @@ class Weigh:
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """One optimiser update of ``parameter`` by ``gradient``; ``decayed`` if L2 applies to it."""
+    """One optimiser update of ``parameter`` by ``gradient``; ``decayed`` if L2 applies to it.
+
+    If the optimiser clips, the gradient is multiplied by what `Clip` gives.
+    """
 
     optimiser: Optimiser
     parameter: str
@@ -101,7 +104,15 @@ class Update:
     decayed: bool
 
 
-Node = Gather | Matmul | ColumnSum | Noise | Map | Share | Weigh | Update
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """``out``: the factor for all gradients; of each, the parameter that L2 adds to it, or None."""
+
+    gradients: tuple[tuple[str, str | None], ...]
+    out: str = "clip"
+
+
+Node = Gather | Matmul | ColumnSum | Noise | Map | Share | Weigh | Clip | Update
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..formulas import linear, losses
 from ..formulas import noise as dropping
 from ..formulas.optimisers import Optimiser
 from .description import Description
-from .nodes import ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Symbol, Update, Weigh
+from .nodes import Clip, ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Symbol, Update, Weigh
 
 KEPT = 32
 """Plans of so many networks are kept, for those that are run again and again."""
@@ -83,7 +83,11 @@ def training_plan(description: Description, optimiser: Optimiser, *, sparse: boo
         Gather("all_weight", "weight", real),
     ]
     nodes += _gradient(description, dropout=any(description.dropout), wrt_input=False)
-    for layer in range(len(description.shapes), 0, -1):
+    layers = range(len(description.shapes), 0, -1)
+    if optimiser.clips:
+        pairs = [pair for n in layers for pair in ((f"dw{n}", f"w{n}"), (f"db{n}", None))]
+        nodes.append(Clip(tuple(pairs)))
+    for layer in layers:
         for part, decayed in ((f"w{layer}", True), (f"b{layer}", False)):
             state = tuple(f"{name}_{part}" for name in optimiser.state)
             nodes.append(Update(optimiser, part, f"d{part}", state, decayed))
@@ -201,9 +205,12 @@ def _line(node: Node) -> str:
         return f"{node.out} = {_name(node.formula)}({node.weight}, outputs={node.outputs})"
     if isinstance(node, Weigh):
         return f"{node.out} = {_name(node.formula)}({node.source}, {node.share})"
+    if isinstance(node, Clip):
+        return f"{node.out} = clip_factor({', '.join(name for name, _ in node.gradients)})"
     if isinstance(node, Update):
         targets = ", ".join((node.parameter, *node.state))
-        return f"{targets} = {node.optimiser.name}({node.parameter}, {node.gradient}, ...)"
+        gradient = f"{node.gradient} * clip" if node.optimiser.clips else node.gradient
+        return f"{targets} = {node.optimiser.name}({node.parameter}, {gradient}, ...)"
     inputs = [name or "_" for name in node.inputs] + [f"{k}={v:g}" for k, v in node.keywords]
     return f"{node.out} = {_name(node.formula)}({', '.join(inputs)})"
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..formulas import noise, optimisers
 from ..plan.description import Description
-from ..plan.nodes import ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Update, Weigh
+from ..plan.nodes import Clip, ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Update, Weigh
 from ..plan.step import Plan, logits, training_plan
 from .namespaces import NUMPY, is_sparse
 
@@ -68,6 +68,8 @@ def perform(node: Node, at: Buffers, xp: Any) -> None:
             at[node.out] = xp.cast(rows, node.dtype) if node.dtype else rows
         case Noise():
             at[node.out] = _words(xp, node.layer, at)
+        case Clip():
+            _clip(xp, node, at)
         case Update():
             _update(xp, node, at)
 
@@ -82,12 +84,23 @@ def _words(xp: Any, layer: int, at: Buffers) -> Array:
     return noise.noise(xp, key, column)
 
 
+def _clip(xp: Any, node: Clip, at: Buffers) -> None:
+    squares = 0.0
+    for gradient, parameter in node.gradients:
+        if parameter is not None:
+            at[gradient] = optimisers.l2_penalised(xp, at[parameter], at[gradient], at["l2"])
+        squares += float((at[gradient] * at[gradient]).sum(dtype=np.float64))
+    at[node.out] = float(optimisers.clip_factor(xp, np.float64(squares), at["clip_norm"]))
+
+
 def _update(xp: Any, node: Update, at: Buffers) -> None:
     scalars = dict(at["scalars"])
     w, g = at[node.parameter], at[node.gradient]
-    if node.decayed:
+    if node.optimiser.clips:  # the penalised one, as `_clip` left it
+        g = g * at["clip"]
+    elif node.decayed:
         g = optimisers.l2_penalised(xp, w, g, at["l2"])
-    else:
+    if not node.decayed:
         scalars.update(node.optimiser.weights_only)
     new = node.optimiser.update(xp, w, g, *(at[name] for name in node.state), **scalars)
     for name, value in zip((node.parameter, *node.state), new, strict=True):
@@ -175,7 +188,7 @@ class ArrayTrainer:
             for kept in optimiser.state:
                 self._at[f"{kept}_{name}"] = np.zeros_like(value)
         self._state = optimiser.state
-        self._at["seed"] = seed
+        self._at["seed"], self._at["clip_norm"] = seed, optimiser.clip_norm
         self._keep = [*self._at]
         self.lost: tuple[Array, int] | None = None
 

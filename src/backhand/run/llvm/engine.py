@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import InputError
 from ...formulas.optimisers import Optimiser
 from ...plan.description import Description
 from ...plan.nodes import Gather
@@ -108,6 +109,11 @@ class CompiledTrainer:
     ) -> float:
         """Run the batches of one epoch; see `ArrayTrainer.epoch`."""
         sparse = is_sparse(x)
+        if sparse and self.optimiser.clips:
+            raise InputError(
+                f"clip_norm={self.optimiser.clip_norm:g} does not go with sparse x in machine "
+                "code: take x.toarray(), or engine='numpy'"
+            )
         sources = stored_entries(x) if sparse else {"all_x": readable(x)}
         sources["all_t"] = readable(t)
         if weight is not None:
@@ -128,8 +134,8 @@ class CompiledTrainer:
             runner.drop("all_weight")
             runner.buffer("weight")[:] = 1
         runner.hold("order", np.ascontiguousarray(order, np.int64))
-        given = {**scalars, "l2": l2}
-        table = np.empty((len(l2), len(given)), runner.dtype)
+        given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
+        table = np.empty((len(l2), len(runner.code.scalars)), runner.dtype)
         for column, name in enumerate(runner.code.scalars):
             table[:, column] = given[name]
         runner.set(rows=rows, batch=batch, seed=self._seed)
@@ -161,7 +167,8 @@ class CompiledTrainer:
         kinds |= {name: a.dtype for name, a in sources.items()}
         if self._runner is None or kinds != self._kinds:
             plan = training_plan(self.description, self.optimiser, sparse=sparse)
-            code = compiled(schedule(plan, outputs=("value",)), kinds, (*scalars, "l2"))
+            names = (*scalars, "l2", *(("clip_norm", "clip") if self.optimiser.clips else ()))
+            code = compiled(schedule(plan, outputs=("value",)), kinds, names)
             runner = Runner(code, self.description, self._threads)
             if self._runner is None:
                 runner.load(self._start)

@@ -12,11 +12,22 @@ from typing import Any
 import numpy as np
 
 from ...formulas import noise, optimisers
-from ...plan.nodes import Map, Matmul, Noise, Share
+from ...plan.nodes import Map, Matmul, Noise
 from ...plan.step import Plan
-from . import column_sums, driver, matmul, meeting, row_kernel, sparse, stopping, transpose
+from . import (
+    clipping,
+    column_sums,
+    driver,
+    matmul,
+    meeting,
+    row_kernel,
+    sparse,
+    stopping,
+    transpose,
+)
 from .build import IR, element, element_type, index, ir_module
 from .lanes import Lanes
+from .row_kernel import Summable, plain, share_of
 from .schedule import ByRow, Fused, Reduced, padded_columns
 from .target import Target
 from .tiles import choose_tile, panel_columns
@@ -237,7 +248,11 @@ class Kernels:
     # sums over the batch, and updates -----------------------------------------------------------
 
     def reduced(
-        self, reduced: Reduced, entries: sparse.Entries | None = None, columns: int = 0
+        self,
+        reduced: Reduced,
+        entries: sparse.Entries | None = None,
+        columns: int = 0,
+        phase: str = "",
     ) -> tuple[IR, Names]:
         """The kernel of a gradient of a parameter, and of its update.
 
@@ -247,6 +262,9 @@ class Kernels:
         entries : Entries, optional
             Of the stored entries that it sums, for ``columns`` columns; the arguments are then
             those of `sparse.emit_sums`.
+        phase : {"", "gradient", "update"}
+            Whether it only stores the gradient, or only updates by a stored one, which is what it
+            starts from.
 
         Returns
         -------
@@ -261,14 +279,24 @@ class Kernels:
         if update is None:
             operands: Names = (reduced.node.out,)
             graph = trace(lambda xp, g: g, [("gradient", "real")])
+        elif phase == "gradient":
+            operands = (reduced.node.out, update.parameter)
+
+            def penalised(xp: Any, g: Any, w: Any, **scalars: Any) -> Any:
+                return optimisers.l2_penalised(xp, w, g, scalars["l2"]) if update.decayed else g
+
+            inputs = [("gradient", "real"), ("read1", "real")]
+            graph = trace(penalised, inputs, dict.fromkeys(self._scalars, "real"))
         else:
             operands = (update.parameter, *update.state)
 
             def formula(xp: Any, g: Any, w: Any, *state: Any, **scalars: Any) -> Any:
-                l2 = scalars.pop("l2")
-                if update.decayed:
+                l2, clip, _ = (scalars.pop(key, None) for key in ("l2", "clip", "clip_norm"))
+                if phase == "update":
+                    g = g * clip
+                elif update.decayed:
                     g = optimisers.l2_penalised(xp, w, g, l2)
-                else:
+                if not update.decayed:
                     scalars.update(update.optimiser.weights_only)
                 return update.optimiser.update(xp, w, g, *state, **scalars)
 
@@ -277,9 +305,11 @@ class Kernels:
             graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
         by_columns = isinstance(reduced.node, Matmul)
         kind = "stored" if entries else "weights" if by_columns else "biases"
-        name = self._name(kind, graph, len(operands))
+        name = self._name(f"{kind}{phase and '.'}{phase}", graph, len(operands))
         if name not in self._made:
-            self._made[name] = self._sum(name, graph, len(operands), by_columns, entries, columns)
+            self._made[name] = self._sum(
+                name, graph, len(operands), by_columns, entries, columns, phase
+            )
         return self._made[name], operands
 
     def _sum(
@@ -290,6 +320,7 @@ class Kernels:
         by_columns: bool,
         entries: sparse.Entries | None,
         wide: int,
+        phase: str,
     ) -> IR:
         lanes_count = self.target.lanes(self.dtype)
         scalars = [key for key in self._scalars if key in graph.inputs]
@@ -317,7 +348,7 @@ class Kernels:
             for i in range(operands):
                 if f"read{i}" in graph.inputs:
                     inputs[f"read{i}"] = lanes.load(at[i])
-            for result, place in zip(graph.emit(lanes, inputs, column), at, strict=True):
+            for result, place in zip(graph.emit(lanes, inputs, column), at, strict=not phase):
                 lanes.store(result, place)
 
         common: dict[str, Any] = {
@@ -328,7 +359,8 @@ class Kernels:
         if entries:
             where = self.module, name, self.target, self.dtype
             return sparse.emit_sums(*where, entries, wide, **common)
-        common |= {"columns": self._columns, "start": self._start}
+        start = "rows" if phase == "update" else self._start
+        common |= {"columns": self._columns, "start": start}
         if by_columns:
             return matmul.emit_product(
                 self.module,
@@ -336,7 +368,7 @@ class Kernels:
                 self.target,
                 self.dtype.name,
                 left="columns",
-                interleaved=bool(scalars),
+                interleaved=bool(scalars) and not phase,
                 reads=places,
                 **common,
             )
@@ -364,6 +396,10 @@ class Kernels:
                 self.module, "transpose", self.target, self.dtype.name
             ),
         )
+
+    def clip(self) -> IR:
+        where = self.module, self.target, self.dtype
+        return self._once("clip", lambda: clipping.Clipping(*where))
 
     def layer_key(self) -> IR:
         """``layer_key(seed, step, layer) -> word``, by the formula."""
@@ -394,30 +430,3 @@ def perform(xp: Any, maps: Sequence[Map], at: dict[str, Any]) -> None:
     for node in maps:
         inputs = [None if name is None else at[name] for name in node.inputs]
         at[node.out] = node.formula(xp, *inputs, **dict(node.keywords))
-
-
-class Summable:
-    """A traced value whose sum is one that a formula does not see: over its row, or the batch."""
-
-    def __init__(self, value: Any, xp: Any = None, total: Any = None) -> None:
-        self.value, self._xp, self._total = value, xp, total
-
-    def sum(self) -> Any:
-        """The batch's sum if it is known, else this row's part of it."""
-        return self._xp.row_sum(self.value) if self._total is None else self._total
-
-    def __mul__(self, other: Any) -> Summable:
-        return Summable(self.value * plain(other), self._xp, self._total)
-
-    def __truediv__(self, other: Any) -> Summable:
-        return Summable(self.value / plain(other), self._xp, self._total)
-
-
-def plain(value: Any) -> Any:
-    """What a `Summable` holds."""
-    return value.value if isinstance(value, Summable) else value
-
-
-def share_of(node: Share, weight: Any, total: Any) -> Any:
-    """A row's share, from its weight and the batch's sum of weights."""
-    return plain(node.formula(Summable(weight, total=total), node.outputs))

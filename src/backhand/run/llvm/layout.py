@@ -43,7 +43,7 @@ def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
     """
     width = schedule.plan.description.widths[1]
     padding = -width % panel
-    unfit = schedule.sparse or "w1" in schedule.transposed
+    unfit = schedule.sparse or schedule.clips or "w1" in schedule.transposed
     if unfit or width <= panel or 4 * padding > width:
         return ()
     for reduced in schedule.across:
@@ -76,9 +76,9 @@ def buffer_strides(schedule: Schedule, panel: int = 0) -> dict[str, int]:
         name = reduced.node.out
         if schedule.sparse and name == "dw1":  # summed in memory, since entries come in any order
             strides[name] = strides["w1"]
-        if reduced.update is None:
+        if reduced.update is None or schedule.clips:
             strides[name] = strides[name[1:]]
-        else:
+        if reduced.update is not None:
             for state in reduced.update.state:
                 strides[state] = strides[reduced.update.parameter]
     for name in packed(schedule, panel) if panel else ():

@@ -23,7 +23,7 @@ from ...plan.nodes import Gather, Matmul, Update
 from .build import IR, count, element, element_type, index, ir_module, minimum
 from .gather import emit_gather
 from .kernels import Kernels
-from .layout import CONTROL, buffer_strides, packed, program_slots
+from .layout import CONTROL, buffer_strides, packed, program_slots, static_shapes
 from .modes import flush_subnormals
 from .schedule import ByRow, Fused, Reduced, Schedule, padded_columns
 from .sparse import Entries
@@ -168,8 +168,12 @@ class Emitter:
         # Who leaves rows undone says so before this barrier, so here all threads agree.
         left = said(build, at["stop"], ROWS + 1)
         with build.if_then(build.and_(self._counts(), build.not_(left))):
-            for owner, reduced in enumerate(self.schedule.across):
-                self._reduced(reduced, owner)
+            for phase in ("gradient", "update") if self.schedule.clips else ("",):
+                if phase == "update":
+                    self._barrier()
+                    self._clip()
+                for owner, reduced in enumerate(self.schedule.across):
+                    self._reduced(reduced, owner, phase)
             self._loss()
         self._barrier()
         return build.select(left, index(FAR), index(1))
@@ -348,21 +352,33 @@ class Emitter:
             ],
         )
 
-    def _reduced(self, reduced: Reduced, owner: int) -> None:
+    def _clip(self) -> None:
+        """The factor of all gradients, among the step's scalars: every thread writes the same."""
+        shapes, names = static_shapes(self.schedule), [r.node.out for r in self.schedule.across]
+        limit, place = (
+            element(self.build, self.now["scalars"], index(self.scalars.index(name)), self.real)
+            for name in ("clip_norm", "clip")
+        )
+        gradients = [(self.at[name], *shapes[name]) for name in names]
+        self.kernels.clip().store(self.build, gradients, limit, place)
+
+    def _reduced(self, reduced: Reduced, owner: int, phase: str = "") -> None:
         build, at, node = self.build, self.at, reduced.node
         entries, width = None, 0
         if isinstance(node, Matmul):
             entries, width = self._entries(node), self.schedule.shapes[node.right][1]
-        kernel, operands = self.kernels.reduced(reduced, entries, padded_columns(width))
+        kernel, operands = self.kernels.reduced(reduced, entries, padded_columns(width), phase)
         panel = index(self._panel_stride(operands[0]))
         extra = [self.now["scalars"], panel, *self._operands(operands)]
-        start = at[node.out] if self.schedule.continued else at["zeros"]
+        goes_on = self.schedule.continued or phase == "update"
+        start = at[node.out] if goes_on else at["zeros"]
+        depth = index(0) if phase == "update" else self.now["rows"]
         if not isinstance(node, Matmul):
             columns = self.schedule.shapes[node.source][1]
             stride = index(self.strides[node.source])
             wide = index(padded_columns(columns))
-            arguments = [at[node.source], stride, index(0), self.now["rows"], index(0), wide]
-            arguments += [start] if self.schedule.continued else []
+            arguments = [at[node.source], stride, index(0), depth, index(0), wide]
+            arguments += [start] if goes_on else []
             self._only(owner, lambda: build.call(kernel, [*arguments, *extra]))
             return
         height = self.schedule.shapes[node.left][1]
@@ -380,11 +396,13 @@ class Emitter:
         def sums(first: IR, last: IR) -> None:
             left = at[node.left], self._stride(node.left)
             right = at[node.right], self._stride(node.right), index(self.kernels.panel)
-            start_ld = index(self.strides[node.out] if self.schedule.continued else 0)
-            between = first, last, *across, self.now["rows"]
+            start_ld = index(self.strides[node.out] if goes_on else 0)
+            between = first, last, *across, depth
             build.call(kernel, [*left, *right, start, start_ld, *between, *extra])
 
         self._pieces(SUMS, mine, self._sums_at_once(columns), sums)
+        if phase == "gradient":
+            return
         if reduced.update and reduced.update.parameter in self.schedule.transposed:
             self._transpose(reduced.update, mine, columns)
 

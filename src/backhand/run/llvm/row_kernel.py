@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...plan.nodes import Share
 from . import narrow
 from .build import IR, count, element, element_type, index, ir_module
 from .graph import Graph
@@ -123,3 +124,30 @@ class _Emitter:
         for line, columns in zip(lines[len(self.reads) :], results, strict=True):
             for column, value in enumerate(columns):
                 line.store(column, value)
+
+
+class Summable:
+    """A traced value whose sum is one that a formula does not see: over its row, or the batch."""
+
+    def __init__(self, value: Any, xp: Any = None, total: Any = None) -> None:
+        self.value, self._xp, self._total = value, xp, total
+
+    def sum(self) -> Any:
+        """The batch's sum if it is known, else this row's part of it."""
+        return self._xp.row_sum(self.value) if self._total is None else self._total
+
+    def __mul__(self, other: Any) -> Summable:
+        return Summable(self.value * plain(other), self._xp, self._total)
+
+    def __truediv__(self, other: Any) -> Summable:
+        return Summable(self.value / plain(other), self._xp, self._total)
+
+
+def plain(value: Any) -> Any:
+    """What a `Summable` holds."""
+    return value.value if isinstance(value, Summable) else value
+
+
+def share_of(node: Share, weight: Any, total: Any) -> Any:
+    """A row's share, from its weight and the batch's sum of weights."""
+    return plain(node.formula(Summable(weight, total=total), node.outputs))

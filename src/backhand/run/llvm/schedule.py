@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 
 from ...errors import BackhandError
-from ...plan.nodes import ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Update, Weigh
+from ...plan.nodes import Clip, ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Update, Weigh
 from ...plan.step import Plan
 
 PAD = 16  # elements; a whole number of vectors of any instruction set
@@ -88,6 +88,11 @@ class Schedule:
         return tuple(p.right for p in products if p.right_transposed)
 
     @property
+    def clips(self) -> bool:
+        """Whether gradients are stored, since their length must be known before any update."""
+        return any(reduced.update and reduced.update.optimiser.clips for reduced in self.across)
+
+    @property
     def sparse(self) -> bool:
         """Whether ``x`` are the stored entries of the caller's rows."""
         return any(gather.sparse for gather in self.gathers)
@@ -132,7 +137,7 @@ def schedule(
     updates: dict[str, Update] = {}
     for node in plan.nodes:
         match node:
-            case Gather():
+            case Gather() | Clip():
                 pass
             case Update():
                 updates[node.gradient] = node
