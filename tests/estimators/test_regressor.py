@@ -206,3 +206,13 @@ def test_several_quantiles_that_do_not_cross(solver, tmp_path):
         model.fit(X, np.column_stack([y, y]))
     with pytest.raises(InputError, match="link of its own"):
         model.set_params(out_activation="tanh").fit(X, y)
+
+
+def test_one_level_of_several_is_the_single_quantile():
+    X, y = diabetes()
+    one, single = (
+        MLPRegressor(loss, (5,), solver="lbfgs", max_iter=20, random_state=0).fit(X, y)
+        for loss in ("quantiles:0.9", "quantile:level=0.9")
+    )
+    np.testing.assert_array_equal(one.predict(X), single.predict(X))
+    assert np.isclose(one.score(X, y), d2_pinball_score(y, single.predict(X), alpha=0.9))

@@ -25,7 +25,7 @@ def test_a_loss_of_an_activations_outputs(name, activation, rng):
     assert Network.from_dict(network.to_dict()) == network
     params = network.init("glorot_normal", 0)
     x, t = rng.standard_normal((40, 4)), rng.standard_normal((40, 2))
-    verify(network, params, x, t)  # against autograd, and compiled against arrays
+    assert verify(network, params, x, t)  # against autograd, and compiled against arrays
     z = network.forward(params, x)
     y = network.predict(params, x)
     inner, outer = choose_loss(name), choose_activation(activation)

@@ -21,7 +21,7 @@ def test_executors_and_autograd_agree(levels, dtype, rng):
     assert Network.from_dict(network.to_dict()) == network
     params = network.init("glorot_normal", 0)
     t = np.repeat(rng.standard_normal((40, 1)), len(levels), 1)
-    verify(network, params, rng.standard_normal((40, 3)), t)
+    assert verify(network, params, rng.standard_normal((40, 3)), t)
 
 
 @pytest.mark.parametrize("levels", LEVELS)

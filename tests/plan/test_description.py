@@ -218,3 +218,9 @@ def test_refuses_parameters_of_other_shapes(shapes, said):
     params = [(np.zeros(s), np.zeros(s[1])) for s in shapes]
     with pytest.raises(InputError, match=said):
         Description((3, 4, 2)).check_parameters(params)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+def test_quantiles_need_an_output_each(outputs):
+    with pytest.raises(InputError, match=f"each of its 3 levels, got {outputs}"):
+        Description((4, 5, outputs), loss="quantiles:0.1,0.5,0.9")

@@ -276,7 +276,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         levels = self._loss_of_name().levels
         if not levels:
             return float(r2_score(t, y, sample_weight=weight))
-        columns = zip(y.T, levels, strict=True)
+        columns = zip(y.reshape(-1, len(levels)).T, levels, strict=True)
         scores = [d2_pinball_score(t, q, sample_weight=weight, alpha=level) for q, level in columns]
         return float(np.mean(scores))
 

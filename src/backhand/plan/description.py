@@ -71,6 +71,11 @@ class Description:
                 f"loss {self.loss.name!r} chooses between outputs and needs 2 or more, got "
                 f"{self.outputs}; for one output there is 'binary_cross_entropy'"
             )
+        if self.loss.levels and self.outputs != len(self.loss.levels):
+            raise InputError(
+                f"loss {self.loss.name!r} needs an output for each of its "
+                f"{len(self.loss.levels)} levels, got {self.outputs}"
+            )
 
     def _each(self, name: str, value: Any) -> Iterable[Any]:
         """``value`` for each hidden layer."""
