@@ -21,6 +21,7 @@ from .curves import draw_curves
 from .descent import Data, Descent, Params, parts
 from .persistence import Persistent
 from .predicting import Predicting
+from .watching import Watchable, watch_of
 
 Array = Any
 
@@ -38,7 +39,7 @@ def can_learn_in_parts(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Fitting and prediction of both estimators; see `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints = parameters.COMMON
@@ -147,6 +148,8 @@ class BaseMLP(Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # s
             self.__dict__.pop("stopped_", None)
         elif getattr(self, "stopped_", False):
             return self
+        tasks = 0 if incremental else self.max_iter + (self.solver == "lbfgs")
+        watch = watch_of(self, X, y, sample_weight, tasks)
         t = self._enter(y, incremental=incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -162,9 +165,11 @@ class BaseMLP(Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # s
         data, rows = self._rows(network, X, t, sample_weight)
         validation = None if judged is None else self._judged(network, t.shape[1], *judged)
         if self.solver == "lbfgs":
-            params = lbfgs.descend(self, network, data, rows, validation, rng)
+            params = lbfgs.descend(self, network, data, rows, validation, rng, watch)
         else:
-            params = stochastic.descend(self, network, data, rows, validation, rng, incremental)
+            params = stochastic.descend(
+                self, network, data, rows, validation, rng, incremental, watch
+            )
         self._keep(network, params)
         lost = self.solver != "lbfgs" and self._descent is not None and self._descent.lost
         if lost or not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
@@ -173,6 +178,8 @@ class BaseMLP(Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # s
                 "values and need to be preprocessed, or learning_rate_init be smaller; training "
                 f"was in {network.dtype}."
             )
+        if watch is not None:
+            watch.close()
         return self
 
     def _checked(self, X: Array, y: Array, *, reset: bool) -> tuple[Array, Array]:

@@ -14,6 +14,7 @@ from ..network import Layer, Network
 from . import stochastic
 from .descent import Data, Params, parts, squares
 from .judging import Progress, told
+from .watching import Watch
 
 Array = Any
 
@@ -25,6 +26,7 @@ def descend(
     rows: Array,
     validation: Data | None,
     rng: np.random.RandomState,
+    watch: Watch | None,
 ) -> Params:
     """Train an estimator by its parameters, from its coefficients, as `stochastic.descend` does."""
     judge = None
@@ -44,9 +46,21 @@ def descend(
             stochastic.judge_epoch(estimator, now, judge)
             judged = estimator.validation_scores_[-1], estimator.validation_loss_curve_[-1]
         ends = judge is not None and estimator._waited > estimator.n_iter_no_change
-        if estimator.callbacks is None:
-            return ends
-        return told(estimator.callbacks, Progress(iteration, estimator.loss_, *judged, now)) or ends
+        if estimator.callbacks is not None:
+            progress = Progress(iteration, estimator.loss_, *judged, now)
+            ends |= told(estimator.callbacks, progress)
+        if watch is not None:
+            ends |= watch.end(network, lambda: best_of(now()))
+            if not ends:
+                watch.begin("iteration")  # which never comes if SciPy ends here
+        return ends
+
+    def best_of(last: Params) -> Params:
+        return last if judge is None else stochastic.best_of(estimator, last)
+
+    watched = estimator.verbose or estimator.callbacks is not None or judge or watch
+    if watch is not None:
+        watch.begin("iteration")
 
     minimum = minimise(
         network,
@@ -56,7 +70,7 @@ def descend(
         max_iter=estimator.max_iter,
         max_fun=estimator.max_fun,
         tol=estimator.tol,
-        report=report if estimator.verbose or estimator.callbacks is not None or judge else None,
+        report=report if watched else None,
     )
     estimator.loss_ = minimum.loss / averaged + minimum.penalty
     estimator.n_iter_ = minimum.iterations
@@ -67,8 +81,7 @@ def descend(
             ConvergenceWarning,
             stacklevel=5,
         )
-    best = None if judge is None else estimator._best
-    return minimum.params if best is None else best
+    return best_of(minimum.params)
 
 
 class Minimum(NamedTuple):

@@ -17,6 +17,7 @@ from ..network import Network
 from . import parameters
 from .descent import SMALLEST_RATE, Data, Descent, Params, optimiser_of
 from .judging import Judge, Progress, judge_of, told
+from .watching import Watch
 
 Array = Any
 
@@ -29,6 +30,7 @@ def descend(
     validation: Data | None,
     rng: np.random.RandomState,
     incremental: bool,
+    watch: Watch | None,
 ) -> Params:
     """Train an estimator by its parameters, from its coefficients; set its curves.
 
@@ -45,6 +47,8 @@ def descend(
         Of the order, the split and dropout.
     incremental : bool
         Whether to run a single epoch and go on from the optimiser's state.
+    watch : Watch or None
+        What tells scikit-learn's callbacks; an epoch of its own is no task of a single epoch.
 
     Returns
     -------
@@ -64,8 +68,11 @@ def descend(
     descent.start_at(network, list(zip(estimator.coefs_, estimator.intercepts_, strict=True)))
     averaged = estimator._outputs_averaged()
     estimator.n_iter_ = 0
+    by_epoch = None if incremental else watch
     try:
         for _ in range(estimator.max_iter):
+            if by_epoch is not None:
+                by_epoch.begin("epoch")
             if estimator.shuffle:
                 rows = rows[rng.permutation(count)]
             with np.errstate(over="ignore", invalid="ignore"):  # `fit` tells where it diverged
@@ -82,8 +89,10 @@ def descend(
             if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
                 rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
                 descent.rate = float(rate)
-            if estimator.callbacks is not None and told(estimator.callbacks, _now(estimator)):
-                ended = True
+            ended = estimator.callbacks is not None and told(estimator.callbacks, _now(estimator))
+            if by_epoch is not None:
+                ended |= by_epoch.end(network, lambda: best_of(estimator, descent.params))
+            if ended:
                 break
             if estimator._waited > estimator.n_iter_no_change and _ends(estimator, descent):
                 ended = True
@@ -101,9 +110,13 @@ def descend(
         warnings.warn("Training interrupted by user.", stacklevel=5)
     if incremental and estimator.early_stopping:
         estimator.stopped_ = ended
-    if estimator.early_stopping and estimator._best is not None and (ended or not incremental):
-        return estimator._best  # type: ignore[no-any-return]
-    return descent.params
+    return best_of(estimator, descent.params) if ended or not incremental else descent.params
+
+
+def best_of(estimator: Any, last: Params) -> Params:
+    """The best parameters by validation score, or the last where nothing was judged by it."""
+    best = estimator._best if estimator.early_stopping else None
+    return last if best is None else best
 
 
 def say(iteration: int, loss: float) -> None:
