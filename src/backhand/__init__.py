@@ -17,6 +17,7 @@ _HOME = {
     "Settings": "training",
     "Rows": "training",
     "fit": "training",
+    "ProgressBar": "callbacks",
     "verify": "proof",
     "register_activation": "proof",
     "register_loss": "proof",

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from .callbacks import entered, told
 from .errors import BackhandError, InputError, unknown_name
 from .formulas.optimisers import Optimiser, choose_optimiser, clipping
 from .formulas.schedules import Schedule, choose_schedule
@@ -312,7 +313,8 @@ def fit(
         ``score(logits, t) -> float``, greater is better. Without it the validation loss judges.
     callbacks : iterable of callable
         Each is called with the `Epoch` and the `Training` after every epoch; one that returns
-        ``True`` ends the training.
+        ``True`` ends the training. One that is a context manager, as `ProgressBar` is, is entered
+        before the first epoch and left after the last, however training ends.
 
     Returns
     -------
@@ -329,32 +331,33 @@ def fit(
     rows = checked(network, rows, "training")
     if validation is not None:
         validation = checked(network, validation, "validation")
+    callbacks = list(callbacks)
     training = Training(network, params, settings, rows.x.shape[0])
     trained = Trained(training.params)
     best = -math.inf
     try:
-        for number in range(1, settings.epochs + 1):
-            start = time.perf_counter()
-            loss = training.epoch(rows)
-            speed = rows.x.shape[0] / max(time.perf_counter() - start, 1e-9)
-            now = training.params
-            _stop_if_diverged(loss, training.lost, now, number, settings, trained)
-            judged: tuple[float | None, float | None] = (None, None)
-            if validation:
-                judged = judge(network, now, validation, score, settings.engine)
-            line = Epoch(number, loss, judged[0], judged[1], training.rate, speed)
-            trained.history.append(line)
-            merit = _merit(line, settings.monitor)
-            if merit is None or merit > best + settings.tolerance:
-                best = -math.inf if merit is None else merit
-                trained.params, trained.best_epoch = now, number
-            answers = [callback(line, training) for callback in callbacks]
-            if any(answer is True for answer in answers):
-                trained.stopped = "callback"
-                break
-            if settings.patience and number - trained.best_epoch >= settings.patience:
-                trained.stopped = "patience"
-                break
+        with entered(callbacks):
+            for number in range(1, settings.epochs + 1):
+                start = time.perf_counter()
+                loss = training.epoch(rows)
+                speed = rows.x.shape[0] / max(time.perf_counter() - start, 1e-9)
+                now = training.params
+                _stop_if_diverged(loss, training.lost, now, number, settings, trained)
+                judged: tuple[float | None, float | None] = (None, None)
+                if validation:
+                    judged = judge(network, now, validation, score, settings.engine)
+                line = Epoch(number, loss, judged[0], judged[1], training.rate, speed)
+                trained.history.append(line)
+                merit = _merit(line, settings.monitor)
+                if merit is None or merit > best + settings.tolerance:
+                    best = -math.inf if merit is None else merit
+                    trained.params, trained.best_epoch = now, number
+                if told(callbacks, line, training):
+                    trained.stopped = "callback"
+                    break
+                if settings.patience and number - trained.best_epoch >= settings.patience:
+                    trained.stopped = "patience"
+                    break
     except KeyboardInterrupt:
         trained.stopped = "interrupted"
         if trained.best_epoch == 0:

@@ -226,16 +226,15 @@ def _fit(
 ) -> Trained:
     name = SCORES[data.task]
     try:
-        with tables.Live(screen, settings.epochs, name) as live:
-            return fit(
-                network,
-                params,
-                Rows(data.train.x, data.train.t),
-                settings,
-                validation=Rows(data.validation.x, data.validation.t),
-                score=score,
-                callbacks=[live, lambda *_: heed()],
-            )
+        return fit(
+            network,
+            params,
+            Rows(data.train.x, data.train.t),
+            settings,
+            validation=Rows(data.validation.x, data.validation.t),
+            score=score,
+            callbacks=[tables.Live(screen, settings.epochs, name), lambda *_: heed()],
+        )
     except DivergedError as error:
         raise BackhandError(f"{error} (nothing was written)") from None
 

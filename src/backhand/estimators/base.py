@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from ..callbacks import entered
 from ..errors import InputError
 from ..formulas.losses import Loss
 from ..network import Network
@@ -19,6 +20,7 @@ from ..run.namespaces import stored_rows
 from . import lbfgs, parameters, stochastic
 from .curves import draw_curves
 from .descent import Data, Descent, Params, parts
+from .judging import functions_of
 from .persistence import Persistent
 from .predicting import Predicting
 from .watching import Watchable, watch_of
@@ -164,12 +166,13 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         self._keep(network, zip(self.coefs_, self.intercepts_, strict=True))
         data, rows = self._rows(network, X, t, sample_weight)
         validation = None if judged is None else self._judged(network, t.shape[1], *judged)
-        if self.solver == "lbfgs":
-            params = lbfgs.descend(self, network, data, rows, validation, rng, watch)
-        else:
-            params = stochastic.descend(
-                self, network, data, rows, validation, rng, incremental, watch
-            )
+        with entered(functions_of(self.callbacks)):
+            if self.solver == "lbfgs":
+                params = lbfgs.descend(self, network, data, rows, validation, rng, watch)
+            else:
+                params = stochastic.descend(
+                    self, network, data, rows, validation, rng, incremental, watch
+                )
         self._keep(network, params)
         lost = self.solver != "lbfgs" and self._descent is not None and self._descent.lost
         if lost or not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):

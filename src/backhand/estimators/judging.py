@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,12 +62,15 @@ class Progress:
         The last value of ``loss_curve_``.
     validation_score, validation_loss : float or None
         The last values of ``validation_scores_`` and ``validation_loss_curve_``.
+    epochs : int
+        How many there may be in this fit.
     """
 
     epoch: int
     loss: float
     validation_score: float | None
     validation_loss: float | None
+    epochs: int
     _params: Callable[[], Params] = dataclasses.field(repr=False)
 
     @functools.cached_property
@@ -79,8 +82,6 @@ class Progress:
         return self._params()
 
 
-def told(callbacks: Any, progress: Progress) -> bool:
-    """Whether any of the callbacks wants training to stop; all of them are called."""
-    functions = [callbacks] if callable(callbacks) else callbacks
-    answers = [function(progress) for function in functions]
-    return any(answer is True for answer in answers)
+def functions_of(callbacks: Any) -> Sequence[Callable[[Progress], Any]]:
+    """The functions of an estimator's `callbacks`."""
+    return [callbacks] if callable(callbacks) else callbacks or ()

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from ..callbacks import told
 from ..network import Layer, Network
 from . import stochastic
 from .descent import Data, Params, parts, squares
-from .judging import Progress, told
+from .judging import Progress, functions_of
 from .watching import Watch
 
 Array = Any
@@ -35,6 +36,7 @@ def descend(
     if len(rows) < data.x.shape[0]:
         data = data.take(rows)
     averaged = estimator._outputs_averaged()
+    functions = functions_of(estimator.callbacks)
 
     def report(iteration: int, loss: float, penalty: float, now: Callable[[], Params]) -> bool:
         estimator.loss_ = loss / averaged + penalty
@@ -46,9 +48,9 @@ def descend(
             stochastic.judge_epoch(estimator, now, judge)
             judged = estimator.validation_scores_[-1], estimator.validation_loss_curve_[-1]
         ends = judge is not None and estimator._waited > estimator.n_iter_no_change
-        if estimator.callbacks is not None:
-            progress = Progress(iteration, estimator.loss_, *judged, now)
-            ends |= told(estimator.callbacks, progress)
+        if functions:
+            progress = Progress(iteration, estimator.loss_, *judged, estimator.max_iter, now)
+            ends |= told(functions, progress)
         if watch is not None:
             ends |= watch.end(network, lambda: best_of(now()))
             if not ends:
@@ -58,7 +60,7 @@ def descend(
     def best_of(last: Params) -> Params:
         return last if judge is None else stochastic.best_of(estimator, last)
 
-    watched = estimator.verbose or estimator.callbacks is not None or judge or watch
+    watched = estimator.verbose or functions or judge or watch
     if watch is not None:
         watch.begin("iteration")
 

@@ -111,7 +111,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         (estimator, X, y), or "loss" for the negative of the validation loss. None: R².
     callbacks : callable, list of callables or None, default=None
         Called after each epoch with a `backhand.estimators.judging.Progress`; one that returns
-        True ends training.
+        True ends training. `backhand.ProgressBar` shows how far it is.
     clip_norm : float or None, default=None
         The longest that a step's gradient may be, all parameters together. Not for "lbfgs".
     out_activation : str, Activation or None, default=None

@@ -11,12 +11,13 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+from ..callbacks import told
 from ..errors import InputError
 from ..formulas.schedules import choose_schedule
 from ..network import Network
 from . import parameters
 from .descent import SMALLEST_RATE, Data, Descent, Params, optimiser_of
-from .judging import Judge, Progress, judge_of, told
+from .judging import Judge, Progress, functions_of, judge_of
 from .watching import Watch
 
 Array = Any
@@ -68,6 +69,7 @@ def descend(
     descent.start_at(network, list(zip(estimator.coefs_, estimator.intercepts_, strict=True)))
     averaged = estimator._outputs_averaged()
     estimator.n_iter_ = 0
+    functions = functions_of(estimator.callbacks)
     by_epoch = None if incremental else watch
     try:
         for _ in range(estimator.max_iter):
@@ -89,7 +91,7 @@ def descend(
             if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
                 rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
                 descent.rate = float(rate)
-            ended = estimator.callbacks is not None and told(estimator.callbacks, _now(estimator))
+            ended = bool(functions) and told(functions, _now(estimator, incremental))
             if by_epoch is not None:
                 ended |= by_epoch.end(network, lambda: best_of(estimator, descent.params))
             if ended:
@@ -124,13 +126,14 @@ def say(iteration: int, loss: float) -> None:
     print(f"Iteration {iteration}, loss = {loss:.8f}")
 
 
-def _now(estimator: Any) -> Progress:
+def _now(estimator: Any, incremental: bool) -> Progress:
     score, loss = (
         curve[-1] if curve else None
         for curve in (estimator.validation_scores_, estimator.validation_loss_curve_)
     )
     descent = estimator._descent
-    return Progress(estimator.n_iter_, estimator.loss_, score, loss, lambda: descent.params)
+    epochs = 1 if incremental else estimator.max_iter
+    return Progress(estimator.n_iter_, estimator.loss_, score, loss, epochs, lambda: descent.params)
 
 
 def begin(
