@@ -313,8 +313,7 @@ def fit(
         ``score(logits, t) -> float``, greater is better. Without it the validation loss judges.
     callbacks : iterable of callable
         Each is called with the `Epoch` and the `Training` after every epoch; one that returns
-        ``True`` ends the training. One that is a context manager, as `ProgressBar` is, is entered
-        before the first epoch and left after the last, however training ends.
+        ``True`` ends the training. A context manager is entered before it, and left after it.
 
     Returns
     -------
