@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn import neural_network
@@ -7,6 +9,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
+from threadpoolctl import threadpool_limits
 
 from backhand import MLPClassifier, MLPRegressor, Network
 from backhand.estimators.descent import Data
@@ -77,3 +80,16 @@ def test_parts_of_the_rows_add_up(monkeypatch):
     monkeypatch.setattr("backhand.estimators.descent.EVALUATED_AT_ONCE", 40)
     split = minimise(net, net.init("glorot_uniform", 0), data, **keywords)
     assert np.isclose(whole.loss + whole.penalty, split.loss + split.penalty, rtol=1e-9)
+
+
+def test_the_same_bits_whatever_the_threads_of_the_blas():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    found = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = MLPClassifier((400, 100), solver="lbfgs", max_iter=5, random_state=0).fit(X, y)
+        found.append([*model.coefs_, model.loss_])
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))

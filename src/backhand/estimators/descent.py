@@ -172,7 +172,8 @@ def _same(a: Params, b: Params) -> bool:
 
 def squares(params: Params) -> float:
     """The sum of all squared weights; biases are not penalised."""
-    return float(sum(np.vdot(w, w) for w, _ in params))
+    # not np.vdot: the order of the BLAS depends on its threads
+    return float(sum(np.einsum("ij,ij->", w, w) for w, _ in params))
 
 
 def parts(x: Array) -> Iterator[tuple[slice, Array]]:

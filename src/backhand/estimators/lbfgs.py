@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -11,7 +13,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ..callbacks import told
-from ..network import Layer, Network
+from ..network import Layer, Network, compiles
 from . import stochastic
 from .descent import Data, Params, parts, squares
 from .judging import Progress, functions_of
@@ -174,14 +176,15 @@ def minimise(
             stopped = True
             raise StopIteration
 
-    result = minimize(
-        objective,
-        pack(params),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
-        callback=count,
-    )
+    with _one_blas_thread() if compiles(None, data.x) else contextlib.nullcontext():
+        result = minimize(
+            objective,
+            pack(params),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
+            callback=count,
+        )
     layers = unpack(result.x)
     penalty = 0.5 * strength * squares(layers)
     return Minimum(
@@ -192,6 +195,21 @@ def minimise(
         stopped or result.status == 0,
         str(result.message),
     )
+
+
+@functools.cache
+def _pools() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _one_blas_thread() -> Any:
+    """Let SciPy's sums over all parameters be in one order, whatever the threads.
+
+    The products, which are the work, are compiled and have threads of their own.
+    """
+    return _pools().limit(limits=1, user_api="blas")
 
 
 def pack(params: Params) -> Array:
