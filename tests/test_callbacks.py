@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import pickle
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -155,3 +157,24 @@ def test_copies_have_bars_of_their_own(screen):
         for copied in (clone([bar], safe=False)[0], pickle.loads(pickle.dumps(bar))):
             assert copied.leave is False
             assert copied._bar is None
+
+
+@pytest.mark.parametrize("leave", [True, False])
+def test_a_notebook_shows_one_line_that_changes(monkeypatch, leave):
+    shown = []
+
+    def display(data, raw, display_id):
+        assert raw
+        assert display_id
+        return types.SimpleNamespace(update=lambda data, raw: shown.append(data["text/plain"]))
+
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    notebook = functools.partial(rich.console.Console, force_jupyter=True)
+    monkeypatch.setattr(rich.console, "Console", notebook)
+    monkeypatch.setattr("backhand.callbacks.SECONDS_BETWEEN", -1.0)
+    model = by_estimator(ProgressBar(leave=leave))
+    assert [line.split()[1] for line in shown[:3]] == ["1/3", "2/3", "3/3"]
+    assert f"3/3  loss {model.loss_:.4g}" in shown[2]
+    assert shown[2].startswith("━" * 24)
+    assert shown[3:] == [shown[2] if leave else ""]

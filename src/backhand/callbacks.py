@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+SECONDS_BETWEEN = 0.1
+"""At least, between two lines in a notebook."""
 
 
 @contextlib.contextmanager
@@ -27,8 +31,7 @@ class ProgressBar:
     """A bar in a terminal or a notebook that follows a fit: epochs, loss and validation.
 
     It goes into ``callbacks`` of the estimators and of `backhand.fit`, and is finished however
-    training ends. Nothing is shown where the output is neither. In Jupyter rich draws it by
-    ipywidgets, and warns if that is not installed.
+    training ends. Nothing is shown where the output is neither.
 
     Parameters
     ----------
@@ -46,20 +49,12 @@ class ProgressBar:
 
     def __enter__(self) -> ProgressBar:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         screen = Console()
-        if not (screen.is_terminal or screen.is_jupyter):
-            return self
-        self._bar = Progress(
-            BarColumn(24),
-            TextColumn("{task.description}", markup=False),
-            TimeElapsedColumn(),
-            console=screen,
-            transient=not self.leave,
-        )
-        self._bar.add_task("", total=None)
-        self._bar.start()
+        if screen.is_jupyter:
+            self._bar = _InNotebook(self.leave)
+        elif screen.is_terminal:
+            self._bar = _InTerminal(screen, self.leave)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,5 +80,53 @@ class ProgressBar:
             text += f"  validation score {now.validation_score:.4f}"
         elif now.validation_loss is not None:
             text += f"  validation loss {now.validation_loss:.4g}"
-        task = self._bar.task_ids[0]
-        self._bar.update(task, total=epochs, completed=now.epoch, description=text)
+        self._bar.show(now.epoch, epochs, text)
+
+
+class _InTerminal:
+    """A bar of rich's."""
+
+    def __init__(self, screen: Any, leave: bool) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            BarColumn(24),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=screen,
+            transient=not leave,
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._progress.start()
+
+    def show(self, epoch: int, epochs: int, text: str) -> None:
+        self._progress.update(self._task, total=epochs, completed=epoch, description=text)
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+
+class _InNotebook:
+    """A line that is displayed again and again: rich's own would need ipywidgets."""
+
+    def __init__(self, leave: bool) -> None:
+        from IPython.display import display
+
+        self._leave, self._text = leave, ""
+        self._began = self._shown = time.monotonic()
+        show: Any = display  # it has no types
+        self._handle = show({"text/plain": ""}, raw=True, display_id=True)
+
+    def show(self, epoch: int, epochs: int, text: str) -> None:
+        now = time.monotonic()
+        done = "━" * round(24 * epoch / epochs)
+        self._text = f"{done:╌<24} {text}  {now - self._began:.0f} s"
+        if now - self._shown > SECONDS_BETWEEN:
+            self._update(self._text)
+            self._shown = now
+
+    def stop(self) -> None:
+        self._update(self._text if self._leave else "")
+
+    def _update(self, text: str) -> None:
+        self._handle.update({"text/plain": text}, raw=True)
