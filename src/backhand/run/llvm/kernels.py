@@ -270,8 +270,8 @@ class Kernels:
         -------
         function
             With the arguments of `matmul.emit_product` or `column_sums.emit_column_sum`, then the
-            address of the run-time scalars, the distance of two panels in the operands, and for
-            each operand its address and stride.
+            address of the run-time scalars, the row stride of the operands, the distance of two
+            panels in them, and their addresses.
         operands : tuple of str
             Buffers that it reads and stores.
         """
@@ -333,17 +333,18 @@ class Kernels:
                 for key in scalars
             ]
             spread = [lanes.splat(build.load(place, typ=self.real)) for place in places]
-            apart = build.sub(extra[1], index(self.panel))
-            return [*extra[2:], apart, *spread]
+            apart = build.sub(extra[2], index(self.panel))
+            return [extra[1], apart, *extra[3:], *spread]
 
         def places(build: IR, row: IR, column: IR, extra: Sequence[IR]) -> list[IR]:
-            apart = build.mul(build.udiv(column, index(self.panel)), extra[2 * operands])
-            within = build.add(column, apart)
-            return self._places(build, extra[: 2 * operands], row, within)
+            stride, apart, *bases = extra[: 2 + operands]
+            panels = build.mul(build.udiv(column, index(self.panel)), apart)
+            at = build.add(build.mul(row, stride), build.add(column, panels))
+            return [element(build, base, at, self.real) for base in bases]
 
         def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
             lanes = Lanes(build, self.dtype, lanes_count)
-            at, given = places(build, row, column, extra), extra[2 * operands + 1 :]
+            at, given = places(build, row, column, extra), extra[2 + operands :]
             inputs = {"gradient": value, **dict(zip(scalars, given, strict=True))}
             for i in range(operands):
                 if f"read{i}" in graph.inputs:
@@ -354,7 +355,7 @@ class Kernels:
         common: dict[str, Any] = {
             "epilogue": epilogue,
             "prepare": prepare,
-            "extra": [self.pointer, self.i64, *[self.pointer, self.i64] * operands],
+            "extra": [self.pointer, self.i64, self.i64, *[self.pointer] * operands],
         }
         if entries:
             where = self.module, name, self.target, self.dtype

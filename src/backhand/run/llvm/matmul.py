@@ -88,8 +88,8 @@ def emit_product(
     epilogue : callable
         ``epilogue(build, value, row, column, extra)`` writes the code that uses and stores
         ``value``, the vector of columns ``column .. column + lanes - 1`` of ``row``. It is called
-        for every vector of a tile's row, here. It may open blocks; ``build`` must end in the one
-        where the code goes on.
+        for every vector of a tile's row, here. It may open blocks, unless tiles are interleaved;
+        ``build`` must end in the one where the code goes on.
     extra : sequence of ir.Type
         Types of the epilogue's arguments.
     prepare : callable, optional
@@ -331,23 +331,27 @@ class Pending:
             build.load(self.of.room.at(build, place, room), typ=kind) for place, kind in self.kept
         ]
 
-    def finish(self, build: IR, sums: Sequence[IR], row: IR, column: IR, room: IR) -> None:
-        """The code that uses one row of the pending tile, whose sums are at these addresses.
-
-        What it needs is loaded anew for each vector: all registers are in use, and what is loaded
-        once would be stored on the stack, to be loaded from there.
-        """
-        for j, place in enumerate(sums):
-            value = build.load(place, typ=self.of.vector, align=self.of.dtype.itemsize)
-            here = build.add(column, index(j * self.of.lanes))
-            self.of.epilogue(build, value, row, here, self._extra(build, room))
-
-    def announce(self, build: IR, row: IR, column: IR, room: IR) -> None:
-        """Ask for what the epilogues of a row of the tile at work will read."""
-        if self.reads is None:
-            return
+    def finish(
+        self,
+        build: IR,
+        number: IR,
+        sums: IR,
+        state: dict[str, IR],
+        room: IR,
+        following: tuple[IR, IR] | None,
+    ) -> None:
+        """The code that uses one vector of the pending tile; see `tile_text.Pending`."""
+        at = element(build, sums, number, self.of.vector)
+        value = build.load(at, typ=self.of.vector, align=self.of.dtype.itemsize)
         extra = self._extra(build, room)
-        for j in range(self.vectors):
-            here = build.add(column, index(j * self.of.lanes))
-            for place in self.reads(build, row, here, extra):
+        if following and self.reads:
+            for place in self.reads(build, *self._place(build, number, *following), extra):
                 prefetch(build, place)
+        place = self._place(build, number, state["row"], state["column"])
+        self.of.epilogue(build, value, *place, extra)
+
+    def _place(self, build: IR, number: IR, row: IR, column: IR) -> tuple[IR, IR]:
+        """Row and column of a tile's vector."""
+        vectors = index(self.vectors)
+        within = build.mul(build.urem(number, vectors), index(self.of.lanes))
+        return build.add(row, build.udiv(number, vectors)), build.add(column, within)

@@ -368,8 +368,8 @@ class Emitter:
         if isinstance(node, Matmul):
             entries, width = self._entries(node), self.schedule.shapes[node.right][1]
         kernel, operands = self.kernels.reduced(reduced, entries, padded_columns(width), phase)
-        panel = index(self._panel_stride(operands[0]))
-        extra = [self.now["scalars"], panel, *self._operands(operands)]
+        stride, panel = self._stride(operands[0]), index(self._panel_stride(operands[0]))
+        extra = [self.now["scalars"], stride, panel, *(at[name] for name in operands)]
         goes_on = self.schedule.continued or phase == "update"
         start = at[node.out] if goes_on else at["zeros"]
         depth = index(0) if phase == "update" else self.now["rows"]

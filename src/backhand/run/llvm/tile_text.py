@@ -27,11 +27,19 @@ class Pending(Protocol):
     def follow(self, build: IR, room: IR, state: dict[str, IR], row: IR, column: IR) -> None:
         """Make the tile at work, at this row and column, the pending one."""
 
-    def announce(self, build: IR, row: IR, column: IR, room: IR) -> None:
-        """Ask for what a row of the tile at work will need when it is finished."""
+    def finish(
+        self,
+        build: IR,
+        number: IR,
+        sums: IR,
+        state: dict[str, IR],
+        room: IR,
+        following: tuple[IR, IR] | None,
+    ) -> None:
+        """Use a vector of the sums at an address; it must not branch.
 
-    def finish(self, build: IR, sums: Sequence[IR], row: IR, column: IR, room: IR) -> None:
-        """Use a row's sums, which are at these addresses."""
+        With the first row and column of the tile at work, ask for what its vector will need.
+        """
 
 
 def tile_type() -> IR:
@@ -83,16 +91,16 @@ class TileText:
         else:
             sums, _ = self.loop("k", "entry", "done", "0", "%depth", sums, pointers, 1)
         self.store(sums)
+        self.put(" ret void\n}")
         return "\n".join(self.lines)
 
     def store(self, sums: dict[tuple[int, int], str]) -> None:
-        """The sums into the scratch area, and the end of the function."""
+        """The sums into the scratch area."""
         for r, v in self.grid:
             place = f"%out.{r}.{v}"
             offset = (r * self.vectors + v) * self.vector_bytes
             self.put(f" {place} = getelementptr i8, ptr %out, i64 {offset}")
             self.put(f" store {self.vector} {sums[r, v]}, ptr {place}, align {self.item}")
-        self.put(" ret void\n}")
 
     def starts(self) -> dict[tuple[int, int], str]:
         sums, row = {}, "%start"
@@ -129,8 +137,12 @@ class TileText:
         sums: dict[tuple[int, int], str],
         pointers: dict[str, str],
         steps: int,
+        beside: Sequence[str] = (),
     ) -> tuple[dict[tuple[int, int], str], dict[str, str]]:
-        """Steps ``begin .. end - 1`` of k; returns the sums and pointers as they are after it."""
+        """Steps ``begin .. end - 1`` of k; returns the sums and pointers as they are after it.
+
+        The lines ``beside`` are spread among those of an iteration.
+        """
         inside = f"{tag}.loop"
         self.put(f" %{tag}.any = icmp slt i64 {begin}, {end}")
         self.put(f" br i1 %{tag}.any, label %{inside}, label %{after}")
@@ -148,7 +160,7 @@ class TileText:
             self.put(
                 f" {at[key]} = phi ptr [{pointer}, %{before}], [%{tag}.ptr.{key}.next, %{inside}]"
             )
-        moved = dict(at)
+        moved, start = dict(at), len(self.lines)
         for step in range(steps):
             now = self.step(f"%{tag}.{step}", step, now, moved)
             last = step == steps - 1
@@ -162,6 +174,7 @@ class TileText:
                 to = f"%{tag}.ptr.{key}.next"
                 self.put(f" {to} = getelementptr i8, ptr {at[key]}, i64 {steps * self.item}")
                 moved[key] = to
+        self.lines[start:] = interwoven(self.lines[start:], beside)
         self.put(f" %{tag}.next = add i64 %{tag}, {steps}")
         self.put(f" %{tag}.more = icmp slt i64 %{tag}.next, {end}")
         self.put(f" br i1 %{tag}.more, label %{inside}, label %{after}")
@@ -235,90 +248,60 @@ class InterleavedTile(TileText):
         sums_there = build.gep(room, [state["there"]], source_etype=byte)
         build.gep(room, [state["free"]], source_etype=byte, name="out")
         pending.follow(build, room, state, row, column)
-        self.take(function)
-        starts = self.starts()
-        begin = self.left_pointers() | {"right": "%right"}
-        round_up = self.rows * self.unroll - 1
-        self.put(f" %spread = add i64 %depth, {round_up}")
-        self.put(f" %steps = udiv i64 %spread, {self.rows * self.unroll}")
-        self.put(f" %share = mul i64 %steps, {self.unroll}")
-        self.put(" br label %shares")
-        self.put("shares:")
-        self.put(" %number = phi i64 [0, %entry], [%number.next, %shared]")
-        self.put(" %from = phi i64 [0, %entry], [%until, %shared]")
-        sums, pointers = {}, {}
-        for r, v in self.grid:
-            sums[r, v] = f"%share.{r}.{v}"
-            self.put(
-                f" {sums[r, v]} = phi {self.vector} [{starts[r, v]}, %entry],"
-                f" [%k.out.{r}.{v}, %shared]"
-            )
-        for key, pointer in begin.items():
-            pointers[key] = f"%share.ptr.{key}"
-            self.put(f" {pointers[key]} = phi ptr [{pointer}, %entry], [%k.end.{key}, %shared]")
-        build = self.builder(function)
-        pending.announce(build, build.add(row, self.number()), column, room)
-        self.take(function)
-        self.put(" %to = add i64 %from, %share")
-        self.put(" %fits = icmp slt i64 %to, %depth")
-        self.put(" %until = select i1 %fits, i64 %to, i64 %depth")
-        before, middle = "shares", "%from"
-        if self.unroll > 1:
-            self.put(" %here = sub i64 %until, %from")
-            self.put(f" %here.whole = and i64 %here, {-self.unroll}")
-            self.put(" %whole = add i64 %from, %here.whole")
-            sums, pointers = self.loop(
-                "u", "shares", "rest", "%from", "%whole", sums, pointers, self.unroll
-            )
-            before, middle = "rest", "%whole"
-        sums, _ = self.loop("k", before, "between", middle, "%until", sums, pointers, 1)
-        rows = state["rows"].get_reference()
-        self.put(f" %due = icmp slt i64 %number, {rows}")
-        self.put(" br i1 %due, label %finish, label %shared")
-        self.finish(function, pending, state, sums_there)
-        self.put(" br label %shared")
-        self.put("shared:")
-        self.put(" %number.next = add i64 %number, 1")
-        self.put(" %more.k = icmp slt i64 %until, %depth")
-        self.put(f" %more.rows = icmp slt i64 %number.next, {rows}")
-        self.put(" %more = or i1 %more.k, %more.rows")
-        self.put(" br i1 %more, label %shares, label %done")
-        self.put("done:")
+        due = build.mul(state["rows"], ir_module().Constant(row.type, self.vectors), name="due")
+        for line in self.taken(function):
+            self.put(line)
+
+        def finish(number: str, following: tuple[IR, IR] | None = None) -> list[str]:
+            """One vector of the earlier tile."""
+            build = self.builder(function)
+            vector = ir_module().FormattedConstant(row.type, number)
+            pending.finish(build, vector, sums_there, state, room, following)
+            return self.taken(function)
+
+        shift = self.unroll.bit_length() - 1
+        self.put(f" %bodies = lshr i64 %depth, {shift}")
+        self.put(f" %few = icmp slt i64 %bodies, {due.get_reference()}")
+        self.put(f" %beside = select i1 %few, i64 %bodies, i64 {due.get_reference()}")
+        self.put(f" %until = shl i64 %beside, {shift}")
+        self.put(f" %whole = and i64 %depth, {-self.unroll}")
+        sums, pointers = self.starts(), self.left_pointers() | {"right": "%right"}
+        more = [f" %number = lshr i64 %f, {shift}", *finish("%number", (row, column))]
+        sums, pointers = self.loop(
+            "f", "entry", "plain", "0", "%until", sums, pointers, self.unroll, more
+        )
+        sums, pointers = self.loop(
+            "u", "plain", "rest", "%until", "%whole", sums, pointers, self.unroll
+        )
+        sums, _ = self.loop("k", "rest", "summed", "%whole", "%depth", sums, pointers, 1)
         self.store(sums)
+        self.put(f" %left.over = icmp slt i64 %beside, {due.get_reference()}")
+        self.put(" br i1 %left.over, label %finish, label %done")
+        self.put("finish:")
+        self.put(" %last = phi i64 [%beside, %summed], [%last.next, %finish]")
+        self.lines += finish("%last")
+        self.put(" %last.next = add i64 %last, 1")
+        self.put(f" %last.more = icmp slt i64 %last.next, {due.get_reference()}")
+        self.put(" br i1 %last.more, label %finish, label %done")
+        self.put("done:")
+        self.put(" ret void\n}")
         return "\n".join(self.lines)
 
     @staticmethod
-    def number() -> IR:
-        """The share that is at work, and the row that it finishes."""
-        ir = ir_module()
-        return ir.FormattedConstant(ir.IntType(64), "%number")
+    def builder(function: IR) -> IR:
+        """Where to write code that is then taken as text."""
+        return ir_module().IRBuilder(function.append_basic_block())
 
     @staticmethod
-    def builder(function: IR, block: str = "") -> IR:
-        """Where to write code that is then taken as text."""
-        return ir_module().IRBuilder(function.append_basic_block(block))
-
-    def take(self, function: IR, labels: bool = False) -> None:
-        """The text of what was built."""
-        for block in function.blocks:
-            if labels:
-                self.put(f"{block.name}:")
-            for instruction in block.instructions:
-                self.put(f" {instruction}")
+    def taken(function: IR) -> list[str]:
+        """The text of what was built, which must not branch."""
+        (block,) = function.blocks
         function.blocks.clear()
+        return [f" {instruction}" for instruction in block.instructions]
 
-    def finish(self, function: IR, pending: Pending, state: dict[str, IR], sums: IR) -> None:
-        """The code that uses one row of the earlier tile."""
-        ir = ir_module()
-        build = self.builder(function, "finish")
-        number = self.number()
-        real = ir.FloatType() if self.scalar == "float" else ir.DoubleType()
-        kind = ir.VectorType(real, self.vector_bytes // self.item)
-        at = build.mul(number, ir.Constant(number.type, self.vectors))
-        places = [
-            build.gep(sums, [build.add(at, ir.Constant(at.type, v))], source_etype=kind)
-            for v in range(self.vectors)
-        ]
-        row = build.add(state["row"], number)
-        pending.finish(build, places, row, state["column"], function.args[-1])
-        self.take(function, labels=True)
+
+def interwoven(lines: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Two texts as one: the others spread evenly among the lines, both in their order."""
+    placed = [(i / len(lines), 0, line) for i, line in enumerate(lines)]
+    placed += [(i / len(others), 1, line) for i, line in enumerate(others)]
+    return [line for _, _, line in sorted(placed, key=lambda one: one[:2])]

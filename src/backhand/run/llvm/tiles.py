@@ -154,8 +154,8 @@ def interleaved_tile(
     """Add to the module a tile function that, between its own steps, finishes the tile before it.
 
     Divisions and roots occupy a unit that the multipliers do not need: what an optimiser's update
-    waits for passes unnoticed beside the next tile's sums. The steps of k fall into as many shares
-    as the tile has rows, and after each share one row of the earlier tile is finished.
+    waits for passes unnoticed beside the next tile's sums. Each pass through the loop over k brings
+    one vector of the earlier tile along, its instructions spread among the sums'.
 
     It takes what a tile function takes, then its first row, its column, and the room in which it
     finds the earlier tile and leaves its own sums.
