@@ -12,14 +12,15 @@ from backhand.run.llvm.target import Target, compile_module
 pytest.importorskip("llvmlite")
 
 
-def gatherer(source, out):
+def gatherer(source, out, columns, padded):
     target = Target.host()
     module = ir_module().Module("test")
-    function = emit_gather(module, "gather", target.lanes(out), np.dtype(source), np.dtype(out))
+    lanes, kinds = target.lanes(out), (np.dtype(source), np.dtype(out))
+    function = emit_gather(module, lanes, *kinds, columns, padded)
     function.linkage = "external"
     library = compile_module(module, target)
     kinds = [ctypes.c_void_p, ctypes.c_int64] * 2 + [ctypes.c_void_p] + [ctypes.c_int64] * 4
-    call = ctypes.CFUNCTYPE(None, *kinds)(library.address("gather"))
+    call = ctypes.CFUNCTYPE(None, *kinds)(library.address(function.name))
     call.library = library
     return call
 
@@ -38,8 +39,8 @@ def random_source(rng, dtype, shape):
 @pytest.mark.parametrize("dtype", [d.name for d in READABLE])
 def test_rows_of_every_dtype_as_numpy_converts_them(dtype, out):
     rng = np.random.default_rng(0)
-    call = gatherer(dtype, out)
     for columns in (1, 3, 15, 16, 17, 50):
+        call = gatherer(dtype, out, columns, -(-columns // 16) * 16)
         whole = random_source(rng, dtype, (23, columns + 4))
         source = whole[:, :columns]  # its rows are not contiguous with one another
         order = rng.permutation(23)
@@ -57,7 +58,7 @@ def test_rows_of_every_dtype_as_numpy_converts_them(dtype, out):
 
 @pytest.mark.parametrize("source", ["int64", "int32", "uint8", "bool"])
 def test_class_indices(source):
-    call = gatherer(source, "int32")
+    call = gatherer(source, "int32", 1, 1)
     t = np.array([[3], [1], [0], [2]]).astype(source)
     got = np.full((4, 1), -1, np.int32)
     call(t.ctypes.data, t.strides[0], None, 0, got.ctypes.data, 1, 1, 0, 4)
@@ -65,7 +66,7 @@ def test_class_indices(source):
 
 
 def test_reversed_rows():
-    call = gatherer("float32", "float32")
+    call = gatherer("float32", "float32", 3, 16)
     x = np.arange(12, dtype=np.float32).reshape(4, 3)[::-1]
     got = np.empty((4, 16), np.float32)
     call(x.ctypes.data, x.strides[0], None, 0, got.ctypes.data, 16, 3, 0, 4)

@@ -3,17 +3,17 @@
     for i in row_begin .. row_end-1:
         source row n = order[first + i], or first + i without an order
         for k in 0 .. columns-1:  out[i, k] = convert(source[n, k])
-        for k in columns .. out_ld-1:  out[i, k] = 0
+        for k in columns .. padded-1:  out[i, k] = 0
 
 Nothing outside a row's ``columns`` elements is read: what is left of a row behind the last whole
-vector is read one element at a time.
+vector is read in halves of one, quarters, and so on.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .build import IR, count, element, element_type, index, ir_module, minimum
+from .build import IR, count, element, element_type, index, ir_module, minimum, prefetch
 
 ROWS_AHEAD = 8
 LINES_AHEAD, CACHE_LINE = 3, 64
@@ -41,12 +41,19 @@ READABLE = tuple(
 """Dtypes that are gathered as they are; anything else is converted once by the caller."""
 
 
-def emit_gather(module: IR, name: str, lanes: int, source: np.dtype, out: np.dtype) -> IR:
-    """Add the function that gathers rows.
+def emit_gather(
+    module: IR, lanes: int, source: np.dtype, out: np.dtype, columns: int, padded: int
+) -> IR:
+    """Find in the module, or add to it, the function that gathers rows of so many columns.
 
     It takes source, source_stride (bytes between rows), order (or null), first, out, out_ld
-    (elements), columns, row_begin, row_end.
+    (elements), columns, row_begin, row_end. Rows whose columns differ by whole vectors share it.
     """
+    rest, pads = columns % lanes, padded - columns
+    lines = min(LINES_AHEAD, -(-columns * source.itemsize // CACHE_LINE))
+    name = f"gather.{source.name}.{out.name}.{rest}.{pads}.{lines}"
+    if name in module.globals:
+        return module.globals[name]
     ir = ir_module()
     pointer, i64 = ir.PointerType(), ir.IntType(64)
     function = ir.Function(
@@ -55,22 +62,11 @@ def emit_gather(module: IR, name: str, lanes: int, source: np.dtype, out: np.dty
         name,
     )
     function.linkage = "internal"
-    base, stride, order, first, to, ld, columns, begin, end = function.args
+    base, stride, order, first, to, ld, count_of, begin, end = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
     narrow, wide = element_type(source), element_type(out)
     last = build.sub(build.add(first, end), index(1))
-    prefetch = (
-        ir.Function(
-            module,
-            ir.FunctionType(
-                ir.VoidType(), [pointer, ir.IntType(32), ir.IntType(32), ir.IntType(32)]
-            ),
-            "llvm.prefetch.p0",
-        )
-        if "llvm.prefetch.p0" not in module.globals
-        else module.globals["llvm.prefetch.p0"]
-    )
-    vectors = build.mul(build.sdiv(columns, index(lanes)), index(lanes))
+    whole = build.sub(count_of, index(rest))
     ordered = build.icmp_unsigned("!=", order, ir.Constant(pointer, None))
 
     def row_at(here: IR) -> IR:
@@ -88,35 +84,38 @@ def emit_gather(module: IR, name: str, lanes: int, source: np.dtype, out: np.dty
     def one_row(i: IR) -> None:
         here = build.add(first, i)
         ahead = row_at(minimum(build, build.add(here, index(ROWS_AHEAD)), last))
-        for line in range(LINES_AHEAD):
-            place = build.gep(ahead, [index(line * CACHE_LINE)], source_etype=ir.IntType(8))
-            build.call(prefetch, [place, *(ir.Constant(ir.IntType(32), v) for v in (0, 3, 1))])
+        for line in range(lines):
+            prefetch(build, element(build, ahead, index(line * CACHE_LINE), ir.IntType(8)))
         start = row_at(here)
         target = element(build, to, build.mul(i, ld), wide)
 
         def move(k: IR, width: int) -> None:
-            kinds = (
-                (narrow, wide)
-                if width == 1
-                else (ir.VectorType(narrow, width), ir.VectorType(wide, width))
-            )
-            value = build.load(
-                element(build, start, k, narrow), typ=kinds[0], align=source.itemsize
-            )
+            kinds = [_several(kind, width) for kind in (narrow, wide)]
+            place = element(build, start, k, narrow)
+            value = build.load(place, typ=kinds[0], align=source.itemsize)
             value = convert(build, value, source, out, kinds[1])
             build.store(value, element(build, target, k, wide), align=out.itemsize)
 
-        count(build, "vectors", index(0), vectors, lambda k: move(k, lanes), step=lanes)
-        count(build, "rest", vectors, columns, lambda k: move(k, 1))
+        def clear(k: IR, width: int) -> None:
+            zeros = ir.Constant(_several(wide, width), None if width > 1 else 0)
+            build.store(zeros, element(build, target, k, wide), align=out.itemsize)
 
-        def clear(k: IR) -> None:
-            build.store(ir.Constant(wide, 0), element(build, target, k, wide), align=out.itemsize)
-
-        count(build, "pad", columns, ld, clear)
+        count(build, "vectors", index(0), whole, lambda k: move(k, lanes), step=lanes)
+        for action, begins, many in ((move, whole, rest), (clear, count_of, pads)):
+            at = 0
+            for width in (1 << power for power in reversed(range(many.bit_length()))):
+                if many & width:
+                    action(build.add(begins, index(at)), width)
+                    at += width
 
     count(build, "row", begin, end, one_row)
     build.ret_void()
     return function
+
+
+def _several(kind: IR, width: int) -> IR:
+    """The type of so many elements side by side."""
+    return kind if width == 1 else ir_module().VectorType(kind, width)
 
 
 def convert(build: IR, value: IR, source: np.dtype, out: np.dtype, kind: IR) -> IR:

@@ -95,7 +95,7 @@ class Kernels:
 
     def rows_at_once(self, depth: int, columns: int) -> int:
         """Rows of a product that are a piece of work: whole blocks of it."""
-        block = driver.block_rows(self.height, self.dtype.itemsize, depth)
+        block = driver.block_rows("rows", self.height, self.dtype.itemsize, depth)
         return block * max(1, stopping.OPERATIONS // (2 * depth * columns * block))
 
     def units_at_once(self, columns: int) -> tuple[int, int]:

@@ -224,8 +224,9 @@ class Emitter:
     def _gather(self, node: Gather, *mine: IR) -> None:
         build, at, source, out = self.build, self.at, node.source, node.out
         to = self.dtype if self.kernels.is_real(out) else np.dtype("int32")
-        kernel = self._mover(self.sources[source], to)
         columns = self._columns(out)
+        wide = padded_columns(columns) if self.strides[out] > columns else columns
+        kernel = self._mover(self.sources[source], to, columns, wide)
         null = ir_module().Constant(self.pointer, None)
         with build.if_then(build.icmp_unsigned("!=", at[source], null)):
             build.call(
@@ -242,22 +243,21 @@ class Emitter:
                 ],
             )
 
-    def _mover(self, dtype: np.dtype, to: np.dtype) -> IR:
-        name = f"gather.{dtype.name}.{to.name}"
-        known = self.module.globals.get(name)
-        return known or emit_gather(self.module, name, self.target.lanes(self.dtype), dtype, to)
+    def _mover(self, dtype: np.dtype, to: np.dtype, columns: int, padded: int) -> IR:
+        lanes = self.target.lanes(self.dtype)
+        return emit_gather(self.module, lanes, dtype, to, columns, padded)
 
     def _deliver(self, name: str, mine: tuple[IR, IR]) -> None:
         """My rows of a buffer to the caller's array: row i of the batch is row begin + i there."""
         build, at, begin = self.build, self.at, self.now["begin"]
-        columns = index(self._columns(name))
+        columns = self._columns(name)
         arguments = [
             *(at[name], index(self.strides[name] * self.dtype.itemsize)),
             *(ir_module().Constant(self.pointer, None), build.neg(begin)),
-            *(at[f"out.{name}"], columns, columns),
+            *(at[f"out.{name}"], index(columns), index(columns)),
             *(build.add(begin, row) for row in mine),
         ]
-        build.call(self._mover(self.dtype, self.dtype), arguments)
+        build.call(self._mover(self.dtype, self.dtype, columns, columns), arguments)
 
     def _stride(self, buffer: str) -> IR:
         return self.at["x.ld"] if buffer == "x" else index(self.strides[buffer])
