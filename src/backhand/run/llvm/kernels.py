@@ -6,6 +6,7 @@ and two layers that compute the same share one.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ from .tracing import Graph, trace
 
 Names = tuple[str, ...]
 
+MINIMUM = 16  # bytes of a vector
 SHORT = 12
 """Operations of a formula that takes less time than the loop around it."""
 
@@ -250,8 +252,8 @@ class Kernels:
     def reduced(
         self,
         reduced: Reduced,
+        columns: int,
         entries: sparse.Entries | None = None,
-        columns: int = 0,
         phase: str = "",
     ) -> tuple[IR, Names]:
         """The kernel of a gradient of a parameter, and of its update.
@@ -259,9 +261,10 @@ class Kernels:
         Parameters
         ----------
         reduced : Reduced
+        columns : int
+            Of the parameter.
         entries : Entries, optional
-            Of the stored entries that it sums, for ``columns`` columns; the arguments are then
-            those of `sparse.emit_sums`.
+            Of the stored entries that it sums; the arguments are then those of `sparse.emit_sums`.
         phase : {"", "gradient", "update"}
             Whether it only stores the gradient, or only updates by a stored one, which is what it
             starts from.
@@ -305,12 +308,26 @@ class Kernels:
             graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
         by_columns = isinstance(reduced.node, Matmul)
         kind = "stored" if entries else "weights" if by_columns else "biases"
-        name = self._name(f"{kind}{phase and '.'}{phase}", graph, len(operands))
+        target = self._narrowed(columns) if kind == "weights" else self.target
+        kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}"
+        name = self._name(kind, graph, len(operands))
         if name not in self._made:
             self._made[name] = self._sum(
-                name, graph, len(operands), by_columns, entries, columns, phase
+                name, graph, len(operands), by_columns, entries, columns, phase, target
             )
         return self._made[name], operands
+
+    def _narrowed(self, columns: int) -> Target:
+        """With vectors that so few columns fill: wide ones take longer to divide."""
+        used = self.dtype.itemsize * 2 ** (columns - 1).bit_length()
+        return dataclasses.replace(
+            self.target, vector_bytes=min(max(used, MINIMUM), self.target.vector_bytes)
+        )
+
+    def columns_summed(self, columns: int) -> int:
+        """Columns of the weights that their sum over the batch covers: whole vectors."""
+        narrowed = self._narrowed(columns)
+        return padded_columns(columns) if narrowed == self.target else narrowed.lanes(self.dtype)
 
     def _sum(
         self,
@@ -321,8 +338,9 @@ class Kernels:
         entries: sparse.Entries | None,
         wide: int,
         phase: str,
+        target: Target,
     ) -> IR:
-        lanes_count = self.target.lanes(self.dtype)
+        lanes_count = target.lanes(self.dtype)
         scalars = [key for key in self._scalars if key in graph.inputs]
 
         def prepare(build: IR, extra: Sequence[IR]) -> list[IR]:
@@ -359,14 +377,15 @@ class Kernels:
         }
         if entries:
             where = self.module, name, self.target, self.dtype
-            return sparse.emit_sums(*where, entries, wide, **common)
+            return sparse.emit_sums(*where, entries, padded_columns(wide), **common)
         start = "rows" if phase == "update" else self._start
-        common |= {"columns": self._columns, "start": start}
+        covered = self._columns if target == self.target else {self.columns_summed(wide)}
+        common |= {"columns": covered, "start": start}
         if by_columns:
             return matmul.emit_product(
                 self.module,
                 name,
-                self.target,
+                target,
                 self.dtype.name,
                 left="columns",
                 interleaved=bool(scalars) and not phase,

@@ -364,17 +364,16 @@ class Emitter:
 
     def _reduced(self, reduced: Reduced, owner: int, phase: str = "") -> None:
         build, at, node = self.build, self.at, reduced.node
-        entries, width = None, 0
-        if isinstance(node, Matmul):
-            entries, width = self._entries(node), self.schedule.shapes[node.right][1]
-        kernel, operands = self.kernels.reduced(reduced, entries, padded_columns(width), phase)
+        product = isinstance(node, Matmul)
+        entries = self._entries(node) if product else None
+        columns = self.schedule.shapes[node.right if product else node.source][1]
+        kernel, operands = self.kernels.reduced(reduced, columns, entries, phase)
         stride, panel = self._stride(operands[0]), index(self._panel_stride(operands[0]))
         extra = [self.now["scalars"], stride, panel, *(at[name] for name in operands)]
         goes_on = self.schedule.continued or phase == "update"
         start = at[node.out] if goes_on else at["zeros"]
         depth = index(0) if phase == "update" else self.now["rows"]
-        if not isinstance(node, Matmul):
-            columns = self.schedule.shapes[node.source][1]
+        if not product:
             stride = index(self.strides[node.source])
             wide = index(padded_columns(columns))
             arguments = [at[node.source], stride, index(0), depth, index(0), wide]
@@ -382,8 +381,7 @@ class Emitter:
             self._only(owner, lambda: build.call(kernel, [*arguments, *extra]))
             return
         height = self.schedule.shapes[node.left][1]
-        columns = self.schedule.shapes[node.right][1]
-        wide = padded_columns(columns)
+        wide = self.kernels.columns_summed(columns)
         mine = self._part(index(height), self.kernels.unit(height))
         if entries:
             summed = self._operands((node.right, node.out))
