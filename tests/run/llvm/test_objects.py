@@ -59,7 +59,7 @@ def test_what_programs_have_in_common_is_compiled_once(compiled):
     assert len(first) == 2
     assert "run" in everything
     compiled.clear()
-    runs(store.objects(module_of(30, 64, 64, 64, 3)))
+    runs(store.objects(module_of(20, 64, 64, 64, 3)))
     assert compiled == [["run"]]
     compiled.clear()
     runs(store.objects(module_of(20, 64, 64, 3, activation="tanh")))
@@ -72,10 +72,10 @@ def test_what_programs_have_in_common_is_compiled_once(compiled):
 def test_another_process_finds_them_on_disk(compiled):
     objects.Store(HOST, "a key").objects(module_of(20, 64, 64, 3))
     compiled.clear()
-    runs(objects.Store(HOST, "a key").objects(module_of(30, 64, 64, 64, 3)))
+    runs(objects.Store(HOST, "a key").objects(module_of(20, 64, 64, 64, 3)))
     assert compiled == [["run"]]
     compiled.clear()
-    objects.Store(HOST, "another key").objects(module_of(30, 64, 64, 64, 3))
+    objects.Store(HOST, "another key").objects(module_of(20, 64, 64, 64, 3))
     assert len(compiled) == 2
 
 

@@ -173,3 +173,13 @@ def test_a_host_that_cannot_list_its_features(monkeypatch):
     monkeypatch.setattr(binding, "get_default_triple", lambda: LINUX)
     with pytest.raises(BackhandError, match="no fused multiply-add"):
         target_module._host.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "columns", "lanes"),
+    [("float32", 1, 4), ("float32", 4, 4), ("float32", 5, 8), ("float32", 9, 16),
+     ("float32", 99, 16), ("float64", 2, 2), ("float64", 3, 4), ("float64", 5, 8)],
+)  # fmt: skip
+def test_few_columns_have_narrow_vectors(dtype, columns, lanes):
+    assert Target.named("avx512").narrowed(dtype, columns).lanes(dtype) == lanes
+    assert Target.named("fma128").narrowed(dtype, columns) == Target.named("fma128")

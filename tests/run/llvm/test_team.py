@@ -111,3 +111,33 @@ def test_threads_are_left_free_to_move():
     crew._workers().submit(lambda: after.append(os.sched_getaffinity(0))).result()
     assert after == [before]
     assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize(
+    ("here", "many", "where"),
+    [
+        (True, 2, {11: [0, 2, 3], 12: [0, 2, 3]}),  # the kernel chooses among the free ones
+        (True, 3, {11: [0], 12: [2]}),
+        (False, 4, {11: [0], 12: [1]}),
+        (False, 9, {11: [0], 12: [1]}),
+    ],
+)
+def test_idle_threads_wake_where_none_is_at_work(monkeypatch, here, many, where):
+    moved = {}
+    monkeypatch.setattr(team, "_processor_asker", lambda: lambda: 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", moved.__setitem__, raising=False)
+    places = team._Places(here)
+    places.spread({12, 11}, many)
+    assert moved == where
+    moved.clear()
+    places.take()
+    assert moved[0] == {0, 1, 2, 3}
+
+
+def test_a_team_knows_its_idle_threads():
+    crew = Team(2)
+    seen = []
+    for _ in range(3):
+        crew.run(lambda number: seen.append((number, threading.get_native_id())), lambda: True)
+    assert crew._idle == {thread for number, thread in seen if number == 1}

@@ -37,8 +37,8 @@ PRODUCT_ARGUMENTS = (
 
 LEFT_BLOCK_BYTES: dict[Left, int] = {"rows": 1 << 21, "columns": 1 << 19}
 """Rows of the result are taken in blocks whose left operand is about this large, to stay in a cache
-while all the columns pass by. Rows stream well from one that is further away, and the more there are
-of them the fewer times the right operand is fetched; columns do not."""
+while all the columns pass by. Rows stream well from one that is further away, and the more of them
+a block has, the fewer times the right operand is fetched; columns do not."""
 
 
 def block_rows(left: Left, height: int, itemsize: int, depth: int) -> int:

@@ -6,7 +6,6 @@ and two layers that compute the same share one.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +35,6 @@ from .tracing import Graph, trace
 
 Names = tuple[str, ...]
 
-MINIMUM = 16  # bytes of a vector
 SHORT = 12
 """Operations of a formula that takes less time than the loop around it."""
 
@@ -308,7 +306,7 @@ class Kernels:
             graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
         by_columns = isinstance(reduced.node, Matmul)
         kind = "stored" if entries else "weights" if by_columns else "biases"
-        target = self._narrowed(columns) if kind == "weights" else self.target
+        target = self.target.narrowed(self.dtype, columns) if kind == "weights" else self.target
         kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}"
         name = self._name(kind, graph, len(operands))
         if name not in self._made:
@@ -317,16 +315,9 @@ class Kernels:
             )
         return self._made[name], operands
 
-    def _narrowed(self, columns: int) -> Target:
-        """With vectors that so few columns fill: wide ones take longer to divide."""
-        used = self.dtype.itemsize * 2 ** (columns - 1).bit_length()
-        return dataclasses.replace(
-            self.target, vector_bytes=min(max(used, MINIMUM), self.target.vector_bytes)
-        )
-
     def columns_summed(self, columns: int) -> int:
         """Columns of the weights that their sum over the batch covers: whole vectors."""
-        narrowed = self._narrowed(columns)
+        narrowed = self.target.narrowed(self.dtype, columns)
         return padded_columns(columns) if narrowed == self.target else narrowed.lanes(self.dtype)
 
     def _sum(

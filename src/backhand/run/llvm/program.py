@@ -364,16 +364,15 @@ class Emitter:
 
     def _reduced(self, reduced: Reduced, owner: int, phase: str = "") -> None:
         build, at, node = self.build, self.at, reduced.node
-        product = isinstance(node, Matmul)
-        entries = self._entries(node) if product else None
-        columns = self.schedule.shapes[node.right if product else node.source][1]
+        entries = self._entries(node) if isinstance(node, Matmul) else None
+        columns = self._columns(node.right if isinstance(node, Matmul) else node.source)
         kernel, operands = self.kernels.reduced(reduced, columns, entries, phase)
         stride, panel = self._stride(operands[0]), index(self._panel_stride(operands[0]))
         extra = [self.now["scalars"], stride, panel, *(at[name] for name in operands)]
         goes_on = self.schedule.continued or phase == "update"
         start = at[node.out] if goes_on else at["zeros"]
         depth = index(0) if phase == "update" else self.now["rows"]
-        if not product:
+        if not isinstance(node, Matmul):
             stride = index(self.strides[node.source])
             wide = index(padded_columns(columns))
             arguments = [at[node.source], stride, index(0), depth, index(0), wide]

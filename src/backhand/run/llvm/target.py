@@ -57,6 +57,11 @@ class Target:
         """How many elements of ``dtype`` (anything that NumPy takes for one) a vector holds."""
         return self.vector_bytes // int(np.dtype(dtype).itemsize)
 
+    def narrowed(self, dtype: Any, columns: int) -> Target:
+        """With the narrowest vectors that hold so few columns: wide ones take longer to divide."""
+        used = 2 ** (columns - 1).bit_length() * int(np.dtype(dtype).itemsize)
+        return dataclasses.replace(self, vector_bytes=min(max(used, 16), self.vector_bytes))
+
     @property
     def is_host_family(self) -> bool:
         """Whether this process can load code for it, its features permitting."""

@@ -15,7 +15,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import ClassVar
 
@@ -93,11 +93,16 @@ def _busy() -> Iterator[None]:
 
 
 class _Places:
-    """Puts each thread of a run on a processor of its own, and leaves it free to be moved again.
+    """Gives each thread of a run a processor of its own, and leaves it free to be moved again.
 
     A kernel may wake a thread on the processor of the one that wakes it, and there the two would
     take turns while another processor is idle. They are not held where they are put: if another
     process comes, the kernel knows better.
+
+    Parameters
+    ----------
+    here : bool
+        Whether the calling thread works too.
     """
 
     def __init__(self, here: bool) -> None:
@@ -106,16 +111,29 @@ class _Places:
             self._allowed = os.sched_getaffinity(0)
             self._taken = {self._ask()} if here else set()
 
+    def spread(self, idle: Collection[int], many: int) -> None:
+        """Have idle threads wake where none is at work; so many of them will be woken.
+
+        A thread that first wakes beside another and then moves away may meet it again: meanwhile
+        the kernel has often moved the other.
+        """
+        if self._ask is None or not (free := sorted(self._allowed - self._taken)):
+            return
+        for number, thread in enumerate(sorted(idle)):
+            where = free if many < len(free) else free[number % len(free) :][:1]
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(thread, where)
+
     def take(self) -> None:
-        """Move the calling thread, unless it has a processor of its own."""
+        """Let the calling thread be moved; but first move it if another is at work where it is."""
         if self._ask is None:
             return
         free = self._allowed - self._taken
-        if self._ask() in self._taken and free:
-            with contextlib.suppress(OSError):  # the process has been confined meanwhile
+        with contextlib.suppress(OSError):  # the process has been confined meanwhile
+            if self._ask() in self._taken and free:
                 os.sched_setaffinity(0, free)
-                os.sched_setaffinity(0, self._allowed)
-        self._taken.add(self._ask())
+            self._taken.add(self._ask())
+            os.sched_setaffinity(0, self._allowed)
 
 
 def _wait_for_all(others: list[Future[object]]) -> None:
@@ -145,6 +163,7 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._pool: ThreadPoolExecutor | None = None
+        self._idle: set[int] = set()  # its threads, between two runs
         self._process = 0
 
     def run(
@@ -167,6 +186,7 @@ class Team:
             return
         first = 0 if leave else 1
         places = _Places(here=leave is None)
+        places.spread(self._idle, self.threads - first)
         # Ctrl-C may fall between a thread's start and the note of it here; a number that is then
         # handed out twice is worked on once.
         free = set(range(first, self.threads))
@@ -177,6 +197,7 @@ class Team:
             except KeyError:
                 return
             places.take()
+            self._idle.add(threading.get_native_id())
             work(number)
 
         others: list[Future[object]] = []
@@ -202,6 +223,7 @@ class Team:
         if self._pool is None or self._process != os.getpid():  # threads do not survive a fork
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="backhand")
             self._process = os.getpid()
+            self._idle = set()
             weakref.finalize(self, self._pool.shutdown, wait=False)
         return self._pool
 
