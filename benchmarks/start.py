@@ -101,6 +101,7 @@ for epoch in range(1, EPOCHS + 1):
 def process(program: str, *arguments: str, cache: str | None = None) -> tuple[float, list[str]]:
     """Run a program in a new process; its seconds, and the lines that it printed."""
     environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
     if cache is not None:
         environment["BACKHAND_CACHE"] = cache
     start = time.perf_counter()
