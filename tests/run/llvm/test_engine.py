@@ -12,6 +12,7 @@ from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.proof.kernels import compare_training, random_problem, trained
 from backhand.run.arrays import ArrayTrainer
+from backhand.run.llvm import engine
 from backhand.run.llvm.engine import CompiledTrainer, Forward, readable
 from backhand.run.llvm.target import Target
 from backhand.testing import assert_near
@@ -247,3 +248,15 @@ def test_rows_read_in_place_are_never_written_to():
     backwards = predict(second[::-1])  # gathered, since its rows go backwards
     np.testing.assert_array_equal(first, kept)
     np.testing.assert_array_equal(backwards, predict(second[::-1].copy()))
+
+
+@pytest.mark.parametrize(("granted", "threads"), [(1, 1), (3, 3)])
+def test_large_steps_take_the_threads_that_are_granted(monkeypatch, granted, threads):
+    monkeypatch.setattr(engine, "available_threads", lambda: granted)
+    network = Network([784, 256, 10], activation="relu", loss="softmax_cross_entropy")
+    sgd = OPTIMISERS["sgd"]
+    trainer = CompiledTrainer(network, network.init("kaiming_normal", 0), sgd)
+    x, t, rows = np.ones((1024, 784), np.float32), np.zeros((1024, 1), np.int64), np.arange(1024)
+    scalars = {name: np.zeros(4) for name in sgd.scalars(1.0, 0.0, **sgd.keywords)}
+    trainer.epoch(x, t, None, rows, 256, scalars, np.zeros(4), 0)
+    assert trainer._runner.team.threads == threads

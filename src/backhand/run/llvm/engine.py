@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,12 +19,15 @@ from ..namespaces import is_sparse
 from .compiled import compiled
 from .runner import LONGEST_CALL, USUAL, Runner, borrowed, housed, readable
 from .schedule import Schedule, schedule
-from .single import SingleRow
-from .sparse import step_flops, stored_entries
 from .stopping import LOST
 from .team import available_threads, checked_threads
 
+if TYPE_CHECKING:
+    from .single import SingleRow
+
 Array = Any
+
+MANY = 1 << 20  # threads: more than there are
 
 
 class CompiledTrainer:
@@ -114,7 +117,14 @@ class CompiledTrainer:
                 f"clip_norm={self.optimiser.clip_norm:g} does not go with sparse x in machine "
                 "code: take x.toarray(), or engine='numpy'"
             )
-        sources = stored_entries(x) if sparse else {"all_x": readable(x)}
+        more = 0
+        if sparse:
+            from .sparse import step_flops, stored_entries  # it emits code too: slow to import
+
+            more = step_flops(x, min(batch, len(order)), self.description.widths[1])
+            sources = stored_entries(x)
+        else:
+            sources = {"all_x": readable(x)}
         sources["all_t"] = readable(t)
         if weight is not None:
             sources["all_weight"] = readable(weight)
@@ -122,10 +132,9 @@ class CompiledTrainer:
         rows = len(order)
         batch = min(batch, rows)
         batches = -(-rows // batch)
-        more = step_flops(x, batch, self.description.widths[1]) if sparse else 0
-        threads = self._threads or runner.code.learners_for(
-            batch, batches, available_threads(), more
-        )
+        threads = self._threads or runner.code.learners_for(batch, batches, MANY, more)
+        if not self._threads and threads > 1:  # asking takes longer than a small step
+            threads = min(threads, available_threads())
         own = threads if runner.code.columns_owned(batch, threads) else 0
         runner.reserve(batch, without=("x",) if sparse else (), own=own)
         for name, a in sources.items():
@@ -219,6 +228,8 @@ class Forward:
         return self._many(x)
 
     def _single(self) -> SingleRow:
+        from .single import SingleRow  # it emits code too: slow to import
+
         self._one = SingleRow(self.description, self._params)
         return self._one
 
