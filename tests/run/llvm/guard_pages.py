@@ -26,7 +26,7 @@ from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.plan.step import gradient_plan
 from backhand.proof.kernels import PRIMES, random_problem, tile_sizes
-from backhand.run.llvm import engine, runner
+from backhand.run.llvm import engine, runner, single
 from backhand.training import step_scalars
 
 PAGE = mmap.PAGESIZE
@@ -113,7 +113,7 @@ class Guarded:
         return blocks
 
     def single(self, one, description, params):
-        """In place of `engine.SingleRow`'s beginning: its output goes between guards too."""
+        """In place of `single.SingleRow`'s beginning: its output goes between guards too."""
         SINGLE(one, description, params)
         if one.usable:
             item = np.dtype(description.dtype).itemsize * description.outputs
@@ -129,7 +129,7 @@ ALIGNED, HOLD, PASS, SINGLE = (
     runner.aligned,
     runner.Runner.hold,
     runner.Runner.pass_over,
-    engine.SingleRow.__init__,
+    single.SingleRow.__init__,
 )
 
 
@@ -153,7 +153,7 @@ def install(memory):
     runner.aligned = memory.aligned
     runner.Runner.hold = lambda one, *args: memory.hold(one, *args)
     runner.Runner.pass_over = lambda one, *args: memory.pass_over(one, *args)
-    engine.SingleRow.__init__ = lambda one, *args: memory.single(one, *args)
+    single.SingleRow.__init__ = lambda one, *args: memory.single(one, *args)
 
 
 def strided(rng, a):

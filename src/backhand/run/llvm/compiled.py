@@ -70,9 +70,9 @@ class Compiled:
     packed: dict[str, int]
     idle: list[Any] = dataclasses.field(default_factory=list, repr=False, compare=False)
 
-    def readers_for(self, rows: int, available: int) -> int:
+    def readers_for(self, rows: int, available: Callable[[], int]) -> int:
         """How many of the available threads a pass over so many rows is worth."""
-        return max(1, min(available, (self.flops + ROW_WORK) * rows // WORTH_WAKING))
+        return _granted((self.flops + ROW_WORK) * rows // WORTH_WAKING, available)
 
     def columns_owned(self, rows: int, threads: int) -> bool:
         """Whether threads share out the first layer's columns instead of the batch's rows.
@@ -84,14 +84,21 @@ class Compiled:
         even = 20 * (-(-panels // threads) * threads) <= 23 * panels
         return threads > 1 and panels > 0 and even and rows * threads <= 2 * self.columns
 
-    def learners_for(self, rows: int, steps: int, available: int, more: int = 0) -> int:
+    def learners_for(
+        self, rows: int, steps: int, available: Callable[[], int], more: int = 0
+    ) -> int:
         """How many of the available threads so many training steps of so many rows are worth.
 
         ``more`` are a step's operations on a sparse first layer, which ``flops`` leaves out.
         """
         step = (self.flops + ROW_WORK) * rows + WEIGHT_WORK * self.weights + more
         worth = min(step // WORTH_A_LEARNER, step * steps // WORTH_WAKING_A_LEARNER)
-        return max(1, min(available, worth))
+        return _granted(worth, available)
+
+
+def _granted(worth: int, available: Callable[[], int]) -> int:
+    """Of so many threads, those that there are; asking takes longer than a small step."""
+    return min(worth, available()) if worth > 1 else 1
 
 
 _known: dict[str, Compiled] = {}

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 Array = Any
 
-MANY = 1 << 20  # threads: more than there are
-
 
 class CompiledTrainer:
     """Trains in machine code; the same interface as `backhand.run.arrays.ArrayTrainer`.
@@ -119,7 +117,7 @@ class CompiledTrainer:
             )
         more = 0
         if sparse:
-            from .sparse import step_flops, stored_entries  # it emits code too: slow to import
+            from .sparse import step_flops, stored_entries  # it also emits code: slow to import
 
             more = step_flops(x, min(batch, len(order)), self.description.widths[1])
             sources = stored_entries(x)
@@ -132,9 +130,9 @@ class CompiledTrainer:
         rows = len(order)
         batch = min(batch, rows)
         batches = -(-rows // batch)
-        threads = self._threads or runner.code.learners_for(batch, batches, MANY, more)
-        if not self._threads and threads > 1:  # asking takes longer than a small step
-            threads = min(threads, available_threads())
+        threads = self._threads or runner.code.learners_for(
+            batch, batches, available_threads, more
+        )
         own = threads if runner.code.columns_owned(batch, threads) else 0
         runner.reserve(batch, without=("x",) if sparse else (), own=own)
         for name, a in sources.items():
@@ -228,7 +226,7 @@ class Forward:
         return self._many(x)
 
     def _single(self) -> SingleRow:
-        from .single import SingleRow  # it emits code too: slow to import
+        from .single import SingleRow  # it also emits code: slow to import
 
         self._one = SingleRow(self.description, self._params)
         return self._one

@@ -262,7 +262,7 @@ class Runner:
 
         ``x`` of the network's dtype is read where it is; everything else is gathered.
         """
-        threads = self._fixed or self.code.readers_for(rows, available_threads())
+        threads = self._fixed or self.code.readers_for(rows, available_threads)
         block = min(rows, ROWS_AT_ONCE * threads)
         x = given["x"]
         in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
