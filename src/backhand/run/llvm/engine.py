@@ -130,9 +130,7 @@ class CompiledTrainer:
         rows = len(order)
         batch = min(batch, rows)
         batches = -(-rows // batch)
-        threads = self._threads or runner.code.learners_for(
-            batch, batches, available_threads, more
-        )
+        threads = self._threads or runner.code.learners_for(batch, batches, available_threads, more)
         own = threads if runner.code.columns_owned(batch, threads) else 0
         runner.reserve(batch, without=("x",) if sparse else (), own=own)
         for name, a in sources.items():
