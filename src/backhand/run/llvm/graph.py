@@ -10,6 +10,9 @@ from ...errors import InputError
 from .lanes import Lanes
 from .lanes import Value as Emitted
 
+FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf")
+"""Operations that are themselves formulas; see `functions`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Node:
@@ -74,6 +77,11 @@ class Graph:
     def reads_columns(self) -> bool:
         """Whether it must know which columns the lanes stand for."""
         return any(node.op in ("column", "is_column") for node in self.nodes)
+
+    @property
+    def calls(self) -> bool:
+        """Whether it has functions such as exp, each of which is many operations."""
+        return any(node.op in FUNCTIONS for node in self.nodes)
 
     def needed(self, targets: Sequence[int], known: Mapping[int, Any] | set[int]) -> list[int]:
         """What must be computed for ``targets``, in order, when ``known`` is there already."""

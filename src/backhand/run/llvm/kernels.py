@@ -35,8 +35,9 @@ from .tracing import Graph, trace
 
 Names = tuple[str, ...]
 
+NARROW = 8  # the part of all updates that is worth kernels of its own
 SHORT = 12
-"""Operations of a formula that takes less time than the loop around it."""
+"""Simple operations of a formula that takes less time than the loop around it."""
 
 
 class Kernels:
@@ -76,8 +77,11 @@ class Kernels:
         self._words = {n.out: n.layer for n in plan.nodes if isinstance(n, Noise)}
         self._classes = plan.description.loss.by_row
         self._outputs = plan.description.outputs
-        # every product has as many columns as some layer has units or inputs
-        self._columns = {padded_columns(width) for width in plan.description.widths}
+        # every product has as many columns as some layer has units, but for a gradient at x
+        inputs = any(isinstance(node, Matmul) and node.out == "dx" for node in plan.nodes)
+        widths = plan.description.widths[0 if inputs else 1 :]
+        self._columns = {padded_columns(width) for width in widths}
+        self._shapes = plan.description.shapes
         self._made: dict[str, Any] = {}
 
     def is_real(self, buffer: str) -> bool:
@@ -191,7 +195,7 @@ class Kernels:
             start="rows",
             epilogue=epilogue,
             columns=self._columns,
-            short=len(graph.nodes) <= SHORT,
+            short=len(graph.nodes) <= SHORT and not graph.calls,
             tile=self._tile,
             extra=extra,
         )
@@ -306,7 +310,7 @@ class Kernels:
             graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
         by_columns = isinstance(reduced.node, Matmul)
         kind = "stored" if entries else "weights" if by_columns else "biases"
-        target = self.target.narrowed(self.dtype, columns) if kind == "weights" else self.target
+        target = self._summing(columns) if kind == "weights" else self.target
         kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}"
         name = self._name(kind, graph, len(operands))
         if name not in self._made:
@@ -317,8 +321,15 @@ class Kernels:
 
     def columns_summed(self, columns: int) -> int:
         """Columns of the weights that their sum over the batch covers: whole vectors."""
-        narrowed = self.target.narrowed(self.dtype, columns)
-        return padded_columns(columns) if narrowed == self.target else narrowed.lanes(self.dtype)
+        target = self._summing(columns)
+        return padded_columns(columns) if target == self.target else target.lanes(self.dtype)
+
+    def _summing(self, columns: int) -> Target:
+        """For sums over the batch: narrow if updates of so few columns take much of the time."""
+        updates = [(k, d * padded_columns(k)) for d, k in self._shapes]
+        mine = max(size for k, size in updates if k == columns)
+        much = NARROW * mine > sum(size for _, size in updates)
+        return self.target.narrowed(self.dtype, columns) if much else self.target
 
     def _sum(
         self,

@@ -99,8 +99,8 @@ def emit_product(
         Whether the epilogues of a tile run between the sums of the tile that follows: for those
         that wait for divisions. What they write must not be an operand.
     short : bool
-        Whether the epilogue is so short that the way to it counts: it is then written out for each
-        vector of a row.
+        Whether the epilogue is so short that the way to it counts: for the widest tiles it is then
+        written out for each vector of a row.
     reads : callable, optional
         ``reads(build, row, column, extra)`` gives the addresses that the epilogue of a vector will
         read, so that an interleaved product can ask for them a tile ahead.
@@ -193,14 +193,16 @@ class _Product:
 
     def emit(self, loops: IR, widths: Sequence[int], short: bool) -> None:
         build, tile, name = self.build, self.tile, self.function.name
-        finish = None if short and not self.pending else self._finishing(0)
-        entries = []
+        entries: list[Width] = []
+        finish: IR = None
         for wide in widths:
             vectors, height = tile.vectors[wide], tile.rows[wide]
             pending = self.pending.get(wide)
             main = pending.kernel if pending else self._tile(wide, height)
             rest = tuple(self._tile(wide, rows) for rows in tile.rest)
-            chosen = finish or self._finishing(vectors)
+            written = short and not self.pending and not entries
+            chosen = self._finishing(vectors) if written else finish or self._finishing(0)
+            finish = finish if written else chosen
             entries.append(Width(vectors, vectors * self.lanes, height, main, chosen, rest))
         table = table_of(self.function.module, f"{name}.widths", entries)
         given = self.function.args[: len(PRODUCT_ARGUMENTS)]

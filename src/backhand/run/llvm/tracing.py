@@ -17,12 +17,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from .graph import Graph, Node
+from .graph import FUNCTIONS, Graph, Node
 
 __all__ = ["FUNCTIONS", "KINDS", "OPERATIONS", "Graph", "Node", "Trace", "Value", "trace"]
-
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf")
-"""Operations that `functions.py` makes of simpler ones."""
 
 OPERATIONS = (
     *("+", "-", "*", "/", "<", "<=", ">", ">=", "==", "where", "abs", "sqrt", "minimum", "maximum"),
