@@ -59,6 +59,7 @@ def refused(outcome, *words):
         (["--rate", "nan"], ["rate", "nan"]),
         (["--rate", "inf"], ["rate", "inf"]),
         (["--l2", "-1"], ["l2", "-1"]),
+        (["--clip-norm", "0"], ["clip_norm", "0"]),
         (["--rate", "-1"], ["rate", "-1"]),
         (["--dropout", "1"], ["dropout", "1"]),
         (["--dropout", "2", "--hidden", ""], ["dropout", "2"]),

@@ -56,6 +56,15 @@ def test_the_recorded_command_gives_the_same_model_again(backhand, tmp_path):
     assert all((a.w == b.w).all() for a, b in zip(mine, theirs, strict=True))
 
 
+def test_gradients_are_clipped(backhand, tmp_path):
+    for number, limit in enumerate(("1e-9", "1e9")):
+        words = "--optimiser", "momentum", "--clip-norm", limit, "--out", f"run{number}"
+        backhand("train", "digits", *QUICK, *words)
+    still, moved = (run_of(tmp_path / f"run{n}")["scores"]["test"]["accuracy"] for n in (0, 1))
+    assert still < moved  # steps of length 1e-9 lead nowhere
+    assert run_of(tmp_path / "run0")["options"]["clip_norm"] == 1e-9
+
+
 def test_the_engine_that_is_named_does_everything(backhand, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "backhand.run.llvm.engine", None)  # importing it fails
     code, _, err = backhand("train", "digits", *QUICK, "--engine", "numpy", "--out", "run")

@@ -9,7 +9,7 @@ import pytest
 
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
-from backhand.formulas.optimisers import OPTIMISERS
+from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.network import Network
 from backhand.plan.nodes import ColumnSum, Map, Matmul, Share
 from backhand.plan.step import Plan
@@ -230,6 +230,19 @@ def test_a_wrong_update_is_caught(name):
     for dtype in ("float32", "float64"):
         network = shaped_network(rng, 4, dtype)
         assert not check_training(rng, network, right, kind=Wrong).passed
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_wrong_limit_of_gradients_is_caught(number):
+    class Wrong(CompiledTrainer):
+        def __init__(self, network, params, optimiser, *args, **keywords):
+            wrong = dataclasses.replace(optimiser, clip_norm=1.1 * optimiser.clip_norm)
+            super().__init__(network, params, wrong, *args, **keywords)
+
+    rng = np.random.default_rng(2)
+    network, optimiser = shaped_network(rng, number), clipping(OPTIMISERS["sgd"], 0.05)
+    assert check_training(np.random.default_rng(4), network, optimiser).passed
+    assert not check_training(np.random.default_rng(4), network, optimiser, kind=Wrong).passed
 
 
 def test_a_batch_too_few_is_caught():

@@ -110,7 +110,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         Called after each epoch with a `backhand.estimators.judging.Progress`; one that returns
         True ends training. `backhand.ProgressBar` shows how far it is.
     clip_norm : float or None, default=None
-        The longest that a step's gradient may be, all parameters together. Not for "lbfgs".
+        The longest that a step's gradient may be, all parameters together. Not for "lbfgs", nor
+        sparse X.
     loss : str, default="log_loss"
         What is minimised: "log_loss", as scikit-learn, or "focal" (Lin 2017), which counts rows
         less the better they are classified; ``"focal:gamma=1"`` for another gamma than 2.

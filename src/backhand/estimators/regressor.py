@@ -113,7 +113,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         Called after each epoch with a `backhand.estimators.judging.Progress`; one that returns
         True ends training. `backhand.ProgressBar` shows how far it is.
     clip_norm : float or None, default=None
-        The longest that a step's gradient may be, all parameters together. Not for "lbfgs".
+        The longest that a step's gradient may be, all parameters together. Not for "lbfgs", nor
+        sparse X.
     out_activation : str, Activation or None, default=None
         What maps the network's last sums to predictions, before the loss: any activation, such as
         "softplus" for what is never negative or "logistic" for shares. None: the identity. For

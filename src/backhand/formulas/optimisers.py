@@ -70,10 +70,11 @@ def clip_factor(xp: XP, squares: Array, clip_norm: float) -> Array:
     """What all gradients are multiplied by, from the sum of the squares of all their elements.
 
     Pascanu 2013, eq. in section 3.2: a gradient longer than ``clip_norm`` is made that long, and
-    keeps its direction. That of the L2 penalty counts; decoupled weight decay does not.
+    keeps its direction. That of the L2 penalty counts; decoupled weight decay does not. Where the
+    sum is not finite there is no direction, and the factor is NaN.
     """
     norm = xp.sqrt(squares)
-    return xp.where(norm > clip_norm, clip_norm / norm, 1.0)
+    return xp.where(norm > clip_norm, clip_norm / norm, 1.0) + 0.0 * squares
 
 
 def clipping(optimiser: Optimiser, clip_norm: Any) -> Optimiser:

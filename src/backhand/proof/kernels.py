@@ -19,7 +19,7 @@ import numpy as np
 
 from ..formulas.activations import ACTIVATIONS, Activation
 from ..formulas.losses import LOSSES, Loss
-from ..formulas.optimisers import OPTIMISERS, Optimiser
+from ..formulas.optimisers import OPTIMISERS, Optimiser, clipping
 from ..formulas.schedules import SCHEDULES
 from ..network import Layer, Network
 from ..plan.nodes import Matmul, Node
@@ -41,6 +41,7 @@ DTYPES = ("float32", "float64")
 TRAINING = {"float64": (1e-11, 1e-13), "float32": (2e-4, 2e-5)}
 """Relative and absolute tolerance of parameters after 20 steps. They compound rounding, and Adam
 divides by the root of small squares: some 100 times what a single step would be allowed."""
+CLIPPED, CLIP_NORM = ("sgd", "adam", "nesterov", "adamw"), 0.1
 STEPS = 20
 
 
@@ -73,6 +74,9 @@ def check_kernels(seed: int = 0, programs: int = 16) -> Iterator[Comparison]:
     for number in range(max(programs, 2 * len(OPTIMISERS))):
         optimiser = list(OPTIMISERS.values())[number // 2 % len(OPTIMISERS)]
         yield check_training(rng, shaped_network(rng, number), optimiser)
+    for number in range(len(CLIPPED)):
+        limited = clipping(OPTIMISERS[CLIPPED[number]], CLIP_NORM)
+        yield check_training(rng, shaped_network(rng, number), limited)
 
 
 # one plan, node by node ------------------------------------------------------------------------
@@ -372,7 +376,8 @@ def compare_training(
     name, worst = max(found, key=lambda pair: np.nan_to_num(pair[1].ratio, nan=np.inf))
     return Comparison(
         "kernel",
-        f"{optimiser.name}: {describe(network)} {network.dtype}, {len(data[1])} rows by {batch}",
+        f"{optimiser.name}{f' clipped at {optimiser.clip_norm:g}' if optimiser.clips else ''}: "
+        f"{describe(network)} {network.dtype}, {len(data[1])} rows by {batch}",
         f"{ORACLE}, {STEPS} steps",
         worst.ratio,
         f"rtol {rtol:g}, atol {atol:g}",

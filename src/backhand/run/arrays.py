@@ -89,7 +89,7 @@ def _clip(xp: Any, node: Clip, at: Buffers) -> None:
     for gradient, parameter in node.gradients:
         if parameter is not None:
             at[gradient] = optimisers.l2_penalised(xp, at[parameter], at[gradient], at["l2"])
-        squares += float((at[gradient] * at[gradient]).sum(dtype=np.float64))
+        squares += float((np.asarray(at[gradient], np.float64) ** 2).sum())
     at[node.out] = float(optimisers.clip_factor(xp, np.float64(squares), at["clip_norm"]))
 
 

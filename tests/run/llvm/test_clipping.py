@@ -13,7 +13,7 @@ from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.formulas.schedules import SCHEDULES
 from backhand.run.llvm.target import NAMED, Target
 from backhand.testing import assert_near
-from backhand.training import ENGINES, step_scalars
+from backhand.training import ENGINES, DivergedError, step_scalars
 
 ROWS, BATCH, EPOCHS, RATE, L2 = 90, 32, 3, 0.05, 0.01
 
@@ -94,6 +94,29 @@ def test_a_limit_that_is_never_reached_changes_no_bit():
         plain = OPTIMISERS[name]
         assert np.array_equal(trained(clipping(plain, 1e9)), trained(plain))
         assert not np.array_equal(trained(clipping(plain, 0.05)), trained(plain))
+
+
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+def test_long_gradients_in_float32_still_give_steps(engine):
+    """Their squares overflow in float32, while the loss is finite."""
+    network = Network((1, 1), loss="mean_squared_error")
+    params = [(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))]
+    trainer = ENGINES[engine](network, params, clipping(OPTIMISERS["sgd"], 1.0), 0, 1)
+    x, t, rows = np.full((4, 1), 1e9, np.float32), np.full((4, 1), 1e12, np.float32), np.arange(4)
+    loss = trainer.epoch(x, t, None, rows, 4, {"rate": np.ones(1)}, np.zeros(1), 0)
+    assert np.isfinite(loss)
+    moved = np.concatenate([a.ravel() for a in trainer.params[0]])
+    assert np.linalg.norm(moved) == pytest.approx(1.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+def test_gradients_without_a_direction_end_training(engine):
+    """Their sum of squares is infinite though the loss is not: nothing stands still silently."""
+    network = Network((1, 1), loss="mean_absolute_error", dtype="float64")
+    settings = Settings(epochs=3, batch=4, optimiser="sgd", clip_norm=1.0, engine=engine)
+    rows = Rows(np.full((4, 1), 1e170), np.ones((4, 1)))
+    with pytest.raises(DivergedError, match="diverged in epoch 1"):
+        fit(network, [(np.zeros((1, 1)), np.zeros(1))], rows, settings)
 
 
 def test_through_fit_and_the_estimators():

@@ -3,7 +3,8 @@
     for each gradient:  for each of its rows, as `rows` sums one:  total += sum of squares
     clip = clip_factor(total)
 
-Rows are summed in the network's dtype and added up in double. Every thread works it out for itself
+Squares are formed and added up in double: in float32 they would overflow while the loss is still
+finite. Every thread works it out for itself
 from the same numbers and gets the same bits, so none has to wait for another.
 """
 
@@ -52,9 +53,10 @@ def emit_squares(module: IR, name: str, target: Target, dtype: np.dtype) -> IR:
     function.linkage = "internal"
     base, stride, rows, columns = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
-    lanes = Lanes(build, dtype, target.lanes(dtype))
+    lanes = Lanes(build, np.dtype(np.float64), target.lanes(np.float64))
     ways = VIRTUAL_LANES // lanes.count
     real = element_type(dtype)
+    narrow = real if lanes.count == 1 else ir.VectorType(real, lanes.count)
     total = build.alloca(double)
     build.store(ir.Constant(double, 0), total)
     sums = [build.alloca(lanes.vector) for _ in range(ways)]
@@ -67,9 +69,9 @@ def emit_squares(module: IR, name: str, target: Target, dtype: np.dtype) -> IR:
         def some(column: IR) -> None:
             for way, place in enumerate(sums):
                 at = build.add(start, build.add(column, index(way * lanes.count)))
-                a = lanes.load(element(build, base, at, real))
-                held = build.load(place, typ=lanes.vector)
-                build.store(lanes.add(held, lanes.mul(a, a)), place)
+                a = build.load(element(build, base, at, real), typ=narrow, align=dtype.itemsize)
+                a = a if real == double else build.fpext(a, lanes.vector)
+                build.store(lanes.fma(a, a, build.load(place, typ=lanes.vector)), place)
 
         count(build, "column", index(0), columns, some, step=VIRTUAL_LANES)
         parts = [build.load(place, typ=lanes.vector) for place in sums]
@@ -83,7 +85,6 @@ def emit_squares(module: IR, name: str, target: Target, dtype: np.dtype) -> IR:
             whole = lanes.add(
                 *(build.extract_element(whole, lanes.word_element(k)) for k in (0, 1))
             )
-        whole = whole if real == double else build.fpext(whole, double)
         build.store(build.fadd(build.load(total, typ=double), whole), total)
 
     count(build, "row", index(0), rows, one_row)
