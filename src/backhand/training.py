@@ -56,7 +56,7 @@ class Trainer(Protocol):
         weight: Array | None,
         order: Array,
         batch: int,
-        scalars: Mapping[str, Array],
+        scalars: Mapping[str, Any],
         l2: Array,
         first_step: int,
     ) -> float: ...
@@ -280,11 +280,13 @@ class Training:
 
 def step_scalars(
     optimiser: Optimiser, schedule: Schedule, rate: float, steps: Array, total: int
-) -> tuple[dict[str, Array], Array]:
-    """The optimiser's scalars and the rates, one element for each of the steps (from 0)."""
+) -> tuple[Mapping[str, Array | float], Array]:
+    """The optimiser's scalars, and the rates, an element for each of the steps (from 0).
+
+    A scalar that is the same in all steps is a number.
+    """
     rates = rate * schedule.factor(np, steps, total, **schedule.keywords)
-    scalars = optimiser.scalars(steps + 1, rates, **optimiser.keywords)
-    return {k: v if np.ndim(v) else np.full(len(steps), v) for k, v in scalars.items()}, rates
+    return optimiser.scalars(steps + 1, rates, **optimiser.keywords), rates
 
 
 def fit(

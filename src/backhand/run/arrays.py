@@ -223,7 +223,7 @@ class ArrayTrainer:
         weight: Array | None,
         order: Array,
         batch: int,
-        scalars: Mapping[str, Array],
+        scalars: Mapping[str, Any],
         l2: Array,
         first_step: int,
     ) -> float:
@@ -242,8 +242,10 @@ class ArrayTrainer:
             Which rows, in which order.
         batch : int
             Rows of a batch; the last one may be smaller.
-        scalars, l2 : arrays of float64, one element a step
-            The optimiser's scalars, and the factor of the L2 penalty.
+        scalars : mapping of str to array of float64, one element a step, or number
+            The optimiser's.
+        l2 : array of float64, one element a step
+            The factor of the L2 penalty.
         first_step : int
             How many steps came before, for the noise.
         """
@@ -258,7 +260,7 @@ class ArrayTrainer:
             at = {name: self._at[name] for name in self._keep}
             at.update(all_x=x, all_t=t, all_weight=weight, order=rows)
             at["step"] = (first_step + number) % 2**32
-            at["scalars"] = {k: float(v[number]) for k, v in scalars.items()}
+            at["scalars"] = {k: float(v[number] if np.ndim(v) else v) for k, v in scalars.items()}
             at["l2"] = float(l2[number])
             at = walk(self.plan, at)
             if not np.isfinite(at["loss"]):

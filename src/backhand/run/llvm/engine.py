@@ -104,7 +104,7 @@ class CompiledTrainer:
         weight: Array | None,
         order: Array,
         batch: int,
-        scalars: Mapping[str, Array],
+        scalars: Mapping[str, Any],
         l2: Array,
         first_step: int,
     ) -> float:
@@ -165,7 +165,7 @@ class CompiledTrainer:
         return float(runner.results[0] / runner.results[1])
 
     def _ready(
-        self, sources: Mapping[str, Array], sparse: bool, scalars: Mapping[str, Array]
+        self, sources: Mapping[str, Array], sparse: bool, scalars: Mapping[str, Any]
     ) -> Runner:
         """The runner for data of these dtypes, with the parameters and state of the last one."""
         kinds = {"all_weight": np.dtype(np.float32)}  # by default: what is not there has no dtype
