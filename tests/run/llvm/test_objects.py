@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from llvmlite import ir
@@ -11,6 +13,7 @@ from backhand.formulas.optimisers import OPTIMISERS
 from backhand.plan.step import training_plan
 from backhand.run.llvm import cache, objects
 from backhand.run.llvm.compiled import ENTRY
+from backhand.run.llvm.image import Image, linked
 from backhand.run.llvm.program import emit_program
 from backhand.run.llvm.schedule import schedule
 from backhand.run.llvm.target import Library, Target
@@ -50,6 +53,8 @@ def module_of(*widths, activation="relu"):
 def runs(images):
     """Whether they can be linked; a look-up resolves whatever the code refers to."""
     assert ENTRY(Library(*images).address("run"))
+    if sys.platform.startswith("linux") and HOST.triple.startswith("x86_64"):
+        assert ENTRY(Image(*linked(images)).address("run"))
 
 
 def test_what_programs_have_in_common_is_compiled_once(compiled):

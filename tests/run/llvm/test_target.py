@@ -172,7 +172,7 @@ def test_a_host_that_cannot_list_its_features(monkeypatch):
     monkeypatch.setattr(binding, "get_host_cpu_features", unable)
     monkeypatch.setattr(binding, "get_default_triple", lambda: LINUX)
     with pytest.raises(BackhandError, match="no fused multiply-add"):
-        target_module._host.__wrapped__()
+        target_module._asked()
 
 
 @pytest.mark.parametrize(
@@ -183,3 +183,13 @@ def test_a_host_that_cannot_list_its_features(monkeypatch):
 def test_few_columns_have_narrow_vectors(dtype, columns, lanes):
     assert Target.named("avx512").narrowed(dtype, columns).lanes(dtype) == lanes
     assert Target.named("fma128").narrowed(dtype, columns) == Target.named("fma128")
+
+
+def test_what_llvm_says_of_a_processor_is_kept_for_processors_of_its_kind(monkeypatch, tmp_path):
+    monkeypatch.setenv("BACKHAND_CACHE", str(tmp_path / "objects"))
+    asked = []
+    monkeypatch.setattr(target_module, "_asked", lambda: asked.append(1) or NAMED["avx2"])
+    for said, times in (("one", 1), ("one", 1), ("another", 2), ("", 3), ("", 4)):
+        monkeypatch.setattr(target_module, "_processor", lambda said=said: said)
+        assert target_module._host.__wrapped__() == NAMED["avx2"]
+        assert len(asked) == times

@@ -11,6 +11,7 @@ processes that write the same entry leave one whole file.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import stat
@@ -18,9 +19,24 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 MAGIC = b"backhand object 1\n"
 LARGEST = 256  # entries; the oldest go first
 OFF = "off"
+
+
+@functools.cache
+def generator() -> str:
+    """A checksum of the code that generates code, of the formulas, and llvmlite's version."""
+    import llvmlite
+
+    package = Path(__file__).parents[2]
+    digest = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
+    for part in ("formulas", "plan", "run/llvm"):
+        for source in sorted((package / part).glob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def folder() -> Path | None:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from ...plan.nodes import Map
+from .cache import generator
+from .image import Image
 from .layout import buffer_strides, packed, program_slots, static_shapes
-from .objects import COMPILING, generator, load
-from .program import emit_program
+from .objects import COMPILING, load
 from .schedule import Schedule
 from .target import Library, Target
 from .tiles import panel_columns
@@ -58,7 +59,7 @@ class Compiled:
         Runners of it that wait for the next call.
     """
 
-    library: Library
+    library: Library | Image
     call: Callable[[int, int], None]
     slots: tuple[str, ...]
     static: dict[str, tuple[int, int]]
@@ -137,7 +138,12 @@ def _load(
     scalars: tuple[str, ...],
     key: str,
 ) -> Compiled:
-    library = load(key, target, lambda: emit_program(schedule, target, sources, scalars).module)
+    def emit() -> Any:
+        from .program import emit_program  # what emits code is slow to import
+
+        return emit_program(schedule, target, sources, scalars).module
+
+    library = load(key, target, emit)
     description = schedule.plan.description
     dtype = np.dtype(description.dtype)
     panel = panel_columns(target, dtype)

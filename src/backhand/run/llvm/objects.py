@@ -3,23 +3,21 @@
 A module is taken apart into its internal functions. Each gets a name that says what its code is, a
 checksum of its text with the names of what it calls, and those that are known already, from this
 process or from the cache on disk, are not compiled again: a second network costs what it does not
-share with the first. Those that are new become one object file, and the entry another.
+share with the first. Those that are new become one object file, and the entry another. What is kept
+of a program is an image of all of its files, where there can be one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import cache
+from .image import Image, linked
 from .target import Library, Target, emit_object, fork_safe_lock
 
 NAME = re.compile(r'@"([^"]+)"')
@@ -195,7 +193,7 @@ COMPILING = fork_safe_lock()
 _stores: dict[Target, Store] = {}
 
 
-def load(key: str, target: Target, emit: Callable[[], Any]) -> Library:
+def load(key: str, target: Target, emit: Callable[[], Any]) -> Library | Image:
     """The machine code of a module, compiled or from the cache; call it holding `COMPILING`.
 
     Parameters
@@ -209,23 +207,13 @@ def load(key: str, target: Target, emit: Callable[[], Any]) -> Library:
 
     def build() -> bytes:
         if target not in _stores:
-            _stores[target] = Store(target, generator())
-        return packed(_stores[target].objects(emit()))
+            _stores[target] = Store(target, cache.generator())
+        files = _stores[target].objects(emit())
+        image = linked(files)
+        return packed([b"image", *image] if image else [b"files", *files])
 
-    return Library(*unpacked(cache.cached(key, build)))
-
-
-@functools.cache
-def generator() -> str:
-    """A checksum of the code that generates code, of the formulas, and llvmlite's version."""
-    import llvmlite
-
-    package = Path(__file__).parents[2]
-    digest = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
-    for folder in ("formulas", "plan", "run/llvm"):
-        for source in sorted((package / folder).glob("*.py")):
-            digest.update(source.read_bytes())
-    return digest.hexdigest()
+    kind, *parts = unpacked(cache.cached(key, build))
+    return Image(*parts) if kind == b"image" else Library(*parts)
 
 
 def packed(parts: Sequence[bytes]) -> bytes:

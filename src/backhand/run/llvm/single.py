@@ -23,6 +23,7 @@ from ...plan.description import Description
 from ...plan.step import forward_plan, logits
 from .build import IR, count, element, index, ir_module
 from .compiled import program_key
+from .image import Image
 from .kernels import Kernels
 from .layout import buffer_strides
 from .modes import flush_subnormals
@@ -36,7 +37,7 @@ Array = Any
 HEADER = object.__basicsize__
 """Bytes of an object before its own fields."""
 
-_known: dict[str, Library] = {}
+_known: dict[str, Library | Image] = {}
 
 
 @functools.cache
@@ -100,7 +101,7 @@ def _aligned(shape: tuple[int, int], dtype: np.dtype) -> Array:
     return aligned(shape, dtype)
 
 
-def _library(arranged: Schedule) -> Library:
+def _library(arranged: Schedule) -> Library | Image:
     target = Target.host()
     key = f"single row {program_key(arranged, target, {}, ())}"
     with COMPILING:

@@ -6,9 +6,11 @@ sum or estimates a division, at any level of optimisation and for any instructio
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import functools
 import itertools
+import json
 import os
 import re
 import threading
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import BackhandError, unknown_name
+from . import cache
 
 if TYPE_CHECKING:
     from llvmlite import binding, ir
@@ -200,6 +203,35 @@ def _initialised() -> Any:
 
 @functools.cache
 def _host() -> Target:
+    said = _processor()
+    key = f"{cache.generator()} {said}"
+    kept = cache.read(key) if said else None
+    if kept is not None:
+        return Target(*json.loads(kept))
+    target = _asked()
+    if said:
+        cache.write(key, json.dumps(dataclasses.astuple(target)).encode())
+    return target
+
+
+def _processor() -> str:
+    """What the C library knows of this process's processor, if it says; LLVM takes long to load.
+
+    These are the answers of the instruction ``cpuid``: family and model, and which features may be
+    used, as LLVM gets them. An emulator is seen as the processor that it is for programs.
+    """
+    try:
+        leaf = ctypes.CDLL(None)["__x86_get_cpuid_feature_leaf"]  # glibc 2.33, for x86 alone
+    except (AttributeError, OSError, TypeError):  # TypeError: there is no such library on Windows
+        return ""
+    leaf.restype = ctypes.POINTER(ctypes.c_uint32 * 8)
+    leaves = [leaf(number).contents for number in range(16)]  # zeros, where there are no more
+    words = [leaves[0][0], *(word for found in leaves for word in found[4:])]
+    return f"processor {' '.join(f'{word:x}' for word in words)}"
+
+
+def _asked() -> Target:
+    """What LLVM says of this process's processor."""
     binding = _initialised()
     try:
         features = dict(binding.get_host_cpu_features())
