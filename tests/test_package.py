@@ -135,6 +135,13 @@ def test_importing_loads_nothing_heavy(code):
     assert HEAVY.isdisjoint(loaded.split())
 
 
+def test_importing_the_estimators_loads_as_little_of_scikit_learn_as_fits_need():
+    loaded = run("from backhand import MLPClassifier; import sys; print(*sys.modules)").split()
+    assert "sklearn.preprocessing" in loaded
+    unused = {"sklearn.metrics", "sklearn.model_selection", "sklearn.neural_network", "llvmlite"}
+    assert unused.isdisjoint(loaded)
+
+
 def test_importing_is_quick():
     timed = "import time; t = time.perf_counter(); import backhand; print(time.perf_counter() - t)"
     assert min(float(run(timed)) for _ in range(5)) < 0.2

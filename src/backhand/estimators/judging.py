@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import check_scoring
 
 from ..network import Network
 from .descent import Data, Params
@@ -32,6 +31,8 @@ def judge_of(estimator: Any, network: Network, validation: Data) -> Judge:
     given = estimator.scoring
     scorer = None
     if given is not None and given != "loss":
+        from sklearn.metrics import check_scoring  # slow to import
+
         scorer = check_scoring(estimator, given)
         seen = copy.copy(estimator)
         seen.__dict__.pop("feature_names_in_", None)  # x is an array by now

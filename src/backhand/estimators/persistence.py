@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn import neural_network
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
-from ..export.sealed import UNFIT, read_sealed, write_sealed
 
 Array = Any
 Self = TypeVar("Self", bound="Persistent")
@@ -47,6 +45,8 @@ class Persistent:
             If a parameter is no plain value (a function, a random generator), or the folder cannot
             be written to.
         """
+        from ..export import sealed
+
         check_is_fitted(self)
         estimator: Any = self
         tensors = {}
@@ -64,7 +64,7 @@ class Persistent:
             kept["several"] = _several(estimator)
         if hasattr(self, "feature_names_in_"):
             kept["features"] = estimator.feature_names_in_.tolist()
-        write_sealed(path, tensors, json.dumps(kept, sort_keys=True), FORMAT)
+        sealed.write_sealed(path, tensors, json.dumps(kept, sort_keys=True), FORMAT)
 
     @classmethod
     def load(cls: type[Self], path: str | os.PathLike[str]) -> Self:
@@ -75,8 +75,10 @@ class Persistent:
         InputError
             If there is no such file, or it is damaged, foreign, or another estimator's.
         """
+        from ..export import sealed
+
         path = Path(path)
-        tensors, text = read_sealed(path, FORMAT)
+        tensors, text = sealed.read_sealed(path, FORMAT)
         try:
             kept = json.loads(text)
             if kept["class"] != cls.__name__:
@@ -97,7 +99,7 @@ class Persistent:
             _arrange(made, [(tensors[f"w{n}"], tensors[f"b{n}"]) for n in numbers])
         except InputError as error:
             raise InputError(f"{path} is not a usable estimator: {error}") from None
-        except UNFIT as error:
+        except sealed.UNFIT as error:
             raise InputError(f"{path} is not a usable estimator: {error!r}") from None
         return made  # type: ignore[no-any-return]
 
@@ -119,6 +121,8 @@ class Persistent:
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         """
+        from sklearn import neural_network
+
         if not isinstance(fitted, getattr(neural_network, cls.__name__)):
             raise InputError(
                 f"{cls.__name__}.from_sklearn takes sklearn.neural_network.{cls.__name__}, "

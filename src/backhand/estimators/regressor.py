@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils.metaestimators import available_if
 
 from ..errors import InputError
@@ -274,6 +273,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         return self._scored(self._decoded(t), y, weight)
 
     def _scored(self, t: Array, y: Array, weight: Array | None) -> float:
+        from sklearn.metrics import d2_pinball_score, r2_score  # slow to import
+
         levels = self._loss_of_name().levels
         if not levels:
             return float(r2_score(t, y, sample_weight=weight))

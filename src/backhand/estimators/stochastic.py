@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 
 from ..callbacks import told
 from ..errors import InputError
@@ -188,6 +187,8 @@ def _split(
     estimator: Any, data: Data, rows: Array, rng: np.random.RandomState
 ) -> tuple[Array, Data]:
     """The rows to learn from, and those to judge by."""
+    from sklearn.model_selection import train_test_split  # slow to import
+
     learn, judge = train_test_split(
         rows,
         random_state=rng,

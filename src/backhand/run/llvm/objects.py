@@ -9,12 +9,11 @@ of a program is an image of all of its files, where there can be one.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import cache
 from .image import Image, linked
@@ -25,8 +24,7 @@ COUNTED = re.compile(r"\.\d+(?=\.|$)")
 """The number in a name such as fused.3, which another program would count differently."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """A function or a constant under the name that says what it is.
 
     Attributes
@@ -96,8 +94,7 @@ def _parts(chosen: Sequence[Unit], units: dict[str, Unit]) -> list[Unit]:
     return list(found.values())
 
 
-@dataclasses.dataclass(frozen=True)
-class Shared:
+class Shared(NamedTuple):
     """An object file of functions that programs share, and the symbols that it needs."""
 
     code: bytes
