@@ -425,21 +425,7 @@ class Kernels:
 
     def layer_key(self) -> IR:
         """``layer_key(seed, step, layer) -> word``, by the formula."""
-        return self._once("layer_key", self._layer_key)
-
-    def _layer_key(self) -> IR:
-        ir = ir_module()
-        names = ("seed", "step", "layer")
-        graph = trace(noise.layer_key, [(name, "word") for name in names])
-        function = ir.Function(
-            self.module, ir.FunctionType(self.word, [self.word] * len(names)), "layer_key"
-        )
-        function.linkage = "internal"
-        build = ir.IRBuilder(function.append_basic_block("entry"))
-        lanes = Lanes(build, self.dtype, 1)
-        (key,) = graph.emit(lanes, dict(zip(names, function.args, strict=True)))
-        build.ret(key)
-        return function
+        return self._once("layer_key", lambda: meeting.emit_layer_key(self.module, self.dtype))
 
     def _once(self, name: str, make: Any) -> IR:
         if name not in self._made:

@@ -1,10 +1,13 @@
-"""Small functions that a team of threads shares: a barrier, and sums in one fixed order."""
+"""Small functions that a team of threads shares: a barrier, sums in one fixed order, keys of noise."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ...formulas import noise
 from .build import IR, accumulate, element, element_type, index, ir_module
+from .lanes import Lanes
+from .tracing import trace
 
 SPINS = 4000  # of a pause each, some tens of microseconds; then the processor is given away
 
@@ -116,4 +119,18 @@ def emit_add_loss(module: IR, dtype: np.dtype) -> IR:
     add(0, build.fmul(total, weights))
     add(1, weights)
     build.ret_void()
+    return function
+
+
+def emit_layer_key(module: IR, dtype: np.dtype) -> IR:
+    """``layer_key(seed, step, layer) -> word``, by the formula."""
+    ir = ir_module()
+    names, word = ("seed", "step", "layer"), ir.IntType(32)
+    graph = trace(noise.layer_key, [(name, "word") for name in names])
+    function = ir.Function(module, ir.FunctionType(word, [word] * len(names)), "layer_key")
+    function.linkage = "internal"
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    lanes = Lanes(build, dtype, 1)
+    (key,) = graph.emit(lanes, dict(zip(names, function.args, strict=True)))
+    build.ret(key)
     return function
