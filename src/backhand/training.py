@@ -281,7 +281,7 @@ class Training:
 def step_scalars(
     optimiser: Optimiser, schedule: Schedule, rate: float, steps: Array, total: int
 ) -> tuple[Mapping[str, Array | float], Array]:
-    """The optimiser's scalars, which may be numbers, and the rates; for each of the steps, from 0."""
+    """The optimiser's scalars, arrays or numbers, and the rates, for each of the steps from 0."""
     rates = rate * schedule.factor(np, steps, total, **schedule.keywords)
     return optimiser.scalars(steps + 1, rates, **optimiser.keywords), rates
 

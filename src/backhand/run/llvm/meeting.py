@@ -1,4 +1,4 @@
-"""Small functions that a team of threads shares: a barrier, sums in one fixed order, keys of noise."""
+"""Small functions that a team of threads shares: a barrier, sums in one order, keys of noise."""
 
 from __future__ import annotations
 
