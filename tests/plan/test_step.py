@@ -9,10 +9,10 @@ import itertools
 import numpy as np
 import pytest
 
-from backhand import Network
+from backhand import InputError, Network, Rows, Settings, fit
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
-from backhand.formulas.optimisers import OPTIMISERS
+from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.plan.nodes import Matmul, Share, Update
 from backhand.plan.step import Plan, forward_plan, gradient_plan, loss_plan, training_plan
 from backhand.run.arrays import parameter_buffers, walk
@@ -192,3 +192,16 @@ def test_a_formula_with_filled_in_arguments_prints_its_name():
     )
     lines = str(forward_plan(Network((3, 4, 2), activation=relu)))
     assert "y1 = relu(z1)" in lines
+
+
+@pytest.mark.parametrize("limit", [1e-39, 1e39])
+def test_a_limit_of_gradients_that_the_dtype_does_not_hold(limit):
+    optimiser = clipping(OPTIMISERS["sgd"], limit)
+    for engine in ("llvm", "numpy"):
+        network = Network((2, 1), loss="mean_squared_error", dtype="float32")
+        settings = Settings(epochs=1, optimiser="sgd", clip_norm=limit, engine=engine)
+        rows = Rows(np.ones((4, 2)), np.ones((4, 1)))
+        with pytest.raises(InputError, match=r"clip_norm=1e.39 is beyond what float32"):
+            fit(network, network.init("lecun_normal", 0), rows, settings)
+    wide = Network((2, 1), loss="mean_squared_error", dtype="float64")
+    assert training_plan(wide, optimiser).nodes

@@ -11,6 +11,9 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+import numpy as np
+
+from ..errors import InputError
 from ..formulas import linear, losses
 from ..formulas import noise as dropping
 from ..formulas.optimisers import Optimiser
@@ -74,8 +77,18 @@ def gradient_plan(
 
 
 def training_plan(description: Description, optimiser: Optimiser, *, sparse: bool = False) -> Plan:
-    """A whole training step: gather the batch (of sparse rows), forward, loss, backward, update."""
+    """A whole training step: gather the batch (of sparse rows), forward, loss, backward, update.
+
+    Raises InputError if the optimiser clips at a length that the network's dtype does not hold: a
+    limit that became 0 would let training stand still.
+    """
     real = description.dtype
+    least, most = float(np.finfo(real).tiny), float(np.finfo(real).max)
+    if optimiser.clips and not least <= optimiser.clip_norm <= most:
+        raise InputError(
+            f"clip_norm={optimiser.clip_norm:g} is beyond what {real} holds, {least:.2g} to "
+            f"{most:.2g}: take one between them"
+        )
     indices = description.loss.by_row
     nodes: list[Node] = [
         Gather("all_x", "x", real, sparse),
