@@ -4,8 +4,8 @@
     clip = clip_factor(total)
 
 Squares are formed and added up in double: in float32 they would overflow while the loss is still
-finite. Every thread works it out for itself
-from the same numbers and gets the same bits, so none has to wait for another.
+finite. Every thread works the sum out for itself from the same numbers and gets the same bits, so
+none has to wait for another.
 """
 
 from __future__ import annotations
