@@ -235,7 +235,8 @@ def test_every_formula_has_the_same_fingerprint_in_every_process():
     [
         ((13, 100, 3), 133, 10_000, 1),  # small steps
         ((64, 100, 10), 200, 7, 1),  # a few middling ones
-        ((64, 100, 10), 200, 100, 4),
+        ((64, 100, 10), 250, 100, 4),
+        ((16, 16, 16, 2), 1024, 1000, 1),  # narrow layers, many rows
         ((784, 256, 128, 10), 128, 400, 8),
     ],
 )

@@ -21,11 +21,11 @@ from .target import Library, Target
 from .tiles import panel_columns
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-ROW_WORK, WEIGHT_WORK = 16_000, 30
+ROW_WORK, WEIGHT_WORK = 4_000, 30
 """What a row costs beside its products (gathering, loss), and a weight's update, in operations."""
-WORTH_A_LEARNER = 2_500_000
-"""Operations in a step for which one more thread pays for its barriers, and for the weights that
-move between processors."""
+WORTH_MEETING, WORTH_A_LEARNER = 10_000_000, 2_500_000
+"""Operations in a step for which threads pay for their barriers, and for the weights that move
+between processors; and then for which each of them does."""
 WORTH_WAKING, WORTH_WAKING_A_LEARNER = 25_000_000, 50_000_000
 """Operations in a pass over many rows, and in an epoch, for which one more thread pays for being
 woken. `benchmarks/threads.py` measures whether the choice is good."""
@@ -94,6 +94,7 @@ class Compiled:
         """
         step = (self.flops + ROW_WORK) * rows + WEIGHT_WORK * self.weights + more
         worth = min(step // WORTH_A_LEARNER, step * steps // WORTH_WAKING_A_LEARNER)
+        worth = worth if step >= WORTH_MEETING else 1
         return _granted(worth, available)
 
 
