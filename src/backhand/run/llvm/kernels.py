@@ -32,10 +32,10 @@ from .schedule import ByRow, Fused, Reduced, padded_columns
 from .target import Target
 from .tiles import choose_tile, panel_columns
 from .tracing import Graph, trace
+from .widths import Widths
 
 Names = tuple[str, ...]
 
-NARROW = 8  # the part of all updates that is worth kernels of its own
 SHORT = 12
 """Simple operations of a formula that takes less time than the loop around it."""
 
@@ -79,9 +79,8 @@ class Kernels:
         self._outputs = plan.description.outputs
         # every product has as many columns as some layer has units, but for a gradient at x
         inputs = any(isinstance(node, Matmul) and node.out == "dx" for node in plan.nodes)
-        widths = plan.description.widths[0 if inputs else 1 :]
-        self._columns = {padded_columns(width) for width in widths}
-        self._shapes = plan.description.shapes
+        self._units = plan.description.widths[0 if inputs else 1 :]
+        self._widths = Widths(target, dtype, self._tile, plan.description.shapes)
         self._made: dict[str, Any] = {}
 
     def is_real(self, buffer: str) -> bool:
@@ -117,8 +116,10 @@ class Kernels:
         ----------
         group : Fused
         entries : Entries, optional
-            Of the stored entries that it reads, for ``columns`` columns; the arguments are then
-            those of `sparse.emit_rows`.
+            Of the stored entries that it reads; the arguments are then those of
+            `sparse.emit_rows`.
+        columns : int
+            Of the product.
 
         Returns
         -------
@@ -154,10 +155,12 @@ class Kernels:
             ],
         )
         operands = outer + group.stored
-        name = self._name("stored" if entries else "fused", graph, len(outer))
+        last = None if entries else self._widths.last(columns)
+        kind = "stored" if entries else f"fused{columns}" if last else "fused"
+        name = self._name(kind, graph, len(outer))
         if name not in self._made:
             self._made[name] = self._product(
-                name, graph, len(outer), len(group.stored), len(layers), entries, columns
+                name, graph, len(outer), len(group.stored), len(layers), entries, columns, last
             )
         return self._made[name], operands, layers
 
@@ -170,6 +173,7 @@ class Kernels:
         keys: int,
         entries: sparse.Entries | None,
         wide: int,
+        last: int | None,
     ) -> IR:
         def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
             lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
@@ -185,7 +189,8 @@ class Kernels:
         extra = [self.pointer, self.i64] * (reads + stores) + [self.word] * keys
         if entries:
             where = self.module, name, self.target, self.dtype
-            return sparse.emit_rows(*where, entries, wide, epilogue=epilogue, extra=extra)
+            padded = padded_columns(wide)
+            return sparse.emit_rows(*where, entries, padded, epilogue=epilogue, extra=extra)
         return matmul.emit_product(
             self.module,
             name,
@@ -194,7 +199,8 @@ class Kernels:
             left="rows",
             start="rows",
             epilogue=epilogue,
-            columns=self._columns,
+            columns={padded_columns(wide)} if last else self._widths.shared(self._units),
+            last=last,
             short=len(graph.nodes) <= SHORT and not graph.calls,
             tile=self._tile,
             extra=extra,
@@ -310,26 +316,20 @@ class Kernels:
             graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
         by_columns = isinstance(reduced.node, Matmul)
         kind = "stored" if entries else "weights" if by_columns else "biases"
-        target = self._summing(columns) if kind == "weights" else self.target
-        kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}"
+        target = self._widths.summing(columns) if kind == "weights" else self.target
+        last = self._widths.last(columns) if kind == "weights" and target == self.target else None
+        kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}{columns if last else ''}"
         name = self._name(kind, graph, len(operands))
         if name not in self._made:
             self._made[name] = self._sum(
-                name, graph, len(operands), by_columns, entries, columns, phase, target
+                name, graph, len(operands), by_columns, entries, columns, phase, target, last
             )
         return self._made[name], operands
 
     def columns_summed(self, columns: int) -> int:
         """Columns of the weights that their sum over the batch covers: whole vectors."""
-        target = self._summing(columns)
+        target = self._widths.summing(columns)
         return padded_columns(columns) if target == self.target else target.lanes(self.dtype)
-
-    def _summing(self, columns: int) -> Target:
-        """For sums over the batch: narrow if updates of so few columns take much of the time."""
-        updates = [(k, d * padded_columns(k)) for d, k in self._shapes]
-        mine = max(size for k, size in updates if k == columns)
-        much = NARROW * mine > sum(size for _, size in updates)
-        return self.target.narrowed(self.dtype, columns) if much else self.target
 
     def _sum(
         self,
@@ -341,6 +341,7 @@ class Kernels:
         wide: int,
         phase: str,
         target: Target,
+        last: int | None,
     ) -> IR:
         lanes_count = target.lanes(self.dtype)
         scalars = [key for key in self._scalars if key in graph.inputs]
@@ -381,9 +382,10 @@ class Kernels:
             where = self.module, name, self.target, self.dtype
             return sparse.emit_sums(*where, entries, padded_columns(wide), **common)
         start = "rows" if phase == "update" else self._start
-        covered = self._columns if target == self.target else {self.columns_summed(wide)}
-        common |= {"columns": covered, "start": start}
+        common["start"] = start
         if by_columns:
+            alone, own = last or target != self.target, {self.columns_summed(wide)}
+            common["columns"] = own if alone else self._widths.shared(self._units)
             return matmul.emit_product(
                 self.module,
                 name,
@@ -392,10 +394,12 @@ class Kernels:
                 left="columns",
                 interleaved=bool(scalars) and not phase,
                 reads=places,
+                last=last,
                 **common,
             )
+        every = {padded_columns(width) for width in self._units}
         return column_sums.emit_column_sum(
-            self.module, name, self.target, self.dtype.name, **common
+            self.module, name, self.target, self.dtype.name, columns=every, **common
         )
 
     # what a team shares -------------------------------------------------------------------------

@@ -22,7 +22,7 @@ vectors, and what is in the padding never reaches a real column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ def emit_product(
     short: bool = False,
     reads: Reads | None = None,
     columns: Collection[int] | None = None,
+    last: int | None = None,
     tile: Tile | None = None,
 ) -> IR:
     """Add to the module a function that multiplies and hands each vector of sums to a formula.
@@ -106,6 +107,9 @@ def emit_product(
         read, so that an interleaved product can ask for them a tile ahead.
     columns : collection of int, optional
         The only numbers of columns that it will be called for; there is no code for others.
+    last : int, optional
+        Lanes of the last vector of columns that are computed, if not all; see `lanes_of_last`. The
+        epilogue gets zeros for the others.
     tile : Tile, optional
         By default what `choose_tile` says.
 
@@ -120,8 +124,9 @@ def emit_product(
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*kinds, *extra]), name)
     function.linkage = "internal"
     tile, dtype = tile or choose_tile(target), np.dtype(dtype)
-    product = _Product(function, target, dtype, left, tile, epilogue, prepare)
     widths = covering_widths(tile, target.lanes(dtype), columns)
+    lasts = dict.fromkeys(widths[-1:], last)
+    product = _Product(function, target, dtype, left, tile, epilogue, prepare, lasts)
     if interleaved:
         product.interleave(widths, reads)
     product.emit(driver(module, target, dtype, left, start, tile, interleaved), widths, short)
@@ -163,10 +168,11 @@ class _Product:
         tile: Tile,
         epilogue: Epilogue,
         prepare: Prepare | None,
+        lasts: Mapping[int, int | None],
     ) -> None:
         ir = ir_module()
         self.function, self.target, self.dtype = function, target, dtype
-        self.left, self.tile, self.epilogue = left, tile, epilogue
+        self.left, self.tile, self.epilogue, self.lasts = left, tile, epilogue, lasts
         self.prepare: Prepare = prepare or (lambda build, extra: extra)
         self.lanes = target.lanes(dtype)
         self.vector = ir.VectorType(element_type(dtype), self.lanes)
@@ -216,8 +222,9 @@ class _Product:
         """The tile function of a width and a height."""
         tile = self.tile
         unroll = tile.unroll[wide] if rows == tile.rows[wide] else 1
-        module, vectors = self.function.module, tile.vectors[wide]
-        return tile_function(module, self.target, self.dtype, self.left, rows, vectors, unroll)
+        module, shape = self.function.module, (rows, tile.vectors[wide], unroll)
+        where = module, self.target, self.dtype, self.left
+        return tile_function(*where, shape, self.lasts.get(wide))
 
     def _finishing(self, written: int) -> IR:
         """The function of a tile's epilogues; written out for a number of vectors, or for any."""
@@ -289,6 +296,7 @@ class Pending:
             key: room.take(INDEX_BYTES) for key in ("rows", "row", "column", "there", "free")
         }
         self.unroll, self.kernel = tile.unroll[wide], None
+        self.last = product.lasts.get(wide)
 
     def begin(self) -> Pending:
         """With none pending; and make the tile function."""
@@ -305,6 +313,7 @@ class Pending:
             product.left,
             (self.height, self.vectors, self.unroll),
             self,
+            self.last,
         )
         return self
 

@@ -281,7 +281,7 @@ class Emitter:
         build, at, node = self.build, self.at, group.product
         _, columns = self.schedule.shapes[node.out]
         entries = self._entries(node)
-        kernel, operands, layers = self.kernels.fused(group, entries, padded_columns(columns))
+        kernel, operands, layers = self.kernels.fused(group, entries, columns)
         depth = self.schedule.shapes[node.left][1]
         right = f"{node.right}.T" if node.right_transposed else node.right
         wide = padded_columns(columns)

@@ -14,6 +14,10 @@ Left = Literal["rows", "columns"]
 SCALAR = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 """What LLVM calls an element type, and its suffix in the names of intrinsics."""
 
+SPREAD = 4
+"""Steps of k that, taken at once, leave room for all of a vector's division: where there are enough
+of them, each has one of the tile before beside it; otherwise each single step has."""
+
 ROWS_PER_POINTER = 3
 """Rows read through one pointer: at 0, 1 and 2 strides, which is what an x86 address can say."""
 
@@ -52,26 +56,41 @@ def tile_type() -> IR:
 
 
 class TileText:
-    """Writes one tile function."""
+    """Writes one tile function.
+
+    The last vector of a row may have fewer lanes, ``last``: its others are zero in the scratch.
+    """
 
     def __init__(
-        self, name: str, dtype: str, lanes: int, left: Left, rows: int, vectors: int, unroll: int
+        self,
+        name: str,
+        dtype: str,
+        lanes: int,
+        left: Left,
+        shape: tuple[int, int, int],
+        last: int | None = None,
     ) -> None:
-        self.name, self.rows, self.vectors, self.unroll = name, rows, vectors, unroll
-        self.scalar, suffix = SCALAR[dtype]
+        self.name, self.lanes, self.last = name, lanes, last or lanes
+        self.rows, self.vectors, self.unroll = shape
+        self.scalar, self.suffix = SCALAR[dtype]
         self.item = np.dtype(dtype).itemsize
         self.vector = f"<{lanes} x {self.scalar}>"
-        self.splat = f"<{lanes} x i32> zeroinitializer"
+        self.kinds = dict.fromkeys(self.lanes_of(v) for v in range(self.vectors))
         self.vector_bytes = lanes * self.item
-        self.fma = f'@"llvm.fma.v{lanes}{suffix}"'
         self.by_rows = left == "rows"
-        self.grid = [(r, v) for r in range(rows) for v in range(vectors)]
+        self.grid = [(r, v) for r in range(self.rows) for v in range(self.vectors)]
         # rows have pointers that step along them; columns have one that steps down
-        self.bases = range(0, rows, ROWS_PER_POINTER) if self.by_rows else range(1)
+        self.bases = range(0, self.rows, ROWS_PER_POINTER) if self.by_rows else range(1)
         self.lines: list[str] = []
 
     def put(self, line: str) -> None:
         self.lines.append(line)
+
+    def lanes_of(self, v: int) -> int:
+        return self.last if v == self.vectors - 1 else self.lanes
+
+    def type_of(self, v: int) -> str:
+        return f"<{self.lanes_of(v)} x {self.scalar}>"
 
     def function(self) -> str:
         self.put(
@@ -100,7 +119,30 @@ class TileText:
             place = f"%out.{r}.{v}"
             offset = (r * self.vectors + v) * self.vector_bytes
             self.put(f" {place} = getelementptr i8, ptr %out, i64 {offset}")
-            self.put(f" store {self.vector} {sums[r, v]}, ptr {place}, align {self.item}")
+            whole = sums[r, v]
+            if self.lanes_of(v) < self.lanes:
+                whole = self.widened(f"%whole.{r}.{v}", whole)
+            self.put(f" store {self.vector} {whole}, ptr {place}, align {self.item}")
+
+    def widened(self, name: str, value: str) -> str:
+        """The last vector with as many lanes as the others, zero in those that it lacks."""
+        kind = self.type_of(self.vectors - 1)
+        places = ", ".join(f"i32 {min(lane, self.last)}" for lane in range(self.lanes))
+        self.put(
+            f" {name} = shufflevector {kind} {value}, {kind} zeroinitializer,"
+            f" <{self.lanes} x i32> <{places}>"
+        )
+        return name
+
+    def splat(self, one: str, lanes: int) -> str:
+        """A number in all lanes."""
+        kind, all_ = f"<{lanes} x {self.scalar}>", f"{one}.x{lanes}"
+        self.put(f" {all_}.low = insertelement {kind} poison, {self.scalar} {one}, i64 0")
+        self.put(
+            f" {all_} = shufflevector {kind} {all_}.low, {kind} poison,"
+            f" <{lanes} x i32> zeroinitializer"
+        )
+        return all_
 
     def starts(self) -> dict[tuple[int, int], str]:
         sums, row = {}, "%start"
@@ -109,7 +151,9 @@ class TileText:
                 self.put(f" %start.{r} = getelementptr i8, ptr {row}, i64 %start_ld")
                 row = f"%start.{r}"
             for v in range(self.vectors):
-                sums[r, v] = self.load(f"%first.{r}.{v}", self.vector, row, v * self.vector_bytes)
+                sums[r, v] = self.load(
+                    f"%first.{r}.{v}", self.type_of(v), row, v * self.vector_bytes
+                )
         return sums
 
     def left_pointers(self) -> dict[str, str]:
@@ -152,7 +196,7 @@ class TileText:
         for r, v in self.grid:
             now[r, v] = f"%{tag}.sum.{r}.{v}"
             self.put(
-                f" {now[r, v]} = phi {self.vector} [{sums[r, v]}, %{before}],"
+                f" {now[r, v]} = phi {self.type_of(v)} [{sums[r, v]}, %{before}],"
                 f" [%{tag}.{steps - 1}.{r}.{v}, %{inside}]"
             )
         for key, pointer in pointers.items():
@@ -185,7 +229,7 @@ class TileText:
             return name
 
         out = {
-            (r, v): merge(f"%{tag}.out.{r}.{v}", self.vector, sums[r, v], now[r, v])
+            (r, v): merge(f"%{tag}.out.{r}.{v}", self.type_of(v), sums[r, v], now[r, v])
             for r, v in self.grid
         }
         ends = {
@@ -198,7 +242,7 @@ class TileText:
     ) -> dict[tuple[int, int], str]:
         """One value of k: a row of the right operand into every sum."""
         rights = [
-            self.load(f"{tag}.right.{v}", self.vector, at["right"], v * self.vector_bytes)
+            self.load(f"{tag}.right.{v}", self.type_of(v), at["right"], v * self.vector_bytes)
             for v in range(self.vectors)
         ]
         out = {}
@@ -213,16 +257,12 @@ class TileText:
                 self.load(one, self.scalar, base, step * self.item)
             else:
                 self.load(one, self.scalar, at["0"], r * self.item)
-            self.put(f" {one}.low = insertelement {self.vector} poison, {self.scalar} {one}, i64 0")
-            self.put(
-                f" {one}.all = shufflevector {self.vector} {one}.low, {self.vector} poison,"
-                f" {self.splat}"
-            )
+            spread = {lanes: self.splat(one, lanes) for lanes in self.kinds}
             for v in range(self.vectors):
-                out[r, v] = f"{tag}.{r}.{v}"
+                out[r, v], lanes, kind = f"{tag}.{r}.{v}", self.lanes_of(v), self.type_of(v)
                 self.put(
-                    f" {out[r, v]} = call {self.vector} {self.fma}({self.vector} {one}.all,"
-                    f" {self.vector} {rights[v]}, {self.vector} {sums[r, v]})"
+                    f' {out[r, v]} = call {kind} @"llvm.fma.v{lanes}{self.suffix}"('
+                    f"{kind} {spread[lanes]}, {kind} {rights[v]}, {kind} {sums[r, v]})"
                 )
         return out
 
@@ -259,29 +299,40 @@ class InterleavedTile(TileText):
             pending.finish(build, vector, sums_there, state, room, following)
             return self.taken(function)
 
-        shift = self.unroll.bit_length() - 1
-        self.put(f" %bodies = lshr i64 %depth, {shift}")
-        self.put(f" %few = icmp slt i64 %bodies, {due.get_reference()}")
-        self.put(f" %beside = select i1 %few, i64 %bodies, i64 {due.get_reference()}")
-        self.put(f" %until = shl i64 %beside, {shift}")
-        self.put(f" %whole = and i64 %depth, {-self.unroll}")
+        due_now = due.get_reference()
+        self.put(f" %few = icmp slt i64 %depth, {due_now}")
+        self.put(f" %beside = select i1 %few, i64 %depth, i64 {due_now}")
         sums, pointers = self.starts(), self.left_pointers() | {"right": "%right"}
-        more = [f" %number = lshr i64 %f, {shift}", *finish("%number", (row, column))]
+        before, begin, until = "entry", "0", "%beside"
+        if self.unroll >= SPREAD:
+            shift = self.unroll.bit_length() - 1
+            self.put(f" %passes = lshr i64 %depth, {shift}")
+            self.put(f" %many = icmp sgt i64 %passes, {due_now}")
+            self.put(f" %wide = shl i64 {due_now}, {shift}")
+            self.put(" %spread = select i1 %many, i64 %wide, i64 0")
+            self.put(" %until = select i1 %many, i64 %wide, i64 %beside")
+            more = [f" %number = lshr i64 %f, {shift}", *finish("%number", (row, column))]
+            sums, pointers = self.loop(
+                "f", "entry", "steps", "0", "%spread", sums, pointers, self.unroll, more
+            )
+            before, begin, until = "steps", "%spread", "%until"
+        more = finish("%g", (row, column))
+        sums, pointers = self.loop("g", before, "plain", begin, until, sums, pointers, 1, more)
+        self.put(f" %to.go = sub i64 %depth, {until}")
+        self.put(f" %turns = and i64 %to.go, {-self.unroll}")
+        self.put(f" %whole = add i64 {until}, %turns")
         sums, pointers = self.loop(
-            "f", "entry", "plain", "0", "%until", sums, pointers, self.unroll, more
-        )
-        sums, pointers = self.loop(
-            "u", "plain", "rest", "%until", "%whole", sums, pointers, self.unroll
+            "u", "plain", "rest", until, "%whole", sums, pointers, self.unroll
         )
         sums, _ = self.loop("k", "rest", "summed", "%whole", "%depth", sums, pointers, 1)
         self.store(sums)
-        self.put(f" %left.over = icmp slt i64 %beside, {due.get_reference()}")
+        self.put(f" %left.over = icmp slt i64 %beside, {due_now}")
         self.put(" br i1 %left.over, label %finish, label %done")
         self.put("finish:")
         self.put(" %last = phi i64 [%beside, %summed], [%last.next, %finish]")
         self.lines += finish("%last")
         self.put(" %last.next = add i64 %last, 1")
-        self.put(f" %last.more = icmp slt i64 %last.next, {due.get_reference()}")
+        self.put(f" %last.more = icmp slt i64 %last.next, {due_now}")
         self.put(" br i1 %last.more, label %finish, label %done")
         self.put("done:")
         self.put(" ret void\n}")

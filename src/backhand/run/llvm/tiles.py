@@ -24,8 +24,12 @@ from typing import Any
 import numpy as np
 
 from .build import IR, element_type, ir_module
+from .schedule import padded_columns
 from .target import Target
 from .tile_text import SCALAR, InterleavedTile, Left, Pending, TileText, tile_type
+
+NARROWEST = 4
+"""Lanes below which vectors cost no less."""
 
 PANEL = 64
 """Columns of a panel, which the widest tiles of any processor divide (but for single rows)."""
@@ -99,7 +103,12 @@ def choose_tile(target: Target, *, single_row: bool = False) -> Tile:
 
 
 def tile_function(
-    module: IR, target: Target, dtype: Any, left: Left, rows: int, vectors: int, unroll: int = 1
+    module: IR,
+    target: Target,
+    dtype: Any,
+    left: Left,
+    shape: tuple[int, int, int],
+    last: int | None = None,
 ) -> IR:
     """Find in the module, or add to it, the function of one tile.
 
@@ -113,10 +122,10 @@ def tile_function(
     dtype : float32 or float64
     left : {"rows", "columns"}
         Whether ``left(r, k)`` is ``x[r, k]`` or ``x[k, r]``.
-    rows, vectors : int
-        Its shape.
-    unroll : int
-        Steps of k in one iteration.
+    shape : (int, int, int)
+        Rows, vectors and steps of k in one iteration.
+    last : int, optional
+        Lanes of the last vector that are computed; by default all. The others are zero.
 
     Returns
     -------
@@ -124,12 +133,14 @@ def tile_function(
     """
     lanes = target.lanes(dtype)
     dtype = np.dtype(dtype).name
+    rows, vectors, unroll = shape
     name = f"tile.{left}.{SCALAR[dtype][1]}x{lanes}.{rows}x{vectors}.{unroll}"
+    name += f".{last}" if last else ""
     if name in module.globals:
         return module.globals[name]
-    _declare_fma(module, dtype, lanes)
+    _declare_fma(module, dtype, lanes, last or lanes)
     function = _text_function()(module, tile_type(), name)
-    function.text = TileText(name, dtype, lanes, left, rows, vectors, unroll).function()
+    function.text = TileText(name, dtype, lanes, left, shape, last).function()
     return function
 
 
@@ -150,6 +161,7 @@ def interleaved_tile(
     left: Left,
     shape: tuple[int, int, int],
     pending: Pending,
+    last: int | None = None,
 ) -> IR:
     """Add to the module a tile function that, between its own steps, finishes the tile before it.
 
@@ -162,34 +174,32 @@ def interleaved_tile(
 
     Parameters
     ----------
-    module, target, dtype, left
+    module, target, dtype, left, shape, last
         As for `tile_function`.
     name : str
         Name of the function.
-    shape : (int, int, int)
-        Rows, vectors and steps of k in one iteration.
     pending : Pending
         The earlier tile.
     """
     ir = ir_module()
-    rows, vectors, unroll = shape
     lanes = target.lanes(dtype)
     dtype = np.dtype(dtype).name
-    _declare_fma(module, dtype, lanes)
+    _declare_fma(module, dtype, lanes, last or lanes)
     kinds = [*tile_type().args, ir.IntType(64), ir.IntType(64), ir.PointerType()]
     function = _text_function()(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
-    text = InterleavedTile(name, dtype, lanes, left, rows, vectors, unroll)
+    text = InterleavedTile(name, dtype, lanes, left, shape, last)
     function.text = text.interleaved(function, pending)
     return function
 
 
-def _declare_fma(module: IR, dtype: str, lanes: int) -> None:
+def _declare_fma(module: IR, dtype: str, *widths: int) -> None:
     ir = ir_module()
-    name = f"llvm.fma.v{lanes}{SCALAR[dtype][1]}"
-    if name not in module.globals:
-        vector = ir.VectorType(element_type(dtype), lanes)
-        ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
+    for lanes in widths:
+        name = f"llvm.fma.v{lanes}{SCALAR[dtype][1]}"
+        if name not in module.globals:
+            vector = ir.VectorType(element_type(dtype), lanes)
+            ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
 
 
 def _text_function() -> Any:
@@ -208,6 +218,18 @@ def _text_function() -> Any:
 def panel_columns(target: Target, dtype: Any, tile: Tile | None = None) -> int:
     """How many columns a panel of the right operand has: whole tiles, and 64 on any processor."""
     return max(PANEL, (tile or choose_tile(target)).vectors[0] * target.lanes(dtype))
+
+
+def lanes_of_last(tile: Tile, lanes: int, columns: int) -> int | None:
+    """How many lanes the last vector of so many columns needs in tiles; None if all of them.
+
+    Or if the tiles there are shared with other columns, or columns are padded by whole vectors.
+    """
+    padded = padded_columns(columns)
+    wide, spare = covering_widths(tile, lanes, [padded])[-1], padded - columns
+    apart = wide > 0 or padded == tile.vectors[0] * lanes
+    enough = max(NARROWEST, 1 << (lanes - spare - 1).bit_length()) if spare < lanes else lanes
+    return enough if enough < lanes and apart else None
 
 
 def covering_widths(tile: Tile, lanes: int, columns: Collection[int] | None) -> list[int]:
