@@ -68,7 +68,7 @@ class Peer(NamedTuple):
 
 
 def ours(problem: Problem) -> Iterator[tuple[str, Epoch]]:
-    """The threads are chosen by the cost model, as for any user."""
+    """The number of threads is chosen as for any user."""
     network = Network(problem.widths, activation="relu", loss="softmax_cross_entropy")
     settings = Settings(epochs=1000, batch=problem.batch, optimiser="adam", rate=RATE)
     params = network.init("kaiming_normal", 0)

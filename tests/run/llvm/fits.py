@@ -22,7 +22,7 @@ import numpy as np
 from backhand.formulas.optimisers import choose_optimiser
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.run.llvm import engine, runner, stopping, team
+from backhand.run.llvm import engine, pace, runner, stopping, team
 from backhand.training import Rows, Settings, fit, step_scalars
 
 
@@ -240,7 +240,7 @@ class Steps:
 def interrupted_in_a_batch(threads, times=40):
     """Ctrl-C in long batches, of which the native code works off a small piece at a time."""
     os.environ["BACKHAND_CACHE"] = "off"
-    stopping.OPERATIONS, engine.LONGEST_CALL = 1 << 18, 0.0
+    stopping.OPERATIONS, pace.LONGEST_CALL = 1 << 18, 0.0
     runner.LONG_WAIT = runner.LONG_SUMS = 0.0
     random.seed(1)
     left, tried = {"rows": 0, "sums": 0}, 0
@@ -251,7 +251,7 @@ def interrupted_in_a_batch(threads, times=40):
             tried += 1
             trainer = whole.trainer()
             whole.run(trainer, 0, 1)
-            wait = random.random() * 0.9 * (whole.COUNT - 1) * trainer._pace
+            wait = random.random() * 0.9 * (whole.COUNT - 1) * trainer._pace.seconds
             killer = threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT))
             try:
                 killer.start()

@@ -17,7 +17,8 @@ from ...plan.nodes import Gather
 from ...plan.step import KEPT, Plan, forward_plan, logits, training_plan
 from ..namespaces import is_sparse
 from .compiled import compiled
-from .runner import LONGEST_CALL, USUAL, Runner, borrowed, housed, readable
+from .pace import Pace
+from .runner import USUAL, Runner, borrowed, housed, readable
 from .schedule import Schedule, schedule
 from .stopping import LOST
 from .team import available_threads, checked_threads
@@ -57,7 +58,7 @@ class CompiledTrainer:
         self._state: dict[str, Array] = {}
         self._runner: Runner | None = None
         self._kinds: dict[str, np.dtype] = {}
-        self._pace = 0.0  # seconds a batch, as last measured
+        self._pace: Pace | None = None
         self.lost: tuple[Array, int] | None = None
 
     @property
@@ -130,14 +131,13 @@ class CompiledTrainer:
         rows = len(order)
         batch = min(batch, rows)
         batches = -(-rows // batch)
-        threads = self._threads or runner.code.learners_for(batch, batches, available_threads, more)
-        own = threads if runner.code.columns_owned(batch, threads) else 0
-        runner.reserve(batch, without=("x",) if sparse else (), own=own)
+        most = self._threads or runner.code.learners_for(batch, batches, available_threads, more)
+        if self._pace is None or self._pace.most != most:
+            self._pace = Pace(most, fixed=self._threads is not None)
         for name, a in sources.items():
             runner.source(name, a)
         if weight is None:
             runner.drop("all_weight")
-            runner.buffer("weight")[:] = 1
         runner.hold("order", np.ascontiguousarray(order, np.int64))
         given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
         table = np.empty((len(l2), len(runner.code.scalars)), runner.dtype)
@@ -148,14 +148,18 @@ class CompiledTrainer:
         self.lost = None
         done = 0
         while done < batches:
-            some = max(1, int(LONGEST_CALL / self._pace)) if self._pace else 1
+            threads, some = self._pace.next()
             until = min(batches, done + some)
+            own = threads if runner.code.columns_owned(batch, threads) else 0
+            runner.reserve(batch, without=("x",) if sparse else (), own=own)
+            if weight is None:
+                runner.buffer("weight")[:] = 1
             runner.hold("scalars", table[done:])
             runner.set(step=(first_step + done) % 2**32)
             start = time.perf_counter()
-            seconds = self._pace or (runner.code.flops * batch + more) / (USUAL * threads)
+            seconds = self._pace.seconds or (runner.code.flops * batch + more) / (USUAL * threads)
             runner.run(done, until, threads, (until - done) * seconds)
-            self._pace = max((time.perf_counter() - start) / (until - done), 1e-9)
+            self._pace.took(threads, until - done, time.perf_counter() - start)
             done = until
             if runner.stop[LOST]:
                 first = int(runner.stop[LOST + 1])

@@ -11,6 +11,7 @@ import numpy as np
 from ...plan.description import Description
 from .compiled import Compiled
 from .gather import READABLE
+from .pace import LONGEST_CALL
 from .schedule import padded
 from .stopping import ROWS, SUMS, WORDS
 from .team import Team, available_threads, checked_threads
@@ -18,7 +19,6 @@ from .team import Team, available_threads, checked_threads
 Array = Any
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-LONGEST_CALL = 0.05  # seconds in native code before Python may look at signals
 SLOW = 1e10  # operations a second that any machine manages
 USUAL = 5e10  # operations a second on one thread of an ordinary machine, until it is measured
 LONG_WAIT = 0.1  # seconds after Ctrl-C in which native code ends of itself
@@ -97,6 +97,7 @@ class Runner:
         self.code, self.description = code, description
         self.dtype = np.dtype(description.dtype)
         self.team = Team(threads or 1)
+        self._teams = {self.team.threads: self.team}
         self._fixed = checked_threads(threads)
         slots = code.slots
         self._place = {name: i for i, name in enumerate(slots)}
@@ -217,7 +218,7 @@ class Runner:
         Ctrl-C leaves the parameters and their state as a whole number of steps has made them.
         """
         if threads != self.team.threads:
-            self.team = Team(threads)
+            self.team = self._teams.setdefault(threads, Team(threads))
         self.set(first=first, last=last, threads=threads)
         meeting, stop = self.meeting, self.stop
         meeting[:2] = stop[:] = 0

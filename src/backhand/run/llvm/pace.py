@@ -1,0 +1,89 @@
+"""How many threads train fastest, as measured while they train.
+
+What a step is worth on several threads depends on how far apart the processors are: where a machine
+or its host lets threads wander between groups of cores, a line of memory takes several times as
+long from one to the other, and this may change from one second to the next. So the number that the
+cost model gives is compared now and then with half as many, for some milliseconds. It never changes
+a bit of the result.
+"""
+
+from __future__ import annotations
+
+LONGEST_CALL = 0.05
+"""Seconds in native code before Python may look at signals."""
+
+SHORT_CALL = 0.005
+"""Seconds of each part of a comparison; longer steps are worth their threads anywhere."""
+
+FIRST, LONGEST, GROWTH = 0.1, 2.0, 4
+"""Seconds between two comparisons: at first, at most, and how they grow while nothing changes."""
+
+PARTS = 4
+"""Of a comparison: each number takes its turn twice, and the faster turn counts."""
+
+GAIN = 0.95
+"""A number takes over if its time is less than this part of the other's."""
+
+
+class Pace:
+    """Chooses the threads and the length of each call of native code.
+
+    Parameters
+    ----------
+    most : int
+        Threads to begin with, and never more.
+    fixed : bool
+        Whether to stay with them.
+
+    Attributes
+    ----------
+    threads : int
+        The fastest number as far as is known.
+    seconds : float
+        A batch, as last measured on so many; 0 before anything was.
+    """
+
+    def __init__(self, most: int, fixed: bool = False) -> None:
+        self.most, self.threads, self.seconds = most, most, 0.0
+        self._fixed, self._wait, self._since = fixed, FIRST, 0.0
+        self._other, self._found = 0, dict[int, float]()
+        self._left, self._up = 0, False
+
+    def next(self) -> tuple[int, int]:
+        """On how many threads to run how many batches now."""
+        if not self.seconds:
+            return self.threads, 1
+        if not self._left:
+            return self.threads, max(1, int(LONGEST_CALL / self.seconds))
+        turn = self._other if self._left % 2 else self.threads
+        return turn, max(1, int(SHORT_CALL / self.seconds))
+
+    def took(self, threads: int, batches: int, seconds: float) -> None:
+        """Learn how long a call took."""
+        each = max(seconds / batches, 1e-9)
+        if threads == self.threads:
+            self.seconds = each
+        if self._left:
+            self._found[threads] = min(each, self._found.get(threads, each))
+            self._left -= 1
+            if not self._left:
+                self._decide()
+            return
+        self._since += seconds
+        if self._since >= self._wait and not self._fixed and each <= SHORT_CALL:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Compare with half as many threads or with twice as many, in turns."""
+        fewer, more = max(1, self.threads // 2), min(self.most, 2 * self.threads)
+        self._up = more > self.threads and (fewer == self.threads or not self._up)
+        self._other = more if self._up else fewer
+        self._found, self._since = {}, 0.0
+        self._left = PARTS if self._other != self.threads else 0
+
+    def _decide(self) -> None:
+        if self._found[self._other] < GAIN * self._found[self.threads]:
+            self.threads, self.seconds = self._other, self._found[self._other]
+            self._wait = FIRST
+        else:
+            self._wait = min(LONGEST, GROWTH * self._wait)
