@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -12,8 +15,9 @@ from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.proof.kernels import compare_training, random_problem, trained
 from backhand.run.arrays import ArrayTrainer
-from backhand.run.llvm import engine
+from backhand.run.llvm import engine, pace
 from backhand.run.llvm.engine import CompiledTrainer, Forward, readable
+from backhand.run.llvm.runner import Runner
 from backhand.run.llvm.target import Target
 from backhand.testing import assert_near
 from backhand.training import step_scalars
@@ -260,3 +264,34 @@ def test_large_steps_take_the_threads_that_are_granted(monkeypatch, granted, thr
     scalars = {name: np.zeros(4) for name in sgd.scalars(1.0, 0.0, **sgd.keywords)}
     trainer.epoch(x, t, None, rows, 256, scalars, np.zeros(4), 0)
     assert trainer._runner.team.threads == threads
+
+
+@pytest.mark.parametrize("widths", [(784, 256, 10), (784, 50, 10)])  # owning columns, or rows
+def test_other_numbers_of_threads_are_tried_and_change_no_bit(monkeypatch, widths):
+    """By a clock that goes on by 1 ms a call, so that parts of a comparison are three batches."""
+    clock = SimpleNamespace(perf_counter=itertools.count(0.0, 1e-3).__next__)
+    monkeypatch.setattr(engine, "time", clock)
+    monkeypatch.setattr(engine, "available_threads", lambda: 4)
+    for name, seconds in {"FIRST": 0.0, "LONGEST": 0.0, "LONGEST_CALL": 2e-3}.items():
+        monkeypatch.setattr(pace, name, seconds)
+    used, run = [], Runner.run
+
+    def spy(runner, first, last, threads, seconds=0.0):
+        used.append(threads)
+        run(runner, first, last, threads, seconds)
+
+    monkeypatch.setattr(Runner, "run", spy)
+    network = Network(widths, activation="relu", loss="softmax_cross_entropy")
+    adam, rng, rows = OPTIMISERS["adam"], np.random.default_rng(0), 1000
+    x = rng.standard_normal((rows, widths[0])).astype(np.float32)
+    t, order = rng.integers(0, 10, (rows, 1)), rng.permutation(rows)
+    scalars, _ = step_scalars(adam, SCHEDULES["constant"], 1e-3, np.arange(21.0), 21)
+    start, found = network.init("kaiming_normal", 0), []
+    for threads in (None, 1):
+        trainer = CompiledTrainer(network, start, adam, threads=threads)
+        losses = [trainer.epoch(x, t, None, order, 48, scalars, np.zeros(21), 0) for _ in range(4)]
+        found.append((losses, [a.tobytes() for layer in trainer.params for a in layer]))
+        if threads is None:
+            assert {2, 4} <= set(used) <= {1, 2, 4}
+            assert sum(a != b for a, b in itertools.pairwise(used)) > 3
+    assert found[0] == found[1]
