@@ -145,6 +145,7 @@ def _fit_numbers(name: str, kind: str, values: NDArray[np.float64]) -> Encoder |
         return "constant in the training rows"
     mean, std = mean_and_std(known, f"column {name!r}")
     checked = "date" if kind == "date" else "number"
+    # the literal kinds that ``checked`` may be are lost on the way through the conditional
     return NumberColumn(name, checked, mean, 0.0 if constant else std, bool(absent.any()))  # type: ignore[arg-type]
 
 

@@ -96,10 +96,11 @@ class _Instructions:
         return self.table[code]
 
 
+# the unpickler in Python, whose instructions can be replaced; its types name only the one in C
 _Base: Any = pickle._Unpickler  # type: ignore[attr-defined, unused-ignore]
 
 
-class _Unpickler(_Base):  # type: ignore[misc]
+class _Unpickler(_Base):  # type: ignore[misc]  # the base has no type, see above
     """Reads lists and tuples of stand-ins, and refuses everything else before it happens."""
 
     def __init__(self, content: bytes) -> None:

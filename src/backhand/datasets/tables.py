@@ -81,7 +81,7 @@ def read_table(path: str | Path) -> pa.Table:
     if kind not in DELIMITERS and kind not in PARQUET:
         raise InputError(f"{path}: tables can be read from {FORMATS}")
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow  # noqa: F401  # only whether it is there
     except ImportError:
         raise missing_extra("reading tables", "pyarrow", "table") from None
     table = _read_parquet(path) if kind in PARQUET else _read_text(path, DELIMITERS[kind])

@@ -52,6 +52,8 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
             setattr(self, name, values[name])
 
     # what the two kinds differ in -----------------------------------------------------------------
+    # Both define those that raise. An abstract base would take scikit-learn's ``clone`` and tests
+    # no further: nobody makes a BaseMLP.
 
     def _enter(self, y: Array, *, incremental: bool) -> Array:
         """The targets to learn, (N, K) or (N, 1)."""
@@ -87,7 +89,7 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
 
     # fitting --------------------------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]  # as above
     def fit(
         self,
         X: Array,

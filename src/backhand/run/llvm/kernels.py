@@ -318,7 +318,8 @@ class Kernels:
         kind = "stored" if entries else "weights" if by_columns else "biases"
         target = self._widths.summing(columns) if kind == "weights" else self.target
         last = self._widths.last(columns) if kind == "weights" and target == self.target else None
-        kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}{columns if last else ''}"
+        own = f"x{columns}" if last else ""
+        kind = f"{kind}{target.lanes(self.dtype)}{own}{phase and '.'}{phase}"
         name = self._name(kind, graph, len(operands))
         if name not in self._made:
             self._made[name] = self._sum(
@@ -381,8 +382,7 @@ class Kernels:
         if entries:
             where = self.module, name, self.target, self.dtype
             return sparse.emit_sums(*where, entries, padded_columns(wide), **common)
-        start = "rows" if phase == "update" else self._start
-        common["start"] = start
+        common["start"] = "rows" if phase == "update" else self._start
         if by_columns:
             alone, own = last or target != self.target, {self.columns_summed(wide)}
             common["columns"] = own if alone else self._widths.shared(self._units)
