@@ -107,13 +107,16 @@ def minimum(build: IR, a: IR, b: IR) -> IR:
     return build.select(build.icmp_signed("<", a, b), a, b)
 
 
-def prefetch(build: IR, place: IR) -> None:
-    """Ask for the cache line at an address, to be read soon and again; any address will do."""
+def prefetch(build: IR, place: IR, locality: int = 3) -> None:
+    """Ask for the cache line at an address, to be read soon and again; any address will do.
+
+    ``locality`` 3 brings it into the first cache, 2 into the second: more of those can be under way.
+    """
     ir = ir_module()
     module, word = build.module, ir.IntType(32)
     name = "llvm.prefetch.p0"
     function = module.globals.get(name) or ir.Function(
         module, ir.FunctionType(ir.VoidType(), [ir.PointerType(), word, word, word]), name
     )
-    reading, locality, data = 0, 3, 1
+    reading, data = 0, 1
     build.call(function, [place, *(ir.Constant(word, v) for v in (reading, locality, data))])

@@ -15,10 +15,12 @@ import numpy as np
 
 from .build import IR, count, element, element_type, index, ir_module, minimum, prefetch
 
-ROWS_AHEAD = 8
-LINES_AHEAD, CACHE_LINE = 3, 64
-"""Rows come from anywhere in memory: the first lines of one further on are asked for early. What
-follows in a long row the processor foresees by itself."""
+SHORT, CACHE_LINE = 3, 64
+ROWS_AHEAD = {"short": 8, "long": 4}
+MOST_AHEAD = 128
+"""Rows come from anywhere in memory, so one further on is asked for early: one of up to ``SHORT``
+lines into the first cache, more lines, up to ``MOST_AHEAD``, into the second, which can wait for
+more of them at once. What follows in a still longer row the processor foresees by itself."""
 
 READABLE = tuple(
     np.dtype(name)
@@ -50,8 +52,9 @@ def emit_gather(
     (elements), columns, row_begin, row_end. Rows whose columns differ by whole vectors share it.
     """
     rest, pads = columns % lanes, padded - columns
-    lines = min(LINES_AHEAD, -(-columns * source.itemsize // CACHE_LINE))
-    name = f"gather.{source.name}.{out.name}.{rest}.{pads}.{lines}"
+    lines = -(-columns * source.itemsize // CACHE_LINE)
+    length = "short" if lines <= SHORT else "long"
+    name = f"gather.{source.name}.{out.name}.{rest}.{pads}.{lines if lines <= SHORT else length}"
     if name in module.globals:
         return module.globals[name]
     ir = ir_module()
@@ -81,11 +84,20 @@ def emit_gather(
         row.add_incoming(here, plain_in)
         return build.gep(base, [build.mul(row, stride)], source_etype=ir.IntType(8))
 
+    def ask(row: IR, at: IR) -> None:
+        prefetch(build, element(build, row, at, ir.IntType(8)), locality=2)
+
+    size = build.mul(count_of, index(source.itemsize))
+    most = minimum(build, size, index(MOST_AHEAD * CACHE_LINE))
+
     def one_row(i: IR) -> None:
         here = build.add(first, i)
-        ahead = row_at(minimum(build, build.add(here, index(ROWS_AHEAD)), last))
-        for line in range(lines):
-            prefetch(build, element(build, ahead, index(line * CACHE_LINE), ir.IntType(8)))
+        ahead = row_at(minimum(build, build.add(here, index(ROWS_AHEAD[length])), last))
+        if length == "short":
+            for line in range(lines):
+                prefetch(build, element(build, ahead, index(line * CACHE_LINE), ir.IntType(8)))
+        else:
+            count(build, "ahead", index(0), most, lambda at: ask(ahead, at), step=CACHE_LINE)
         start = row_at(here)
         target = element(build, to, build.mul(i, ld), wide)
 
