@@ -31,6 +31,7 @@ from backhand.training import step_scalars
 
 PAGE = mmap.PAGESIZE
 DTYPES = ("float32", "float64", "uint8", "int8", "int16", "uint16", "int32", "int64", "bool")
+MANY_INPUTS = (241, 256, 300, 517)
 IN_PANELS = (65, 117, 128, 128, 192, 192, 253, 256, 320)
 WHOLE_PAGES = (512, 1010, 1024, 2048, 4090, 4096, 8192)
 KINDS = ("train", "forward", "gradients", "sparse")
@@ -182,6 +183,9 @@ class Case:
             widths[1] = int(rng.choice(IN_PANELS))
         if rng.random() < 0.05:  # rows of whole pages, which strides avoid
             widths[int(rng.integers(len(widths)))] = int(rng.choice(WHOLE_PAGES))
+        relayed = rng.random() < 0.15
+        if relayed:  # threads may own inputs of the first layer
+            widths[0], widths[1] = int(rng.choice(MANY_INPUTS)), int(rng.integers(1, 60))
         widths[-1] = max(widths[-1], 2 if loss.by_row else 1)
         activations = rng.choice(list(ACTIVATIONS), len(widths) - 2).tolist()
         self.network = network = Network(
@@ -194,6 +198,8 @@ class Case:
         self.kind = KINDS[int(rng.integers(len(KINDS)))]
         self.optimiser = list(OPTIMISERS.values())[int(rng.integers(len(OPTIMISERS)))]
         rows, self.batch = int(rng.choice(most)), int(rng.choice(sizes))
+        if relayed:
+            rows, self.batch = rows + 99, self.batch + 99
         self.threads = int(rng.integers(1, 4))
         single = self.kind == "forward" and number % 3 == 0  # one row has a way of its own
         rows = 1 if single else rows
@@ -243,7 +249,7 @@ class Case:
             trainer.epoch(x, t, weight, order, batch, scalars, l2, epoch * batches)
         code = trainer._runner.code
         self.ways["panels"] += bool(code.packed)
-        self.ways["columns"] += code.columns_owned(batch, self.threads)
+        self.ways[code.sharing(batch, self.threads)] += 1
         return [a for layer in trainer.params for a in layer]
 
     def _sparse(self, memory, x, t, weight):

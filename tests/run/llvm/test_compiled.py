@@ -242,12 +242,12 @@ def test_every_formula_has_the_same_fingerprint_in_every_process():
 )
 def test_an_epoch_wakes_threads_for_enough_work_alone(widths, rows, steps, threads):
     flops = 3 * sum(2 * d * k for d, k in itertools.pairwise(widths))
-    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, {})
+    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, 0, False, {})
     assert code.learners_for(rows, steps, available=lambda: 8) == threads
 
 
 def test_a_pass_over_few_rows_wakes_no_thread():
     flops = sum(2 * d * k for d, k in itertools.pairwise((784, 256, 128, 10)))
-    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, {})
+    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, 0, False, {})
     threads = [code.readers_for(rows, lambda: 8) for rows in (2, 64, 128, 10_000)]
     assert threads == [1, 1, 2, 8]

@@ -233,9 +233,9 @@ def test_columns_of_the_first_layer_may_be_shared_out(widths):
             trainer.state = trainer.state  # through its copies in the caller's layout
         if isinstance(trainer, CompiledTrainer):
             code = trainer._runner.code
-            owned.add(code.columns_owned(24, trainer._threads))
+            owned.add(code.sharing(24, trainer._threads))
             found.append([*(a for layer in trainer.params for a in layer), *trainer.state.values()])
-    assert owned == {True, False}
+    assert owned == {"columns", "rows"}
     for other in found[1:]:
         for a, b in zip(other, found[0], strict=True):
             np.testing.assert_array_equal(a, b)

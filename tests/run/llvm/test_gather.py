@@ -19,7 +19,7 @@ def gatherer(source, out, columns, padded):
     function = emit_gather(module, lanes, *kinds, columns, padded)
     function.linkage = "external"
     library = compile_module(module, target)
-    kinds = [ctypes.c_void_p, ctypes.c_int64] * 2 + [ctypes.c_void_p] + [ctypes.c_int64] * 4
+    kinds = [ctypes.c_void_p, ctypes.c_int64] * 2 + [ctypes.c_void_p] + [ctypes.c_int64] * 5
     call = ctypes.CFUNCTYPE(None, *kinds)(library.address(function.name))
     call.library = library
     return call
@@ -48,7 +48,7 @@ def test_rows_of_every_dtype_as_numpy_converts_them(dtype, out):
         got = np.full((9, stride), 7.0, out)
         call(
             source.ctypes.data, source.strides[0], order.ctypes.data, 5,
-            got.ctypes.data, stride, columns, 2, 9,
+            got.ctypes.data, stride, columns, 2, 9, 23,
         )  # fmt: skip
         want = source[order[5 + np.arange(2, 9)]].astype(out)
         assert np.array_equal(got[2:, :columns], want)
@@ -61,7 +61,7 @@ def test_class_indices(source):
     call = gatherer(source, "int32", 1, 1)
     t = np.array([[3], [1], [0], [2]]).astype(source)
     got = np.full((4, 1), -1, np.int32)
-    call(t.ctypes.data, t.strides[0], None, 0, got.ctypes.data, 1, 1, 0, 4)
+    call(t.ctypes.data, t.strides[0], None, 0, got.ctypes.data, 1, 1, 0, 4, 4)
     assert np.array_equal(got, t.astype(np.int32))
 
 
@@ -69,5 +69,5 @@ def test_reversed_rows():
     call = gatherer("float32", "float32", 3, 16)
     x = np.arange(12, dtype=np.float32).reshape(4, 3)[::-1]
     got = np.empty((4, 16), np.float32)
-    call(x.ctypes.data, x.strides[0], None, 0, got.ctypes.data, 16, 3, 0, 4)
+    call(x.ctypes.data, x.strides[0], None, 0, got.ctypes.data, 16, 3, 0, 4, 4)
     assert np.array_equal(got[:, :3], x)

@@ -110,7 +110,7 @@ def minimum(build: IR, a: IR, b: IR) -> IR:
 def prefetch(build: IR, place: IR, locality: int = 3) -> None:
     """Ask for the cache line at an address, to be read soon and again; any address will do.
 
-    ``locality`` 3 brings it into the first cache, 2 into the second: more of those can be under way.
+    ``locality`` 3 brings it into the first cache; 2 into the second, which can wait for more lines.
     """
     ir = ir_module()
     module, word = build.module, ir.IntType(32)

@@ -7,20 +7,25 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ...plan.nodes import Map
 from .cache import generator
 from .image import Image
-from .layout import buffer_strides, packed, program_slots, static_shapes
+from .layout import buffer_strides, packed, program_slots, relays, static_shapes
 from .objects import COMPILING, load
 from .schedule import Schedule
 from .target import Library, Target
 from .tiles import panel_columns
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+Sharing = Literal["rows", "columns", "inputs"]
+INPUTS_EACH, ROWS_EACH = 64, 48
+"""For each thread of a relay: inputs that are worth handing sums on, rows that keep it going."""
+LONG_RELAY = 1_000_000_000
+"""Operations for each row of a batch, times its rows, in which nobody asks a relay to stop."""
 ROW_WORK, WEIGHT_WORK = 4_000, 30
 """What a row costs beside its products (gathering, loss), and a weight's update, in operations."""
 WORTH_MEETING, WORTH_A_LEARNER = 10_000_000, 2_500_000
@@ -51,8 +56,10 @@ class Compiled:
         Floating-point operations for each row of a batch, in products alone.
     weights : int
         How many weights a step updates.
-    columns : int
-        Units of the first layer.
+    inputs, columns : int
+        Of the first layer.
+    relays : bool
+        Whether threads may share out its inputs.
     packed : dict of str to int
         Static buffers whose columns lie in panels one behind the other, with their number.
     idle : list
@@ -67,7 +74,9 @@ class Compiled:
     scalars: tuple[str, ...]
     flops: int
     weights: int
+    inputs: int
     columns: int
+    relays: bool
     packed: dict[str, int]
     idle: list[Any] = dataclasses.field(default_factory=list, repr=False, compare=False)
 
@@ -75,15 +84,21 @@ class Compiled:
         """How many of the available threads a pass over so many rows is worth."""
         return _granted((self.flops + ROW_WORK) * rows // WORTH_WAKING, available)
 
-    def columns_owned(self, rows: int, threads: int) -> bool:
-        """Whether threads share out the first layer's columns instead of the batch's rows.
+    def sharing(self, rows: int, threads: int) -> Sharing:
+        """What threads share out for the first layer of a step: see `Schedule`.
 
-        Each of them then gathers all the rows, which must be less than the weights that would
-        otherwise travel from one processor to another, and the columns must come out even.
+        Columns, if all can have as many: each thread then gathers all the rows, which must be less
+        than the weights that would otherwise travel from one processor to another. Inputs, if
+        there are enough of them, and enough rows to keep all threads of the relay busy.
         """
         panels = self.packed.get("w1", 0)
         even = 20 * (-(-panels // threads) * threads) <= 23 * panels
-        return threads > 1 and panels > 0 and even and rows * threads <= 2 * self.columns
+        if threads > 1 and panels > 0 and even and rows * threads <= 2 * self.columns:
+            return "columns"
+        enough = self.inputs >= INPUTS_EACH * threads and rows >= ROWS_EACH * (threads - 1)
+        if threads > 1 and self.relays and enough and self.flops * rows <= LONG_RELAY:
+            return "inputs"
+        return "rows"
 
     def learners_for(
         self, rows: int, steps: int, available: Callable[[], int], more: int = 0
@@ -167,7 +182,9 @@ def _load(
         scalars,
         _flops(schedule),
         sum(d * k for d, k in description.shapes) if _learns(schedule) else 0,
+        description.inputs,
         description.widths[1],
+        relays(schedule, panel),
         dict.fromkeys(in_panels, panels),
     )
 

@@ -150,8 +150,8 @@ class CompiledTrainer:
         while done < batches:
             threads, some = self._pace.next()
             until = min(batches, done + some)
-            own = threads if runner.code.columns_owned(batch, threads) else 0
-            runner.reserve(batch, without=("x",) if sparse else (), own=own)
+            sharing = runner.code.sharing(batch, threads)
+            runner.reserve(batch, ("x",) if sparse else (), threads, sharing)
             if weight is None:
                 runner.buffer("weight")[:] = 1
             runner.hold("scalars", table[done:])

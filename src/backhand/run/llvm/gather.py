@@ -49,7 +49,8 @@ def emit_gather(
     """Find in the module, or add to it, the function that gathers rows of so many columns.
 
     It takes source, source_stride (bytes between rows), order (or null), first, out, out_ld
-    (elements), columns, row_begin, row_end. Rows whose columns differ by whole vectors share it.
+    (elements), columns, row_begin, row_end, and how many rows there are from row 0 of the order:
+    up to there it may ask ahead. Rows whose columns differ by whole vectors share it.
     """
     rest, pads = columns % lanes, padded - columns
     lines = -(-columns * source.itemsize // CACHE_LINE)
@@ -61,14 +62,14 @@ def emit_gather(
     pointer, i64 = ir.PointerType(), ir.IntType(64)
     function = ir.Function(
         module,
-        ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, i64, pointer, i64, i64, i64, i64]),
+        ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, i64, pointer, *[i64] * 5]),
         name,
     )
     function.linkage = "internal"
-    base, stride, order, first, to, ld, count_of, begin, end = function.args
+    base, stride, order, first, to, ld, count_of, begin, end, known = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
     narrow, wide = element_type(source), element_type(out)
-    last = build.sub(build.add(first, end), index(1))
+    last = build.sub(known, index(1))
     whole = build.sub(count_of, index(rest))
     ordered = build.icmp_unsigned("!=", order, ir.Constant(pointer, None))
 

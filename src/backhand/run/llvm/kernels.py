@@ -405,9 +405,12 @@ class Kernels:
     # what a team shares -------------------------------------------------------------------------
 
     def barrier(self) -> IR:
+        return self._once("barrier", lambda: meeting.emit_barrier(self.module, self.wait()))
+
+    def wait(self) -> IR:
         x86 = self.target.triple.startswith("x86")
         pause = ("llvm.x86.sse2.pause", ()) if x86 else ("llvm.aarch64.hint", (1,))
-        return self._once("barrier", lambda: meeting.emit_barrier(self.module, *pause))
+        return self._once("wait", lambda: meeting.emit_wait(self.module, *pause))
 
     def weight_sum(self, source: np.dtype) -> IR:
         return self._once("weight_sum", lambda: meeting.emit_weight_sum(self.module, source))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .schedule import Schedule, padded
+from .schedule import PAD, Schedule, padded, padded_columns
 
 CONTROL = (
     "rows",  # of the whole run
@@ -17,14 +17,19 @@ CONTROL = (
     "order",  # int64 (rows,), or null for the order of the source
     "scalars",  # (batches, scalars) of the network's dtype, row `first` first
     "meeting",  # int64 (2,), 0 at first: arrivals at barriers; whether thread 0 has begun
+    "relay",  # int64 (threads, 8), 0 at first: blocks that a thread has handed on; see `relay`
     "stop",  # int64 (8,): whether to leave the batch, and whether it was left; see `stopping`
     "results",  # float64 (2,): sum of loss * weight, sum of weights
     "zeros",  # a row of zeros, as wide as the widest layer
     "x.ld",  # row stride of x, in elements: it may be the caller's array itself
     "x.advance",  # elements from one row of the run to the next in x: 0 if each batch is gathered
-    "x.own",  # elements from one thread's x to the next's: each gathers whole batches, or 0
+    "x.own",  # elements from one thread's x to the next's, if each has its own: or 0
+    "x.relay",  # whether each of them has its own inputs of all rows, instead of whole rows
 )
 """The first entries of the table, by name; sources, strides and buffers follow."""
+
+FLAG = 8
+"""Words from one thread's count in ``relay`` to the next one's: a cache line."""
 
 
 def program_slots(schedule: Schedule, sources: dict[str, np.dtype]) -> tuple[str, ...]:
@@ -50,6 +55,24 @@ def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
         if reduced.update and reduced.update.parameter == "w1":
             return ("w1", *reduced.update.state)
     return ()
+
+
+MANY_INPUTS = 4
+"""Inputs for each unit of the first layer from which sums travel with less loss than weights do."""
+
+
+def relays(schedule: Schedule, panel: int) -> bool:
+    """Whether threads may share out the inputs of the first layer; see `relay`."""
+    description = schedule.plan.description
+    learns = any(reduced.update for reduced in schedule.across)
+    many = description.inputs >= MANY_INPUTS * description.widths[1]
+    return learns and many and not schedule.sparse and not packed(schedule, panel)
+
+
+def most_inputs(inputs: int, threads: int) -> int:
+    """The most inputs that one of the threads in a relay has: whole vectors of any processor."""
+    vectors = padded_columns(inputs) // PAD
+    return -(-vectors // threads) * PAD
 
 
 def buffer_strides(schedule: Schedule, panel: int = 0) -> dict[str, int]:

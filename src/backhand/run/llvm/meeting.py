@@ -12,25 +12,40 @@ from .tracing import trace
 SPINS = 4000  # of a pause each, some tens of microseconds; then the processor is given away
 
 
-def emit_barrier(module: IR, pause: str, arguments: tuple[int, ...]) -> IR:
+def emit_barrier(module: IR, wait: IR) -> IR:
     """``barrier(meeting, threads)``: return when every thread has called it as often.
 
     ``meeting`` counts arrivals and is never set back within a run, so nobody can overtake: the
     one who arrives as number a waits until a multiple of ``threads`` at or above a is reached.
-    ``pause`` is the intrinsic that tells the processor of a spinning loop.
+    ``wait`` is from `emit_wait`.
     """
     ir = ir_module()
     pointer, i64 = ir.PointerType(), ir.IntType(64)
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, i64]), "barrier")
     function.linkage = "internal"
     meeting, threads = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    before = build.atomic_rmw("add", meeting, index(1), "acq_rel")
+    round_ = build.add(build.udiv(before, threads), index(1))
+    build.call(wait, [meeting, build.mul(round_, threads)])
+    build.ret_void()
+    return function
+
+
+def emit_wait(module: IR, pause: str, arguments: tuple[int, ...]) -> IR:
+    """``wait(counter, goal)``: return when a counter that others raise has reached a number.
+
+    ``pause`` is the intrinsic that tells the processor of a spinning loop.
+    """
+    ir = ir_module()
+    pointer, i64 = ir.PointerType(), ir.IntType(64)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, i64]), "wait")
+    function.linkage = "internal"
+    counter, goal = function.args
     i32 = ir.IntType(32)
     breathe = ir.Function(module, ir.FunctionType(ir.VoidType(), [i32] * len(arguments)), pause)
     give_way = ir.Function(module, ir.FunctionType(i32, []), "sched_yield")
     build = ir.IRBuilder(function.append_basic_block("entry"))
-    before = build.atomic_rmw("add", meeting, index(1), "acq_rel")
-    round_ = build.add(build.udiv(before, threads), index(1))
-    goal = build.mul(round_, threads)
     spin, wait = function.append_basic_block("spin"), function.append_basic_block("wait")
     yield_, done = function.append_basic_block("yield"), function.append_basic_block("done")
     entry = build.block
@@ -39,7 +54,7 @@ def emit_barrier(module: IR, pause: str, arguments: tuple[int, ...]) -> IR:
     build.position_at_end(spin)
     spun = build.phi(i64)
     spun.add_incoming(index(0), entry)
-    here = build.load_atomic(meeting, "acquire", 8, typ=i64)
+    here = build.load_atomic(counter, "acquire", 8, typ=i64)
     build.cbranch(build.icmp_signed(">=", here, goal), done, wait)
 
     build.position_at_end(wait)

@@ -2,7 +2,7 @@
 
     for each batch:
         my rows: gather, then every row-wise kernel              barrier
-            (or all rows, my columns of the first layer          barrier)
+            (or all rows, my columns or inputs of the first layer    barrier)
         my part of every parameter: sums over the batch, update  barrier
 
 Every thread calls the function with the same table of addresses and numbers, and with its own
@@ -23,9 +23,11 @@ from ...plan.nodes import Gather, Matmul, Update
 from .build import IR, count, element, element_type, index, ir_module, minimum
 from .gather import emit_gather
 from .kernels import Kernels
-from .layout import CONTROL, buffer_strides, packed, program_slots, static_shapes
+from .layout import CONTROL, buffer_strides, packed, program_slots, relays, static_shapes
 from .modes import flush_subnormals
+from .relay import Relay
 from .schedule import ByRow, Fused, Reduced, Schedule, padded_columns
+from .shares import Shares
 from .sparse import Entries
 from .stopping import FAR, ROWS, SUMS, leave_if_lost, pieces, said
 from .target import Target
@@ -106,7 +108,7 @@ class Emitter:
         self.build = build = ir.IRBuilder(self.entry)
         self.piece: dict[int, IR] = {}
         as_before = flush_subnormals(build, self.target)
-        pointers = {"order", "scalars", "meeting", "stop", "results", "zeros"}
+        pointers = {"order", "scalars", "meeting", "relay", "stop", "results", "zeros"}
         numbers = set(CONTROL) - pointers
         self.at: dict[str, IR] = {}
         for place, name in enumerate(self.slots):
@@ -117,8 +119,8 @@ class Emitter:
         with build.if_then(build.icmp_signed("==", self.thread, index(0))):
             build.store(index(1), element(build, self.at["meeting"], index(1), self.i64))
         self.now: dict[str, IR] = {}
-        # With an x of its own, a thread owns columns of the first layer: see `Schedule`.
-        self.own = build.icmp_signed("!=", self.at["x.own"], index(0))
+        self.shares = Shares(build, self.at, self.thread, self.kernels.panel)
+        self.relay = Relay(self) if relays(self.schedule, self.kernels.panel) else None
         mine = build.mul(self.at["x.own"], self.thread)
         self.all_x, self.total = element(build, self.at["x"], mine, self.real), None
         if self.schedule.continued and self._has_loss():
@@ -138,24 +140,21 @@ class Emitter:
         step = build.trunc(build.add(at["step"], relative), ir_module().IntType(32))
         at["x"] = element(build, self.all_x, build.mul(begin, at["x.advance"]), self.real)
         self.now = {"begin": begin, "rows": rows, "scalars": scalars, "step": step}
+        self.now["number"] = relative
         # Where no barrier holds threads together, one may be a batch ahead; so each keeps to the
         # same rows of the buffers, even in a last batch that is smaller.
-        first, last = self._part(rows if self.schedule.across else at["batch"])
+        first, last = self.shares.part(rows if self.schedule.across else at["batch"])
         mine = minimum(build, first, rows), minimum(build, last, rows)
-        every = self._chosen((index(0), rows), mine)
+        every = self.shares.chosen((index(0), rows), mine)
+        x = None
         for node in self.schedule.gathers:
-            if node.sparse:
-                continue
-            if node.out != "x":
+            if node.out == "x":
+                x = None if node.sparse else node
+            else:
                 self._gather(node, *mine)
-                continue
-            some = index(self.kernels.rows_at_once(1, self._columns("x")))
-            self._pieces(ROWS, every, some, functools.partial(self._gather, node))
         for group in self.schedule.rowwise:
             if isinstance(group, Fused) and group.product.left == "x":
-                self._fused(group, every, own_columns=True)
-                with build.if_then(self.own):
-                    self._barrier()
+                self._first_layer(x, group, every)
             elif isinstance(group, Fused):
                 self._fused(group, mine)
             else:
@@ -178,37 +177,28 @@ class Emitter:
         self._barrier()
         return build.select(left, index(FAR), index(1))
 
-    # who does what ------------------------------------------------------------------------------
-
-    def _part(self, whole: IR, unit: int = 1) -> tuple[IR, IR]:
-        """This thread's part of ``range(whole)``, in units."""
+    def _first_layer(self, x: Gather | None, group: Fused, mine: tuple[IR, IR]) -> None:
+        """Gather x, if it is not read where it is, and take the product with it."""
         build = self.build
-        units = build.sdiv(build.add(whole, index(unit - 1)), index(unit))
 
-        def bound(thread: IR) -> IR:
-            share = build.sdiv(build.mul(units, thread), self.at["threads"])
-            return minimum(build, build.mul(share, index(unit)), whole)
+        def usual() -> None:
+            if x:
+                some = index(self.kernels.rows_at_once(1, self.columns("x")))
+                self._pieces(ROWS, mine, some, functools.partial(self._gather, x))
+            self._fused(group, mine, own_columns=True)
 
-        return bound(self.thread), bound(build.add(self.thread, index(1)))
+        if self.relay and x:
+            with build.if_else(self.shares.relayed) as (relayed, not_relayed):
+                with relayed:
+                    self.relay.run(x, group)
+                with not_relayed:
+                    usual()
+        else:
+            usual()
+        with build.if_then(self.shares.apart):
+            self._barrier()
 
-    def _chosen(self, own: tuple[IR, IR], shared: tuple[IR, IR]) -> tuple[IR, IR]:
-        """One range if this thread owns columns of the first layer, another if not."""
-        first, last = (
-            self.build.select(self.own, mine, ours) for mine, ours in zip(own, shared, strict=True)
-        )
-        return first, last
-
-    def _columns_of(self, wide: int) -> tuple[IR, IR]:
-        """The columns of the first layer that this thread works on: whole panels, or all."""
-        whole = index(0), index(wide)
-        return self._chosen(self._part(index(wide), self.kernels.panel), whole)
-
-    def _only(self, owner: int, body: Callable[[], None]) -> None:
-        """``body`` on one thread alone."""
-        build = self.build
-        chosen = build.urem(index(owner), self.at["threads"])
-        with build.if_then(build.icmp_signed("==", chosen, self.thread)):
-            body()
+    # what threads share ----------------------------------------------------------------------
 
     def _barrier(self) -> None:
         with self.build.if_then(self.build.icmp_signed(">", self.at["threads"], index(1))):
@@ -221,27 +211,26 @@ class Emitter:
 
     # kernels ------------------------------------------------------------------------------------
 
-    def _gather(self, node: Gather, *mine: IR) -> None:
+    def _gather(self, node: Gather, first: IR, last: IR) -> None:
+        build, out = self.build, node.out
+        columns = self.columns(out)
+        wide = padded_columns(columns) if self.strides[out] > columns else columns
+        null = ir_module().Constant(self.pointer, None)
+        with build.if_then(build.icmp_unsigned("!=", self.at[node.source], null)):
+            self.move(node, columns, wide, (index(0), index(columns)), first, last)
+
+    def move(
+        self, node: Gather, columns: int, wide: int, some: tuple[IR, IR], first: IR, last: IR
+    ) -> None:
+        """Gather some columns of rows, by the function for so many, padded to ``wide``."""
         build, at, source, out = self.build, self.at, node.source, node.out
         to = self.dtype if self.kernels.is_real(out) else np.dtype("int32")
-        columns = self._columns(out)
-        wide = padded_columns(columns) if self.strides[out] > columns else columns
-        kernel = self._mover(self.sources[source], to, columns, wide)
-        null = ir_module().Constant(self.pointer, None)
-        with build.if_then(build.icmp_unsigned("!=", at[source], null)):
-            build.call(
-                kernel,
-                [
-                    at[source],
-                    at[f"{source}.stride"],
-                    at["order"],
-                    self.now["begin"],
-                    at[out],
-                    self._stride(out),
-                    index(columns),
-                    *mine,
-                ],
-            )
+        begin, end = some
+        start = element(build, at[source], begin, element_type(self.sources[source]))
+        where = start, at[f"{source}.stride"], at["order"], self.now["begin"]
+        between = build.sub(end, begin), first, last, at["rows"]
+        mover = self._mover(self.sources[source], to, columns, wide)
+        build.call(mover, [*where, at[out], self.stride(out), *between])
 
     def _mover(self, dtype: np.dtype, to: np.dtype, columns: int, padded: int) -> IR:
         lanes = self.target.lanes(self.dtype)
@@ -250,16 +239,16 @@ class Emitter:
     def _deliver(self, name: str, mine: tuple[IR, IR]) -> None:
         """My rows of a buffer to the caller's array: row i of the batch is row begin + i there."""
         build, at, begin = self.build, self.at, self.now["begin"]
-        columns = self._columns(name)
+        columns = self.columns(name)
         arguments = [
             *(at[name], index(self.strides[name] * self.dtype.itemsize)),
             *(ir_module().Constant(self.pointer, None), build.neg(begin)),
             *(at[f"out.{name}"], index(columns), index(columns)),
-            *(build.add(begin, row) for row in mine),
+            *(build.add(begin, row) for row in (*mine, mine[1])),
         ]
         build.call(self._mover(self.dtype, self.dtype, columns, columns), arguments)
 
-    def _stride(self, buffer: str) -> IR:
+    def stride(self, buffer: str) -> IR:
         return self.at["x.ld"] if buffer == "x" else index(self.strides[buffer])
 
     def _panel_stride(self, weights: str) -> int:
@@ -268,9 +257,9 @@ class Emitter:
         return self.kernels.panel * height
 
     def _operands(self, names: tuple[str, ...]) -> list[IR]:
-        return [value for name in names for value in (self.at[name], self._stride(name))]
+        return [value for name in names for value in (self.at[name], self.stride(name))]
 
-    def _columns(self, buffer: str) -> int:
+    def columns(self, buffer: str) -> int:
         if buffer in ("t", "weight"):
             description = self.schedule.plan.description
             one = buffer == "weight" or description.loss.by_row
@@ -278,30 +267,45 @@ class Emitter:
         return self.schedule.shapes[buffer][1]
 
     def _fused(self, group: Fused, mine: tuple[IR, IR], own_columns: bool = False) -> None:
-        build, at, node = self.build, self.at, group.product
+        at, node = self.at, group.product
         _, columns = self.schedule.shapes[node.out]
         entries = self._entries(node)
-        kernel, operands, layers = self.kernels.fused(group, entries, columns)
-        depth = self.schedule.shapes[node.left][1]
         right = f"{node.right}.T" if node.right_transposed else node.right
+        w, bias = (at[right], index(self.strides[right])), at[node.bias or "zeros"]
         wide = padded_columns(columns)
-        across = self._columns_of(wide) if own_columns else (index(0), index(wide))
-        extra = self._operands(operands) + [self._layer_key(layer) for layer in layers]
-        w, stride = at[right], index(self.strides[right])
-
-        bias = at[node.bias or "zeros"]
+        across = self.shares.columns_of(wide) if own_columns else (index(0), index(wide))
+        depth = self.schedule.shapes[node.left][1]
+        product = self.product(group, columns, entries)
 
         def rows(first: IR, last: IR) -> None:
-            if entries:
-                build.call(kernel, [*self._csr(), w, stride, bias, first, last, *extra])
-                return
-            left = at[node.left], self._stride(node.left)
-            right_ = w, stride, index(self._panel_stride(right))
-            between = first, last, *across, index(depth)
-            build.call(kernel, [*left, *right_, bias, index(0), *between, *extra])
+            product(w, (bias, index(0)), (first, last), across, index(depth))
 
         piece = index(self.kernels.rows_at_once(depth, columns))
         self._pieces(ROWS, mine, piece, rows)
+
+    def product(
+        self, group: Fused, columns: int, entries: Entries | None = None
+    ) -> Callable[..., None]:
+        """What calls the kernel of a product: right and start with their strides; rows; columns."""
+        build, at, node = self.build, self.at, group.product
+        kernel, operands, layers = self.kernels.fused(group, entries, columns)
+        extra = self._operands(operands) + [self._layer_key(layer) for layer in layers]
+
+        def call(
+            right: tuple[IR, IR],
+            start: tuple[IR, IR],
+            rows: tuple[IR, IR],
+            across: tuple[IR, IR],
+            depth: IR,
+        ) -> None:
+            if entries:
+                build.call(kernel, [*self._csr(), *right, start[0], *rows, *extra])
+                return
+            left, panel = (at[node.left], self.stride(node.left)), self._panel_stride(node.right)
+            operands = *left, *right, index(panel), *start
+            build.call(kernel, [*operands, *rows, *across, depth, *extra])
+
+        return call
 
     def _entries(self, node: Matmul) -> Entries | None:
         """The types of the stored entries that a product reads; None if it reads rows."""
@@ -365,9 +369,9 @@ class Emitter:
     def _reduced(self, reduced: Reduced, owner: int, phase: str = "") -> None:
         build, at, node = self.build, self.at, reduced.node
         entries = self._entries(node) if isinstance(node, Matmul) else None
-        columns = self._columns(node.right if isinstance(node, Matmul) else node.source)
+        columns = self.columns(node.right if isinstance(node, Matmul) else node.source)
         kernel, operands = self.kernels.reduced(reduced, columns, entries, phase)
-        stride, panel = self._stride(operands[0]), index(self._panel_stride(operands[0]))
+        stride, panel = self.stride(operands[0]), index(self._panel_stride(operands[0]))
         extra = [self.now["scalars"], stride, panel, *(at[name] for name in operands)]
         goes_on = self.schedule.continued or phase == "update"
         start = at[node.out] if goes_on else at["zeros"]
@@ -377,25 +381,28 @@ class Emitter:
             wide = index(padded_columns(columns))
             arguments = [at[node.source], stride, index(0), depth, index(0), wide]
             arguments += [start] if goes_on else []
-            self._only(owner, lambda: build.call(kernel, [*arguments, *extra]))
+            self.shares.only(owner, lambda: build.call(kernel, [*arguments, *extra]))
             return
         height = self.schedule.shapes[node.left][1]
         wide = self.kernels.columns_summed(columns)
-        mine = self._part(index(height), self.kernels.unit(height))
+        mine = self.shares.part(index(height), self.kernels.unit(height))
         if entries:
             summed = self._operands((node.right, node.out))
             build.call(kernel, [*self._csr(), self.now["rows"], *summed, *mine, *extra])
             return
-        across = index(0), index(wide)
+        across, left = (index(0), index(wide)), at[node.left]
         if node.left == "x":
-            mine, across = self._chosen((index(0), index(height)), mine), self._columns_of(wide)
+            mine = self.shares.chosen((index(0), index(height)), mine)
+            across = self.shares.columns_of(wide)
+            if self.relay:
+                left, mine = self.relay.sums(left, mine)
 
         def sums(first: IR, last: IR) -> None:
-            left = at[node.left], self._stride(node.left)
-            right = at[node.right], self._stride(node.right), index(self.kernels.panel)
+            right = at[node.right], self.stride(node.right), index(self.kernels.panel)
             start_ld = index(self.strides[node.out] if goes_on else 0)
             between = first, last, *across, depth
-            build.call(kernel, [*left, *right, start, start_ld, *between, *extra])
+            left_ = left, self.stride(node.left)
+            build.call(kernel, [*left_, *right, start, start_ld, *between, *extra])
 
         self._pieces(SUMS, mine, self._sums_at_once(columns), sums)
         if phase == "gradient":
@@ -413,25 +420,16 @@ class Emitter:
         return self.piece[columns]
 
     def _transpose(self, update: Update, mine: tuple[IR, IR], columns: int) -> None:
-        name, copy = update.parameter, f"{update.parameter}.T"
-        self.build.call(
-            self.kernels.transpose(),
-            [
-                self.at[name],
-                index(self.strides[name]),
-                self.at[copy],
-                index(self.strides[copy]),
-                *mine,
-                index(0),
-                index(columns),
-            ],
-        )
+        names = update.parameter, f"{update.parameter}.T"
+        operands = [value for n in names for value in (self.at[n], index(self.strides[n]))]
+        every = index(0), index(columns)
+        self.build.call(self.kernels.transpose(), [*operands, *mine, *every])
 
     def _loss(self) -> None:
         """Thread 0 adds the batch's loss to the results."""
         if "value" not in self.strides:
             return
-        self._only(
+        self.shares.only(
             0,
             lambda: self.build.call(
                 self.kernels.add_loss(),

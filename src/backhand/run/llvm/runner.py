@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...plan.description import Description
-from .compiled import Compiled
+from .compiled import Compiled, Sharing
 from .gather import READABLE
+from .layout import FLAG, most_inputs
 from .pace import LONGEST_CALL
 from .schedule import padded
 from .stopping import ROWS, SUMS, WORDS
@@ -105,7 +106,8 @@ class Runner:
         self._address = self._table.ctypes.data
         self._held: dict[str, Array] = {}
         self._kept: dict[str, Array] = {}
-        self._reserved: tuple[int, tuple[str, ...], int] = (0, (), 0)
+        self._reserved: tuple[int, tuple[str, ...], int, str] = (0, (), 0, "")
+        self.relay = self.hold("relay", aligned((0,), np.int64))
         self.meeting = self.hold("meeting", aligned((8,), np.int64))
         self.stop = self.hold("stop", aligned((WORDS,), np.int64))
         self.results = self.hold("results", aligned((8,), np.float64))
@@ -134,17 +136,27 @@ class Runner:
         """The array that the program knows by this name, without padding."""
         return self._held[name]
 
-    def reserve(self, rows: int, without: tuple[str, ...] = (), own: int = 0) -> None:
-        """Make the buffers of a batch of this many rows, but for some; x for ``own`` threads."""
-        if (rows, without, own) == self._reserved:
+    def reserve(
+        self, rows: int, without: tuple[str, ...] = (), threads: int = 1, sharing: Sharing = "rows"
+    ) -> None:
+        """Make the buffers of a batch of this many rows, but for some.
+
+        x is that of all threads, or one for each of them; see `Compiled.sharing`.
+        """
+        if (rows, without, threads, sharing) == self._reserved:
             return
-        self._reserved = rows, without, own
+        self._reserved = rows, without, threads, sharing
         for name, (stride, dtype) in self.code.batched.items():
-            if name not in without:
-                many = rows * own if name == "x" and own else rows
-                self.hold(name, aligned((many, stride), dtype))
-        stride = self.code.batched["x"][0]
-        self.set(**{"x.ld": stride, "x.advance": 0, "x.own": rows * stride if own else 0})
+            if name not in without and name != "x":
+                self.hold(name, aligned((rows, stride), dtype))
+        stride, dtype = self.code.batched["x"]
+        if sharing == "inputs":
+            stride = padded(most_inputs(self.description.inputs, threads), dtype.itemsize)
+            self.relay = self.hold("relay", aligned((threads, FLAG), np.int64))
+        own = rows * stride if sharing != "rows" else 0
+        if "x" not in without:
+            self.hold("x", aligned((rows * (threads if own else 1), stride), dtype))
+        self.set(**{"x.ld": stride, "x.advance": 0, "x.own": own, "x.relay": sharing == "inputs"})
 
     def source(self, name: str, a: Array) -> None:
         """Let the program gather from an array."""
@@ -210,7 +222,7 @@ class Runner:
         self.drop("all_x")
         self.hold("x", x)
         stride = x.strides[0] // x.itemsize
-        self.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0})
+        self.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0, "x.relay": 0})
 
     def run(self, first: int, last: int, threads: int, seconds: float = 0.0) -> None:
         """Run batches ``first`` to ``last - 1``, which may take so many seconds.
@@ -221,7 +233,7 @@ class Runner:
             self.team = self._teams.setdefault(threads, Team(threads))
         self.set(first=first, last=last, threads=threads)
         meeting, stop = self.meeting, self.stop
-        meeting[:2] = stop[:] = 0
+        meeting[:2] = stop[:] = self.relay[...] = 0
         call, address = self.code.call, self._address
         if seconds <= LONG_WAIT:
             self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))

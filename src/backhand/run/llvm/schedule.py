@@ -4,7 +4,8 @@ A step has two phases with a barrier after each. `Schedule.rowwise` is what a th
 slice of the batch's rows; `Schedule.across` sums over the whole batch, each thread owning a part of
 every parameter. Where weights would travel between processors more than the data does, threads
 own columns of the first layer instead, in both phases: each then gathers the whole batch for
-itself, and a barrier follows the first layer.
+itself, and a barrier follows the first layer. Where rows are long and that layer is narrow, they
+own inputs of it, and hand its sums on: see `relay`.
 
 Formulas on the elements of a product become its epilogue, and a buffer that is read inside one
 epilogue alone is never stored.
