@@ -49,6 +49,8 @@ class Trainer(Protocol):
     @property
     def params(self) -> Sequence[tuple[Array, Array]]: ...
 
+    def shuffled(self, rows: int, first_step: int) -> Array: ...
+
     def epoch(
         self,
         x: Array,
@@ -231,9 +233,7 @@ class Training:
     ) -> None:
         network.check_parameters(params)
         self.network, self.settings = network, settings
-        shuffling, dropping = np.random.SeedSequence(settings.seed).spawn(2)
-        self._rng = np.random.default_rng(shuffling)
-        self._seed = int(dropping.generate_state(1)[0])
+        self._seed = int(np.random.SeedSequence(settings.seed).generate_state(1)[0])
         self._trainer = ENGINES[settings.engine](
             network, params, settings.optimiser, self._seed, settings.threads
         )
@@ -255,13 +255,14 @@ class Training:
         came from.
         """
         settings, count = self.settings, rows.x.shape[0]
-        order = self._rng.permutation(count) if settings.shuffle else np.arange(count)
+        trainer = self._trainer
+        order = trainer.shuffled(count, self.step) if settings.shuffle else np.arange(count)
         steps = np.arange(self.step, self.step + math.ceil(count / settings.batch), dtype=float)
         scalars, rates = step_scalars(
             settings.optimiser, settings.schedule, settings.rate, steps, self._steps
         )
         l2 = np.full(len(steps), settings.l2)
-        loss = self._trainer.epoch(*rows, order, settings.batch, scalars, l2, self.step)
+        loss = trainer.epoch(*rows, order, settings.batch, scalars, l2, self.step)
         self.step += len(steps)
         self.rate = float(rates[-1])
         self.lost = self._where_lost(rows)

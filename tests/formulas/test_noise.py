@@ -16,6 +16,9 @@ class Integers:
     def u32_multiply(self, a, b):
         return a * b % 2**32
 
+    def u32_high(self, a, b):
+        return a * b >> 32
+
     def u32_xor(self, a, b):
         return a ^ b
 
@@ -128,3 +131,18 @@ def test_backward_has_the_forward_mask_and_drops_infinities(rng):
 @pytest.mark.parametrize(("rate", "want"), [(0.0, 0), (0.5, 2**31), (1 - 2**-40, 2**32 - 1)])
 def test_threshold_is_a_word(rate, want):
     assert noise.threshold(rate) == want
+
+
+def test_picks_are_even_and_within_range():
+    """For every count of places, as `pick` is used; chi-squared with 9 degrees of freedom."""
+    key = noise.layer_key(NUMPY, *(NUMPY.words(v) for v in (5, 0, 0)))
+    places = NUMPY.words(np.arange(100_000))
+    picked = noise.pick(NUMPY, key, places, NUMPY.words(10))
+    counts = np.bincount(picked, minlength=10)
+    assert counts.size == 10
+    assert ((counts - 10_000) ** 2 / 10_000).sum() < 27.9  # exceeded once in 1,000
+    grown = noise.pick(NUMPY, key, places, places + NUMPY.words(1))
+    assert (grown <= places).all()
+    assert grown[0] == 0
+    exact = [noise.pick(Integers(), int(key[0]), place, place + 1) for place in range(50)]
+    assert grown[:50].tolist() == exact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -67,6 +68,22 @@ def test_scalars_of_all_steps_at_once_are_those_of_each(optimiser, rng):
         one = optimiser.scalars(float(steps[i]), float(rates[i]), **optimiser.keywords)
         for name, value in one.items():
             assert_near(np.broadcast_to(together[name], 29)[i], value, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.999, 1 - 1e-9])
+def test_bias_corrections_are_right_after_any_number_of_steps(beta):
+    """Exactly 1 in the end, without powers below the smallest normal number on the way."""
+    adam = choose_optimiser(f"adam:beta1={beta!r},beta2={beta!r}")
+    steps = np.array([1, 2, 37, 400, 7000, 10**6, 10**12], float)
+    with np.errstate(all="raise"):
+        scalars = adam.scalars(steps, 1.0, **adam.keywords)
+    for i, step in enumerate(steps):
+        with mpmath.workdps(50):
+            seen = 1 - mpmath.mpf(beta) ** step
+            want = float(1 / seen), float(1 / mpmath.sqrt(seen))
+        got = scalars["rate"][i], scalars["unbias2"][i]
+        # of the power one unit in the last place, which counts for more the less has been seen
+        assert_near(got, want, rtol=2e-16 * (2 + float(1 / seen)), atol=0)
 
 
 @ALL

@@ -61,7 +61,7 @@ def xp(request):
 
 def test_has_every_operation(xp):
     assert {name for name in OPERATIONS if callable(getattr(xp, name, None))} == OPERATIONS
-    assert len(OPERATIONS) == 18
+    assert len(OPERATIONS) == 19
 
 
 POINTS = [*-np.geomspace(50, 1e-9, 40), 0.0, *np.geomspace(1e-9, 50, 40)]
@@ -146,6 +146,8 @@ def test_words_are_numbers_modulo_2_to_the_32(xp, rng):
     pairs = [(int(p), int(q)) for p, q in zip(a, b, strict=True)]
     same(xp.u32_multiply(x, y), [p * q for p, q in pairs])
     same(xp.u32_multiply(x, constant), [p * constant for p, _ in pairs])
+    same(xp.u32_high(x, y), [p * q >> 32 for p, q in pairs])
+    same(xp.u32_high(x, constant), [p * constant >> 32 for p, _ in pairs])
     same(xp.u32_xor(x, y), [p ^ q for p, q in pairs])
     same(xp.u32_shift(x, 15), [p >> 15 for p, _ in pairs])
     same(xp.u32_below(x, y), [p < q for p, q in pairs])

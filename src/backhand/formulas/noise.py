@@ -2,6 +2,7 @@
 
 The word for one unit of one row depends on (seed, step, layer, row, column) and nothing else, so
 no state is carried, threads need no agreement, and the backward pass draws the same words again.
+Layers count from 1; the order of an epoch's rows takes the words of layer 0.
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ def row_key(xp: XP, key: Array, row: Array) -> Array:
 def noise(xp: XP, key: Array, column: Array) -> Array:
     """Uniform 32-bit words, from the row's word and the unit's number."""
     return mix(xp, xp.u32_xor(key, xp.u32_multiply(column, GOLDEN)))
+
+
+def pick(xp: XP, key: Array, place: Array, count: Array) -> Array:
+    """A number from 0 to ``count - 1`` for one place of a shuffle, from the key of "layer" 0.
+
+    Fisher and Yates 1938, as Durstenfeld 1964 has it: for each place i from the last one down to 1,
+    swap what is there with what is at ``pick(i, i + 1)``. No number is likelier than another by
+    more than ``count`` parts in 2**32.
+    """
+    return xp.u32_high(noise(xp, key, place), count)
 
 
 def threshold(rate: float) -> int:

@@ -148,14 +148,24 @@ def adam(
     return w - rate * m / (xp.sqrt(v) * unbias2 + epsilon), m, v
 
 
+def _seen(beta: float, step: Any) -> Any:
+    """How much of a mean that forgets by ``beta`` has been filled after some steps.
+
+    From the step on at which ``1 - beta**step`` is 1 the power is no longer needed, and where it
+    becomes subnormal it would take long.
+    """
+    last = math.ceil(54 * math.log(2) / -math.log(beta)) if beta else 1
+    return 1.0 - beta ** (0.5 * (step + last - abs(step - last)))  # the smaller of the two
+
+
 def adam_scalars(step: Any, rate: Any, beta1: float, beta2: float, epsilon: float) -> Scalars:
     return {
-        "rate": rate / (1.0 - beta1**step),
+        "rate": rate / _seen(beta1, step),
         "keep1": beta1,
         "take1": 1.0 - beta1,
         "keep2": beta2,
         "take2": 1.0 - beta2,
-        "unbias2": (1.0 - beta2**step) ** -0.5,
+        "unbias2": _seen(beta2, step) ** -0.5,
         "epsilon": epsilon,
     }
 

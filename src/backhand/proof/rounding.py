@@ -234,6 +234,9 @@ class Rounding:
     def u32_multiply(self, a: Array, b: Array | int) -> Array:
         return NUMPY.u32_multiply(a, b)
 
+    def u32_high(self, a: Array, b: Array | int) -> Array:
+        return NUMPY.u32_high(a, b)
+
     def u32_xor(self, a: Array, b: Array | int) -> Array:
         return NUMPY.u32_xor(a, b)
 

@@ -216,6 +216,25 @@ class ArrayTrainer:
     def _is_state(self, name: str) -> bool:
         return any(name.startswith(f"{kept}_") for kept in self._state)
 
+    def shuffled(self, rows: int, first_step: int) -> Array:
+        """The numbers 0 .. rows - 1 in an order that depends on the seed and the epoch.
+
+        Parameters
+        ----------
+        rows : int
+            At most 2**32.
+        first_step : int
+            How many steps came before.
+        """
+        seed, step = self._at["seed"], first_step % 2**32
+        key = noise.layer_key(NUMPY, *(NUMPY.words(value) for value in (seed, step, 0)))
+        places = np.arange(rows - 1, 0, -1)
+        picked = noise.pick(NUMPY, key, NUMPY.words(places), NUMPY.words(places + 1))
+        order = list(range(rows))
+        for here, there in zip(places.tolist(), picked.tolist(), strict=True):
+            order[here], order[there] = order[there], order[here]
+        return np.array(order, np.int64)
+
     def epoch(
         self,
         x: Array,

@@ -48,6 +48,9 @@ class NumpyNamespace:
     def u32_multiply(self, a: Array, b: Array | int) -> Array:
         return a * np.asarray(b, np.uint32)
 
+    def u32_high(self, a: Array, b: Array | int) -> Array:
+        return (a.astype(np.uint64) * np.asarray(b, np.uint64) >> np.uint64(32)).astype(np.uint32)
+
     def u32_xor(self, a: Array, b: Array | int) -> Array:
         return a ^ np.asarray(b, np.uint32)
 
@@ -102,6 +105,9 @@ class TorchNamespace:
 
     def u32_multiply(self, a: Array, b: Array | int) -> Array:
         return (a * b) & 0xFFFFFFFF
+
+    def u32_high(self, a: Array, b: Array | int) -> Array:
+        return (a * b >> 32) & 0xFFFFFFFF
 
     def u32_xor(self, a: Array, b: Array | int) -> Array:
         return a ^ b

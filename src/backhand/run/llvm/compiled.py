@@ -15,7 +15,7 @@ from ...plan.nodes import Map
 from .cache import generator
 from .image import Image
 from .layout import buffer_strides, packed, program_slots, relays, static_shapes
-from .objects import COMPILING, load
+from .objects import COMPILING, Offer, load
 from .schedule import Schedule
 from .target import Library, Target
 from .tiles import panel_columns
@@ -154,10 +154,10 @@ def _load(
     scalars: tuple[str, ...],
     key: str,
 ) -> Compiled:
-    def emit() -> Any:
+    def emit(offer: Offer) -> Any:
         from .program import emit_program  # what emits code is slow to import
 
-        return emit_program(schedule, target, sources, scalars).module
+        return emit_program(schedule, target, sources, scalars, offer).module
 
     library = load(key, target, emit)
     description = schedule.plan.description

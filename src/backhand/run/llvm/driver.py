@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .build import IR, count, element, element_type, fitting, index, ir_module, minimum
+from .build import IR, count, element, element_type, fitting, hurried, index, ir_module, minimum
 from .target import Target
 from .tile_text import SCALAR, Left, tile_type
 from .tiles import Tile, constant, panel_columns
@@ -148,6 +148,7 @@ class _Driver:
         kinds = [self.pointer if a in pointers else self.i64 for a in arguments]
         self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
         self.function.linkage = "internal"
+        hurried(self.function)
         self.given = dict(zip(arguments, self.function.args, strict=True))
         for key, argument in self.given.items():
             argument.name = key
@@ -200,8 +201,10 @@ class _Driver:
             build.call(finish, [self.scratch, rows, vectors, row, column, self.given["room"]])
 
         def panel(column: IR) -> None:
+            right, start = self._right(column), self._start(column)
+
             def tile(row: IR) -> None:
-                operands = self._operands(row, column)
+                operands = self._operands(row, right, start)
                 if self.interleaved:
                     build.call(main, [*operands, row, column, self.given["room"]])
                     return
@@ -212,7 +215,7 @@ class _Driver:
                 rows, which = _largest(build, build.sub(end, row), self.tile.rest)
                 address = element(build, others, which, self.pointer)
                 kernel = build.load(address, typ=self._function(tile_type()))
-                build.call(kernel, self._operands(row, column))
+                build.call(kernel, self._operands(row, right, start))
                 finished(row, rows, column)
                 return rows
 
@@ -226,27 +229,31 @@ class _Driver:
     def _function(kind: IR) -> IR:
         return ir_module().PointerType(kind)
 
-    def _operands(self, row: IR, column: IR) -> list[IR]:
+    def _right(self, column: IR) -> IR:
+        """Where the right operand has a column."""
+        build = self.build
+        panels = build.mul(build.udiv(column, index(self.panel)), self.stride["right_panel"])
+        within = build.mul(build.urem(column, index(self.panel)), index(self.item))
+        return element(build, self.given["right"], build.add(panels, within), self.byte)
+
+    def _start(self, column: IR) -> IR:
+        """Where the sums of row 0 start from."""
+        if self.zeros is not None:
+            return self.zeros
+        offset = self.build.mul(column, index(self.item))
+        return element(self.build, self.given["start"], offset, self.byte)
+
+    def _operands(self, row: IR, right: IR, start: IR) -> list[IR]:
         """What a tile function takes."""
         build, given, stride = self.build, self.given, self.stride
-        panels = build.mul(build.udiv(column, index(self.panel)), stride["right_panel"])
-        within = build.mul(build.urem(column, index(self.panel)), index(self.item))
-        first, first_ld = self.zeros, index(0)
-        if first is None:
-            first_ld = stride["start_ld"]
-            offset = build.add(build.mul(row, first_ld), build.mul(column, index(self.item)))
-            first = element(build, given["start"], offset, self.byte)
+        start_ld = index(0)
+        if self.zeros is None:
+            start_ld = stride["start_ld"]
+            start = element(build, start, build.mul(row, start_ld), self.byte)
         one_row_left = stride["left_ld"] if self.left == "rows" else index(self.item)
-        return [
-            element(build, given["left"], build.mul(row, one_row_left), self.byte),
-            stride["left_ld"],
-            element(build, given["right"], build.add(panels, within), self.byte),
-            stride["right_ld"],
-            given["depth"],
-            first,
-            first_ld,
-            self.scratch,
-        ]
+        left = element(build, given["left"], build.mul(row, one_row_left), self.byte)
+        operands = [left, stride["left_ld"], right, stride["right_ld"], given["depth"]]
+        return [*operands, start, start_ld, self.scratch]
 
 
 def _largest(build: IR, room: IR, sizes: Sequence[int]) -> tuple[IR, IR]:

@@ -129,6 +129,8 @@ def primitive(lanes: Lanes, node: Node, arguments: list[Value]) -> Value:
         return lanes.where(*arguments)
     if op == "below":
         return lanes.word_below(*arguments)
+    if op == "high":
+        return lanes.word_high(*arguments)
     if op in WORDS:
         return lanes.integer(WORDS[op], *arguments)
     if op == "shift":

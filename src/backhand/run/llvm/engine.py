@@ -98,6 +98,12 @@ class CompiledTrainer:
                 shapes |= {f"{kept}_w{layer}": (d, k), f"{kept}_b{layer}": (k,)}
         return shapes
 
+    def shuffled(self, rows: int, first_step: int) -> Array:
+        """The order of an epoch's rows; see `ArrayTrainer.shuffled`."""
+        from .shuffle import shuffled  # it also emits code: slow to import
+
+        return shuffled(rows, self._seed, first_step % 2**32)
+
     def epoch(
         self,
         x: Array,

@@ -6,7 +6,7 @@ and two layers that compute the same share one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from . import (
 )
 from .build import IR, element, element_type, index, ir_module
 from .lanes import Lanes
+from .objects import Offer
 from .row_kernel import Summable, plain, share_of
 from .schedule import ByRow, Fused, Reduced, padded_columns
 from .target import Target
@@ -55,6 +56,8 @@ class Kernels:
         Whether sums over the batch start from what they are stored in.
     single_row : bool
         Whether batches have one row.
+    offer : callable
+        Called with the module when a kernel is ready; see `objects.Store.objects`.
     """
 
     def __init__(
@@ -66,9 +69,10 @@ class Kernels:
         scalars: Names,
         continued: bool = False,
         single_row: bool = False,
+        offer: Offer = lambda module: None,
     ) -> None:
         ir = ir_module()
-        self.module, self.target, self.dtype = module, target, dtype
+        self.module, self.target, self.dtype, self._offer = module, target, dtype, offer
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         self.real, self.word = element_type(dtype), ir.IntType(32)
         self._tile = choose_tile(target, single_row=single_row)
@@ -162,6 +166,7 @@ class Kernels:
             self._made[name] = self._product(
                 name, graph, len(outer), len(group.stored), len(layers), entries, columns, last
             )
+            self._offer(self.module)
         return self._made[name], operands, layers
 
     def _product(
@@ -243,16 +248,11 @@ class Kernels:
         kinds = {"t": "real" if self.is_real("t") else "index", group.share.weight: "scalar"}
         inputs = [(name, kinds.get(name, "real")) for name in outer]
         graph = trace(formula, [("total", "scalar"), *inputs])
+        where, stores = (self.module, "by_row", self.target, self.dtype), len(group.stored)
         kernel = row_kernel.emit_by_row(
-            self.module,
-            "by_row",
-            self.target,
-            self.dtype,
-            graph,
-            [name for name, _ in inputs],
-            len(group.stored),
-            self._outputs,
+            *where, graph, [n for n, _ in inputs], stores, self._outputs
         )
+        self._offer(self.module)
         return kernel, outer + group.stored
 
     # sums over the batch, and updates -----------------------------------------------------------
@@ -325,6 +325,7 @@ class Kernels:
             self._made[name] = self._sum(
                 name, graph, len(operands), by_columns, entries, columns, phase, target, last
             )
+            self._offer(self.module)
         return self._made[name], operands
 
     def columns_summed(self, columns: int) -> int:
@@ -434,10 +435,8 @@ class Kernels:
         """``layer_key(seed, step, layer) -> word``, by the formula."""
         return self._once("layer_key", lambda: meeting.emit_layer_key(self.module, self.dtype))
 
-    def _once(self, name: str, make: Any) -> IR:
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        return self._made.get(name) or self._made.setdefault(name, make())
 
 
 def perform(xp: Any, maps: Sequence[Map], at: dict[str, Any]) -> None:

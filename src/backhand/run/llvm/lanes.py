@@ -271,6 +271,13 @@ class Lanes:
         emit: Callable[[Value, Value], Value] = getattr(self.builder, operation)
         return emit(a, b)
 
+    def word_high(self, a: Value, b: Value) -> Value:
+        """The upper half of the product of two words."""
+        wide = ir_module().IntType(64)
+        product = self.builder.mul(*(self.builder.zext(one, self._of(wide)) for one in (a, b)))
+        upper = self.builder.lshr(product, self._splat_text(wide, "32"))
+        return self.builder.trunc(upper, self.word_vector)
+
     def word_below(self, a: Value, b: Value) -> Value:
         return self.builder.icmp_unsigned("<", a, b)
 

@@ -3,22 +3,28 @@
 A module is taken apart into its internal functions. Each gets a name that says what its code is, a
 checksum of its text with the names of what it calls, and those that are known already, from this
 process or from the cache on disk, are not compiled again: a second network costs what it does not
-share with the first. Those that are new become one object file, and the entry another. What is kept
-of a program is an image of all of its files, where there can be one.
+share with the first. Those that are new become an entry of a few object files, and what the program
+keeps to itself another file. What is kept of a program is an image of all of its files, where there
+can be one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from . import cache
 from .image import Image, linked
 from .target import Library, Target, emit_object, fork_safe_lock
+from .team import available_threads
 
+Offer = Callable[[Any], None]
 NAME = re.compile(r'@"([^"]+)"')
 COUNTED = re.compile(r"\.\d+(?=\.|$)")
 """The number in a name such as fused.3, which another program would count differently."""
@@ -47,19 +53,35 @@ class Unit(NamedTuple):
     shared: bool
 
 
-def units_of(module: Any) -> dict[str, Unit]:
-    """All that a module defines or declares, callees first, by the names that they get."""
-    given = {value.name: value for value in module.globals.values()}
-    made: dict[str, Unit] = {}
-    symbols: dict[str, str] = {}
+class Units:
+    """What a module defines or declares, callees first, by the names that say what it is."""
 
-    def unit(name: str) -> str:
-        if name in symbols:
-            return symbols[name]
+    def __init__(self) -> None:
+        self.by_symbol: dict[str, Unit] = {}
+        self._symbols: dict[str, str] = {}
+
+    def add(self, module: Any, whole: bool) -> list[Unit]:
+        """Name what is new in a module: all of it, or only the internal functions that are ready.
+
+        Returns
+        -------
+        list of Unit
+            The new ones.
+        """
+        given = {value.name: value for value in module.globals.values()}
+        known = set(self.by_symbol)
+        for name, value in given.items():
+            if name not in self._symbols and (whole or _ready(value)):
+                self._name(name, given)
+        return [unit for symbol, unit in self.by_symbol.items() if symbol not in known]
+
+    def _name(self, name: str, given: dict[str, Any]) -> str:
+        if name in self._symbols:
+            return self._symbols[name]
         value = given[name]
         text = str(value).strip()
         called = dict.fromkeys(n for n in NAME.findall(text) if n != name)
-        new = {n: unit(n) for n in called}
+        new = {n: self._name(n, given) for n in called}
         shared = text.startswith("define internal")
         new[name] = "" if value.linkage == "internal" else name
         text = NAME.sub(lambda found: f'@"{new[found[1]]}"', text)
@@ -67,22 +89,27 @@ def units_of(module: Any) -> dict[str, Unit]:
             digest = hashlib.sha256(text.encode()).hexdigest()[:16]
             new[name] = f"{COUNTED.sub('', name)}.{digest}"
             text = text.replace('@""', f'@"{new[name]}"')
-        symbol = symbols[name] = new[name]
+        symbol = self._symbols[name] = new[name]
         declaration = text
         if shared:
             kind = value.function_type
             arguments = ", ".join(map(str, kind.args))
             declaration = f'declare {kind.return_type} @"{symbol}"({arguments})'
             text = text.replace("define internal", "define weak_odr", 1)
-        made[symbol] = Unit(symbol, text, declaration, tuple(new[n] for n in called), shared)
+        needs = tuple(new[n] for n in called)
+        self.by_symbol[symbol] = Unit(symbol, text, declaration, needs, shared)
         return symbol
 
-    for name in given:
-        unit(name)
-    return made
+
+def _ready(value: Any) -> bool:
+    """Whether it is an internal function, and finished."""
+    if getattr(value, "text", ""):
+        return True
+    blocks = getattr(value, "blocks", ())
+    return value.linkage == "internal" and bool(blocks) and all(b.is_terminated for b in blocks)
 
 
-def _parts(chosen: Sequence[Unit], units: dict[str, Unit]) -> list[Unit]:
+def _parts(chosen: Sequence[Unit], units: Mapping[str, Unit]) -> list[Unit]:
     """Some units, and what they need up to shared functions."""
     found = {unit.symbol: unit for unit in chosen}
     waiting = [name for unit in chosen for name in unit.needs]
@@ -95,9 +122,9 @@ def _parts(chosen: Sequence[Unit], units: dict[str, Unit]) -> list[Unit]:
 
 
 class Shared(NamedTuple):
-    """An object file of functions that programs share, and the symbols that it needs."""
+    """Object files of functions that programs share, made at once, and the symbols they need."""
 
-    code: bytes
+    codes: tuple[bytes, ...]
     needs: tuple[str, ...]
 
 
@@ -113,53 +140,61 @@ class Store:
 
     def __init__(self, target: Target, key: str) -> None:
         self.target, self.key = target, f"{key} {target}"
-        self._places: dict[str, str] = {}  # from symbols to names of object files
-        self._files: dict[str, Shared] = {}
+        self._places: dict[str, str] = {}  # from symbols to names of entries
+        self._entries: dict[str, Shared] = {}
 
-    def objects(self, module: Any) -> list[bytes]:
-        """The object files of a module; what it keeps to itself comes first."""
-        units = units_of(module)
-        shared = [unit for unit in units.values() if unit.shared]
-        if any(unit.symbol not in self._places for unit in shared):
-            self._read_index()
-        missing = [unit for unit in shared if self._file(unit.symbol) is None]
-        if missing:
-            self._compile(missing, units)
+    def objects(self, emit: Callable[[Offer], Any]) -> list[bytes]:
+        """The object files of a module; what it keeps to itself comes first.
+
+        ``emit(offer)`` writes the module, and may offer it while some functions are still to come:
+        those that are there are then compiled meanwhile, if there is a processor for it.
+        """
+        with Compilation(self) as compilation:
+            module = emit(compilation.offer)
+            compilation.take(module, whole=True)
+        units = compilation.units.by_symbol
         own = [u for u in units.values() if not u.shared and u.text.startswith("define")]
-        code, _ = self._emitted(own, units)
-        return [code, *(self._files[name].code for name in self._closed(u.symbol for u in shared))]
+        code, _ = self.emitted(own, units)
+        places = self._closed(unit.symbol for unit in units.values() if unit.shared)
+        return [code, *(code for place in places for code in self._entries[place].codes)]
 
     def _closed(self, symbols: Iterable[str]) -> list[str]:
-        """The object files in which symbols are, and those that these need."""
+        """The entries in which symbols are, and those that these need."""
         chosen: dict[str, None] = {}
         waiting = list(symbols)
         while waiting:
             symbol = waiting.pop()
-            file = self._file(symbol)
-            if file is not None and self._places[symbol] not in chosen:
+            entry = self._entry(symbol)
+            if entry is not None and self._places[symbol] not in chosen:
                 chosen[self._places[symbol]] = None
-                waiting += file.needs
+                waiting += entry.needs
         return list(chosen)
 
-    def _file(self, symbol: str) -> Shared | None:
-        """The object file in which a symbol is; None if there is none with all it needs."""
+    def missing(self, units: Iterable[Unit]) -> list[Unit]:
+        """Those of some shared functions that are in no entry."""
+        if any(unit.symbol not in self._places for unit in units):
+            self._read_index()
+        return [unit for unit in units if self._entry(unit.symbol) is None]
+
+    def _entry(self, symbol: str) -> Shared | None:
+        """The entry in which a symbol is; None if there is none with all it needs."""
         place = self._places.get(symbol)
         if place is None:
             return None
-        if place not in self._files:
+        if place not in self._entries:
             content = cache.read(f"{self.key} {place}")
             if content is None:
                 del self._places[symbol]
                 return None
-            needs, code = unpacked(content)
-            self._files[place] = Shared(code, tuple(needs.decode().split()))
-        file = self._files[place]
-        if any(self._file(needed) is None for needed in file.needs):
+            needs, *codes = unpacked(content)
+            self._entries[place] = Shared(tuple(codes), tuple(needs.decode().split()))
+        entry = self._entries[place]
+        if any(self._entry(needed) is None for needed in entry.needs):
             return None
-        return file
+        return entry
 
-    def _emitted(
-        self, chosen: Sequence[Unit], units: dict[str, Unit]
+    def emitted(
+        self, chosen: Sequence[Unit], units: Mapping[str, Unit]
     ) -> tuple[bytes, tuple[str, ...]]:
         """The object file of some units, and which shared functions it needs besides."""
         parts = _parts(chosen, units)
@@ -168,13 +203,14 @@ class Store:
         code = emit_object("\n".join(text), self.target)
         return code, tuple(unit.symbol for unit in others)
 
-    def _compile(self, missing: Sequence[Unit], units: dict[str, Unit]) -> None:
-        symbols = {unit.symbol for unit in missing}
-        code, needs = self._emitted(missing, units)
+    def keep(self, symbols: Sequence[str], made: Sequence[tuple[bytes, tuple[str, ...]]]) -> None:
+        """Enter object files, each with what it needs, that have some symbols between them."""
+        needs = dict.fromkeys(need for _, needs in made for need in needs)
+        entry = Shared(tuple(code for code, _ in made), tuple(n for n in needs if n not in symbols))
         place = hashlib.sha256(" ".join(sorted(symbols)).encode()).hexdigest()
-        self._files[place] = Shared(code, needs)
+        self._entries[place] = entry
         self._places |= dict.fromkeys(symbols, place)
-        cache.write(f"{self.key} {place}", packed([" ".join(needs).encode(), code]))
+        cache.write(f"{self.key} {place}", packed([" ".join(entry.needs).encode(), *entry.codes]))
         lines = [f"{symbol} {where}" for symbol, where in sorted(self._places.items())]
         cache.write(f"{self.key} index", "\n".join(lines).encode())
 
@@ -184,13 +220,71 @@ class Store:
         self._places = found | self._places
 
 
+class Compilation:
+    """The functions of one module that no other has, on their way into a store.
+
+    LLVM does one thing at a time, but it lets Python go on: what is offered is compiled in another
+    thread while this one writes the rest of the module.
+
+    Parameters
+    ----------
+    store : Store
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.units = Units()
+        self._store = store
+        self._new: dict[str, Unit] = {}
+        self._waiting: SimpleQueue[Unit] = SimpleQueue()
+        self._made: list[tuple[bytes, tuple[str, ...]]] = []
+        self._thread: ThreadPoolExecutor | None = None
+        self._futures: list[Future[None]] = []
+
+    def __enter__(self) -> Compilation:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if self._thread:
+            self._thread.shutdown()  # whatever has happened, LLVM must have ended
+        if kind is None:
+            for future in self._futures:
+                future.result()
+            self._compile()
+            if self._new:
+                self._store.keep(list(self._new), self._made)
+
+    def offer(self, module: Any) -> None:
+        """Compile what is ready of a module meanwhile."""
+        if available_threads() > 1 and self.take(module, whole=False):
+            self._thread = self._thread or ThreadPoolExecutor(1, "backhand-compile")
+            self._futures.append(self._thread.submit(self._compile))
+
+    def take(self, module: Any, whole: bool) -> bool:
+        """Note what of a module must be compiled; whether there was anything new."""
+        shared = [unit for unit in self.units.add(module, whole) if unit.shared]
+        missing = self._store.missing(shared)
+        for unit in missing:
+            self._new[unit.symbol] = unit
+            self._waiting.put(unit)
+        return bool(missing)
+
+    def _compile(self) -> None:
+        """One object file of all that waits."""
+        chosen = []
+        with contextlib.suppress(Empty):
+            while True:
+                chosen.append(self._waiting.get_nowait())
+        if chosen:
+            self._made.append(self._store.emitted(chosen, self.units.by_symbol))
+
+
 COMPILING = fork_safe_lock()
 """Whoever emits or compiles a program holds it."""
 
 _stores: dict[Target, Store] = {}
 
 
-def load(key: str, target: Target, emit: Callable[[], Any]) -> Library | Image:
+def load(key: str, target: Target, emit: Callable[[Offer], Any]) -> Library | Image:
     """The machine code of a module, compiled or from the cache; call it holding `COMPILING`.
 
     Parameters
@@ -199,13 +293,13 @@ def load(key: str, target: Target, emit: Callable[[], Any]) -> Library | Image:
         Everything that the code depends on.
     target : Target
     emit : callable
-        Gives the module if it must be compiled.
+        Gives the module if it must be compiled; see `Store.objects`.
     """
 
     def build() -> bytes:
         if target not in _stores:
             _stores[target] = Store(target, cache.generator())
-        files = _stores[target].objects(emit())
+        files = _stores[target].objects(emit)
         image = linked(files)
         return packed([b"image", *image] if image else [b"files", *files])
 

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from ...plan.nodes import Gather, Matmul, Update
-from .build import IR, count, element, element_type, index, ir_module, minimum
+from .build import IR, count, element, element_type, hurried, index, ir_module, minimum
 from .gather import emit_gather
 from .kernels import Kernels
 from .layout import CONTROL, buffer_strides, packed, program_slots, relays, static_shapes
 from .modes import flush_subnormals
+from .objects import Offer
 from .relay import Relay
 from .schedule import ByRow, Fused, Reduced, Schedule, padded_columns
 from .shares import Shares
@@ -56,7 +57,11 @@ class Program:
 
 
 def emit_program(
-    schedule: Schedule, target: Target, sources: dict[str, np.dtype], scalars: tuple[str, ...] = ()
+    schedule: Schedule,
+    target: Target,
+    sources: dict[str, np.dtype],
+    scalars: tuple[str, ...] = (),
+    offer: Offer = lambda module: None,
 ) -> Program:
     """Emit the program of a schedule.
 
@@ -68,8 +73,10 @@ def emit_program(
         Of the caller's arrays, by the names that the plan gathers from.
     scalars : tuple of str
         Names of the optimiser's run-time scalars; ``"l2"`` is among them.
+    offer : callable
+        Called with the module whenever functions of it are ready; see `objects.Store.objects`.
     """
-    return Emitter(schedule, target, sources, scalars).emit()
+    return Emitter(schedule, target, sources, scalars, offer).emit()
 
 
 class Emitter:
@@ -81,14 +88,14 @@ class Emitter:
         target: Target,
         sources: dict[str, np.dtype],
         scalars: tuple[str, ...],
+        offer: Offer = lambda module: None,
     ) -> None:
         ir = ir_module()
         self.schedule, self.target, self.sources = schedule, target, sources
         self.dtype = np.dtype(schedule.plan.description.dtype)
         self.module = ir.Module("backhand")
-        self.kernels = Kernels(
-            self.module, target, self.dtype, schedule.plan, scalars, schedule.continued
-        )
+        what = schedule.plan, scalars, schedule.continued
+        self.kernels = Kernels(self.module, target, self.dtype, *what, offer=offer)
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         self.real = element_type(self.dtype)
         self.packed = packed(schedule, self.kernels.panel)
@@ -101,8 +108,7 @@ class Emitter:
         function = ir.Function(
             self.module, ir.FunctionType(ir.VoidType(), [self.pointer, self.i64]), "run"
         )
-        function.attributes.add("noinline")
-        function.attributes.add("optnone")
+        hurried(function)
         table, self.thread = function.args
         self.entry = function.append_basic_block("entry")
         self.build = build = ir.IRBuilder(self.entry)
@@ -429,13 +435,8 @@ class Emitter:
         """Thread 0 adds the batch's loss to the results."""
         if "value" not in self.strides:
             return
-        self.shares.only(
-            0,
-            lambda: self.build.call(
-                self.kernels.add_loss(),
-                [self.at["value"], self.now["rows"], self.now["weights"], self.at["results"]],
-            ),
-        )
+        numbers = self.at["value"], self.now["rows"], self.now["weights"], self.at["results"]
+        self.shares.only(0, lambda: self.build.call(self.kernels.add_loss(), numbers))
 
 
 def _i32(value: int) -> IR:

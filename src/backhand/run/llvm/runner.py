@@ -160,8 +160,9 @@ class Runner:
 
     def source(self, name: str, a: Array) -> None:
         """Let the program gather from an array."""
-        self.hold(name, a)
-        self.set(**{f"{name}.stride": a.strides[0] if len(a) > 1 else 0})
+        if self._held.get(name) is not a:
+            self.hold(name, a)
+            self.set(**{f"{name}.stride": a.strides[0] if len(a) > 1 else 0})
 
     def load(self, params: Sequence[tuple[Array, Array]]) -> None:
         """Copy parameters in, with their transposed copies."""

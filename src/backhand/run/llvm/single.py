@@ -106,7 +106,7 @@ def _library(arranged: Schedule) -> Library | Image:
     key = f"single row {program_key(arranged, target, {}, ())}"
     with COMPILING:
         if key not in _known:
-            _known[key] = load(key, target, lambda: emit_single(arranged, target))
+            _known[key] = load(key, target, lambda offer: emit_single(arranged, target))
         return _known[key]
 
 

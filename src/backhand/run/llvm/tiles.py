@@ -98,7 +98,7 @@ def choose_tile(target: Target, *, single_row: bool = False) -> Tile:
     if single_row:
         return Tile(vectors=(8, 4, 2, 1), rows=(1, 1, 1, 1), unroll=(1, 1, 1, 1), rest=(1,))
     if target.registers >= 32:
-        return Tile(vectors=(4, 2, 1), rows=(6, 8, 16), unroll=(4, 2, 2))
+        return Tile(vectors=(4, 2, 1), rows=(6, 8, 8), unroll=(4, 2, 2))
     return Tile(vectors=(2, 1), rows=(6, 10), unroll=(4, 2))
 
 

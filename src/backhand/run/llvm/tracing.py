@@ -24,7 +24,8 @@ __all__ = ["FUNCTIONS", "KINDS", "OPERATIONS", "Graph", "Node", "Trace", "Value"
 OPERATIONS = (
     *("+", "-", "*", "/", "<", "<=", ">", ">=", "==", "where", "abs", "sqrt", "minimum", "maximum"),
     *FUNCTIONS,
-    *("row_sum", "row_max", "is_column", "u32_multiply", "u32_xor", "u32_shift", "u32_below"),
+    *("row_sum", "row_max", "is_column"),
+    *("u32_multiply", "u32_high", "u32_xor", "u32_shift", "u32_below"),
 )
 
 REDUCTIONS = ("row_sum", "row_max")
@@ -282,6 +283,9 @@ class Trace:
 
     def u32_multiply(self, a: Any, b: Any) -> Any:
         return self._words("multiply", "word", a, b)
+
+    def u32_high(self, a: Any, b: Any) -> Any:
+        return self._words("high", "word", a, b)
 
     def u32_xor(self, a: Any, b: Any) -> Any:
         return self._words("xor", "word", a, b)

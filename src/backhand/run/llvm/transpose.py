@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .build import IR, count, element, element_type, index, ir_module
+from .build import IR, count, element, element_type, hurried, index, ir_module
 from .target import Target
 
 LANE_BYTES = 16
@@ -36,6 +36,7 @@ def emit_transpose(module: IR, name: str, target: Target, dtype: Any) -> IR:
     kind = ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, *[i64] * 5])
     function = ir.Function(module, kind, name)
     function.linkage = "internal"
+    hurried(function)
     source, source_ld, copy, copy_ld, row_begin, row_end, column_begin, column_end = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
 
