@@ -33,7 +33,7 @@ emulated = pytest.mark.skipif(
 def dumped(runner, first, last, threads):
     """The table and buffers of a runner as the driver reads them, and the names of the buffers."""
     runner.set(first=first, last=last, threads=threads)
-    runner.meeting[:2] = 0
+    runner.meeting[:2] = runner.relay[...] = 0
     words = [np.int64([threads, len(runner.code.slots)]).tobytes()]
     names = []
     for place, name in enumerate(runner.code.slots):
@@ -91,7 +91,7 @@ class Emulation:
             here = runner._held[name]
             there = np.frombuffer(content[: here.nbytes], here.dtype).reshape(here.shape)
             content = content[here.nbytes :]
-            if name != "meeting":  # arrivals depend on the number of threads
+            if name not in ("meeting", "relay"):  # these depend on the number of threads
                 assert there.tobytes() == here.tobytes(), f"{name} differs"
 
 
@@ -129,6 +129,18 @@ def test_training_gives_the_same_bits(
         threads=1,
     )
     assert emulation.runs >= 3
+
+
+@emulated
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_relay_gives_the_same_bits(tmp_path, monkeypatch, dtype):
+    emulation = Emulation(tmp_path, monkeypatch, 2)
+    rng = np.random.default_rng(0)
+    network = Network((300, 20, 3), activation="silu", loss="softmax_cross_entropy", dtype=dtype)
+    params, data = random_problem(rng, network, 250, True)
+    trainer = engine.CompiledTrainer
+    trained(trainer, network, params, data, OPTIMISERS["adam"], batch=101, steps=3, threads=2)
+    assert emulation.runs >= 1
 
 
 @emulated
