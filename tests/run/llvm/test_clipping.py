@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from backhand import InputError, MLPClassifier, Network, Rows, Settings, fit
 from backhand.formulas.optimisers import OPTIMISERS, clipping
@@ -144,8 +143,4 @@ def test_what_it_does_not_go_with():
     with pytest.raises(InputError, match=r"clip_norm=0.1 needs solver 'adam'"):
         MLPClassifier(solver="lbfgs", clip_norm=0.1).fit(x, t[:, 0])
     optimiser = clipping(OPTIMISERS["adam"], 0.1)
-    with pytest.raises(InputError, match=r"clip_norm=0.1 does not go with sparse x"):
-        trained(optimiser, x_of=sparse.csr_array)
-    dense = trained(optimiser, "numpy")
-    assert_near(trained(optimiser, "numpy", x_of=sparse.csr_array), dense, atol=1e-12)
     assert not dataclasses.replace(optimiser, clip_norm=np.inf).clips

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from backhand.formulas.optimisers import OPTIMISERS
+from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.proof.kernels import compare_training, random_problem, trained
@@ -47,9 +47,8 @@ def problem(rows, columns, hidden, *, density=0.2, dtype="float32", seed=0):
 
 
 def bits(network, params, data, threads=None, optimiser="adam", **keywords):
-    got, losses = trained(
-        CompiledTrainer, network, params, data, OPTIMISERS[optimiser], threads=threads, **keywords
-    )
+    rule = OPTIMISERS[optimiser] if isinstance(optimiser, str) else optimiser
+    got, losses = trained(CompiledTrainer, network, params, data, rule, threads=threads, **keywords)
     return b"".join(a.tobytes() for pair in got for a in pair) + np.array(losses).tobytes()
 
 
@@ -68,6 +67,18 @@ def test_every_optimiser(optimiser):
     keywords = {"optimiser": optimiser, "batch": 6}
     want = bits(network, params, (x.toarray(), t, weight), **keywords)
     assert bits(network, params, (x, t, weight), **keywords) == want
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1.0, 1e6])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_clipped_gradients(limit, dtype):
+    network, params, x, t, weight = problem(29, 101, 127, dtype=dtype)
+    keywords = {"optimiser": clipping(OPTIMISERS["momentum"], limit), "batch": 10}
+    want = bits(network, params, (x.toarray(), t, weight), 1, **keywords)
+    for threads in (1, 2, 3, 3, 8):
+        assert bits(network, params, (x, t, weight), threads, **keywords) == want, threads
+    unlimited = bits(network, params, (x, t, weight), optimiser="momentum", batch=10)
+    assert (want == unlimited) == (limit == 1e6)
 
 
 @pytest.mark.parametrize("density", [0.0, 1.0])

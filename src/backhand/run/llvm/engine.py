@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import InputError
 from ...formulas.optimisers import Optimiser
 from ...plan.description import Description
 from ...plan.nodes import Gather
@@ -117,11 +116,6 @@ class CompiledTrainer:
     ) -> float:
         """Run the batches of one epoch; see `ArrayTrainer.epoch`."""
         sparse = is_sparse(x)
-        if sparse and self.optimiser.clips:
-            raise InputError(
-                f"clip_norm={self.optimiser.clip_norm:g} does not go with sparse x in machine "
-                "code: take x.toarray(), or engine='numpy'"
-            )
         more = 0
         if sparse:
             from .sparse import step_flops, stored_entries  # it also emits code: slow to import

@@ -177,6 +177,8 @@ class Emitter:
                 if phase == "update":
                     self._barrier()
                     self._clip()
+                    if self.schedule.sparse:  # whose updates clear what others may still sum
+                        self._barrier()
                 for owner, reduced in enumerate(self.schedule.across):
                     self._reduced(reduced, owner, phase)
             self._loss()
@@ -394,7 +396,7 @@ class Emitter:
         mine = self.shares.part(index(height), self.kernels.unit(height))
         if entries:
             summed = self._operands((node.right, node.out))
-            build.call(kernel, [*self._csr(), self.now["rows"], *summed, *mine, *extra])
+            build.call(kernel, [*self._csr(), depth, *summed, *mine, *extra])
             return
         across, left = (index(0), index(wide)), at[node.left]
         if node.left == "x":

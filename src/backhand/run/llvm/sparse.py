@@ -209,7 +209,8 @@ def emit_sums(
     """Add the function of the gradient of the weights, and of what is done with it.
 
     After the CSR matrix it takes rows, dz, dz_ld, dw, dw_ld, k_begin, k_end, and what ``prepare``
-    takes. ``dw`` is zero before and after. Parameters are otherwise as for `emit_rows`.
+    takes. ``dw`` is zero before and after, unless the epilogue stores there: a later call with no
+    rows then begins with that. Parameters are otherwise as for `emit_rows`.
     """
     pointer, i64 = ir_module().PointerType(), ir_module().IntType(64)
     kinds = [i64, pointer, i64, pointer, i64, i64, i64, *extra]
