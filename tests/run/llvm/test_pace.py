@@ -34,11 +34,22 @@ def test_threads_that_cost_are_left_and_come_back_when_they_gain():
     assert pace.threads == 2
 
 
+@pytest.mark.parametrize("start", [1, 2, 8])
 @pytest.mark.parametrize("best", [1, 2, 4, 8])
-def test_the_best_of_many_is_found_step_by_step(best):
-    pace = Pace(8)
+def test_the_best_of_many_is_found_step_by_step(best, start):
+    pace = Pace(start, 8)
     trained(pace, {n: 1e-4 * (1 + abs(n - best)) for n in (1, 2, 4, 8)}, 20.0)
     assert pace.threads == best
+
+
+def test_more_than_the_cost_model_gives_are_tried_at_little_cost():
+    pace = Pace(1, 2)
+    # five comparisons, of two turns with as many batches as one thread does in 5 ms
+    assert trained(pace, {1: 5e-5, 2: 12e-5}, 5.0)[2] < 5 * 2 * 0.0125 / 5.0
+    assert pace.threads == 1
+    trained(pace, {1: 5e-5, 2: 3e-5}, 3.0)
+    assert pace.threads == 2
+    assert trained(Pace(1), {1: 5e-5, 2: 3e-5}, 3.0)[2] == 0
 
 
 def test_a_number_that_was_asked_for_stays():

@@ -31,6 +31,8 @@ ROW_WORK, WEIGHT_WORK = 4_000, 30
 WORTH_MEETING, WORTH_A_LEARNER = 10_000_000, 2_500_000
 """Operations in a step for which threads pay for their barriers, and for the weights that move
 between processors; and then for which each of them does."""
+DOUBT = 12
+"""How many times as much a step may be worth on another machine: that is tried out."""
 WORTH_WAKING, WORTH_WAKING_A_LEARNER = 25_000_000, 50_000_000
 """Operations in a pass over many rows, and in an epoch, for which one more thread pays for being
 woken. `benchmarks/threads.py` measures whether the choice is good."""
@@ -102,15 +104,20 @@ class Compiled:
 
     def learners_for(
         self, rows: int, steps: int, available: Callable[[], int], more: int = 0
-    ) -> int:
+    ) -> tuple[int, int]:
         """How many of the available threads so many training steps of so many rows are worth.
 
-        ``more`` are a step's operations on a sparse first layer, which ``flops`` leaves out.
+        And how many might be, on a machine where threads meet more quickly. ``more`` are a step's
+        operations on a sparse first layer, which ``flops`` leaves out.
         """
         step = (self.flops + ROW_WORK) * rows + WEIGHT_WORK * self.weights + more
-        worth = min(step // WORTH_A_LEARNER, step * steps // WORTH_WAKING_A_LEARNER)
-        worth = worth if step >= WORTH_MEETING else 1
-        return _granted(worth, available)
+        waking = step * steps // WORTH_WAKING_A_LEARNER
+
+        def granted(counted: int) -> int:
+            worth = min(counted // WORTH_A_LEARNER, waking)
+            return _granted(worth if counted >= WORTH_MEETING else 1, available)
+
+        return granted(step), granted(DOUBT * step)
 
 
 def _granted(worth: int, available: Callable[[], int]) -> int:

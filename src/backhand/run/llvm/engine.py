@@ -131,9 +131,12 @@ class CompiledTrainer:
         rows = len(order)
         batch = min(batch, rows)
         batches = -(-rows // batch)
-        most = self._threads or runner.code.learners_for(batch, batches, available_threads, more)
-        if self._pace is None or self._pace.most != most:
-            self._pace = Pace(most, fixed=self._threads is not None)
+        if self._threads is None:
+            limits = runner.code.learners_for(batch, batches, available_threads, more)
+        else:
+            limits = self._threads, self._threads
+        if self._pace is None or self._pace.limits != limits:
+            self._pace = Pace(*limits, fixed=self._threads is not None)
         for name, a in sources.items():
             runner.source(name, a)
         if weight is None:

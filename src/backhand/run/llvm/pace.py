@@ -3,8 +3,8 @@
 What a step is worth on several threads depends on how far apart the processors are: where a machine
 or its host lets threads wander between groups of cores, a line of memory takes several times as
 long from one to the other, and this may change from one second to the next. So the number that the
-cost model gives is compared now and then with half as many, for some milliseconds. It never changes
-a bit of the result.
+cost model gives is compared now and then with half as many, or with twice as many where these are
+not out of the question, for some milliseconds. It never changes a bit of the result.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LONGEST_CALL = 0.05
 SHORT_CALL = 0.005
 """Seconds of each part of a comparison; longer steps are worth their threads anywhere."""
 
-FIRST, LONGEST, GROWTH = 0.1, 2.0, 4
+FIRST, LONGEST, GROWTH = 0.1, 2.0, 2
 """Seconds between two comparisons: at first, at most, and how they grow while nothing changes."""
 
 PARTS = 4
@@ -30,10 +30,10 @@ class Pace:
 
     Parameters
     ----------
-    most : int
-        Threads to begin with, and never more.
+    start, most : int
+        Threads to begin with, and never more than that; by default they are the same.
     fixed : bool
-        Whether to stay with them.
+        Whether to stay with those of the beginning.
 
     Attributes
     ----------
@@ -43,8 +43,9 @@ class Pace:
         A batch, as last measured on so many; 0 before anything was.
     """
 
-    def __init__(self, most: int, fixed: bool = False) -> None:
-        self.most, self.threads, self.seconds = most, most, 0.0
+    def __init__(self, start: int, most: int = 0, fixed: bool = False) -> None:
+        self.limits = start, max(start, most)
+        self.threads, self.seconds = start, 0.0
         self._fixed, self._wait, self._since = fixed, FIRST, 0.0
         self._other, self._found = 0, dict[int, float]()
         self._left, self._up = 0, False
@@ -75,7 +76,7 @@ class Pace:
 
     def _begin(self) -> None:
         """Compare with half as many threads or with twice as many, in turns."""
-        fewer, more = max(1, self.threads // 2), min(self.most, 2 * self.threads)
+        fewer, more = max(1, self.threads // 2), min(self.limits[1], 2 * self.threads)
         self._up = more > self.threads and (fewer == self.threads or not self._up)
         self._other = more if self._up else fewer
         self._found, self._since = {}, 0.0
