@@ -61,7 +61,7 @@ def test_rows_are_shared_where_a_relay_would_stand_idle():
     assert code.sharing(64, 1) == "rows"  # nobody to hand sums to
     assert code.sharing(64, 2) == "inputs"
     assert code.sharing(ROWS_EACH - 1, 2) == "rows"
-    assert code.sharing(64, 3) == "rows"
+    assert code.sharing(2 * ROWS_EACH - 1, 3) == "rows"
     assert code.sharing(10_000, 784 // INPUTS_EACH + 1) == "rows"
     assert code.sharing(10_000, 2) == "rows"  # long enough for Ctrl-C to come amid it
 

@@ -22,16 +22,16 @@ from .tiles import panel_columns
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 Sharing = Literal["rows", "columns", "inputs"]
-INPUTS_EACH, ROWS_EACH = 64, 48
+INPUTS_EACH, ROWS_EACH = 64, 12
 """For each thread of a relay: inputs that are worth handing sums on, rows that keep it going."""
 LONG_RELAY = 1_000_000_000
 """Operations for each row of a batch, times its rows, in which nobody asks a relay to stop."""
 ROW_WORK, WEIGHT_WORK = 4_000, 30
 """What a row costs beside its products (gathering, loss), and a weight's update, in operations."""
-WORTH_MEETING, WORTH_A_LEARNER = 10_000_000, 2_500_000
+WORTH_MEETING, WORTH_A_LEARNER = 4_000_000, 2_000_000
 """Operations in a step for which threads pay for their barriers, and for the weights that move
 between processors; and then for which each of them does."""
-DOUBT = 12
+DOUBT = 8
 """How many times as much a step may be worth on another machine: that is tried out."""
 WORTH_WAKING, WORTH_WAKING_A_LEARNER = 25_000_000, 50_000_000
 """Operations in a pass over many rows, and in an epoch, for which one more thread pays for being
