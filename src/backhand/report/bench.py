@@ -27,8 +27,9 @@ SETTLED = 0.25
 """Seconds after which the idle threads of a library that ran before no longer spin."""
 
 
-LEAST = 0.05
-"""Seconds that a measurement takes at least: short epochs are repeated."""
+LEAST = 0.5
+"""Seconds that a measurement takes at least: short epochs are repeated. A virtual machine that has
+slept may run for some tenths of a second on a core that it shares with another."""
 
 
 class Task(NamedTuple):
