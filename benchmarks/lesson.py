@@ -19,14 +19,19 @@ import torch
 from backhand.network import Network
 from backhand.report.peers import thread_counts
 
+SECONDS = 1.0  # of a measurement
 SETTLED = 0.3  # seconds after which another library's idle threads no longer spin
 
 
-def timed(call: Callable[[], object], repeats: int = 3) -> float:
-    """Milliseconds of one call, the best of a few in a row."""
+def timed(call: Callable[[], object]) -> float:
+    """Milliseconds of one call, the best of as many as take a second.
+
+    The first ones after a pause may have to fetch the memory of their results from the host of a
+    virtual machine, to which it has been given back.
+    """
     time.sleep(SETTLED)
-    times = []
-    for _ in range(repeats):
+    times: list[float] = []
+    while sum(times) < SECONDS:
         began = time.perf_counter()
         call()
         times.append(time.perf_counter() - began)
