@@ -62,3 +62,8 @@ def test_ctrl_c_ends_training_soon_and_leaves_everything_usable(threads):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_ctrl_c_within_a_batch_leaves_a_whole_number_of_steps(threads):
     run(f"interrupt-batch-{threads}")
+
+
+@signals
+def test_ctrl_c_amid_long_updates_without_a_copy_leaves_some_a_step_ahead_at_most():
+    run("interrupt-updates")

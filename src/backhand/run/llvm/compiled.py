@@ -102,15 +102,22 @@ class Compiled:
             return "inputs"
         return "rows"
 
+    def step_work(self, rows: int, more: int = 0) -> int:
+        """Operations of a training step, or what takes as long.
+
+        ``more`` are those on a sparse first layer, which ``flops`` leaves out.
+        """
+        return (self.flops + ROW_WORK) * rows + WEIGHT_WORK * self.weights + more
+
     def learners_for(
         self, rows: int, steps: int, available: Callable[[], int], more: int = 0
     ) -> tuple[int, int]:
         """How many of the available threads so many training steps of so many rows are worth.
 
-        And how many might be, on a machine where threads meet more quickly. ``more`` are a step's
-        operations on a sparse first layer, which ``flops`` leaves out.
+        And how many might be, on a machine where threads meet more quickly. ``more`` is as for
+        `step_work`.
         """
-        step = (self.flops + ROW_WORK) * rows + WEIGHT_WORK * self.weights + more
+        step = self.step_work(rows, more)
         waking = step * steps // WORTH_WAKING_A_LEARNER
 
         def granted(counted: int) -> int:

@@ -17,7 +17,7 @@ from ...plan.step import KEPT, Plan, forward_plan, logits, training_plan
 from ..namespaces import is_sparse
 from .compiled import compiled
 from .pace import Pace
-from .runner import USUAL, Runner, borrowed, housed, readable
+from .runner import SLOW, Runner, borrowed, housed, readable
 from .schedule import Schedule, schedule
 from .stopping import LOST
 from .team import available_threads, checked_threads
@@ -160,7 +160,7 @@ class CompiledTrainer:
             runner.hold("scalars", table[done:])
             runner.set(step=(first_step + done) % 2**32)
             start = time.perf_counter()
-            seconds = self._pace.seconds or (runner.code.flops * batch + more) / (USUAL * threads)
+            seconds = self._pace.seconds or runner.code.step_work(batch, more) / (SLOW * threads)
             runner.run(done, until, threads, (until - done) * seconds)
             self._pace.took(threads, until - done, time.perf_counter() - start)
             done = until

@@ -12,7 +12,6 @@ from ...plan.description import Description
 from .compiled import Compiled, Sharing
 from .gather import READABLE
 from .layout import FLAG, most_inputs
-from .pace import LONGEST_CALL
 from .schedule import padded
 from .stopping import ROWS, SUMS, WORDS
 from .team import Team, available_threads, checked_threads
@@ -20,12 +19,12 @@ from .team import Team, available_threads, checked_threads
 Array = Any
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-SLOW = 1e10  # operations a second that any machine manages
-USUAL = 5e10  # operations a second on one thread of an ordinary machine, until it is measured
+SLOW = 1e10  # operations a second that one thread of any machine manages
 LONG_WAIT = 0.1  # seconds after Ctrl-C in which native code ends of itself
-LONG_SUMS = 0.15  # seconds of sums from which a step is left amid them, and a copy made before
+LONG_SUMS = 0.15  # seconds of sums from which a step is left amid them
 WORTH_A_COPY = 256  # rows of a batch from which sums take longer than a copy of what they update
 MOST_IDLE = 4  # runners of a program that are kept: for as many calls at once
+TOGETHER = 64  # columns of a transposed copy: some cache lines of each row
 ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
 
 
@@ -65,6 +64,12 @@ def housed(a: Array) -> Array:
     home = room[..., : a.shape[-1]]
     home[...] = a
     return home
+
+
+def transpose(w: Array, copy: Array) -> None:
+    """Write ``w.T`` some columns at a time, which stay in a cache, and Ctrl-C may come between."""
+    for first in range(0, len(w), TOGETHER):
+        copy[:, first : first + TOGETHER] = w[first : first + TOGETHER].T
 
 
 @contextlib.contextmanager
@@ -172,7 +177,7 @@ class Runner:
             self.put(f"b{layer}", b)
             copy = self._held.get(f"w{layer}.T")
             if copy is not None:
-                copy[:k, :d] = w.T
+                transpose(w, copy[:k, :d])
 
     def share(self, params: Sequence[tuple[Array, Array]]) -> None:
         """Read `housed` parameters where they are; nothing may be kept of them transposed."""
@@ -228,7 +233,9 @@ class Runner:
     def run(self, first: int, last: int, threads: int, seconds: float = 0.0) -> None:
         """Run batches ``first`` to ``last - 1``, which may take so many seconds.
 
-        Ctrl-C leaves the parameters and their state as a whole number of steps has made them.
+        Ctrl-C leaves the parameters and their state as a whole number of steps has made them; but
+        where the sums of a step are long, and a copy of what they update would take longer still,
+        some may be a step ahead of the others.
         """
         if threads != self.team.threads:
             self.team = self._teams.setdefault(threads, Team(threads))
@@ -239,11 +246,13 @@ class Runner:
         if seconds <= LONG_WAIT:
             self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))
             return
-        before = self._before(seconds / 3) if last == first + 1 else {}
+        learns = self.code.weights > 0
+        long_sums = learns and last == first + 1 and seconds / 3 > LONG_SUMS
+        before = self._before() if long_sums else {}
 
         def leave() -> None:
             stop[ROWS] = 1
-            stop[SUMS] = bool(before) or not self.code.weights
+            stop[SUMS] = long_sums or not learns
 
         try:
             self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]), leave)
@@ -252,10 +261,9 @@ class Runner:
                 self._go_back(before)
             raise
 
-    def _before(self, seconds: float) -> dict[str, Array]:
-        """A copy of what a step updates, if its sums are likely to take so long that it is left."""
-        rows = int(self._table[self._place["batch"]])
-        if not self.code.weights or seconds <= LONG_SUMS or rows < WORTH_A_COPY:
+    def _before(self) -> dict[str, Array]:
+        """A copy of what a step updates, or nothing where copying would take longer than that."""
+        if self._table[self._place["batch"]] < WORTH_A_COPY:
             return {}
         for name in self.code.static:
             if not name.endswith(".T"):
@@ -269,7 +277,7 @@ class Runner:
             self._held[name][...] = a
             copy = self._held.get(f"{name}.T")
             if copy is not None:
-                copy[:, : len(a)] = a[:, : len(copy)].T
+                transpose(a[:, : len(copy)], copy[:, : len(a)])
 
     def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
         """Run all rows once, in blocks that a cache holds; how many blocks.
@@ -289,11 +297,8 @@ class Runner:
             self.hold(f"out.{name}", a)
         self.set(rows=rows, batch=block)
         blocks = -(-rows // block)
-        some = max(1, int(LONGEST_CALL * SLOW / (self.code.flops * block)))
-        seconds = self.code.flops * block / (USUAL * threads)
         try:
-            for first in range(0, blocks, some):
-                self.run(first, min(blocks, first + some), threads, seconds)
+            self.run(0, blocks, threads, self.code.flops * rows / (SLOW * threads))
         finally:  # the caller's arrays are not to live on here
             for name in (*(f"all_{key}" for key in given), *(f"out.{key}" for key in outputs)):
                 self.drop(name)
