@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from backhand.formulas.entry import BELOW_ONE
 from backhand.formulas.optimisers import OPTIMISERS, choose_optimiser, l2_penalised, l2_penalty
 from backhand.run.namespaces import NUMPY
 from backhand.testing import assert_near
@@ -70,7 +71,7 @@ def test_scalars_of_all_steps_at_once_are_those_of_each(optimiser, rng):
             assert_near(np.broadcast_to(together[name], 29)[i], value, rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.999, 1 - 1e-9])
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.999, 1 - 1e-9, 1 - 1e-15, BELOW_ONE])
 def test_bias_corrections_are_right_after_any_number_of_steps(beta):
     """Exactly 1 in the end, without powers below the smallest normal number on the way."""
     adam = choose_optimiser(f"adam:beta1={beta!r},beta2={beta!r}")

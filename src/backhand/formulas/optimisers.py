@@ -154,7 +154,7 @@ def _seen(beta: float, step: Any) -> Any:
     From the step on at which ``1 - beta**step`` is 1 the power is no longer needed, and where it
     becomes subnormal it would take long.
     """
-    last = math.ceil(54 * math.log(2) / -math.log(beta)) if beta else 1
+    last = min(math.ceil(54 * math.log(2) / -math.log(beta)), 2**51) if beta else 1
     return 1.0 - beta ** (0.5 * (step + last - abs(step - last)))  # the smaller of the two
 
 

@@ -19,6 +19,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from scipy import sparse
 
 from backhand.formulas.optimisers import choose_optimiser
 from backhand.formulas.schedules import SCHEDULES
@@ -207,12 +208,14 @@ class Steps:
 
     BATCH, COUNT = 1000, 4
 
-    def __init__(self, optimiser, threads, widths=(60, 300, 200, 3)):
+    def __init__(self, optimiser, threads, widths=(60, 300, 200, 3), density=None):
         rng = np.random.default_rng(0)
         rows = self.BATCH * self.COUNT
         self.network = Network(widths, activation="silu", dropout=0.1)
         self.optimiser, self.threads = choose_optimiser(optimiser), threads
         self.x = rng.standard_normal((rows, widths[0])).astype(np.float32)
+        if density:
+            self.x = sparse.csr_array(self.x * (rng.random(self.x.shape) < density))
         self.t = rng.standard_normal((rows, widths[-1])).astype(np.float32)
         self.start = self.network.init("glorot_normal")
         trainer = self.trainer()
@@ -257,6 +260,19 @@ def nearly_whole_step(whole, trainer):
     return whole.COUNT
 
 
+def outlived():
+    """Trainings in a thread that goes on when the main thread has ended, with new threads."""
+    main = threading.main_thread()
+
+    def go_on():
+        main.join()
+        found = [bits(train(seed, 3)) for seed in SEEDS]
+        assert found == [bits(train(seed, 1)) for seed in SEEDS]
+        print("right after the end")
+
+    threading.Thread(target=go_on).start()
+
+
 def flat(params):
     return np.concatenate([a.ravel() for layer in params for a in layer])
 
@@ -269,6 +285,7 @@ def interrupted_in_a_batch(threads, times=40, steps_done=whole_step):
     random.seed(1)
     left, tried = {"rows": 0, "sums": 0}, 0
     trainings = [Steps(optimiser, threads) for optimiser in ("adam", "sgd")]
+    trainings.append(Steps("adam", threads, (900, 160, 40, 3), 0.1))
     # where it falls is chance: more of them where a busy machine has spoilt the aim
     while tried < 2 * times or (min(left.values()) < 3 and tried < 16 * times):
         for whole in trainings:
@@ -308,6 +325,7 @@ WAYS = {
     "spawn": in_spawned,
     "loky": lambda: joblib("loky"),
     "threading": lambda: joblib("threading"),
+    "outlived": outlived,
     "interrupt-1": lambda: interrupted(30, 1),
     "interrupt-2": interrupted,
     "interrupt-batch-1": lambda: interrupted_in_a_batch(1),

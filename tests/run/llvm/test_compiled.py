@@ -108,7 +108,7 @@ def no_compiler(monkeypatch):
     monkeypatch.setattr(objects, "emit_object", fail)
     monkeypatch.setattr(objects, "_stores", {})
     for module in (compiled, single):
-        monkeypatch.setattr(module, "_known", {})
+        monkeypatch.setattr(module, "_known", objects.Recent())
 
 
 X = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)

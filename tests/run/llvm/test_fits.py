@@ -20,7 +20,7 @@ joblib = pytest.mark.skipif(not importlib.util.find_spec("joblib"), reason="jobl
 signals = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no signals as on Unix")
 
 
-def run(way):
+def run(way, last="right"):
     done = subprocess.run(
         [sys.executable, str(SCRIPT), way],
         capture_output=True,
@@ -29,7 +29,7 @@ def run(way):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    assert done.stdout.splitlines()[-1] == "right"
+    assert done.stdout.splitlines()[-1] == last
 
 
 def test_in_python_threads():
@@ -50,6 +50,10 @@ def test_in_spawned_processes():
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_under_joblib_with_no_more_threads_than_it_gives(backend):
     run(backend)
+
+
+def test_a_thread_that_outlives_the_main_one_trains_on():
+    run("outlived", last="right after the end")
 
 
 @signals

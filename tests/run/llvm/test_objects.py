@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -117,6 +118,46 @@ def test_functions_are_compiled_while_others_are_written(monkeypatch, processors
     assert len(others) > 1 if processors > 1 else not others
 
 
+def test_where_no_thread_is_to_be_had_all_is_compiled_in_this_one(monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(objects, "available_threads", lambda: 2)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    runs(objects.Store(HOST, "a key").objects(program(20, 64, 64, 3)))
+
+
+def test_ctrl_c_while_another_thread_compiles_waits_for_it(monkeypatch):
+    """LLVM's lock must be free when others, or a forked process, may compile again."""
+    ended, emit = [], objects.emit_object
+
+    def slowly(text, target):
+        time.sleep(0.1)
+        ended.append(emit(text, target))
+        return ended[-1]
+
+    def pressed(offer):
+        module_of(20, 64, 64, 3, offer=offer)
+        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(objects, "emit_object", slowly)
+    monkeypatch.setattr(objects, "available_threads", lambda: 2)
+    with pytest.raises(KeyboardInterrupt):
+        objects.Store(HOST, "a key").objects(pressed)
+    many = len(ended)
+    assert many
+    time.sleep(0.3)
+    assert len(ended) == many
+
+
+def test_what_was_made_for_the_latest_keys_is_kept():
+    recent, made = objects.Recent(), []
+    for key in [*map(str, range(objects.KEPT)), "0", "more", "0", "1"]:
+        recent.get(key, lambda key=key: made.append(key))
+    assert made == [*map(str, range(objects.KEPT)), "more", "1"]
+
+
 @pytest.mark.parametrize("fails", ["writing", "compiling"])
 def test_nothing_is_kept_of_a_module_that_fails(monkeypatch, home, fails):
     def halfway(offer):
@@ -135,7 +176,10 @@ def test_nothing_is_kept_of_a_module_that_fails(monkeypatch, home, fails):
             patch.setattr(objects, "emit_object", refuse)
         with pytest.raises((RuntimeError, BackhandError), match=r"no more|refused"):
             store.objects(halfway)
-    assert not any(one.name.startswith("backhand-compile") for one in threading.enumerate())
+    for thread in threading.enumerate():
+        if thread.name.startswith("backhand-compile"):
+            thread.join(10)
+            assert not thread.is_alive()
     assert not home.exists() or not list(home.iterdir())
     runs(store.objects(program(20, 64, 64, 3)))
 

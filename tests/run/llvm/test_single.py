@@ -10,6 +10,7 @@ import pytest
 
 from backhand.network import Network
 from backhand.run.llvm import engine, single
+from backhand.run.llvm.objects import Recent
 from backhand.testing import assert_near
 
 
@@ -85,7 +86,7 @@ def test_one_predictor_in_many_threads():
 
 
 def test_the_first_use_may_come_from_many_threads_at_once(monkeypatch):
-    monkeypatch.setattr(single, "_known", {})  # as in a new process
+    monkeypatch.setattr(single, "_known", Recent())  # as in a new process
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from backhand.errors import InputError
+from backhand.errors import BackhandError, InputError
 from backhand.run.llvm import team
 from backhand.run.llvm.team import Team, available_threads, checked_threads
 
@@ -93,6 +93,36 @@ def test_an_exception_before_the_work_has_begun_still_lets_the_others_finish():
     assert sorted(calls) == [0, 0, 1, 2]
 
 
+def test_ctrl_c_before_the_work_has_begun_may_come_twice():
+    barrier, calls = threading.Barrier(2), []
+
+    def work(number):
+        calls.append(number)
+        if number == 0 and calls.count(0) <= 2:
+            raise KeyboardInterrupt
+        barrier.wait(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        Team(2).run(work, lambda: calls.count(0) > 2)
+    assert sorted(calls) == [0, 0, 0, 1]
+
+
+def test_nobody_works_if_the_system_refuses_a_thread(monkeypatch):
+    """Those at work would wait for the missing one for ever."""
+    start, left, calls = threading.Thread.start, [1], []
+
+    def refused(thread):
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(BackhandError, match="grants no 2 threads more"):
+        Team(3).run(calls.append, lambda: True)
+    assert not calls
+
+
 def test_an_error_in_a_worker_is_raised():
     def work(number):
         if number == 1:
@@ -108,7 +138,7 @@ def test_threads_are_left_free_to_move():
     after = []
     crew = Team(3)
     crew.run(lambda number: None, lambda: True)
-    crew._workers().submit(lambda: after.append(os.sched_getaffinity(0))).result()
+    crew._hired(2).submit(lambda: after.append(os.sched_getaffinity(0))).result()
     assert after == [before]
     assert os.sched_getaffinity(0) == before
 

@@ -15,7 +15,7 @@ from ...plan.nodes import Map
 from .cache import generator
 from .image import Image
 from .layout import buffer_strides, packed, program_slots, relays, static_shapes
-from .objects import COMPILING, Offer, load
+from .objects import COMPILING, Offer, Recent, load
 from .schedule import Schedule
 from .target import Library, Target
 from .tiles import panel_columns
@@ -64,8 +64,6 @@ class Compiled:
         Whether threads may share out its inputs.
     packed : dict of str to int
         Static buffers whose columns lie in panels one behind the other, with their number.
-    idle : list
-        Runners of it that wait for the next call.
     """
 
     library: Library | Image
@@ -80,7 +78,6 @@ class Compiled:
     columns: int
     relays: bool
     packed: dict[str, int]
-    idle: list[Any] = dataclasses.field(default_factory=list, repr=False, compare=False)
 
     def readers_for(self, rows: int, available: Callable[[], int]) -> int:
         """How many of the available threads a pass over so many rows is worth."""
@@ -132,7 +129,7 @@ def _granted(worth: int, available: Callable[[], int]) -> int:
     return min(worth, available()) if worth > 1 else 1
 
 
-_known: dict[str, Compiled] = {}
+_known = Recent[Compiled]()
 
 
 def compiled(
@@ -156,9 +153,7 @@ def compiled(
     target = Target.host()
     key = program_key(schedule, target, sources, scalars)
     with COMPILING:
-        if key not in _known:
-            _known[key] = _load(schedule, target, sources, scalars, key)
-        return _known[key]
+        return _known.get(key, lambda: _load(schedule, target, sources, scalars, key))
 
 
 def _load(

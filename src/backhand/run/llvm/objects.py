@@ -15,16 +15,19 @@ import hashlib
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from ...plan.step import KEPT
 from . import cache
 from .image import Image, linked
 from .target import Library, Target, emit_object, fork_safe_lock
 from .team import available_threads
+from .workers import Workers, insist, wait_for_all
 
 Offer = Callable[[Any], None]
+T = TypeVar("T")
 NAME = re.compile(r'@"([^"]+)"')
 COUNTED = re.compile(r"\.\d+(?=\.|$)")
 """The number in a name such as fused.3, which another program would count differently."""
@@ -237,18 +240,21 @@ class Compilation:
         self._new: dict[str, Unit] = {}
         self._waiting: SimpleQueue[Unit] = SimpleQueue()
         self._made: list[tuple[bytes, tuple[str, ...]]] = []
-        self._thread: ThreadPoolExecutor | None = None
-        self._futures: list[Future[None]] = []
+        self._worker: Workers | None = None
+        self._futures: list[Future[object]] = []
 
     def __enter__(self) -> Compilation:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if self._thread:
-            self._thread.shutdown()  # whatever has happened, LLVM must have ended
+        if self._worker:  # whatever has happened, LLVM must have ended
+            worker = self._worker
+            try:
+                insist(lambda: worker.submit(lambda: None).result())
+            finally:
+                worker.dismiss()
         if kind is None:
-            for future in self._futures:
-                future.result()
+            wait_for_all(self._futures)
             self._compile()
             if self._new:
                 self._store.keep(list(self._new), self._made)
@@ -256,8 +262,9 @@ class Compilation:
     def offer(self, module: Any) -> None:
         """Compile what is ready of a module meanwhile."""
         if available_threads() > 1 and self.take(module, whole=False):
-            self._thread = self._thread or ThreadPoolExecutor(1, "backhand-compile")
-            self._futures.append(self._thread.submit(self._compile))
+            with contextlib.suppress(RuntimeError):  # no thread to be had: it waits for the end
+                self._worker = self._worker or Workers("backhand-compile", 1)
+                self._futures.append(self._worker.submit(self._compile))
 
     def take(self, module: Any, whole: bool) -> bool:
         """Note what of a module must be compiled; whether there was anything new."""
@@ -282,6 +289,21 @@ COMPILING = fork_safe_lock()
 """Whoever emits or compiles a program holds it."""
 
 _stores: dict[Target, Store] = {}
+
+
+class Recent(Generic[T]):
+    """What was made for the latest keys; whoever asks holds `COMPILING`."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, T] = {}
+
+    def get(self, key: str, make: Callable[[], T]) -> T:
+        """What is there for a key, or else is made now."""
+        found = self._at.pop(key) if key in self._at else make()
+        self._at[key] = found
+        while len(self._at) > KEPT:
+            del self._at[next(iter(self._at))]
+        return found
 
 
 def load(key: str, target: Target, emit: Callable[[Offer], Any]) -> Library | Image:

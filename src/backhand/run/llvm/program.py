@@ -29,7 +29,7 @@ from .objects import Offer
 from .relay import Relay
 from .schedule import ByRow, Fused, Reduced, Schedule, padded_columns
 from .shares import Shares
-from .sparse import Entries
+from .sparse import SOME_ROWS, Entries
 from .stopping import FAR, ROWS, SUMS, leave_if_lost, pieces, said
 from .target import Target
 
@@ -168,7 +168,7 @@ class Emitter:
         for name in self.schedule.delivered:
             self._deliver(name, mine)
         if not self.schedule.across:
-            return None
+            return build.select(said(build, at["stop"], ROWS), index(FAR), index(1))
         self._barrier()
         # Who leaves rows undone says so before this barrier, so here all threads agree.
         left = said(build, at["stop"], ROWS + 1)
@@ -353,16 +353,7 @@ class Emitter:
         build, at = self.build, self.at
         source = next(g.source for g in self.schedule.gathers if g.out == "weight")
         kernel = self.kernels.weight_sum(self.sources[source])
-        return build.call(
-            kernel,
-            [
-                at[source],
-                at[f"{source}.stride"],
-                at["order"],
-                begin,
-                rows,
-            ],
-        )
+        return build.call(kernel, [at[source], at[f"{source}.stride"], at["order"], begin, rows])
 
     def _clip(self) -> None:
         """The factor of all gradients, among the step's scalars: every thread writes the same."""
@@ -396,7 +387,16 @@ class Emitter:
         mine = self.shares.part(index(height), self.kernels.unit(height))
         if entries:
             summed = self._operands((node.right, node.out))
-            build.call(kernel, [*self._csr(), depth, *summed, *mine, *extra])
+
+            def add(first: IR, last: IR, some: tuple[IR, IR] = mine, done: bool = False) -> None:
+                flag = ir_module().Constant(ir_module().IntType(1), done)
+                build.call(kernel, [*self._csr(), first, last, *summed, *some, flag, *extra])
+
+            def finish(first: IR, last: IR) -> None:
+                add(index(0), index(0), (first, last), True)
+
+            self._pieces(SUMS, (index(0), depth), index(SOME_ROWS), add)
+            self._pieces(SUMS, mine, self._sums_at_once(columns), finish)
             return
         across, left = (index(0), index(wide)), at[node.left]
         if node.left == "x":

@@ -15,6 +15,7 @@ from .layout import FLAG, most_inputs
 from .schedule import padded
 from .stopping import ROWS, SUMS, WORDS
 from .team import Team, available_threads, checked_threads
+from .workers import insist
 
 Array = Any
 
@@ -23,7 +24,7 @@ SLOW = 1e10  # operations a second that one thread of any machine manages
 LONG_WAIT = 0.1  # seconds after Ctrl-C in which native code ends of itself
 LONG_SUMS = 0.15  # seconds of sums from which a step is left amid them
 WORTH_A_COPY = 256  # rows of a batch from which sums take longer than a copy of what they update
-MOST_IDLE = 4  # runners of a program that are kept: for as many calls at once
+MOST_IDLE = 8  # runners that are kept, of whatever programs, for later calls
 TOGETHER = 64  # columns of a transposed copy: some cache lines of each row
 ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
 
@@ -72,20 +73,31 @@ def transpose(w: Array, copy: Array) -> None:
         copy[:, first : first + TOGETHER] = w[first : first + TOGETHER].T
 
 
+_idle: list[Runner] = []
+
+
+def _taken(code: Compiled) -> Runner | None:
+    """An idle runner of a program, which serves one call at a time."""
+    for runner in [runner for runner in _idle if runner.code is code]:
+        with contextlib.suppress(ValueError):  # another thread was quicker
+            _idle.remove(runner)
+            return runner
+    return None
+
+
 @contextlib.contextmanager
 def borrowed(code: Compiled, description: Description, threads: int | None) -> Iterator[Runner]:
     """A runner of a program, for one call; later calls may get it again.
 
     Its parameters are those of the last call: load others.
     """
-    idle = code.idle if threads is None else []
-    try:  # a runner serves one call at a time; list.pop is atomic
-        runner = idle.pop()
-    except IndexError:
-        runner = Runner(code, description, threads)
+    runner = (None if threads else _taken(code)) or Runner(code, description, threads)
     yield runner
-    if len(idle) < MOST_IDLE:
-        idle.append(runner)
+    if threads is None:
+        _idle.append(runner)
+        with contextlib.suppress(IndexError):
+            while len(_idle) > MOST_IDLE:
+                _idle.pop(0)
 
 
 class Runner:
@@ -235,7 +247,7 @@ class Runner:
 
         Ctrl-C leaves the parameters and their state as a whole number of steps has made them; but
         where the sums of a step are long, and a copy of what they update would take longer still,
-        some may be a step ahead of the others.
+        some may be a step ahead of the others. (Where gradients are clipped, it waits instead.)
         """
         if threads != self.team.threads:
             self.team = self._teams.setdefault(threads, Team(threads))
@@ -249,16 +261,17 @@ class Runner:
         learns = self.code.weights > 0
         long_sums = learns and last == first + 1 and seconds / 3 > LONG_SUMS
         before = self._before() if long_sums else {}
+        clips = "clip" in self.code.scalars  # by a factor that is known when all sums are
 
         def leave() -> None:
             stop[ROWS] = 1
-            stop[SUMS] = long_sums or not learns
+            stop[SUMS] = not learns or (long_sums and (bool(before) or not clips))
 
         try:
             self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]), leave)
         except BaseException:
-            if stop[SUMS + 1] and before:
-                self._go_back(before)
+            if stop[SUMS + 1]:
+                insist(lambda: self._go_back(before))
             raise
 
     def _before(self) -> dict[str, Array]:
@@ -273,6 +286,9 @@ class Runner:
         return self._kept
 
     def _go_back(self, before: Mapping[str, Array]) -> None:
+        """To what was copied, and clear sums in memory that are only half done."""
+        if "dw1" in self.code.static:
+            self._held["dw1"][...] = 0
         for name, a in before.items():
             self._held[name][...] = a
             copy = self._held.get(f"{name}.T")

@@ -20,34 +20,40 @@ from .tracing import trace
 
 Array = Any
 
+SOME = 1 << 20  # swaps in one call
+
 
 def shuffled(rows: int, seed: int, step: int) -> Array:
     """The numbers 0 .. rows - 1 in the order of an epoch whose first step has a number."""
-    order = np.arange(rows)
-    _shuffler()(order.ctypes.data, rows, seed, step)
+    order, swaps = np.arange(rows), max(0, rows - 1)
+    for first in range(0, swaps, SOME):  # Ctrl-C may come between
+        _shuffler()(order.ctypes.data, rows, first, min(swaps, first + SOME), seed, step)
     return order
 
 
 @functools.cache
-def _shuffler() -> Callable[[int, int, int, int], None]:
+def _shuffler() -> Callable[..., None]:
     target = Target.host()
     key = f"shuffle {generator()} {target} {fingerprint(noise.layer_key)} {fingerprint(noise.pick)}"
     with COMPILING:
         library = load(key, target, lambda offer: emit_shuffle())
-    kinds = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32, ctypes.c_uint32]
+    kinds = [ctypes.c_void_p, *[ctypes.c_int64] * 3, *[ctypes.c_uint32] * 2]
     call = ctypes.CFUNCTYPE(None, *kinds)(library.address("shuffle"))
     call.library = library  # type: ignore[attr-defined]
     return call
 
 
 def emit_shuffle() -> IR:
-    """The module that defines ``shuffle(order, rows, seed, step)``: it swaps numbers in place."""
+    """The module that defines ``shuffle(order, rows, first, last, seed, step)``.
+
+    It makes some of the swaps, of which there are ``rows - 1``, in place.
+    """
     ir = ir_module()
     module = ir.Module("shuffle")
     pointer, i64, word = ir.PointerType(), ir.IntType(64), ir.IntType(32)
-    kind = ir.FunctionType(ir.VoidType(), [pointer, i64, word, word])
+    kind = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64, word, word])
     function = ir.Function(module, kind, "shuffle")
-    order, rows, seed, step = function.args
+    order, rows, first, last, seed, step = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
     lanes = Lanes(build, np.float32, 1)
 
@@ -67,6 +73,6 @@ def emit_shuffle() -> IR:
         for value, at in zip(values, reversed(places), strict=True):
             build.store(value, at)
 
-    count(build, "row", index(0), build.sub(rows, index(1)), swap)
+    count(build, "row", first, last, swap)
     build.ret_void()
     return module

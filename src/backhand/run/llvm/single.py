@@ -27,7 +27,7 @@ from .image import Image
 from .kernels import Kernels
 from .layout import buffer_strides
 from .modes import flush_subnormals
-from .objects import COMPILING, load
+from .objects import COMPILING, Recent, load
 from .program import Emitter
 from .schedule import Fused, Schedule, schedule
 from .target import Library, Target
@@ -37,7 +37,7 @@ Array = Any
 HEADER = object.__basicsize__
 """Bytes of an object before its own fields."""
 
-_known: dict[str, Library | Image] = {}
+_known = Recent[Library | Image]()
 
 
 @functools.cache
@@ -105,9 +105,9 @@ def _library(arranged: Schedule) -> Library | Image:
     target = Target.host()
     key = f"single row {program_key(arranged, target, {}, ())}"
     with COMPILING:
-        if key not in _known:
-            _known[key] = load(key, target, lambda offer: emit_single(arranged, target))
-        return _known[key]
+        return _known.get(
+            key, lambda: load(key, target, lambda offer: emit_single(arranged, target))
+        )
 
 
 def emit_single(arranged: Schedule, target: Target) -> Any:

@@ -34,6 +34,9 @@ from .target import Target
 PANEL = 8
 """Vectors of sums that are kept in registers while the entries of a row pass by."""
 
+SOME_ROWS = 16
+"""Of a batch, that are a piece of work: there may be many entries in each."""
+
 UPDATE_FLOPS = 16
 """What an update of a weight counts for beside products: it waits for memory."""
 
@@ -208,15 +211,17 @@ def emit_sums(
 ) -> IR:
     """Add the function of the gradient of the weights, and of what is done with it.
 
-    After the CSR matrix it takes rows, dz, dz_ld, dw, dw_ld, k_begin, k_end, and what ``prepare``
-    takes. ``dw`` is zero before and after, unless the epilogue stores there: a later call with no
-    rows then begins with that. Parameters are otherwise as for `emit_rows`.
+    After the CSR matrix it takes row_begin, row_end, dz, dz_ld, dw, dw_ld, k_begin, k_end, whether
+    these are the last rows, and what ``prepare`` takes. Rows are added to ``dw``, which is zero
+    before the first; after the last the epilogues follow, and ``dw`` is zero again, unless they
+    store there. Parameters are otherwise as for `emit_rows`.
     """
     pointer, i64 = ir_module().PointerType(), ir_module().IntType(64)
-    kinds = [i64, pointer, i64, pointer, i64, i64, i64, *extra]
+    last = ir_module().IntType(1)
+    kinds = [i64, i64, pointer, i64, pointer, i64, i64, i64, last, *extra]
     made = _Function(module, name, target, dtype, entries, kinds)
     build, lanes = made.build, made.lanes
-    rows, dz, dz_ld, dw, dw_ld, k_begin, k_end, *rest = made.rest
+    row_begin, row_end, dz, dz_ld, dw, dw_ld, k_begin, k_end, last, *rest = made.rest
 
     def over_columns(body: Callable[[IR], None]) -> None:
         count(build, "column", index(0), index(columns), body, step=lanes.count)
@@ -236,10 +241,9 @@ def emit_sums(
 
         count(build, "entry", *made.range_of(row), one_entry)
 
-    count(build, "row", index(0), rows, one_row)
-    ready = prepare(build, rest)
+    count(build, "row", row_begin, row_end, one_row)
 
-    def finish(k: IR) -> None:
+    def finish(k: IR, ready: Sequence[IR]) -> None:
         def use(column: IR) -> None:
             place = made.at(dw, k, dw_ld, column)
             value = lanes.load(place)
@@ -248,7 +252,9 @@ def emit_sums(
 
         over_columns(use)
 
-    count(build, "k", k_begin, k_end, finish)
+    with build.if_then(last):
+        ready = prepare(build, rest)
+        count(build, "k", k_begin, k_end, lambda k: finish(k, ready))
     return made.done()
 
 

@@ -14,12 +14,12 @@ import math
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import ClassVar
 
-from ...errors import InputError
+from ...errors import BackhandError, InputError
+from .workers import Workers, insist, settle, wait_for_all
 
 ENVIRONMENT = ("BACKHAND_THREADS", "OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 
@@ -136,21 +136,6 @@ class _Places:
             os.sched_setaffinity(0, self._allowed)
 
 
-def _wait_for_all(others: list[Future[object]]) -> None:
-    """Wait whatever happens, since native code must not outlive its arrays; then raise it."""
-    pressed: KeyboardInterrupt | None = None
-    while True:
-        try:
-            wait(others)
-            break
-        except KeyboardInterrupt as error:
-            pressed = error
-    for other in others:
-        other.result()
-    if pressed:
-        raise pressed
-
-
 class Team:
     """Threads that run one function together.
 
@@ -162,7 +147,7 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._pool: ThreadPoolExecutor | None = None
+        self._workers: Workers | None = None
         self._idle: set[int] = set()  # its threads, between two runs
         self._process = 0
 
@@ -187,45 +172,61 @@ class Team:
         first = 0 if leave else 1
         places = _Places(here=leave is None)
         places.spread(self._idle, self.threads - first)
-        # Ctrl-C may fall between a thread's start and the note of it here; a number that is then
+        # Ctrl-C may fall between handing a number out and the note of it here; one that is then
         # handed out twice is worked on once.
-        free = set(range(first, self.threads))
+        others = {number: Future[object]() for number in range(first, self.threads)}
+        free = set(others)
+        workers = self._hired(len(others))
 
         def placed(number: int) -> None:
             try:
                 free.remove(number)
             except KeyError:
                 return
+            settle(others[number], lambda: at_work(number))
+
+        def at_work(number: int) -> None:
             places.take()
             self._idle.add(threading.get_native_id())
             work(number)
 
-        others: list[Future[object]] = []
+        def hand_out() -> None:
+            for number in sorted(free):
+                workers.give(functools.partial(placed, number))
+
+        def let_end() -> None:
+            """Let the others come to an end, who may wait for those that are still missing."""
+            if leave is not None:
+                leave()
+            hand_out()
+            if leave is None and not started():
+                work(0)
+
         with _busy():
             try:
-                for number in range(first, self.threads):
-                    others.append(self._workers().submit(placed, number))
+                hand_out()
                 if leave is None:
                     work(0)
                 else:
-                    wait(others)
+                    wait(others.values())
             except BaseException:
-                if leave is not None:
-                    leave()
-                others += [self._workers().submit(placed, number) for number in sorted(free)]
-                if leave is None and not started():
-                    work(0)
+                insist(let_end)
                 raise
             finally:
-                _wait_for_all(others)
+                wait_for_all(list(others.values()))
 
-    def _workers(self) -> ThreadPoolExecutor:
-        if self._pool is None or self._process != os.getpid():  # threads do not survive a fork
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="backhand")
-            self._process = os.getpid()
-            self._idle = set()
-            weakref.finalize(self, self._pool.shutdown, wait=False)
-        return self._pool
+    def _hired(self, many: int) -> Workers:
+        """So many threads; all of them, since those at work wait for one another."""
+        if self._workers is None or self._process != os.getpid():  # they do not survive a fork
+            self._workers, self._process, self._idle = Workers("backhand"), os.getpid(), set()
+        try:
+            self._workers.hire(many)
+        except RuntimeError as error:
+            raise BackhandError(
+                f"compiled engine: the system grants no {many} threads more ({error}); choose "
+                "fewer with threads= or BACKHAND_THREADS"
+            ) from None
+        return self._workers
 
 
 def _forget_after_fork() -> None:

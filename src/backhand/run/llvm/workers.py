@@ -1,0 +1,93 @@
+"""Threads that wait for calls.
+
+Those of `concurrent.futures.ThreadPoolExecutor` take no more calls once the main thread has ended,
+where another thread may well go on training; and it hands calls out before it knows whether the
+system grants it all of its threads. These do neither.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
+from typing import TypeVar
+
+Call = Callable[[], object]
+T = TypeVar("T")
+
+
+class Workers:
+    """Threads that end when this object is forgotten, or they are dismissed.
+
+    Parameters
+    ----------
+    name : str
+        What the threads are called, beside their number.
+    many : int
+        How many there are to begin with; RuntimeError if the system refuses one.
+    """
+
+    def __init__(self, name: str, many: int = 0) -> None:
+        self._name, self._many = name, 0
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self.dismiss = weakref.finalize(self, self._calls.put, None)
+        self.dismiss.atexit = False
+        self.hire(many)
+
+    def hire(self, many: int) -> None:
+        """Have at least so many threads."""
+        while self._many < many:
+            name = f"{self._name}_{self._many}"
+            thread = threading.Thread(target=_serve, args=(self._calls,), name=name, daemon=True)
+            thread.start()
+            self._many += 1
+
+    def give(self, call: Call) -> None:
+        """Let a thread that is free, or the first that will be, make a call that raises nothing."""
+        self._calls.put(call)
+
+    def submit(self, work: Call) -> Future[object]:
+        """The same for any call, with its outcome."""
+        future: Future[object] = Future()
+        self.give(lambda: settle(future, work))
+        return future
+
+
+def _serve(calls: SimpleQueue[Call | None]) -> None:
+    while (call := calls.get()) is not None:
+        call()
+        call = None  # nothing of it lives on while this waits
+    calls.put(None)  # for the others
+
+
+def settle(future: Future[object], work: Call) -> None:
+    """Make a call whose outcome becomes the future's."""
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def insist(action: Callable[[], T]) -> T:
+    """Do what may be begun again, to its end; Ctrl-C that comes meanwhile is raised then."""
+    pressed: KeyboardInterrupt | None = None
+    while True:
+        try:
+            result = action()
+            break
+        except KeyboardInterrupt as error:
+            pressed = error
+    if pressed:
+        raise pressed
+    return result
+
+
+def wait_for_all(futures: list[Future[object]]) -> None:
+    """Wait for every one, whatever happens, and raise what went wrong in one of them."""
+    try:
+        insist(lambda: wait(futures))
+    finally:
+        for future in futures:
+            future.result()

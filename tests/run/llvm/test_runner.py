@@ -1,0 +1,88 @@
+"""What calls share, and what they leave behind."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from backhand.network import Network
+from backhand.run.llvm import runner
+from backhand.run.llvm.engine import Forward
+from backhand.run.llvm.stopping import ROWS
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (63, 5), (64, 64), (65, 3), (200, 130)])
+def test_transposed_copies(rng, shape):
+    w = rng.standard_normal(shape)
+    copy = np.empty(shape[::-1])
+    runner.transpose(w, copy)
+    np.testing.assert_array_equal(copy, w.T)
+
+
+def test_a_runner_serves_the_next_call_of_its_program(monkeypatch):
+    monkeypatch.setattr(runner, "_idle", [])
+    network = Network((3, 5, 2))
+    params = network.init("kaiming_normal", 0)
+    for _ in range(3):
+        network.forward(params, np.ones((4, 3)), engine="llvm")
+    (kept,) = runner._idle
+    network.forward(params, np.ones((7, 3)), engine="llvm")
+    assert runner._idle == [kept]
+
+
+def test_little_is_kept_of_networks_that_come_and_go(monkeypatch):
+    """Each runner has threads, and copies of the parameters."""
+    monkeypatch.setattr(runner, "_idle", [])
+    monkeypatch.setattr(runner, "available_threads", lambda: 2)
+    x = np.ones((5000, 100), np.float32)
+    before = threading.active_count()
+    for width in range(200, 200 + 2 * runner.MOST_IDLE):
+        network = Network((100, width, width, 2))
+        network.forward(network.init("kaiming_normal", 0), x, engine="llvm")
+    assert len(runner._idle) == runner.MOST_IDLE
+    assert threading.active_count() <= before + runner.MOST_IDLE + 1  # one may still be ending
+
+
+def test_a_pass_that_is_left_touches_no_further_row(monkeypatch):
+    network = Network((3, 5, 2), dtype="float32")
+    predict = Forward(network, network.init("kaiming_normal", 0), threads=1)
+    x = np.ones((10 * runner.ROWS_AT_ONCE, 3))
+    assert predict(x).all()
+    (idle,) = predict._idle.values()
+    stop = idle[0].stop
+
+    def leave(self, work, started, leave=None):
+        stop[ROWS] = 1
+        work(0)
+
+    out = np.zeros((len(x), 2), np.float32)
+    monkeypatch.setattr("backhand.run.llvm.team.Team.run", leave)
+    monkeypatch.setattr("backhand.run.llvm.engine.np.empty", lambda shape, dtype: out)
+    predict(x)
+    assert not out[runner.ROWS_AT_ONCE :].any()
+
+
+def test_going_back_is_not_left_halfway(monkeypatch):
+    """Ctrl-C that comes again while parameters are put back waits for the end of it."""
+    calls = []
+
+    def back(self, before):
+        calls.append(before)
+        if len(calls) < 3:
+            raise KeyboardInterrupt
+
+    def left(self, work, started, leave=None):
+        made.stop[runner.SUMS + 1] = 1
+        raise KeyboardInterrupt
+
+    network = Network((3, 5, 2), dtype="float32")
+    predict = Forward(network, network.init("kaiming_normal", 0), threads=1)
+    predict(np.ones((4, 3)))
+    ((made,),) = predict._idle.values()
+    monkeypatch.setattr(runner.Runner, "_go_back", back)
+    monkeypatch.setattr("backhand.run.llvm.team.Team.run", left)
+    with pytest.raises(KeyboardInterrupt):
+        made.run(0, 1, 1, seconds=1.0)
+    assert len(calls) == 3
