@@ -49,12 +49,14 @@ for text in sys.argv[1:]:
 """
 
 SMALL = """
-import warnings
+import time, warnings
 warnings.simplefilter("ignore")
 from sklearn.datasets import load_iris
 X, y = load_iris(return_X_y=True)
+loaded = time.perf_counter()
 from {module} import MLPClassifier
-print(MLPClassifier(random_state=0{more}).fit(X, y).score(X, y))
+MLPClassifier(random_state=0{more}).fit(X, y).score(X, y)
+print(time.perf_counter() - loaded)
 """
 
 LOAD = """
@@ -136,23 +138,25 @@ def compilation(rounds: int) -> None:
 def small(rounds: int) -> None:
     """Print medians of seconds for a process that fits iris, in turns, and by how much they differ.
 
-    Seconds of processors vary less than those of the clock: other processes do not count.
+    Seconds of processors do not count what other processes take. Those after the data are loaded,
+    which is where the programs differ, vary least.
     """
     programs = {
         "backhand": SMALL.format(module="backhand", more=""),
         "backhand float32": SMALL.format(module="backhand", more=", dtype='float32'"),
         "scikit-learn": SMALL.format(module="sklearn.neural_network", more=""),
     }
-    clock: dict[str, list[float]] = {who: [] for who in programs}
-    processors: dict[str, list[float]] = {who: [] for who in programs}
+    kinds: dict[str, dict[str, list[float]]] = {
+        kind: {who: [] for who in programs} for kind in ("clock", "processors", "after the data")
+    }
     for turn in range(rounds + 1):
         for who in sorted(programs, reverse=bool(turn % 2)):
-            before = os.times()
-            clock[who].append(process(programs[who])[0])
-            after = os.times()
-            own, kernel = after.children_user, after.children_system
-            processors[who].append(own - before.children_user + kernel - before.children_system)
-    for kind, found in (("clock", clock), ("processors", processors)):
+            before = sum(os.times()[2:4])  # of processes that have ended
+            seconds, lines = process(programs[who])
+            measured = seconds, sum(os.times()[2:4]) - before, float(lines[-1])
+            for kind, value in zip(kinds, measured, strict=True):
+                kinds[kind][who].append(value)
+    for kind, found in kinds.items():
         peer = found["scikit-learn"][1:]
         for who, times in found.items():
             less = [1e3 * (b - a) for a, b in zip(times[1:], peer, strict=True)]
