@@ -80,6 +80,10 @@ class Guarded:
         address = self.place(size)
         return np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
 
+    def together(self, wanted):
+        """In place of `runner.together`: every array between guards of its own."""
+        return {name: self.aligned(shape, dtype) for name, (shape, dtype) in wanted.items()}
+
     def aligned(self, shape, dtype):
         """In place of `runner.aligned`."""
         dtype = np.dtype(dtype)
@@ -126,8 +130,9 @@ class Guarded:
         self.areas = []
 
 
-ALIGNED, HOLD, PASS, SINGLE = (
+ALIGNED, TOGETHER, HOLD, PASS, SINGLE = (
     runner.aligned,
+    runner.together,
     runner.Runner.hold,
     runner.Runner.pass_over,
     single.SingleRow.__init__,
@@ -138,6 +143,7 @@ class Ordinary:
     """Memory as it comes."""
 
     aligned = staticmethod(ALIGNED)
+    together = staticmethod(TOGETHER)
     hold = staticmethod(HOLD)
     pass_over = staticmethod(PASS)
     single = staticmethod(SINGLE)
@@ -151,7 +157,7 @@ class Ordinary:
 
 def install(memory):
     """Let the engine take its memory here."""
-    runner.aligned = memory.aligned
+    runner.aligned, runner.together = memory.aligned, memory.together
     runner.Runner.hold = lambda one, *args: memory.hold(one, *args)
     runner.Runner.pass_over = lambda one, *args: memory.pass_over(one, *args)
     single.SingleRow.__init__ = lambda one, *args: memory.single(one, *args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import numpy as np
@@ -10,7 +11,30 @@ import pytest
 from backhand.network import Network
 from backhand.run.llvm import runner
 from backhand.run.llvm.engine import Forward
+from backhand.run.llvm.schedule import PAGE
 from backhand.run.llvm.stopping import ROWS
+
+
+def test_arrays_lie_together_and_begin_at_different_places_of_their_pages():
+    wanted = {
+        "a": ((3, 16), np.float32),
+        "none": ((2, 0), np.int64),
+        "b": ((100, 50), np.float64),
+        "c": ((8,), np.int64),
+    }
+    found = runner.together(wanted)
+    spans = []
+    for name, a in found.items():
+        shape, dtype = wanted[name]
+        assert (a.shape, a.dtype) == (shape, dtype)
+        assert not a.any()
+        assert a.ctypes.data % runner.ALIGNMENT == 0
+        if a.size:
+            spans.append((a.ctypes.data, a.ctypes.data + a.nbytes))
+    starts = [(begin - spans[0][0]) % PAGE for begin, _ in spans]
+    assert starts == [number * runner.STAGGER % PAGE for number in (0, 2, 3)]
+    for (_, end), (begin, _) in itertools.pairwise(sorted(spans)):
+        assert 0 <= begin - end < 2 * PAGE
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (63, 5), (64, 64), (65, 3), (200, 130)])

@@ -64,6 +64,8 @@ class SingleRow:
         self.usable = arrays_can_be_read()
         if not self.usable:
             return
+        from .runner import together
+
         arranged = schedule(forward_plan(description), (logits(description),))
         dtype = np.dtype(description.dtype)
         strides = {"x": 0, **buffer_strides(arranged)}
@@ -72,9 +74,8 @@ class SingleRow:
         self._held = {"zeros": np.zeros(widest, dtype)}
         for layer, (w, b) in enumerate(params, 1):
             self._held |= {f"w{layer}": w, f"b{layer}": b}
-        for name in strides:
-            if name not in self._held:
-                self._held[name] = _aligned((1, strides[name]), dtype)
+        mine = {n: ((1, stride), dtype) for n, stride in strides.items() if n not in self._held}
+        self._held |= together(mine)
         addresses = [self._held[name].ctypes.data for name in slots(arranged)]
         self._table = np.array(addresses, np.int64)
         prototype = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
@@ -93,12 +94,6 @@ class SingleRow:
 def slots(arranged: Schedule) -> tuple[str, ...]:
     """What lies in the table."""
     return ("zeros", "x", *buffer_strides(arranged))
-
-
-def _aligned(shape: tuple[int, int], dtype: np.dtype) -> Array:
-    from .runner import aligned
-
-    return aligned(shape, dtype)
 
 
 def _library(arranged: Schedule) -> Library | Image:
