@@ -42,8 +42,8 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
 def together(wanted: Mapping[str, tuple[tuple[int, ...], Any]]) -> dict[str, Array]:
     """Zeros, `aligned`, for all of the names side by side, each elsewhere in its page.
 
-    Where arrays lie here and there, some hinder each other by chance: first caches tell lines apart
-    by parts of addresses alone. A small step was seen to take up to 40 % longer.
+    First caches tell lines apart by parts of their addresses, so that arrays which lie here and
+    there may hinder each other by chance; `benchmarks/placement.py` measures it.
     """
     at, places = 0, {}
     for number, (name, (shape, dtype)) in enumerate(wanted.items()):
@@ -149,6 +149,7 @@ class Runner:
         self._address = self._table.ctypes.data
         self._held: dict[str, Array] = {}
         self._kept: dict[str, Array] = {}
+        self._stale = False  # whether transposed copies are of other parameters
         self._reserved: tuple[int, tuple[str, ...], int, str] = (0, (), 0, "")
         for name, a in found.items():
             self.hold(name, a)
@@ -162,8 +163,8 @@ class Runner:
 
     def hold(self, name: str, a: Array) -> Array:
         """Write the address of an array into the table, and keep the array alive."""
-        self._held[name] = a
         self._table[self._place[name]] = a.ctypes.data
+        self._held[name] = a
         return a
 
     def drop(self, name: str) -> None:
@@ -210,12 +211,9 @@ class Runner:
     def load(self, params: Sequence[tuple[Array, Array]]) -> None:
         """Copy parameters in, with their transposed copies."""
         for layer, (w, b) in enumerate(params, 1):
-            d, k = w.shape
             self.put(f"w{layer}", w)
             self.put(f"b{layer}", b)
-            copy = self._held.get(f"w{layer}.T")
-            if copy is not None:
-                transpose(w, copy[:k, :d])
+        self._refresh()
 
     def share(self, params: Sequence[tuple[Array, Array]]) -> None:
         """Read `housed` parameters where they are; nothing may be kept of them transposed."""
@@ -278,6 +276,8 @@ class Runner:
         if threads != self.team.threads:
             self.team = self._teams.setdefault(threads, Team(threads))
         self.set(first=first, last=last, threads=threads)
+        if self._stale:
+            self._refresh()
         meeting, stop = self.meeting, self.stop
         meeting[:2] = stop[:] = self.relay[...] = 0
         call, address = self.code.call, self._address
@@ -309,17 +309,27 @@ class Runner:
                 if name not in self._kept:  # once: fresh memory is slow
                     self._kept[name] = np.empty_like(self._held[name])
                 self._kept[name][...] = self._held[name]
-        return self._kept
+        return dict(self._kept)
 
     def _go_back(self, before: Mapping[str, Array]) -> None:
-        """To what was copied, and clear sums in memory that are only half done."""
+        """To what was copied, at once: the copies take the places of what the step was writing to.
+
+        Sums in memory that are only half done are cleared. It may be begun again.
+        """
         if "dw1" in self.code.static:
             self._held["dw1"][...] = 0
         for name, a in before.items():
-            self._held[name][...] = a
-            copy = self._held.get(f"{name}.T")
-            if copy is not None:
-                transpose(a[:, : len(copy)], copy[:, : len(a)])
+            if self._held[name] is not a:
+                self._kept[name] = self._held[name]
+                self.hold(name, a)
+        self._stale = self._stale or bool(before)
+
+    def _refresh(self) -> None:
+        """Transposed copies of the parameters that there are now."""
+        for layer, (d, k) in enumerate(self.description.shapes, 1):
+            if f"w{layer}.T" in self._held:
+                transpose(self._held[f"w{layer}"][:, :k], self._held[f"w{layer}.T"][:k, :d])
+        self._stale = False
 
     def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
         """Run all rows once, in blocks that a cache holds; how many blocks.
