@@ -10,6 +10,7 @@ import pytest
 
 from backhand.network import Network
 from backhand.run.llvm import runner
+from backhand.run.llvm.deferring import Deferred
 from backhand.run.llvm.engine import Forward
 from backhand.run.llvm.schedule import PAGE
 from backhand.run.llvm.stopping import ROWS
@@ -88,25 +89,36 @@ def test_a_pass_that_is_left_touches_no_further_row(monkeypatch):
     assert not out[runner.ROWS_AT_ONCE :].any()
 
 
-def test_going_back_is_not_left_halfway(monkeypatch):
-    """Ctrl-C that comes again while parameters are put back waits for the end of it."""
+def test_sums_that_were_left_are_gone_back_from_whatever_has_happened(monkeypatch):
     calls = []
-
-    def back(self, before):
-        calls.append(before)
-        if len(calls) < 3:
-            raise KeyboardInterrupt
 
     def left(self, work, started, leave=None):
         made.stop[runner.SUMS + 1] = 1
-        raise KeyboardInterrupt
+        raise MemoryError
 
     network = Network((3, 5, 2), dtype="float32")
     predict = Forward(network, network.init("kaiming_normal", 0), threads=1)
     predict(np.ones((4, 3)))
     ((made,),) = predict._idle.values()
-    monkeypatch.setattr(runner.Runner, "_go_back", back)
+    monkeypatch.setattr(runner.Runner, "_go_back", lambda self, before: calls.append(before))
     monkeypatch.setattr("backhand.run.llvm.team.Team.run", left)
-    with pytest.raises(KeyboardInterrupt):
-        made.run(0, 1, 1, seconds=1.0)
-    assert len(calls) == 3
+    with pytest.raises(MemoryError):
+        made.run(0, 1, 1, 1.0, Deferred())
+    assert calls == [{}]
+
+
+def test_room_that_could_not_be_had_is_asked_for_again(monkeypatch):
+    network = Network((3, 5, 2), dtype="float32")
+    predict = Forward(network, network.init("kaiming_normal", 0), threads=1)
+    x = np.ones((10, 3))
+    want = predict(x)
+
+    def full(wanted):
+        raise MemoryError
+
+    more = np.ones((100, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "together", full)
+        with pytest.raises(MemoryError):
+            predict(more)
+    np.testing.assert_array_equal(predict(more), np.repeat(want[:1], 100, axis=0))

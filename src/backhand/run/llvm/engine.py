@@ -16,6 +16,7 @@ from ...plan.nodes import Gather
 from ...plan.step import KEPT, Plan, forward_plan, logits, training_plan
 from ..namespaces import is_sparse
 from .compiled import compiled
+from .deferring import Deferred
 from .pace import Pace
 from .runner import SLOW, Runner, borrowed, housed, readable
 from .schedule import Schedule, schedule
@@ -137,38 +138,41 @@ class CompiledTrainer:
             limits = self._threads, self._threads
         if self._pace is None or self._pace.limits != limits:
             self._pace = Pace(*limits, fixed=self._threads is not None)
-        for name, a in sources.items():
-            runner.source(name, a)
-        if weight is None:
-            runner.drop("all_weight")
-        runner.hold("order", np.ascontiguousarray(order, np.int64))
-        given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
-        table = np.empty((len(l2), len(runner.code.scalars)), runner.dtype)
-        for column, name in enumerate(runner.code.scalars):
-            table[:, column] = given[name]
-        runner.set(rows=rows, batch=batch, seed=self._seed)
-        runner.results[:2] = 0
-        self.lost = None
-        done = 0
-        while done < batches:
-            threads, some = self._pace.next()
-            until = min(batches, done + some)
-            sharing = runner.code.sharing(batch, threads)
-            runner.reserve(batch, ("x",) if sparse else (), threads, sharing)
+        with Deferred() as deferred:
+            for name, a in sources.items():
+                runner.source(name, a)
             if weight is None:
-                runner.buffer("weight")[:] = 1
-            runner.hold("scalars", table[done:])
-            runner.set(step=(first_step + done) % 2**32)
-            start = time.perf_counter()
-            seconds = self._pace.seconds or runner.code.step_work(batch, more) / (SLOW * threads)
-            runner.run(done, until, threads, (until - done) * seconds)
-            self._pace.took(threads, until - done, time.perf_counter() - start)
-            done = until
-            if runner.stop[LOST]:
-                first = int(runner.stop[LOST + 1])
-                step = (first_step + first // batch) % 2**32
-                self.lost = order[first : first + batch], step
-                return math.nan
+                runner.drop("all_weight")
+            runner.hold("order", np.ascontiguousarray(order, np.int64))
+            given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
+            table = np.empty((len(l2), len(runner.code.scalars)), runner.dtype)
+            for column, name in enumerate(runner.code.scalars):
+                table[:, column] = given[name]
+            runner.set(rows=rows, batch=batch, seed=self._seed)
+            runner.results[:2] = 0
+            self.lost = None
+            done = 0
+            while done < batches and not deferred:
+                threads, some = self._pace.next()
+                until = min(batches, done + some)
+                sharing = runner.code.sharing(batch, threads)
+                runner.reserve(batch, ("x",) if sparse else (), threads, sharing)
+                if weight is None:
+                    runner.buffer("weight")[:] = 1
+                runner.hold("scalars", table[done:])
+                runner.set(step=(first_step + done) % 2**32)
+                start = time.perf_counter()
+                seconds = self._pace.seconds or runner.code.step_work(batch, more) / (
+                    SLOW * threads
+                )
+                runner.run(done, until, threads, (until - done) * seconds, deferred)
+                self._pace.took(threads, until - done, time.perf_counter() - start)
+                done = until
+                if runner.stop[LOST]:
+                    first = int(runner.stop[LOST + 1])
+                    step = (first_step + first // batch) % 2**32
+                    self.lost = order[first : first + batch], step
+                    return math.nan
         return float(runner.results[0] / runner.results[1])
 
     def _ready(

@@ -21,10 +21,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from ...plan.step import KEPT
 from . import cache
+from .deferring import Deferred
 from .image import Image, linked
 from .target import Library, Target, emit_object, fork_safe_lock
 from .team import available_threads
-from .workers import Workers, insist, wait_for_all
+from .workers import Workers, wait_for_all
 
 Offer = Callable[[Any], None]
 T = TypeVar("T")
@@ -152,7 +153,7 @@ class Store:
         ``emit(offer)`` writes the module, and may offer it while some functions are still to come:
         those that are there are then compiled meanwhile, if there is a processor for it.
         """
-        with Compilation(self) as compilation:
+        with Deferred() as deferred, Compilation(self, deferred) as compilation:
             module = emit(compilation.offer)
             compilation.take(module, whole=True)
         units = compilation.units.by_symbol
@@ -232,10 +233,12 @@ class Compilation:
     Parameters
     ----------
     store : Store
+    deferred : Deferred
+        Whose exceptions are heeded now and then.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.units = Units()
+    def __init__(self, store: Store, deferred: Deferred) -> None:
+        self.units, self._deferred = Units(), deferred
         self._store = store
         self._new: dict[str, Unit] = {}
         self._waiting: SimpleQueue[Unit] = SimpleQueue()
@@ -248,11 +251,8 @@ class Compilation:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if self._worker:  # whatever has happened, LLVM must have ended
-            worker = self._worker
-            try:
-                insist(lambda: worker.submit(lambda: None).result())
-            finally:
-                worker.dismiss()
+            self._worker.submit(lambda: None).result()
+            self._worker.dismiss()
         if kind is None:
             wait_for_all(self._futures)
             self._compile()
@@ -261,6 +261,7 @@ class Compilation:
 
     def offer(self, module: Any) -> None:
         """Compile what is ready of a module meanwhile."""
+        self._deferred.heed()
         if available_threads() > 1 and self.take(module, whole=False):
             with contextlib.suppress(RuntimeError):  # no thread to be had: it waits for the end
                 self._worker = self._worker or Workers("backhand-compile", 1)

@@ -10,12 +10,12 @@ import numpy as np
 
 from ...plan.description import Description
 from .compiled import Compiled, Sharing
+from .deferring import Deferred
 from .gather import READABLE
 from .layout import FLAG, most_inputs
 from .schedule import PAGE, padded
 from .stopping import ROWS, SUMS, WORDS
 from .team import Team, available_threads, checked_threads
-from .workers import insist
 
 Array = Any
 
@@ -25,6 +25,7 @@ SLOW = 1e10  # operations a second that one thread of any machine manages
 LONG_WAIT = 0.1  # seconds after Ctrl-C in which native code ends of itself
 LONG_SUMS = 0.15  # seconds of sums from which a step is left amid them
 WORTH_A_COPY = 256  # rows of a batch from which sums take longer than a copy of what they update
+NOTHING = 0, (), 0, ""  # reserved
 MOST_IDLE = 8  # runners that are kept, of whatever programs, for later calls
 TOGETHER = 64  # columns of a transposed copy: some cache lines of each row
 ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
@@ -110,7 +111,7 @@ def borrowed(code: Compiled, description: Description, threads: int | None) -> I
 
     Its parameters are those of the last call: load others.
     """
-    runner = (None if threads else _taken(code)) or Runner(code, description, threads)
+    runner = (_taken(code) if threads is None else None) or Runner(code, description, threads)
     yield runner
     if threads is None:
         _idle.append(runner)
@@ -150,7 +151,7 @@ class Runner:
         self._held: dict[str, Array] = {}
         self._kept: dict[str, Array] = {}
         self._stale = False  # whether transposed copies are of other parameters
-        self._reserved: tuple[int, tuple[str, ...], int, str] = (0, (), 0, "")
+        self._reserved: tuple[int, tuple[str, ...], int, str] = NOTHING
         for name, a in found.items():
             self.hold(name, a)
         self.relay, self.meeting = found["relay"], found["meeting"]
@@ -185,7 +186,7 @@ class Runner:
         """
         if (rows, without, threads, sharing) == self._reserved:
             return
-        self._reserved = rows, without, threads, sharing
+        self._reserved = NOTHING
         wanted: dict[str, tuple[tuple[int, ...], Any]] = {
             name: ((rows, stride), dtype) for name, (stride, dtype) in self.code.batched.items()
         }
@@ -201,12 +202,13 @@ class Runner:
             self.hold(name, a)
         self.relay = self.buffer("relay")
         self.set(**{"x.ld": stride, "x.advance": 0, "x.own": own, "x.relay": sharing == "inputs"})
+        self._reserved = rows, without, threads, sharing
 
     def source(self, name: str, a: Array) -> None:
         """Let the program gather from an array."""
         if self._held.get(name) is not a:
-            self.hold(name, a)
             self.set(**{f"{name}.stride": a.strides[0] if len(a) > 1 else 0})
+            self.hold(name, a)
 
     def load(self, params: Sequence[tuple[Array, Array]]) -> None:
         """Copy parameters in, with their transposed copies."""
@@ -266,7 +268,7 @@ class Runner:
         stride = x.strides[0] // x.itemsize
         self.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0, "x.relay": 0})
 
-    def run(self, first: int, last: int, threads: int, seconds: float = 0.0) -> None:
+    def run(self, first: int, last: int, threads: int, seconds: float, deferred: Deferred) -> None:
         """Run batches ``first`` to ``last - 1``, which may take so many seconds.
 
         Ctrl-C leaves the parameters and their state as a whole number of steps has made them; but
@@ -293,12 +295,14 @@ class Runner:
             stop[ROWS] = 1
             stop[SUMS] = not learns or (long_sums and (bool(before) or not clips))
 
+        deferred.leave = leave
         try:
-            self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]), leave)
-        except BaseException:
+            if not deferred:
+                self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]), leave)
+        finally:
+            deferred.leave = None
             if stop[SUMS + 1]:
-                insist(lambda: self._go_back(before))
-            raise
+                self._go_back(before)
 
     def _before(self) -> dict[str, Array]:
         """A copy of what a step updates, or nothing where copying would take longer than that."""
@@ -314,14 +318,13 @@ class Runner:
     def _go_back(self, before: Mapping[str, Array]) -> None:
         """To what was copied, at once: the copies take the places of what the step was writing to.
 
-        Sums in memory that are only half done are cleared. It may be begun again.
+        Sums in memory that are only half done are cleared.
         """
         if "dw1" in self.code.static:
             self._held["dw1"][...] = 0
         for name, a in before.items():
-            if self._held[name] is not a:
-                self._kept[name] = self._held[name]
-                self.hold(name, a)
+            self._kept[name] = self._held[name]
+            self.hold(name, a)
         self._stale = self._stale or bool(before)
 
     def _refresh(self) -> None:
@@ -337,23 +340,26 @@ class Runner:
         ``x`` of the network's dtype is read where it is; everything else is gathered.
         """
         threads = self._fixed or self.code.readers_for(rows, available_threads)
-        block = min(rows, ROWS_AT_ONCE * threads)
-        x = given["x"]
-        in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
-        self.reserve(block, without=("x",) if in_place else ())
-        for name, a in given.items():
-            self.source(f"all_{name}", a)
-        if in_place:
-            self.read_in_place(x)
-        for name, a in outputs.items():
-            self.hold(f"out.{name}", a)
-        self.set(rows=rows, batch=block)
-        blocks = -(-rows // block)
-        try:
-            self.run(0, blocks, threads, self.code.flops * rows / (SLOW * threads))
-        finally:  # the caller's arrays are not to live on here
-            for name in (*(f"all_{key}" for key in given), *(f"out.{key}" for key in outputs)):
-                self.drop(name)
+        seconds = self.code.flops * rows / (SLOW * threads)
+        deferred, soon = Deferred(), threads == 1 and seconds <= LONG_WAIT
+        with contextlib.nullcontext() if soon else deferred:
+            block = min(rows, ROWS_AT_ONCE * threads)
+            x = given["x"]
+            in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
+            self.reserve(block, without=("x",) if in_place else ())
+            for name, a in given.items():
+                self.source(f"all_{name}", a)
             if in_place:
-                self.drop("x")
+                self.read_in_place(x)
+            for name, a in outputs.items():
+                self.hold(f"out.{name}", a)
+            self.set(rows=rows, batch=block)
+            blocks = -(-rows // block)
+            try:
+                self.run(0, blocks, threads, seconds, deferred)
+            finally:  # the caller's arrays are not to live on here
+                for name in (*(f"all_{key}" for key in given), *(f"out.{key}" for key in outputs)):
+                    self.drop(name)
+                if in_place:
+                    self.drop("x")
         return blocks

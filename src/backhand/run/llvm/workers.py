@@ -32,16 +32,20 @@ class Workers:
     def __init__(self, name: str, many: int = 0) -> None:
         self._name, self._many = name, 0
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
-        self.dismiss = weakref.finalize(self, self._calls.put, None)
-        self.dismiss.atexit = False
+        # Not `weakref.finalize`, whose Python code might swallow Ctrl-C.
+        self._forgotten = weakref.ref(self, self._calls.put)
         self.hire(many)
+
+    def dismiss(self) -> None:
+        """Let the threads end after the calls that were given."""
+        self._calls.put(None)
 
     def hire(self, many: int) -> None:
         """Have at least so many threads."""
         while self._many < many:
             name = f"{self._name}_{self._many}"
-            thread = threading.Thread(target=_serve, args=(self._calls,), name=name, daemon=True)
-            thread.start()
+            known = self._calls, self._forgotten
+            threading.Thread(target=_serve, args=known, name=name, daemon=True).start()
             self._many += 1
 
     def give(self, call: Call) -> None:
@@ -55,8 +59,8 @@ class Workers:
         return future
 
 
-def _serve(calls: SimpleQueue[Call | None]) -> None:
-    while (call := calls.get()) is not None:
+def _serve(calls: SimpleQueue[Call | None], forgotten: Call) -> None:
+    while (call := calls.get()) is not None and call is not forgotten:
         call()
         call = None  # nothing of it lives on while this waits
     calls.put(None)  # for the others
