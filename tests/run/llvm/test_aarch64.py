@@ -60,10 +60,10 @@ class Emulation:
             self.binaries[id(code)] = self.linked(schedule, sources, scalars)
             return code
 
-        def compared(runner, first, last, threads, seconds):
+        def compared(runner, first, last, threads, seconds, deferred):
             content, names = dumped(runner, first, last, self.threads)
             got = self.emulate(self.binaries[id(runner.code)], content)
-            run(runner, first, last, threads, seconds)
+            run(runner, first, last, threads, seconds, deferred)
             self.compare(runner, names, got)
 
         monkeypatch.setattr(engine, "compiled", remembered)

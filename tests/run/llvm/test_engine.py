@@ -276,9 +276,9 @@ def test_other_numbers_of_threads_are_tried_and_change_no_bit(monkeypatch, width
         monkeypatch.setattr(pace, name, seconds)
     used, run = [], Runner.run
 
-    def spy(runner, first, last, threads, seconds=0.0):
+    def spy(runner, first, last, threads, *more):
         used.append(threads)
-        run(runner, first, last, threads, seconds)
+        run(runner, first, last, threads, *more)
 
     monkeypatch.setattr(Runner, "run", spy)
     network = Network(widths, activation="relu", loss="softmax_cross_entropy")
