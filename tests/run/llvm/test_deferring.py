@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -117,6 +118,16 @@ def test_an_error_of_the_block_comes_with_it(handlers):
     with pytest.raises(KeyboardInterrupt) as found:
         block(both)
     assert isinstance(found.value.__context__, ZeroDivisionError)
+
+
+def test_where_signals_belong_to_another_thread_than_python_thinks(handlers, monkeypatch):
+    def refuse(number, handler):
+        raise ValueError("signal only works in main thread of the main interpreter")
+
+    quick = SimpleNamespace(getsignal=signal.getsignal, signal=refuse)
+    monkeypatch.setattr("backhand.run.llvm.deferring._quick", quick)
+    with Deferred() as deferred:
+        assert not deferred
 
 
 def test_other_threads_are_not_concerned(handlers):

@@ -52,6 +52,8 @@ class Deferred:
                     if callable(before):
                         self._before[number] = before
                         _quick.signal(number, functools.partial(self._handle, before))
+            except ValueError:  # another thread is the one that signals interrupt
+                self._before.clear()
             except BaseException:
                 self._restore()
                 raise
