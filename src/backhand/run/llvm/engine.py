@@ -132,6 +132,7 @@ class CompiledTrainer:
         rows = len(order)
         batch = min(batch, rows)
         batches = -(-rows // batch)
+        work = runner.code.step_work(batch, more)
         if self._threads is None:
             limits = runner.code.learners_for(batch, batches, available_threads, more)
         else:
@@ -162,9 +163,7 @@ class CompiledTrainer:
                 runner.hold("scalars", table[done:])
                 runner.set(step=(first_step + done) % 2**32)
                 start = time.perf_counter()
-                seconds = self._pace.seconds or runner.code.step_work(batch, more) / (
-                    SLOW * threads
-                )
+                seconds = self._pace.seconds or work / (SLOW * threads)
                 runner.run(done, until, threads, (until - done) * seconds, deferred)
                 self._pace.took(threads, until - done, time.perf_counter() - start)
                 done = until

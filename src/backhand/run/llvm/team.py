@@ -162,8 +162,8 @@ class Team:
         ``started()`` tells whether ``work(0)`` has begun. If Ctrl-C comes before it has, the others
         would wait for it at a barrier for ever; so it is called before the exception goes on.
 
-        With ``leave``, all the work is done in other threads, while this one waits for Ctrl-C,
-        which native code would keep from it; ``leave()`` then asks them to end.
+        With ``leave``, all the work is done in other threads, and this one, which native code would
+        keep from signals, waits for them; ``leave()`` asks them to end if something interrupts it.
         """
         if self.threads == 1 and leave is None:
             with _busy():
@@ -172,8 +172,8 @@ class Team:
         first = 0 if leave else 1
         places = _Places(here=leave is None)
         places.spread(self._idle, self.threads - first)
-        # Ctrl-C may fall between handing a number out and the note of it here; one that is then
-        # handed out twice is worked on once.
+        # Ctrl-C is deferred (`deferring`). What interrupts nevertheless may fall between handing a
+        # number out and working here; a number that is handed out twice is worked on once.
         others = {number: Future[object]() for number in range(first, self.threads)}
         free = set(others)
         workers = self._hired(len(others))
