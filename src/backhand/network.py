@@ -11,6 +11,7 @@ import numpy as np
 from .errors import InputError, unknown_name
 from .formulas.initialisers import Initialiser, choose_initialiser
 from .plan.description import Description
+from .plan.ranges import as_numbers, check_range, usable_weight
 from .plan.step import (
     Plan,
     forward_plan,
@@ -21,7 +22,7 @@ from .plan.step import (
     propagation_plan,
 )
 from .run.arrays import parameter_buffers, walk
-from .run.namespaces import is_sparse, is_tensor, namespace_of
+from .run.namespaces import is_sparse, is_tensor, namespace_of, stored_rows
 
 Array = Any
 
@@ -144,6 +145,8 @@ class Network(Description):
             If the scheme is unknown, or needs data and has none.
         """
         initialiser = choose_initialiser(scheme)
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise InputError(f"seed must be a whole number, at least 0, got {seed!r}")
         rng = np.random.default_rng(seed)
         params = tuple(
             Layer(_draw(rng, initialiser, d, k).astype(self.dtype), np.zeros(k, self.dtype))
@@ -157,8 +160,7 @@ class Network(Description):
 
     def _scaled_on(self, params: Params, x: Array) -> Params:
         """Scale each layer's weights, front to back, to pre-activations of unit variance on x."""
-        x = self._real(x)
-        self.check_x(x)
+        x = self._inputs(x)
         scaled = list(params)
         for layer, (w, b) in enumerate(params):
             z = walk(forward_plan(self), {"x": x, **parameter_buffers(scaled)})[f"z{layer + 1}"]
@@ -192,9 +194,8 @@ class Network(Description):
         """
         plan, z = forward_plan(self), logits(self)
         if compiles(engine, x):  # which gathers any numbers where they are
-            self.check_parameters(params)
-            return self._run(plan, params, {"x": x}, (z,), engine)[z]
-        return self._run(plan, params, self._enter(params, x))[z]
+            return self._run(plan, self._parameters(params), {"x": x}, (z,), engine)[z]
+        return self._run(plan, self._parameters(params, x), {"x": self._inputs(x)})[z]
 
     def predictor(
         self, params: Sequence[tuple[Array, Array]], threads: int | None = None
@@ -217,8 +218,7 @@ class Network(Description):
         """
         from .run.llvm.engine import Forward
 
-        self.check_parameters(params)
-        return Forward(self, params, threads)
+        return Forward(self, self.checked_parameters(params), threads)
 
     def predict(self, params: Sequence[tuple[Array, Array]], x: Array) -> Array:
         """The expected target, (N, outputs): probabilities, rates, or the logits themselves."""
@@ -238,6 +238,9 @@ class Network(Description):
 
     def loss_at(self, z: Array, t: Array, sample_weight: Array | None = None) -> Any:
         """The loss of logits z (N, outputs), with targets and weights as `loss_and_grads`."""
+        z = self._real(z, "z")
+        if tuple(z.shape[1:]) != (self.outputs,):
+            raise InputError(f"z has shape {tuple(z.shape)}: logits are (N, {self.outputs})")
         given = self._given(z, t, sample_weight)
         loss = walk(logits_loss_plan(self), {logits(self): z, **given}, namespace_of(z))["loss"]
         return loss if is_tensor(loss) else float(loss)
@@ -282,7 +285,8 @@ class Network(Description):
         InputError
             If shapes do not fit or targets are not what the loss takes.
         """
-        given = self._enter(params, x, t, sample_weight)
+        params = self._parameters(params, x)
+        given = self._enter(x, t, sample_weight)
         plan = gradient_plan(self, wrt_input=wrt_input)
         at = self._run(plan, params, given, ("dx",) if wrt_input else (), engine)
         grads = tuple(Layer(at[f"dw{i}"], at[f"db{i}"]) for i in self._layers)
@@ -322,7 +326,8 @@ class Network(Description):
         """
         if is_sparse(x):
             raise InputError("statistics describe every element of x: pass x.toarray()")
-        given = self._enter(params, x, t)
+        params = self._parameters(params)
+        given = self._enter(x, t)
         if len(given["x"]) == 0:
             raise InputError(f"x has shape {given['x'].shape}: statistics need at least one row")
         last, top = len(self.shapes), logits(self)
@@ -362,24 +367,35 @@ class Network(Description):
     def _layers(self) -> range:
         return range(1, len(self.shapes) + 1)
 
-    def _real(self, a: Array) -> Array:
+    def _real(self, a: Array, name: str) -> Array:
+        """Numbers in the network's dtype. Raises InputError for what is none, or beyond it."""
         if is_tensor(a):
+            check_range(a.detach().cpu().numpy(), self.dtype, name)
             return namespace_of(a).cast(a, self.dtype)
-        if is_sparse(a):
-            return a.tocsr().astype(self.dtype, copy=False)
-        return np.asarray(a, self.dtype)
+        a = stored_rows(a) if is_sparse(a) else as_numbers(a, name)
+        check_range(a, self.dtype, name)
+        return a.astype(self.dtype, copy=False)
+
+    def _inputs(self, x: Array) -> Array:
+        """x (N, inputs) in the network's dtype, checked."""
+        x = self._real(x, "x")
+        self.check_x(x)
+        return x
+
+    def _parameters(self, params: Any, x: Array = None) -> Any:
+        """Parameters in the network's dtype, checked; tensors stay as they are, beside a tensor."""
+        if not is_tensor(x):
+            return self.checked_parameters(params)
+        self.check_parameters(params)
+        if not all(is_tensor(a) for layer in params for a in layer):
+            raise InputError("x is a tensor, and parameters are arrays: pass all of one kind")
+        return params
 
     def _enter(
-        self,
-        params: Sequence[tuple[Array, Array]],
-        x: Array,
-        t: Array | None = None,
-        weight: Array | None = None,
+        self, x: Array, t: Array | None = None, weight: Array | None = None
     ) -> dict[str, Array]:
         """Check data where it enters, and name it as the plan does."""
-        x = self._real(x)
-        self.check_x(x)
-        self.check_parameters(params)
+        x = self._inputs(x)
         return {"x": x} if t is None else {"x": x, **self._given(x, t, weight)}
 
     def _given(self, rows_of: Array, t: Array, weight: Array | None) -> dict[str, Array]:
@@ -390,18 +406,23 @@ class Network(Description):
         if weight is None:
             ones = rows_of[:, :1] * 0 + 1 if is_tensor(rows_of) else np.ones((rows, 1), self.dtype)
             return {"t": self._target(t, rows), "weight": ones}
-        weight = self._real(weight)
+        if not is_tensor(weight):
+            weight = as_numbers(weight, "sample_weight")
         weight = weight[:, None] if weight.ndim == 1 else weight
         self.check_weight(weight, rows)
+        if is_tensor(weight):
+            weight = self._real(weight, "sample_weight")
+        else:
+            weight, _ = usable_weight(weight, self.dtype)
         return {"t": self._target(t, rows), "weight": weight}
 
     def _target(self, t: Array, rows: int) -> Array:
-        t = t if is_tensor(t) else np.asarray(t)
+        t = t if is_tensor(t) else as_numbers(t, "target")
         if t.ndim == 1 and (self.loss.by_row or self.outputs == 1):
             t = t[:, None]
         self.check_t(t, rows)
         if not self.loss.by_row:
-            t = self._real(t)
+            t = self._real(t, "target")
         self.check_values(t)
         return t
 

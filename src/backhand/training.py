@@ -19,6 +19,7 @@ from .errors import BackhandError, InputError, unknown_name
 from .formulas.optimisers import Optimiser, choose_optimiser, clipping
 from .formulas.schedules import Schedule, choose_schedule
 from .network import Layer, Network, Params, checked_engine
+from .plan.ranges import as_numbers, check_range, usable_weight
 from .plan.step import training_plan
 from .run.arrays import ArrayTrainer, first_lost, parameter_buffers
 from .run.namespaces import is_sparse, stored_rows
@@ -38,6 +39,10 @@ class Rows(NamedTuple):
     x: Array
     t: Array
     weight: Array | None = None
+
+
+class CheckedRows(Rows):
+    """Rows that `checked` has looked at; nothing else makes them."""
 
 
 class Trainer(Protocol):
@@ -231,7 +236,6 @@ class Training:
     def __init__(
         self, network: Network, params: Sequence[tuple[Array, Array]], settings: Settings, rows: int
     ) -> None:
-        network.check_parameters(params)
         self.network, self.settings = network, settings
         self._seed = int(np.random.SeedSequence(settings.seed).generate_state(1)[0])
         self._trainer = ENGINES[settings.engine](
@@ -254,6 +258,7 @@ class Training:
         A loss that is not finite ends the epoch before the update; ``lost`` then tells where it
         came from.
         """
+        rows = checked(self.network, rows, "training")
         settings, count = self.settings, rows.x.shape[0]
         trainer = self._trainer
         order = trainer.shuffled(count, self.step) if settings.shuffle else np.arange(count)
@@ -387,27 +392,36 @@ def judge(
     return loss, None if score is None else score(z, rows.t)
 
 
-def checked(network: Network, rows: Rows, what: str) -> Rows:
-    """The rows with t as (N, K) and weight as (N, 1). Raises InputError if they do not fit."""
-    x = rows.x if is_sparse(rows.x) else np.asanyarray(rows.x)
-    t, weight = np.asarray(rows.t), rows.weight
+def checked(network: Network, rows: Rows, what: str) -> CheckedRows:
+    """The rows with t as (N, K) and weight as (N, 1). Raises InputError if they do not fit.
+
+    Rows that have been checked are looked at no more; what has happened to their arrays since,
+    executors find out.
+    """
+    if isinstance(rows, CheckedRows):
+        return rows
+    try:
+        x, t, weight = rows
+    except (TypeError, ValueError):
+        raise InputError(f"{what} rows must be Rows(x, t) or Rows(x, t, weight)") from None
+    x = stored_rows(x) if is_sparse(x) else as_numbers(x, f"{what} x")
+    t = as_numbers(t, f"{what} target")
     network.check_x(x)
     count = x.shape[0]
     if count == 0:
         raise InputError(f"no {what} rows: x has shape {x.shape}")
-    for name, a in (("x", x), ("target", t)):
-        if a.dtype.kind not in "biuf":
-            raise InputError(f"{what} {name} has dtype {a.dtype}: numbers are needed")
-    x = stored_rows(x) if is_sparse(x) else x
     _check_finite(x, what)
+    check_range(x, network.dtype, f"{what} x")
     t = t[:, None] if t.ndim == 1 else t
     network.check_t(t, count)
     network.check_values(t)
+    check_range(t, network.dtype, f"{what} target")
     if weight is not None:
-        weight = np.asarray(weight)
+        weight = as_numbers(weight, f"{what} weight")
         weight = weight[:, None] if weight.ndim == 1 else weight
         network.check_weight(weight, count)
-    return Rows(x, t, weight)
+        weight, _ = usable_weight(weight, network.dtype, f"{what} weight")
+    return CheckedRows(x, t, weight)
 
 
 def _check_finite(x: Array, what: str) -> None:

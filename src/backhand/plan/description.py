@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ..errors import InputError, unknown_name
 from ..formulas.activations import Activation, choose_activation
 from ..formulas.losses import Loss, choose_loss
+from .ranges import as_numbers, check_range
 
 DTYPES = ("float32", "float64")
 LARGEST_WIDTH = 1_000_000
@@ -164,7 +165,8 @@ class Description:
         """Raise InputError unless every target is one that the loss can take."""
         kind = self.loss.target
         if kind == "class":
-            if not str(t.dtype).replace("torch.", "").startswith(("int", "uint")):
+            whole = str(t.dtype).startswith("torch.int") or getattr(t.dtype, "kind", "") in "iu"
+            if not whole:
                 raise InputError(f"{self.loss.name!r} takes class indices, got dtype {t.dtype}")
             bad, wanted = (t < 0) | (t >= self.outputs), f"0 to {self.outputs - 1}"
         elif kind == "probability":
@@ -196,6 +198,32 @@ class Description:
             )
         if not float(weight.sum()) > 0:
             raise InputError("sample_weight sums to 0: no row would count")
+
+    def checked_parameters(self, params: Any) -> tuple[tuple[Any, Any], ...]:
+        """``params`` checked and as NumPy arrays of the network's dtype; arrays that are, stay.
+
+        Raises
+        ------
+        InputError
+            If there is not a (w, b) of the right shapes for each layer, of numbers that the dtype
+            of the network holds.
+        """
+        try:
+            pairs = [(w, b) for w, b in params]
+        except (TypeError, ValueError):
+            raise InputError(
+                "parameters must be a sequence of (w, b), one for each layer, such as `init` gives"
+            ) from None
+        converted = []
+        for number, layer in enumerate(pairs, 1):
+            arrays = []
+            for name, a in zip(("w", "b"), layer, strict=True):
+                array = as_numbers(a, f"{name} of layer {number}")
+                check_range(array, self.dtype, f"{name} of layer {number}")
+                arrays.append(array.astype(self.dtype, copy=False))
+            converted.append((arrays[0], arrays[1]))
+        self.check_parameters(converted)
+        return tuple(converted)
 
     def check_parameters(self, params: Any) -> None:
         """Raise InputError unless ``params`` has a (w, b) of the right shapes for each layer."""

@@ -1,8 +1,13 @@
-"""What the dtype of a network can hold: values beyond it are reported, never computed with."""
+"""What enters a network: arrays of numbers, of values that its dtype can hold.
+
+What is no number, or is beyond the dtype, is reported with its place and never computed with.
+"""
 
 from __future__ import annotations
 
+import decimal
 import math
+import numbers
 import warnings
 from typing import Any
 
@@ -13,8 +18,38 @@ from ..errors import InputError
 Array = Any
 
 ROWS_AT_ONCE = 4096  # rows that are searched for the value to report: bounds the memory
-MOST_SQUARED = {"float32": float(np.finfo("float32").max) ** 2, "float64": math.inf}
+MOST_SQUARED = float(np.finfo("float32").max) ** 2  # the square of what float32 just holds
 SAFE_EXPONENT = 60  # weights whose largest lies within 2**-60 to 2**60 are left as they are
+
+
+def as_numbers(a: Any, name: str) -> Array:
+    """``a`` as a NumPy array of real numbers; it is not copied if it is one.
+
+    Parameters
+    ----------
+    a : array-like
+    name : str
+        What the message calls it.
+
+    Raises
+    ------
+    InputError
+        If it is no array, has masked elements, or holds something else than real numbers.
+    """
+    if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
+        raise InputError(f"{name} has masked elements: fill them, or leave their rows out")
+    try:
+        array = np.asarray(a)
+        if array.dtype.kind == "O" and all(
+            isinstance(value, (numbers.Real, decimal.Decimal)) for value in array.flat
+        ):
+            array = array.astype(np.float64)
+    except Exception as error:  # whatever somebody's array-like raises when asked for an array
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{name} is no array of numbers: {reason}") from None
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} has dtype {array.dtype}: real numbers are needed")
+    return array
 
 
 def check_range(a: Array, dtype: Any, name: str) -> None:
@@ -30,9 +65,10 @@ def check_range(a: Array, dtype: Any, name: str) -> None:
         What the message calls the array.
     """
     stored = a.data if hasattr(a, "tocoo") else a
+    if stored.dtype == dtype:
+        return
     if stored.dtype == np.float64 and stored.flags.c_contiguous:
-        flat = stored.reshape(-1)
-        if np.dot(flat, flat) <= MOST_SQUARED[str(dtype)]:  # then no single square is larger
+        if np.vdot(stored, stored) <= MOST_SQUARED:  # then no single square is larger
             return
     elif stored.dtype.kind in "biu" or (stored.dtype == np.float32 and stored.dtype.isnative):
         return

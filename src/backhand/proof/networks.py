@@ -65,8 +65,8 @@ def verify(
     """
     oracles = autodiff.available()
     exact = Network.from_dict({**network.to_dict(), "dtype": "float64"})
-    exact_params = [Layer(np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in params]
-    buffers = exact._enter(exact_params, x, t, sample_weight)
+    exact_params = exact.checked_parameters(params)
+    buffers = exact._enter(x, t, sample_weight)
     buffers |= parameter_buffers(exact_params)
     kept = ~rows_at_kinks(exact, buffers, NEAR[network.dtype])
     note = "" if kept.all() else f"{int((~kept).sum())} rows at a kink left out"

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..formulas import noise, optimisers
 from ..plan.description import Description
 from ..plan.nodes import Clip, ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Update, Weigh
 from ..plan.step import Plan, logits, training_plan
-from .namespaces import NUMPY, is_sparse
+from .namespaces import NUMPY, check_rows, is_sparse, stored_rows
 
 Array = Any
 Buffers = dict[str, Any]
@@ -182,7 +183,7 @@ class ArrayTrainer:
         self.plan = training_plan(description, optimiser)
         self._at: Buffers = {
             name: np.array(value, description.dtype)
-            for name, value in parameter_buffers(params).items()
+            for name, value in parameter_buffers(description.checked_parameters(params)).items()
         }
         for name, value in list(self._at.items()):
             for kept in optimiser.state:
@@ -209,7 +210,7 @@ class ArrayTrainer:
     def state(self, state: Mapping[str, Array]) -> None:
         mine = {name: a.shape for name, a in self._at.items() if self._is_state(name)}
         if mine != {name: a.shape for name, a in state.items()}:
-            raise ValueError("the state is that of another network or optimiser")
+            raise InputError("the state is that of another network or optimiser")
         for name, value in state.items():
             self._at[name] = np.array(value, self.description.dtype)
 
@@ -269,6 +270,10 @@ class ArrayTrainer:
             How many steps came before, for the noise.
         """
         description, self.lost = self.description, None
+        if is_sparse(x):
+            x = stored_rows(x)  # a look at its indices, which SciPy follows wherever they point
+        counts = {"x": x.shape[0], "t": len(t)}
+        check_rows(counts if weight is None else {**counts, "weight": len(weight)}, order)
         if weight is None:
             weight = np.broadcast_to(np.ones((), description.dtype), (x.shape[0], 1))
         loss_sum = weight_sum = 0.0

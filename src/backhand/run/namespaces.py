@@ -7,6 +7,7 @@ operation means.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -144,20 +145,98 @@ def is_sparse(a: Any) -> bool:
 def stored_rows(x: Array) -> Array:
     """The rows of a sparse matrix as CSR, in order and without duplicates; ``x`` stays as it is.
 
+    SciPy converts formats without looking at indices, and reads and writes where they point: so
+    they are checked before.
+
+    Parameters
+    ----------
+    x : sparse matrix or array of SciPy's (N, D)
+        In any format.
+
     Raises
     ------
     InputError
-        If its indices do not fit its shape.
+        If its indices do not fit its shape, or it holds something else than real numbers.
     """
+    if len(x.shape) != 2:
+        raise InputError(f"x is sparse and has shape {x.shape}: rows and columns are needed")
+    if x.dtype.kind not in "biuf":
+        raise InputError(f"x has dtype {x.dtype}: real numbers are needed")
     try:
-        if x.format in ("csr", "csc"):
-            x.check_format(full_check=True)
-    except ValueError as error:
+        if x.format not in ("csr", "csc"):
+            x = x.tocoo()
+            for name, indices, size in (("row", x.row, x.shape[0]), ("column", x.col, x.shape[1])):
+                check_indices(indices, size, name)
+        else:
+            by_row = x.format == "csr"
+            major, minor = x.shape if by_row else x.shape[::-1]
+            if len(x.indptr) != major + 1:
+                raise InputError(f"its indptr has {len(x.indptr)} elements, not {major + 1}")
+            check_entries(x.indptr, x.indices, x.data, minor, "column" if by_row else "row")
+    except (ValueError, TypeError, IndexError) as error:
         raise InputError(f"x is a damaged sparse matrix, make it anew: {error}") from None
     rows = x.tocsr()
     if not rows.has_canonical_format:
         rows = rows.copy()
         rows.sum_duplicates()
+    return rows
+
+
+def check_entries(
+    indptr: Array, indices: Array, data: Array, size: int, name: str = "column"
+) -> None:
+    """Check that the entries of a compressed sparse matrix lie within their arrays, and in it.
+
+    Parameters
+    ----------
+    indptr : (rows + 1,) of int
+        Where the entries of each row (or column) begin.
+    indices, data : (entries,)
+        The column (or row) of each entry, and its value.
+    size : int
+        How many columns (or rows) there are.
+    name : str
+        What the message calls them.
+
+    Raises
+    ------
+    InputError
+        If one lies elsewhere.
+    """
+    stored = min(len(indices), len(data))
+    if len(indptr) < 1 or indptr[0] < 0 or indptr[-1] > stored or (np.diff(indptr) < 0).any():
+        raise InputError(f"its indptr does not rise from 0 to its {stored} entries")
+    check_indices(indices, size, name)
+
+
+def check_indices(indices: Array, size: int, name: str) -> None:
+    """Check that indices lie in 0 .. size - 1. Raises InputError."""
+    if indices.dtype.kind not in "iu":
+        raise InputError(f"its {name} numbers have dtype {indices.dtype}")
+    if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < size:
+        bad = indices[(indices < 0) | (indices >= size)][0]
+        raise InputError(f"it has an entry in {name} {bad}, and there are 0 to {size - 1}")
+
+
+def check_rows(counts: Mapping[str, int], order: Array | None = None) -> int:
+    """How many rows arrays have, the same for all of them. Raises InputError.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        The rows of each array, by its name.
+    order : array of int, optional
+        Numbers of rows, which must be rows that there are.
+    """
+    rows = min(counts.values())
+    if rows != max(counts.values()):
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise InputError(f"arrays differ in their numbers of rows: {told}")
+    if order is None or not len(order):
+        return rows
+    if not 0 <= int(order.min()) <= int(order.max()) < rows:
+        bad = order[(order < 0) | (order >= rows)][0]
+        raise InputError(f"the order of rows has {bad}, and there are rows 0 to {rows - 1}")
     return rows
 
 

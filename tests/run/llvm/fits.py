@@ -250,7 +250,7 @@ def whole_step(whole, trainer):
 def nearly_whole_step(whole, trainer):
     """The same if some parameters may be a step ahead of the others: then all steps there are."""
     for layer, (w, _) in enumerate(trainer.params[1:], 2):
-        copy = trainer._runner.buffer(f"w{layer}.T")
+        copy = trainer._runner.table[f"w{layer}.T"]
         assert (copy[: w.shape[1], : w.shape[0]] == w.T).all()
     if (bits := whole.bits(trainer)) in whole.known:
         return whole.known.index(bits)

@@ -26,7 +26,7 @@ from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.plan.step import gradient_plan
 from backhand.proof.kernels import PRIMES, random_problem, tile_sizes
-from backhand.run.llvm import engine, runner, single
+from backhand.run.llvm import binding, engine, runner, single
 from backhand.training import step_scalars
 
 PAGE = mmap.PAGESIZE
@@ -103,11 +103,11 @@ class Guarded:
         made[...] = a
         return made
 
-    def hold(self, runner, name, a):
-        """In place of `runner.Runner.hold`: what the engine made itself goes between guards too."""
+    def bind(self, table, name, a, slot=None):
+        """In place of `Table.bind`: what the engine made itself goes between guards too."""
         if name in ("scalars", "order"):
             a = self.copy(np.ascontiguousarray(a))
-        return HOLD(runner, name, a)
+        return BIND(table, name, a, slot)
 
     def pass_over(self, runner, given, rows, outputs):
         """In place of `runner.Runner.pass_over`, which writes into arrays that the engine made."""
@@ -130,10 +130,10 @@ class Guarded:
         self.areas = []
 
 
-ALIGNED, TOGETHER, HOLD, PASS, SINGLE = (
+ALIGNED, TOGETHER, BIND, PASS, SINGLE = (
     runner.aligned,
     runner.together,
-    runner.Runner.hold,
+    binding.Table.bind,
     runner.Runner.pass_over,
     single.SingleRow.__init__,
 )
@@ -144,7 +144,7 @@ class Ordinary:
 
     aligned = staticmethod(ALIGNED)
     together = staticmethod(TOGETHER)
-    hold = staticmethod(HOLD)
+    bind = staticmethod(BIND)
     pass_over = staticmethod(PASS)
     single = staticmethod(SINGLE)
 
@@ -158,7 +158,7 @@ class Ordinary:
 def install(memory):
     """Let the engine take its memory here."""
     runner.aligned, runner.together = memory.aligned, memory.together
-    runner.Runner.hold = lambda one, *args: memory.hold(one, *args)
+    binding.Table.bind = lambda one, *args: memory.bind(one, *args)
     runner.Runner.pass_over = lambda one, *args: memory.pass_over(one, *args)
     single.SingleRow.__init__ = lambda one, *args: memory.single(one, *args)
 

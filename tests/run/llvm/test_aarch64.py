@@ -32,15 +32,15 @@ emulated = pytest.mark.skipif(
 
 def dumped(runner, first, last, threads):
     """The table and buffers of a runner as the driver reads them, and the names of the buffers."""
-    runner.set(first=first, last=last, threads=threads)
+    runner.table.set(first=first, last=last, threads=threads)
     runner.meeting[:2] = runner.relay[...] = 0
     words = [np.int64([threads, len(runner.code.slots)]).tobytes()]
     names = []
-    for place, name in enumerate(runner.code.slots):
-        buffer = runner._held.get(name)
-        if buffer is None:
-            words.append(np.int64([-1, runner._table[place]]).tobytes())
+    for name in runner.code.slots:
+        if name not in runner.table:
+            words.append(np.int64([-1, runner.table.number(name)]).tobytes())
         else:
+            buffer = runner.table[name]
             assert buffer.flags.c_contiguous, name
             words.append(np.int64(buffer.nbytes).tobytes() + buffer.tobytes())
             names.append(name)
@@ -88,7 +88,7 @@ class Emulation:
     def compare(self, runner, names, content):
         self.runs += 1
         for name in names:
-            here = runner._held[name]
+            here = runner.table[name]
             there = np.frombuffer(content[: here.nbytes], here.dtype).reshape(here.shape)
             content = content[here.nbytes :]
             if name not in ("meeting", "relay"):  # these depend on the number of threads

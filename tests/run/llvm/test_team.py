@@ -170,4 +170,5 @@ def test_a_team_knows_its_idle_threads():
     seen = []
     for _ in range(3):
         crew.run(lambda number: seen.append((number, threading.get_native_id())), lambda: True)
-    assert crew._idle == {thread for number, thread in seen if number == 1}
+    assert crew._hired(1).ids == {thread for number, thread in seen if number == 1}
+    crew._hired(1).rest()

@@ -33,6 +33,34 @@ def test_threads_end_when_nobody_can_call_them_any_more():
         assert not thread.is_alive()
 
 
+def test_idle_threads_end_and_others_are_hired_when_calls_come_again():
+    crew = Workers("idle")
+    for _ in range(2):
+        crew.hire(3)
+        mine = [thread for thread in threading.enumerate() if thread.name.startswith("idle_")]
+        assert len(mine) == 3
+        assert crew.submit(lambda: "here").result(10) == "here"
+        assert {thread.native_id for thread in mine} == crew.ids
+        crew.rest()
+        for thread in mine:
+            thread.join(10)
+            assert not thread.is_alive()
+        assert not crew.ids
+
+
+def test_threads_stay_while_calls_are_announced(monkeypatch):
+    """Between hiring and giving, a stopped process may take any time."""
+    monkeypatch.setattr("backhand.run.llvm.workers.IDLE", 0.001)
+    crew = Workers("announced")
+    crew.hire(2)
+    barrier = threading.Barrier(3)
+    threading.Event().wait(0.05)
+    for _ in range(2):
+        crew.give(lambda: barrier.wait(10))
+    barrier.wait(10)
+    crew.rest()
+
+
 def test_nothing_of_a_call_lives_on_while_its_thread_waits():
     class Data:
         pass

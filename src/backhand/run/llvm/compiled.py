@@ -14,7 +14,7 @@ import numpy as np
 from ...plan.nodes import Map
 from .cache import generator
 from .image import Image
-from .layout import buffer_strides, packed, program_slots, relays, static_shapes
+from .layout import Slots, buffer_strides, packed, program_slots, relays, static_shapes
 from .objects import COMPILING, Offer, Recent, load
 from .schedule import Schedule
 from .target import Library, Target
@@ -46,8 +46,8 @@ class Compiled:
     ----------
     call : callable
         ``call(address of the table, number of the thread)``; it releases the interpreter.
-    slots : tuple of str
-        Names of the table's entries.
+    slots : dict of str to Slot or None
+        What the program expects in each entry of its table; None is a number.
     static : dict of str to (int, int)
         Shapes of parameters, their state and their transposed copies, padded.
     batched : dict of str to (int, dtype)
@@ -68,7 +68,7 @@ class Compiled:
 
     library: Library | Image
     call: Callable[[int, int], None]
-    slots: tuple[str, ...]
+    slots: Slots
     static: dict[str, tuple[int, int]]
     batched: dict[str, tuple[int, np.dtype]]
     scalars: tuple[str, ...]
@@ -170,22 +170,18 @@ def _load(
 
     library = load(key, target, emit)
     description = schedule.plan.description
-    dtype = np.dtype(description.dtype)
-    panel = panel_columns(target, dtype)
-    strides = buffer_strides(schedule, panel)
-    panels = -(-description.widths[1] // panel)
-    static = static_shapes(schedule)
-    in_panels = packed(schedule, panel)
-    static |= dict.fromkeys(in_panels, (panels * description.inputs, panel))
+    panel = panel_columns(target, np.dtype(description.dtype))
+    slots = program_slots(schedule, sources, len(scalars), panel)
+    static = static_shapes(schedule, panel)
     batched: dict[str, tuple[int, np.dtype]] = {}
-    for name, stride in strides.items():
-        if name not in static:
-            index = name == "t" and description.loss.by_row
-            batched[name] = (stride, np.dtype(np.int32) if index else dtype)
+    for name, stride in buffer_strides(schedule, panel).items():
+        slot = slots[name]
+        if name not in static and slot is not None:
+            batched[name] = stride, slot.dtype
     return Compiled(
         library,
         ENTRY(library.address("run")),
-        program_slots(schedule, sources),
+        slots,
         static,
         batched,
         scalars,
@@ -194,7 +190,7 @@ def _load(
         description.inputs,
         description.widths[1],
         relays(schedule, panel),
-        dict.fromkeys(in_panels, panels),
+        {name: static[name][0] // description.inputs for name in packed(schedule, panel)},
     )
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...errors import InputError
 from ...formulas.optimisers import Optimiser
 from ...plan.description import Description
 from ...plan.nodes import Gather
+from ...plan.ranges import as_numbers, check_range
 from ...plan.step import KEPT, Plan, forward_plan, logits, training_plan
 from ..namespaces import is_sparse
 from .compiled import compiled
@@ -54,7 +56,7 @@ class CompiledTrainer:
     ) -> None:
         self.description, self.optimiser = description, optimiser
         self._seed, self._threads = seed, checked_threads(threads)
-        self._start = params
+        self._start = description.checked_parameters(params)
         self._state: dict[str, Array] = {}
         self._runner: Runner | None = None
         self._kinds: dict[str, np.dtype] = {}
@@ -82,8 +84,8 @@ class CompiledTrainer:
     @state.setter
     def state(self, state: Mapping[str, Array]) -> None:
         if {name: a.shape for name, a in state.items()} != self._state_shapes():
-            raise ValueError("the state is that of another network or optimiser")
-        self._state = {name: np.array(a) for name, a in state.items()}
+            raise InputError("the state is that of another network or optimiser")
+        self._state = {name: np.array(a, self.description.dtype) for name, a in state.items()}
         if self._runner is not None:
             self._load_state(self._runner)
 
@@ -128,6 +130,7 @@ class CompiledTrainer:
         sources["all_t"] = readable(t)
         if weight is not None:
             sources["all_weight"] = readable(weight)
+        order = np.ascontiguousarray(order)
         runner = self._ready(sources, sparse, scalars)
         rows = len(order)
         batch = min(batch, rows)
@@ -139,17 +142,12 @@ class CompiledTrainer:
             limits = self._threads, self._threads
         if self._pace is None or self._pace.limits != limits:
             self._pace = Pace(*limits, fixed=self._threads is not None)
-        with Deferred() as deferred:
-            for name, a in sources.items():
-                runner.source(name, a)
-            if weight is None:
-                runner.drop("all_weight")
-            runner.hold("order", np.ascontiguousarray(order, np.int64))
+        with Deferred() as deferred, runner.reading(sources, order):
             given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
             table = np.empty((len(l2), len(runner.code.scalars)), runner.dtype)
             for column, name in enumerate(runner.code.scalars):
                 table[:, column] = given[name]
-            runner.set(rows=rows, batch=batch, seed=self._seed)
+            runner.table.set(batch=batch, seed=self._seed)
             runner.results[:2] = 0
             self.lost = None
             done = 0
@@ -159,9 +157,9 @@ class CompiledTrainer:
                 sharing = runner.code.sharing(batch, threads)
                 runner.reserve(batch, ("x",) if sparse else (), threads, sharing)
                 if weight is None:
-                    runner.buffer("weight")[:] = 1
-                runner.hold("scalars", table[done:])
-                runner.set(step=(first_step + done) % 2**32)
+                    runner.table["weight"][:] = 1
+                runner.table.bind("scalars", table[done:])
+                runner.table.set(step=(first_step + done) % 2**32)
                 start = time.perf_counter()
                 seconds = self._pace.seconds or work / (SLOW * threads)
                 runner.run(done, until, threads, (until - done) * seconds, deferred)
@@ -218,7 +216,10 @@ class Forward:
         shared: bool = False,
     ) -> None:
         self.description = description
-        self._params = tuple(params if shared else ((housed(w), housed(b)) for w, b in params))
+        if not shared:
+            params = [(housed(w), housed(b)) for w, b in description.checked_parameters(params)]
+        description.check_parameters(params)
+        self._params = tuple(params)
         self._threads = checked_threads(threads)
         self._dtype = np.dtype(description.dtype)
         self._idle: dict[np.dtype, list[Runner]] = {}
@@ -240,8 +241,10 @@ class Forward:
         return self._one
 
     def _many(self, x: Array) -> Array:
-        x = readable(x)
+        x = as_numbers(x, "x")
         self.description.check_x(x)
+        check_range(x, self.description.dtype, "x")
+        x = readable(x)
         result = np.empty((len(x), self.description.outputs), self._dtype)
         if len(x) == 0:
             return result
@@ -293,8 +296,10 @@ def execute(
         ``outputs``, every ``dw`` and ``db`` of the plan, and ``loss`` if the plan has one.
     """
     description = plan.description
-    given = {name: readable(a) for name, a in given.items()}
-    description.check_x(given["x"])
+    x = as_numbers(given["x"], "x")
+    description.check_x(x)
+    check_range(x, description.dtype, "x")
+    given = {name: readable(a) for name, a in {**given, "x": x}.items()}
     indices = ("t",) if description.loss.by_row else ()
     gathers = [
         Gather(f"all_{name}", name, None if name in indices else description.dtype)

@@ -2,41 +2,118 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+
 import numpy as np
 
+from ...plan.nodes import Gather
 from .schedule import PAD, Schedule, padded, padded_columns
-
-CONTROL = (
-    "rows",  # of the whole run
-    "batch",  # rows of a batch
-    "first",  # the first batch to run, and one past the last
-    "last",
-    "threads",
-    "step",  # number of the first batch's step, for noise
-    "seed",
-    "order",  # int64 (rows,), or null for the order of the source
-    "scalars",  # (batches, scalars) of the network's dtype, row `first` first
-    "meeting",  # int64 (2,), 0 at first: arrivals at barriers; whether thread 0 has begun
-    "relay",  # int64 (threads, 8), 0 at first: blocks that a thread has handed on; see `relay`
-    "stop",  # int64 (8,): whether to leave the batch, and whether it was left; see `stopping`
-    "results",  # float64 (2,): sum of loss * weight, sum of weights
-    "zeros",  # a row of zeros, as wide as the widest layer
-    "x.ld",  # row stride of x, in elements: it may be the caller's array itself
-    "x.advance",  # elements from one row of the run to the next in x: 0 if each batch is gathered
-    "x.own",  # elements from one thread's x to the next's, if each has its own: or 0
-    "x.relay",  # whether each of them has its own inputs of all rows, instead of whole rows
-)
-"""The first entries of the table, by name; sources, strides and buffers follow."""
+from .stopping import WORDS
 
 FLAG = 8
 """Words from one thread's count in ``relay`` to the next one's: a cache line."""
 
+WORD = np.dtype(np.int64)
 
-def program_slots(schedule: Schedule, sources: dict[str, np.dtype]) -> tuple[str, ...]:
-    """The names of the table's entries, in order."""
-    inputs = [f"{name}{end}" for name in sources for end in ("", ".stride")]
-    outputs = [f"out.{name}" for name in schedule.delivered]
-    return (*CONTROL, *inputs, *outputs, *buffer_strides(schedule))
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """What a program expects behind an address of its table.
+
+    Attributes
+    ----------
+    dtype : dtype
+        Native, of exactly this kind.
+    shape : tuple of int or None
+        None: any number, which stands elsewhere in the table.
+    strided : bool
+        Whether rows may lie at any distance, which stands in the table too. Otherwise the array
+        is in C order; the elements of a row always lie side by side.
+    """
+
+    dtype: np.dtype
+    shape: tuple[int | None, ...]
+    strided: bool = False
+
+
+Slots = dict[str, Slot | None]
+"""The entries of a table by name, in order; None is a number."""
+
+
+def control_slots(real: np.dtype, scalars: int) -> Slots:
+    """The first entries of a program's table; sources, strides and buffers follow."""
+    return {
+        "rows": None,  # of the whole run
+        "batch": None,  # rows of a batch
+        "first": None,  # the first batch to run, and one past the last
+        "last": None,
+        "threads": None,
+        "step": None,  # number of the first batch's step, for noise
+        "seed": None,
+        "order": Slot(WORD, (None,)),  # a row of the source for each row; null: in its order
+        "scalars": Slot(real, (None, scalars)),  # of each batch, that of `first` first
+        "meeting": Slot(WORD, (8,)),  # 0 at first: arrivals at barriers; has thread 0 begun?
+        "relay": Slot(WORD, (None, FLAG)),  # 0 at first: blocks that a thread has handed on
+        "stop": Slot(WORD, (WORDS,)),  # whether to leave the batch, and whether it was left
+        "results": Slot(np.dtype(np.float64), (8,)),  # sum of loss * weight, sum of weights
+        "zeros": Slot(real, (None,)),  # a row of zeros, as wide as the widest layer
+        "x.ld": None,  # row stride of x, in elements: it may be the caller's array itself
+        "x.advance": None,  # elements from one row of the run to the next in x; 0 if gathered
+        "x.own": None,  # elements from one thread's x to the next's, if each has its own: or 0
+        "x.relay": None,  # whether each has its own inputs of all rows, instead of whole rows
+    }
+
+
+def program_slots(
+    schedule: Schedule, sources: Mapping[str, np.dtype], scalars: int, panel: int
+) -> Slots:
+    """The entries of a program's table, in order, and what it expects behind each address.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    sources : mapping of str to dtype
+        Of the arrays that it gathers from.
+    scalars : int
+        How many run-time scalars the optimiser has.
+    panel : int
+        Columns of a panel; see `packed`.
+    """
+    description = schedule.plan.description
+    real = np.dtype(description.dtype)
+    slots = control_slots(real, scalars)
+    columns = {gather.source: _columns(schedule, gather) for gather in schedule.gathers}
+    for name, dtype in sources.items():
+        flat = name not in columns or (schedule.sparse and name == "all_x")
+        slots[name] = Slot(dtype, (None,)) if flat else Slot(dtype, (None, columns[name]), True)
+        slots[f"{name}.stride"] = None
+    for name in schedule.delivered:
+        slots[f"out.{name}"] = Slot(real, (None, schedule.shapes[name][1]))
+    return slots | buffer_slots(schedule, panel)
+
+
+def buffer_slots(schedule: Schedule, panel: int = 0) -> Slots:
+    """What a program expects of the buffers that it stores itself, padding included."""
+    description = schedule.plan.description
+    real = np.dtype(description.dtype)
+    index = np.dtype(np.int32)
+    static = static_shapes(schedule, panel)
+    slots: Slots = {}
+    for name, stride in buffer_strides(schedule, panel).items():
+        kind = index if name == "t" and description.loss.by_row else real
+        slots[name] = Slot(kind, static.get(name, (None, stride)))
+    if "x" in slots:  # rows of another length may take its place: see "x.ld"
+        slots["x"] = Slot(real, (None, None), True)
+    return slots
+
+
+def _columns(schedule: Schedule, gather: Gather) -> int:
+    """The columns of the caller's array that a gather reads."""
+    description = schedule.plan.description
+    if gather.out == "weight" or (gather.out == "t" and description.loss.by_row):
+        return 1
+    return description.inputs if gather.out == "x" else description.outputs
 
 
 def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
@@ -84,9 +161,9 @@ def buffer_strides(schedule: Schedule, panel: int = 0) -> dict[str, int]:
     item = np.dtype(description.dtype).itemsize
     strides: dict[str, int] = {}
     for gather in schedule.gathers:
-        columns = {"x": description.inputs, "weight": 1}.get(gather.out, description.outputs)
-        one = gather.out == "weight" or (gather.out == "t" and description.loss.by_row)
-        strides[gather.out] = 1 if one else padded(columns, item)
+        columns = _columns(schedule, gather)
+        alone = gather.out == "weight" or (gather.out == "t" and description.loss.by_row)
+        strides[gather.out] = 1 if alone else padded(columns, item)
     for group in schedule.rowwise:
         for name in group.stored:
             row = name in ("value", "share", "loss")
@@ -109,10 +186,19 @@ def buffer_strides(schedule: Schedule, panel: int = 0) -> dict[str, int]:
     return strides
 
 
-def static_shapes(schedule: Schedule) -> dict[str, tuple[int, int]]:
-    """Padded shapes of parameters, their gradients, state and transposed copies."""
-    rows = {name: (_static_rows(schedule, name), s) for name, s in buffer_strides(schedule).items()}
-    return {name: shape for name, shape in rows.items() if shape[0]}
+def static_shapes(schedule: Schedule, panel: int = 0) -> dict[str, tuple[int, int]]:
+    """Padded shapes of parameters, their gradients, state and transposed copies.
+
+    With the width of a panel, some are stored in panels; see `packed`.
+    """
+    strides = buffer_strides(schedule, panel)
+    shapes = {name: (_static_rows(schedule, name), s) for name, s in strides.items()}
+    if panel:
+        description = schedule.plan.description
+        panels = -(-description.widths[1] // panel)
+        in_panels = packed(schedule, panel)
+        shapes |= dict.fromkeys(in_panels, (panels * description.inputs, panel))
+    return {name: shape for name, shape in shapes.items() if shape[0]}
 
 
 def _static_rows(schedule: Schedule, name: str) -> int:

@@ -23,7 +23,7 @@ from ...plan.nodes import Gather, Matmul, Update
 from .build import IR, count, element, element_type, hurried, index, ir_module, minimum
 from .gather import emit_gather
 from .kernels import Kernels
-from .layout import CONTROL, buffer_strides, packed, program_slots, relays, static_shapes
+from .layout import Slots, buffer_strides, packed, program_slots, relays, static_shapes
 from .modes import flush_subnormals
 from .objects import Offer
 from .relay import Relay
@@ -42,8 +42,8 @@ class Program:
     ----------
     module : llvmlite.ir.Module
         It defines ``run(table, thread)``.
-    slots : tuple of str
-        Name of each entry of the table.
+    slots : dict of str to Slot or None
+        What the program expects in each entry of the table.
     strides : dict of str to int
         Row stride, in elements, of every buffer.
     scalars : tuple of str
@@ -51,7 +51,7 @@ class Program:
     """
 
     module: Any
-    slots: tuple[str, ...]
+    slots: Slots
     strides: dict[str, int]
     scalars: tuple[str, ...]
 
@@ -101,7 +101,7 @@ class Emitter:
         self.packed = packed(schedule, self.kernels.panel)
         self.strides = buffer_strides(schedule, self.kernels.panel)
         self.scalars = scalars
-        self.slots = program_slots(schedule, sources)
+        self.slots = program_slots(schedule, sources, len(scalars), self.kernels.panel)
 
     def emit(self) -> Program:
         ir = ir_module()
@@ -114,12 +114,9 @@ class Emitter:
         self.build = build = ir.IRBuilder(self.entry)
         self.piece: dict[int, IR] = {}
         as_before = flush_subnormals(build, self.target)
-        pointers = {"order", "scalars", "meeting", "relay", "stop", "results", "zeros"}
-        numbers = set(CONTROL) - pointers
         self.at: dict[str, IR] = {}
-        for place, name in enumerate(self.slots):
-            number = name in numbers or name.endswith(".stride")
-            kind = self.i64 if number else self.pointer
+        for place, (name, expected) in enumerate(self.slots.items()):
+            kind = self.i64 if expected is None else self.pointer
             slot = element(build, table, index(place), self.i64)
             self.at[name] = build.load(slot, typ=kind, name=name)
         with build.if_then(build.icmp_signed("==", self.thread, index(0))):

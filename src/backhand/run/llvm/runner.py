@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ...plan.description import Description
+from .binding import Table, check_sources, with_padding
 from .compiled import Compiled, Sharing
 from .deferring import Deferred
 from .gather import READABLE
-from .layout import FLAG, most_inputs
+from .layout import FLAG, Slot, most_inputs
 from .schedule import PAGE, padded
 from .stopping import ROWS, SUMS, WORDS
 from .team import Team, available_threads, checked_threads
@@ -67,7 +68,7 @@ def readable(a: Array) -> Array:
     a = np.asarray(a)
     if a.ndim == 1:
         a = a[:, None]
-    known = a.dtype in READABLE and a.dtype.isnative
+    known = a.dtype in READABLE and a.dtype.isnative and a.flags.aligned
     contiguous = a.shape[1] <= 1 or a.strides[1] == a.itemsize
     if known and contiguous:
         return a
@@ -85,6 +86,15 @@ def housed(a: Array) -> Array:
     home = room[..., : a.shape[-1]]
     home[...] = a
     return home
+
+
+def housed_buffers(params: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
+    """`housed` parameters by the names that programs know, with their padding."""
+    named: dict[str, Array] = {}
+    for layer, (w, b) in enumerate(params, 1):
+        for name, a in ((f"w{layer}", w), (f"b{layer}", b[None])):
+            named[name] = with_padding(a, padded(a.shape[1], a.itemsize))
+    return named
 
 
 def transpose(w: Array, copy: Array) -> None:
@@ -137,45 +147,21 @@ class Runner:
         self.team = Team(threads or 1)
         self._teams = {self.team.threads: self.team}
         self._fixed = checked_threads(threads)
-        slots = code.slots
-        self._place = {name: i for i, name in enumerate(slots)}
-        widest = max(description.widths) + 64
-        words = {"table": len(slots), "relay": 0, "meeting": 8, "stop": WORDS}
-        found = together(
-            {name: ((many,), np.int64) for name, many in words.items()}
-            | {"results": ((8,), np.float64), "zeros": ((widest,), self.dtype)}
-            | {name: (shape, self.dtype) for name, shape in code.static.items()}
-        )
-        self._table = found.pop("table")
-        self._address = self._table.ctypes.data
-        self._held: dict[str, Array] = {}
+        self.table = Table(code.slots)
         self._kept: dict[str, Array] = {}
         self._stale = False  # whether transposed copies are of other parameters
         self._reserved: tuple[int, tuple[str, ...], int, str] = NOTHING
+        widest = max(description.widths) + 64
+        words = {"relay": (0, FLAG), "meeting": (8,), "stop": (WORDS,)}
+        found = together(
+            {name: (shape, np.int64) for name, shape in words.items()}
+            | {"results": ((8,), np.float64), "zeros": ((widest,), self.dtype)}
+            | {name: (shape, self.dtype) for name, shape in code.static.items()}
+        )
         for name, a in found.items():
-            self.hold(name, a)
+            self.table.bind(name, a)
         self.relay, self.meeting = found["relay"], found["meeting"]
         self.stop, self.results = found["stop"], found["results"]
-
-    def set(self, **numbers: int) -> None:
-        """Write numbers into the table."""
-        for name, value in numbers.items():
-            self._table[self._place[name]] = value
-
-    def hold(self, name: str, a: Array) -> Array:
-        """Write the address of an array into the table, and keep the array alive."""
-        self._table[self._place[name]] = a.ctypes.data
-        self._held[name] = a
-        return a
-
-    def drop(self, name: str) -> None:
-        """Write a null address."""
-        self._held.pop(name, None)
-        self._table[self._place[name]] = 0
-
-    def buffer(self, name: str) -> Array:
-        """The array that the program knows by this name, without padding."""
-        return self._held[name]
 
     def reserve(
         self, rows: int, without: tuple[str, ...] = (), threads: int = 1, sharing: Sharing = "rows"
@@ -199,16 +185,48 @@ class Runner:
         for name in without:
             del wanted[name]
         for name, a in together(wanted).items():
-            self.hold(name, a)
-        self.relay = self.buffer("relay")
-        self.set(**{"x.ld": stride, "x.advance": 0, "x.own": own, "x.relay": sharing == "inputs"})
+            self.table.bind(name, a)
+        self.relay = self.table["relay"]
+        numbers = {"x.ld": stride, "x.advance": 0, "x.own": own, "x.relay": sharing == "inputs"}
+        self.table.set(**numbers)
         self._reserved = rows, without, threads, sharing
 
-    def source(self, name: str, a: Array) -> None:
-        """Let the program gather from an array."""
-        if self._held.get(name) is not a:
-            self.set(**{f"{name}.stride": a.strides[0] if len(a) > 1 else 0})
-            self.hold(name, a)
+    @contextlib.contextmanager
+    def reading(
+        self,
+        sources: Mapping[str, Array],
+        order: Array | None = None,
+        outputs: Mapping[str, Array] | None = None,
+    ) -> Iterator[int]:
+        """Let the program read from the caller's arrays, and write to them; then let go of them.
+
+        Parameters
+        ----------
+        sources : mapping of str to array
+            What it gathers from; of sparse rows, their arrays.
+        order : (rows,) int64, optional
+            Which rows, in which order.
+        outputs : mapping of str to array, optional
+
+        Yields
+        ------
+        int
+            How many rows a run has.
+
+        Raises
+        ------
+        InputError
+            If an array is not what the program was compiled for, or rows lie outside of it.
+        """
+        held = {**sources, **({} if order is None else {"order": order}), **(outputs or {})}
+        try:
+            for name, a in held.items():
+                self.table.bind(name, a)
+            rows = check_sources(sources, self.description.inputs, order)
+            self.table.set(rows=rows)
+            yield rows
+        finally:
+            self.table.release(held)
 
     def load(self, params: Sequence[tuple[Array, Array]]) -> None:
         """Copy parameters in, with their transposed copies."""
@@ -219,10 +237,8 @@ class Runner:
 
     def share(self, params: Sequence[tuple[Array, Array]]) -> None:
         """Read `housed` parameters where they are; nothing may be kept of them transposed."""
-        for layer, (w, b) in enumerate(params, 1):
-            for name, a in ((f"w{layer}", w), (f"b{layer}", b[None])):
-                whole = len(a), padded(a.shape[1], a.itemsize)
-                self.hold(name, np.lib.stride_tricks.as_strided(a, whole))
+        for name, a in housed_buffers(params).items():
+            self.table.bind(name, a)
 
     def stored(self, prefix: str = "") -> tuple[tuple[Array, Array], ...]:
         """Copies of the parameters, or of arrays of their shapes such as gradients (``"d"``)."""
@@ -236,7 +252,7 @@ class Runner:
 
     def get(self, name: str, shape: tuple[int, ...]) -> Array:
         """A copy of a buffer without its padding: (d, k) of weights, (k,) of biases."""
-        buffer = self._held[name]
+        buffer = self.table[name]
         panels = self.code.packed.get(name)
         if panels:
             buffer = np.hstack(np.split(buffer, panels))
@@ -245,7 +261,7 @@ class Runner:
 
     def put(self, name: str, a: Array) -> None:
         """Copy an array into a buffer."""
-        buffer, k = self._held[name], a.shape[-1]
+        buffer, k = self.table[name], a.shape[-1]
         panels = self.code.packed.get(name)
         if panels:
             width = buffer.shape[1]
@@ -259,14 +275,14 @@ class Runner:
         """Begin sums that go on from block to block anew, and the loss."""
         self.results[:] = 0
         for name in sums:
-            self._held[name][...] = 0
+            self.table[name][...] = 0
 
     def read_in_place(self, x: Array) -> None:
         """Let products read x itself, which has the network's dtype."""
-        self.drop("all_x")
-        self.hold("x", x)
+        self.table.release(["all_x"])
+        self.table.bind("x", x, Slot(self.dtype, (None, self.description.inputs), True))
         stride = x.strides[0] // x.itemsize
-        self.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0, "x.relay": 0})
+        self.table.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0, "x.relay": 0})
 
     def run(self, first: int, last: int, threads: int, seconds: float, deferred: Deferred) -> None:
         """Run batches ``first`` to ``last - 1``, which may take so many seconds.
@@ -277,12 +293,12 @@ class Runner:
         """
         if threads != self.team.threads:
             self.team = self._teams.setdefault(threads, Team(threads))
-        self.set(first=first, last=last, threads=threads)
+        self.table.set(first=first, last=last, threads=threads)
         if self._stale:
             self._refresh()
         meeting, stop = self.meeting, self.stop
         meeting[:2] = stop[:] = self.relay[...] = 0
-        call, address = self.code.call, self._address
+        call, address = self.code.call, self.table.address
         if seconds <= LONG_WAIT:
             self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))
             return
@@ -306,13 +322,13 @@ class Runner:
 
     def _before(self) -> dict[str, Array]:
         """A copy of what a step updates, or nothing where copying would take longer than that."""
-        if self._table[self._place["batch"]] < WORTH_A_COPY:
+        if self.table.number("batch") < WORTH_A_COPY:
             return {}
         for name in self.code.static:
             if not name.endswith(".T"):
                 if name not in self._kept:  # once: fresh memory is slow
-                    self._kept[name] = np.empty_like(self._held[name])
-                self._kept[name][...] = self._held[name]
+                    self._kept[name] = np.empty_like(self.table[name])
+                self._kept[name][...] = self.table[name]
         return dict(self._kept)
 
     def _go_back(self, before: Mapping[str, Array]) -> None:
@@ -321,17 +337,17 @@ class Runner:
         Sums in memory that are only half done are cleared.
         """
         if "dw1" in self.code.static:
-            self._held["dw1"][...] = 0
+            self.table["dw1"][...] = 0
         for name, a in before.items():
-            self._kept[name] = self._held[name]
-            self.hold(name, a)
+            self._kept[name] = self.table[name]
+            self.table.bind(name, a)
         self._stale = self._stale or bool(before)
 
     def _refresh(self) -> None:
         """Transposed copies of the parameters that there are now."""
         for layer, (d, k) in enumerate(self.description.shapes, 1):
-            if f"w{layer}.T" in self._held:
-                transpose(self._held[f"w{layer}"][:, :k], self._held[f"w{layer}.T"][:k, :d])
+            if f"w{layer}.T" in self.table:
+                transpose(self.table[f"w{layer}"][:, :k], self.table[f"w{layer}.T"][:k, :d])
         self._stale = False
 
     def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
@@ -342,24 +358,21 @@ class Runner:
         threads = self._fixed or self.code.readers_for(rows, available_threads)
         seconds = self.code.flops * rows / (SLOW * threads)
         deferred, soon = Deferred(), threads == 1 and seconds <= LONG_WAIT
+        block = min(rows, ROWS_AT_ONCE * threads)
+        x = given["x"]
+        in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
+        sources = {f"all_{name}": a for name, a in given.items()}
+        results = {f"out.{name}": a for name, a in outputs.items()}
+        blocks = -(-rows // block)
         with contextlib.nullcontext() if soon else deferred:
-            block = min(rows, ROWS_AT_ONCE * threads)
-            x = given["x"]
-            in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
             self.reserve(block, without=("x",) if in_place else ())
-            for name, a in given.items():
-                self.source(f"all_{name}", a)
-            if in_place:
-                self.read_in_place(x)
-            for name, a in outputs.items():
-                self.hold(f"out.{name}", a)
-            self.set(rows=rows, batch=block)
-            blocks = -(-rows // block)
-            try:
-                self.run(0, blocks, threads, seconds, deferred)
-            finally:  # the caller's arrays are not to live on here
-                for name in (*(f"all_{key}" for key in given), *(f"out.{key}" for key in outputs)):
-                    self.drop(name)
+            with self.reading(sources, outputs=results):
+                self.table.set(batch=block)
                 if in_place:
-                    self.drop("x")
+                    self.read_in_place(x)
+                try:
+                    self.run(0, blocks, threads, seconds, deferred)
+                finally:
+                    if in_place:  # the caller's array is not to live on here
+                        self.table.release(["x"])
         return blocks

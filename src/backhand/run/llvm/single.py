@@ -21,11 +21,12 @@ import numpy as np
 
 from ...plan.description import Description
 from ...plan.step import forward_plan, logits
+from .binding import Table
 from .build import IR, count, element, index, ir_module
 from .compiled import program_key
 from .image import Image
 from .kernels import Kernels
-from .layout import buffer_strides
+from .layout import Slot, Slots, buffer_slots, buffer_strides
 from .modes import flush_subnormals
 from .objects import COMPILING, Recent, load
 from .program import Emitter
@@ -64,24 +65,20 @@ class SingleRow:
         self.usable = arrays_can_be_read()
         if not self.usable:
             return
-        from .runner import together
+        from .runner import housed_buffers, together
 
         arranged = schedule(forward_plan(description), (logits(description),))
         dtype = np.dtype(description.dtype)
         strides = {"x": 0, **buffer_strides(arranged)}
         self._library = _library(arranged)
-        widest = max(description.widths) + 64
-        self._held = {"zeros": np.zeros(widest, dtype)}
-        for layer, (w, b) in enumerate(params, 1):
-            self._held |= {f"w{layer}": w, f"b{layer}": b}
-        mine = {n: ((1, stride), dtype) for n, stride in strides.items() if n not in self._held}
-        self._held |= together(mine)
-        addresses = [self._held[name].ctypes.data for name in slots(arranged)]
-        self._table = np.array(addresses, np.int64)
+        table = Table(slots(arranged))
+        given = {"zeros": np.zeros(max(description.widths) + 64, dtype), **housed_buffers(params)}
+        mine = {n: ((1, stride), dtype) for n, stride in strides.items() if n not in given}
+        for name, a in {**given, **together(mine)}.items():
+            table.bind(name, a)
+        self._table = table
         prototype = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-        self._call = functools.partial(
-            prototype(self._library.address("one")), self._table.ctypes.data
-        )
+        self._call = functools.partial(prototype(self._library.address("one")), table.address)
         self._make = functools.partial(np.empty, (1, description.outputs), dtype)
 
     def __call__(self, x: Array) -> Array:
@@ -91,9 +88,10 @@ class SingleRow:
         return out
 
 
-def slots(arranged: Schedule) -> tuple[str, ...]:
-    """What lies in the table."""
-    return ("zeros", "x", *buffer_strides(arranged))
+def slots(arranged: Schedule) -> Slots:
+    """What the function expects in its table; x is an argument, and nothing of it is read there."""
+    real = np.dtype(arranged.plan.description.dtype)
+    return {"zeros": Slot(real, (None,)), "x": Slot(real, (1, 0)), **buffer_slots(arranged)}
 
 
 def _library(arranged: Schedule) -> Library | Image:

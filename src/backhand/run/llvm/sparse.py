@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import InputError
 from .build import IR, count, element, element_type, index, ir_module
 from .gather import READABLE, convert
 from .lanes import Lanes
@@ -50,7 +51,12 @@ class Entries:
 
 
 def stored_entries(x: Any) -> dict[str, Any]:
-    """The arrays of a CSR matrix as a program reads them, where they lie if they can be read."""
+    """The arrays of a CSR matrix as a program reads them, where they lie if they can be read.
+
+    Raises InputError for a matrix in another format, whose arrays mean something else.
+    """
+    if x.format != "csr":
+        raise InputError(f"x is a sparse matrix in {x.format} format: pass x.tocsr()")
     known = x.data.dtype in READABLE and x.data.dtype.isnative
     wide = x.indices.dtype not in (np.dtype(np.int32), np.dtype(np.int64))
     return {

@@ -148,7 +148,6 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._workers: Workers | None = None
-        self._idle: set[int] = set()  # its threads, between two runs
         self._process = 0
 
     def run(
@@ -171,12 +170,12 @@ class Team:
             return
         first = 0 if leave else 1
         places = _Places(here=leave is None)
-        places.spread(self._idle, self.threads - first)
         # Ctrl-C is deferred (`deferring`). What interrupts nevertheless may fall between handing a
         # number out and working here; a number that is handed out twice is worked on once.
         others = {number: Future[object]() for number in range(first, self.threads)}
         free = set(others)
         workers = self._hired(len(others))
+        places.spread(workers.ids, len(others))
 
         def placed(number: int) -> None:
             try:
@@ -187,7 +186,6 @@ class Team:
 
         def at_work(number: int) -> None:
             places.take()
-            self._idle.add(threading.get_native_id())
             work(number)
 
         def hand_out() -> None:
@@ -213,15 +211,19 @@ class Team:
                 insist(let_end)
                 raise
             finally:
-                wait_for_all(list(others.values()))
+                try:
+                    wait_for_all(list(others.values()))
+                finally:
+                    workers.rest()
 
     def _hired(self, many: int) -> Workers:
         """So many threads; all of them, since those at work wait for one another."""
         if self._workers is None or self._process != os.getpid():  # they do not survive a fork
-            self._workers, self._process, self._idle = Workers("backhand"), os.getpid(), set()
+            self._workers, self._process = Workers("backhand"), os.getpid()
         try:
             self._workers.hire(many)
         except RuntimeError as error:
+            self._workers.rest()
             raise BackhandError(
                 f"compiled engine: the system grants no {many} threads more ({error}); choose "
                 "fewer with threads= or BACKHAND_THREADS"
