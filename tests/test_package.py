@@ -23,7 +23,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # Imports go to the own floor or a lower one. What stands on a line may import one another.
 FLOORS = (
-    {"callbacks", "errors", "testing", "__version__"},
+    {"callbacks", "errors", "files", "testing", "__version__"},
     {"formulas"},
     {"plan"},
     {"run"},

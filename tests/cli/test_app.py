@@ -160,7 +160,7 @@ def test_read_only_folder(backhand, tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("os.mkdir", refuse)
     refused(backhand("train", "digits", "--out", tmp_path / "run"), "Permission denied")
     assert list(tmp_path.iterdir()) == []
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import InputError
-from ..export.sealed import write_whole
+from ..files import write_whole
 from ..report import tables
 from ..report.bench import OURS, TASKS, Record, Result, run_benchmarks
 from ..report.peers import PEERS

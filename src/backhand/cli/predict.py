@@ -13,7 +13,7 @@ import numpy as np
 from ..datasets.preparation import TablePreparation
 from ..errors import InputError, missing_extra
 from ..export import Model, load_model
-from ..export.sealed import write_whole
+from ..files import write_whole
 
 OUTPUTS = (".csv", ".tsv", ".parquet")
 

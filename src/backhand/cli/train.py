@@ -11,7 +11,6 @@ import platform
 import shlex
 import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from .. import datasets
 from ..datasets import Data, Split
 from ..errors import BackhandError, InputError
 from ..export import Model, save_model
-from ..export.sealed import umask, write_whole
+from ..files import temporary_name, write_whole
 from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
 from ..network import Network, Params
@@ -356,7 +355,6 @@ class Folder:
     def keep(self) -> None:
         """Give it its name."""
         try:
-            os.chmod(self.path, 0o777 & ~umask())
             os.rename(self.path, self._place)
         except OSError as error:
             raise InputError(f"cannot write {self._place}: {error.strerror or error}") from None
@@ -393,7 +391,8 @@ def run_folder(place: Path) -> Iterator[Folder]:
     try:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+            beside = place.parent / temporary_name()
+            beside.mkdir()
         except OSError as error:
             raise InputError(f"cannot write to {place}: {error.strerror or error}") from None
         try:

@@ -6,12 +6,10 @@ code. A checksum over both tells an edited or damaged file.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..files import write_whole
 
 Array = Any
 
@@ -71,34 +70,6 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Array], str]:
     if not intact:
         raise InputError(f"{path} was edited or damaged: its content does not match its checksum")
     return tensors, text
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write beside, then rename. Raises InputError if the folder cannot be written to."""
-    path = Path(path)
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~umask())
-        os.replace(name, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-
-
-def umask() -> int:
-    """The permissions that new files do not get."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:

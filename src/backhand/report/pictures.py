@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import InputError, missing_extra
-from ..export.sealed import write_whole
+from ..files import write_whole
 from ..network import LayerStatistics
 from ..training import Epoch
 

@@ -1,0 +1,133 @@
+"""Files that are there whole or not at all: written beside, then renamed.
+
+This is the one place that writes files. A new file has the permissions that ``open`` would give
+it, and what a killed process left beside is removed by the next one that writes there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from typing import IO, Any
+
+from .errors import InputError
+
+TEMPORARY = re.compile(r"\.backhand-[0-9a-f]{32}\.part")
+"""Names of files that are being written. Nothing else that lies beside is ever removed."""
+
+ABANDONED = 3600.0  # seconds after the last write, until a temporary file counts as left over
+MOST_LISTED = 10_000  # files of a folder that are looked at: bounds the time a write takes
+
+
+def temporary_name() -> str:
+    """A name for a file or a folder that is being written; nothing has it yet."""
+    return f".backhand-{secrets.token_hex(16)}.part"
+
+
+@contextlib.contextmanager
+def replacing(
+    path: str | os.PathLike[str],
+    *,
+    mode: int | None = None,
+    folder: int | None = None,
+    durable: bool = True,
+) -> Iterator[IO[bytes]]:
+    """A new file, which takes the place of another one when the block ends without an exception.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write or to replace. Its name is all that may be given with ``folder``.
+    mode : int, optional
+        Permissions of the new file before the umask. By default they are those that ``open`` would
+        leave: the old file's if there is one, else 0o666.
+    folder : int, optional
+        Descriptor of the folder that it is in.
+    durable : bool
+        Wait until the content is on the disk, so that a power cut cannot leave half of it.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written. What was there before is still there.
+    """
+    path = os.fspath(path)
+    temporary = os.path.join(os.path.dirname(path), temporary_name())
+    old = _permissions(path, folder) if mode is None else None
+    first = next(bits for bits in (old, mode, 0o666) if bits is not None)
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, first, dir_fd=folder)  # the system applies the umask
+
+    try:
+        with open(temporary, "x+b", opener=opener) as file:
+            if old is not None and hasattr(
+                os, "fchmod"
+            ):  # it is not on Windows, which has no umask either
+                os.fchmod(file.fileno(), old)
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    sweep(os.path.dirname(path) or "." if folder is None else folder)
+
+
+def _permissions(path: str, folder: int | None) -> int | None:
+    """The permissions of a regular file; None if there is none."""
+    try:
+        status = os.stat(path, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
+    return status.st_mode & 0o777 if stat.S_ISREG(status.st_mode) else None
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write beside, then rename. Raises InputError if the folder cannot be written to."""
+    try:
+        with replacing(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def sweep(folder: str | int, names: re.Pattern[str] = TEMPORARY) -> None:
+    """Remove the temporary files that killed processes of this user left in a folder.
+
+    Parameters
+    ----------
+    folder : str or int
+        Path or descriptor.
+    names : re.Pattern
+        What temporary files are called there.
+    """
+    found: list[os.DirEntry[Any]] = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found = [
+            entry for entry in itertools.islice(entries, MOST_LISTED) if names.fullmatch(entry.name)
+        ]
+    for entry in found:
+        with contextlib.suppress(OSError):
+            status = entry.stat(follow_symlinks=False)
+            if is_ours(status) and time.time() - status.st_mtime > ABANDONED:
+                os.unlink(entry.path, dir_fd=folder if isinstance(folder, int) else None)
+
+
+def is_ours(status: os.stat_result) -> bool:
+    """Whether it is a regular file of this user, where the system knows whose a file is."""
+    return stat.S_ISREG(status.st_mode) and status.st_uid == user()
+
+
+def user() -> int:
+    """The user whose rights this process has; 0, whose all files are, where there are none."""
+    return os.geteuid() if hasattr(os, "geteuid") else 0

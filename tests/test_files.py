@@ -1,0 +1,166 @@
+"""Files are there whole or not at all, with the permissions of any other file."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from backhand import files
+from backhand.errors import InputError
+from backhand.files import ABANDONED, TEMPORARY, replacing, sweep, temporary_name, write_whole
+
+LONG_AGO = 0
+
+
+def mode(path):
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def leftover(folder, name=None, age=2 * ABANDONED, content=b"half"):
+    path = folder / (name or temporary_name())
+    path.write_bytes(content)
+    os.utime(path, (path.stat().st_mtime - age,) * 2)
+    return path
+
+
+def test_what_is_written_is_there_and_nothing_else(tmp_path):
+    for content in (b"one", b"", b"another"):
+        write_whole(tmp_path / "file", content)
+        assert (tmp_path / "file").read_bytes() == content
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o022, 0o002, 0o000])
+def test_a_file_has_the_permissions_that_open_gives(tmp_path, mask):
+    code = "import os, sys; from backhand.files import write_whole; os.umask(int(sys.argv[2])); "
+    code += "write_whole(sys.argv[1] + '/ours', b''); open(sys.argv[1] + '/plain', 'w').close()"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), str(mask)], check=True)
+    assert mode(tmp_path / "ours") == mode(tmp_path / "plain") == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("bits", [0o600, 0o640, 0o664, 0o400])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, bits):
+    path = tmp_path / "file"
+    path.write_text("before")
+    path.chmod(bits)
+    write_whole(path, b"after")
+    assert (path.read_bytes(), mode(path)) == (b"after", bits)
+
+
+def test_the_umask_is_never_touched(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "umask", lambda mask: asked.append(mask) or 0o022)
+    threads = [
+        threading.Thread(target=write_whole, args=(tmp_path / str(n), b"x")) for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (asked, len(os.listdir(tmp_path))) == ([], 4)
+
+
+def test_no_source_of_ours_asks_for_the_umask():
+    source = os.path.dirname(files.__file__)
+    for folder, _, names in os.walk(source):
+        for name in names:
+            if name.endswith(".py"):
+                with open(os.path.join(folder, name), encoding="utf-8") as file:
+                    assert not re.search(r"\bos\.umask\b", file.read()), name
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, call):
+    (tmp_path / "file").write_bytes(b"before")
+
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(InputError, match=r"cannot write .*file: No space left"):
+        write_whole(tmp_path / "file", b"after")
+    assert os.listdir(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"before"
+
+
+def test_an_exception_in_the_block_leaves_the_old_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"before")
+
+    def interrupted():
+        with replacing(tmp_path / "file") as file:
+            file.write(b"after")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert os.listdir(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"before"
+
+
+def test_places_that_cannot_be_written_are_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "none" / "x", tmp_path / "file" / "x", tmp_path):
+        with pytest.raises(InputError, match="cannot write"):
+            write_whole(place, b"content")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_link_is_replaced_and_not_written_through(tmp_path):
+    (tmp_path / "target").write_bytes(b"somebody's")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write_whole(tmp_path / "link", b"ours")
+    assert (tmp_path / "target").read_bytes() == b"somebody's"
+    assert (tmp_path / "link").read_bytes() == b"ours"
+
+
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path):
+    write_whole(tmp_path / ("n" * 255), b"content")
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
+    code = "import os, signal, sys; from backhand.files import replacing\n"
+    code += "with replacing(sys.argv[1]) as file:\n"
+    code += "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")], check=False)
+    assert killed.returncode < 0
+    (left,) = tmp_path.iterdir()
+    assert TEMPORARY.fullmatch(left.name)
+    write_whole(tmp_path / "file", b"content")
+    assert left.exists()  # it may still be written
+    os.utime(left, (LONG_AGO, LONG_AGO))
+    write_whole(tmp_path / "file", b"content")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_nothing_but_leftovers_is_removed(tmp_path, monkeypatch):
+    others = [
+        *(".backhand-", ".backhand-0.part", "backhand-" + "0" * 32 + ".part", "model.part"),
+        *(".backhand-" + "0" * 32, ".backhand-" + "g" * 32 + ".part", ".file.swp", "x.o", ".new-a"),
+        ".backhand-" + "0" * 32 + ".part2",
+    ]
+    kept = [leftover(tmp_path, name) for name in others]
+    kept.append(leftover(tmp_path, age=0.5 * ABANDONED))
+    folder, link = tmp_path / temporary_name(), tmp_path / temporary_name()
+    folder.mkdir()
+    leftover(folder, "content")
+    link.symlink_to(kept[0])
+    for path in (folder, link):
+        os.utime(path, (LONG_AGO, LONG_AGO), follow_symlinks=False)
+    gone = [leftover(tmp_path) for _ in range(5)]
+    sweep(str(tmp_path))
+    assert [path.exists() for path in gone] == [False] * 5
+    assert {*kept, folder, link} == set(tmp_path.iterdir())
+    theirs = leftover(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    sweep(str(tmp_path))
+    assert theirs.exists()
+
+
+def test_a_folder_that_cannot_be_listed_is_no_error(tmp_path):
+    sweep(str(tmp_path / "nothing"))
