@@ -1,18 +1,27 @@
+"""The cache saves time, whatever happens to it; see `test_cache_attacks` for those who mean it."""
+
 from __future__ import annotations
 
+import ast
 import multiprocessing
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import backhand
+from backhand.files import temporary_name
 from backhand.run.llvm import cache
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
+    """The folder of the entries."""
     monkeypatch.setenv("BACKHAND_CACHE", str(tmp_path / "objects"))
-    return tmp_path / "objects"
+    return tmp_path / "objects" / f"backhand-{os.geteuid()}"
 
 
 def builder(code=b"code"):
@@ -32,20 +41,6 @@ def test_second_call_reads(home):
     assert len(build.calls) == 1
     assert cache.cached("b", build) == b"code"
     assert len(build.calls) == 2
-
-
-def test_folder_is_closed_to_others(home):
-    cache.cached("a", builder())
-    assert stat.S_IMODE(home.stat().st_mode) == 0o700
-    home.chmod(0o755)
-    cache.folder()
-    assert stat.S_IMODE(home.stat().st_mode) == 0o700
-
-
-def test_folder_of_somebody_else_is_not_used(home, monkeypatch):
-    cache.cached("a", builder())
-    monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    assert cache.folder() is None
 
 
 @pytest.mark.parametrize(
@@ -78,6 +73,38 @@ def test_entry_of_another_key_is_not_taken(home):
     assert cache.cached("b", builder(b"for b")) == b"for b"
 
 
+def test_what_is_made_is_closed_to_others_whatever_the_umask(home):
+    code = "import os; from backhand.run.llvm import cache; os.umask(0); cache.write('key', b'x')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert cache.folder() == home
+    (entry,) = home.iterdir()
+    assert cache.read("key") == b"x"
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (home.parent, home, entry)]
+    assert modes == [0o700, 0o700, 0o600]
+
+
+def test_a_relative_folder_is_one_of_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BACKHAND_CACHE", "near")
+    assert cache.folder() == tmp_path / "near" / f"backhand-{os.geteuid()}"
+
+
+def test_the_default_is_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.delenv("BACKHAND_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = cache.folder()
+    assert found is not None
+    assert found.is_relative_to(tmp_path)
+
+
+def test_off_where_users_are_not_told_apart(home, monkeypatch):
+    monkeypatch.delattr(os, "geteuid")
+    assert cache.cached("a", builder()) == b"code"
+    assert cache.read("a") is None
+    assert not home.exists()
+
+
 def test_off(home, monkeypatch):
     monkeypatch.setenv("BACKHAND_CACHE", "off")
     build = builder()
@@ -93,19 +120,15 @@ def test_folder_that_cannot_be_made(tmp_path, monkeypatch):
     assert cache.cached("a", builder()) == b"code"
 
 
-@pytest.mark.parametrize("call", ["replace", "fdopen"])
+@pytest.mark.parametrize("call", ["replace", "open", "mkdir"])
 def test_full_disk(home, monkeypatch, call):
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, call, fail)
-    assert cache.cached("a", builder()) == b"code"
-    monkeypatch.undo()
-    os.environ["BACKHAND_CACHE"] = str(home)
-    try:
-        assert [p.name for p in home.iterdir()] == []  # nothing half-written stays
-    finally:
-        del os.environ["BACKHAND_CACHE"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        assert cache.cached("a", builder()) == b"code"
+    assert not home.exists() or list(home.iterdir()) == []  # nothing half-written stays
 
 
 def test_failure_to_build_goes_through(home):
@@ -120,7 +143,73 @@ def test_old_entries_go(home, monkeypatch):
     monkeypatch.setattr(cache, "LARGEST", 10)
     for number in range(25):
         cache.cached(str(number), builder())
-    assert len(list(home.iterdir())) <= 10
+        entry = cache._entry(home, str(number))
+        os.utime(entry, (number, number))
+    left = {path.name for path in home.iterdir()}
+    assert len(left) <= 10
+    assert {cache._entry(home, str(number)).name for number in range(20, 25)} <= left
+
+
+def test_entries_of_other_versions_age_with_the_rest(home, monkeypatch):
+    """Whoever wrote them: an entry is known by its name alone, and its age by its date."""
+    monkeypatch.setattr(cache, "LARGEST", 10)
+    for number in range(8):
+        cache.write(f"another version {number}", b"code")
+    older = set(home.iterdir())
+    for path in older:
+        path.write_bytes(b"backhand object 0\n")
+        os.utime(path, (1, 1))
+    for number in range(4):
+        cache.write(f"{number}", b"code")
+    assert len(older & set(home.iterdir())) < 8
+    for number in range(4):
+        assert cache.read(f"{number}") == b"code"
+
+
+def test_what_killed_processes_left_goes_with_the_next_write(home):
+    cache.write("a", b"code")
+    new, old = (home / temporary_name() for _ in range(2))
+    former = home.parent / ".new-0a_b1c2d"
+    for path in (new, old, former):
+        path.write_bytes(b"half an entry")
+    for path in (old, former):
+        os.utime(path, (0, 0))
+    cache.write("b", b"code")
+    assert [path.exists() for path in (new, old, former)] == [True, False, False]
+
+
+def parts(path):
+    """The parts of the package that a file imports."""
+    package = Path(backhand.__file__).parent
+    within = path.relative_to(package).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = within[: len(within) - node.level + 1] + tuple((node.module or "").split("."))
+            yield next(filter(None, (*base, *(alias.name for alias in node.names))))
+
+
+def test_the_key_covers_all_code_that_has_a_part_in_generating_code():
+    package = Path(backhand.__file__).parent
+    files = [path for part in cache.GENERATING for path in (package / part).rglob("*.py")]
+    assert Path(cache.__file__) in files
+    found = {part for path in files for part in parts(path)}
+    # messages, and files as such, are in no generated code
+    assert found <= {*cache.GENERATING, "errors", "files"}
+
+
+def test_the_key_changes_with_any_source(tmp_path, monkeypatch):
+    sources = [tmp_path / name for name in ("plan/a.py", "run/b.py", "run/llvm/ir/deep/c.py")]
+    for path in (*sources, tmp_path / "run/llvm/cache.py"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "run/llvm/cache.py"))
+    seen = {cache.generator.__wrapped__()}
+    for path in sources:
+        path.write_text("changed")
+        seen.add(cache.generator.__wrapped__())
+    sources[-1].rename(sources[-1].with_name("d.py"))
+    seen.add(cache.generator.__wrapped__())
+    assert len(seen) == 5
 
 
 def _write_many(path, seconds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -29,7 +30,7 @@ KINDS = {"all_x": np.dtype("f4"), "all_t": np.dtype("i8"), "all_weight": np.dtyp
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("BACKHAND_CACHE", str(tmp_path / "objects"))
-    return tmp_path / "objects"
+    return tmp_path / "objects" / f"backhand-{os.geteuid()}"
 
 
 @pytest.fixture

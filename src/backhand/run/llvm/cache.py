@@ -1,11 +1,15 @@
 """Object code kept between processes, in a folder of the user's own.
 
-The cache only ever saves time. Whatever is wrong with it (no home, a read-only or full disk,
-garbage in a file, another process at work) means that the code is compiled again, and nothing
-else. A file is its checksum and the object code; it is written beside and renamed, so two
-processes that write the same entry leave one whole file.
+Object code is executed. So it is only read from files that this user wrote, in a folder that only
+this user can write to, and that is asked of descriptors, after opening. The cache never changes the
+permissions of a folder that it finds, and only removes files of this user that have its own names.
 
-``BACKHAND_CACHE`` moves the folder, and the value ``off`` turns the cache off.
+The cache only saves time. Whatever is wrong with it (no home, an unsafe folder, a full disk,
+garbage in a file, another process at work) means that the code is compiled again, and nothing
+else. A file is its checksum and the object code, and is replaced as a whole.
+
+``BACKHAND_CACHE`` names another folder to keep it in, and the value ``off`` turns the cache off.
+It is off where the system does not tell users apart (Windows).
 """
 
 from __future__ import annotations
@@ -13,17 +17,37 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
+import re
 import stat
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from ...files import MOST_LISTED, is_ours, replacing, sweep
+
 MAGIC = b"backhand object 1\n"
+SEALED = len(MAGIC) + hashlib.sha256().digest_size
 LARGEST = 256  # entries; the oldest go first
+LARGEST_ENTRY = 1 << 28  # bytes; a thousand times what an entry has, and little enough to read
 OFF = "off"
+ENTRY = re.compile(r"backhand-[0-9a-f]{64}\.o")
+FORMER = re.compile(r"\.new-(?=[a-z]*[0-9_])[a-z0-9_]{8}")
+"""Temporary files that earlier versions left in the folder that ``BACKHAND_CACHE`` names."""
+
+GENERATING = ("formulas", "plan", "run")
+"""The parts of the package that decide what code is generated."""
+
+MOST_LINKS = 40  # on the way to the folder, as Linux has it
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)  # FIFOs wait
+
+
+class UnsafeError(OSError):
+    """Somebody else can decide what a file or a folder holds."""
 
 
 @functools.cache
@@ -33,38 +57,107 @@ def generator() -> str:
 
     package = Path(__file__).parents[2]
     digest = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
-    for part in ("formulas", "plan", "run/llvm"):
-        for source in sorted((package / part).glob("*.py")):
-            digest.update(source.read_bytes())
+    for part in GENERATING:
+        for source in sorted((package / part).rglob("*.py")):
+            content = source.read_bytes()
+            digest.update(f"{source.relative_to(package)} {len(content)} ".encode() + content)
     return digest.hexdigest()
 
 
 def folder() -> Path | None:
-    """The folder of the cache, made if need be; None if there is none that can be trusted.
-
-    Object code is executed, so the folder must belong to this user and be closed to others.
-    """
+    """The folder of the entries, made if need be; None if there is none that can be trusted."""
     chosen = os.environ.get("BACKHAND_CACHE", "")
-    if chosen == OFF:
+    if chosen == OFF or not hasattr(os, "geteuid"):
         return None
     try:
-        path = Path(chosen) if chosen else _users_cache() / "objects"
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.stat()
-        if hasattr(os, "geteuid"):
-            if status.st_uid != os.geteuid():
-                return None
-            if stat.S_IMODE(status.st_mode) & 0o077:
-                path.chmod(0o700)
+        base = os.path.join(os.getcwd(), chosen) if chosen else _users_cache()
+        path = _made(os.path.join(base, f"backhand-{os.geteuid()}"))
+        os.close(_opened(path))
+    except UnsafeError as error:
+        _report(str(error))
+        return None
     except (OSError, RuntimeError):  # RuntimeError: no home folder can be found
         return None
     return path
 
 
-def _users_cache() -> Path:
-    from platformdirs import user_cache_path
+def _users_cache() -> str:
+    from platformdirs import user_cache_dir
 
-    return user_cache_path("backhand")
+    return user_cache_dir("backhand")
+
+
+@functools.cache
+def _report(why: str) -> None:
+    """Say once in a process why nothing is kept. Not a warning: results are what they would be."""
+    import logging
+
+    logging.getLogger("backhand").warning(
+        "compiled code is not kept between processes, which costs time: %s; "
+        "set BACKHAND_CACHE to a folder of your own, or to off",
+        why,
+    )
+
+
+def _made(path: str) -> Path:
+    """The folder to which an absolute path leads, made if need be.
+
+    Raises
+    ------
+    UnsafeError
+        If somebody else can put another folder in the place of it, of a parent or of a link.
+    """
+    at, steps, links = os.sep, path.split(os.sep)[::-1], 0
+    while steps:  # from the root, so that what is above is safe by then
+        step = os.path.join(at, steps.pop())
+        try:
+            status = os.lstat(step)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                os.mkdir(step, 0o700)
+            status = os.lstat(step)
+        _check_owner(step, status, os.geteuid(), 0)
+        if stat.S_ISLNK(status.st_mode):
+            links += 1
+            if links > MOST_LINKS:
+                raise OSError(f"{step}: too many links")
+            target = os.readlink(step)
+            steps += target.split(os.sep)[::-1]
+            at = os.sep if target.startswith(os.sep) else at
+        else:
+            # where a folder is sticky, as /tmp, nobody can rename what another user has in it
+            if status.st_mode & OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
+                raise UnsafeError(f"other users can write to {step}")
+            at = step
+    return Path(at)
+
+
+def _check_owner(path: str | Path, status: os.stat_result, *users: int) -> None:
+    if status.st_uid not in users:
+        raise UnsafeError(f"{path} belongs to another user")
+
+
+def _opened(path: Path) -> int:
+    """A descriptor of the folder of the entries. Raises UnsafeError if others may write to it."""
+    descriptor = os.open(path, DIRECTORY)
+    try:
+        status = os.fstat(descriptor)
+        _check_owner(path, status, os.geteuid())
+        if status.st_mode & OTHERS_WRITE:
+            raise UnsafeError(f"other users can write to {path}")
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextlib.contextmanager
+def _open_folder(path: Path) -> Iterator[int]:
+    descriptor = _opened(path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def cached(key: str, build: Callable[[], bytes]) -> bytes:
@@ -101,10 +194,11 @@ def write(key: str, code: bytes) -> None:
         with contextlib.suppress(OSError):
             _write(_entry(path, key), key, code)
             _prune(path)
+            sweep(str(path.parent), FORMER)
 
 
 def _entry(path: Path, key: str) -> Path:
-    return path / f"{hashlib.sha256(key.encode()).hexdigest()}.o"
+    return path / f"backhand-{hashlib.sha256(key.encode()).hexdigest()}.o"
 
 
 def _seal(key: str, code: bytes) -> bytes:
@@ -112,34 +206,62 @@ def _seal(key: str, code: bytes) -> bytes:
 
 
 def _read(entry: Path, key: str) -> bytes | None:
-    """The code, if the file is whole and is what was written for this key."""
+    """The code, if the file is this user's and whole, and is what was written for this key."""
     try:
-        content = entry.read_bytes()
+        with _open_folder(entry.parent) as within:
+
+            def opener(name: str, flags: int) -> int:
+                return os.open(name, FILE, dir_fd=within)
+
+            with open(entry.name, "rb", buffering=0, opener=opener) as file:
+                status = os.fstat(file.fileno())
+                _check_entry(entry, status)
+                content = file.read(status.st_size)
+    except UnsafeError as error:
+        _report(str(error))
+        return None
     except OSError:
         return None
-    start = len(MAGIC) + hashlib.sha256().digest_size
-    seal, code = content[len(MAGIC) : start], content[start:]
+    seal, code = content[len(MAGIC) : SEALED], content[SEALED:]
     whole = content.startswith(MAGIC) and code and seal == _seal(key, code)
     return code if whole else None
 
 
+def _check_entry(entry: Path, status: os.stat_result) -> None:
+    """Raise OSError if a file is not one that `_write` made: whatever it is, it is not read."""
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_ENTRY:
+        raise OSError(f"{entry} is no entry")
+    _check_owner(entry, status, os.geteuid())
+    if status.st_mode & OTHERS_WRITE or status.st_nlink != 1:
+        raise UnsafeError(f"{entry} can be changed from elsewhere")
+
+
 def _write(entry: Path, key: str, code: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=entry.parent, prefix=".new-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    """Write an entry in place of an older one. Raises OSError if that cannot be, or is no entry."""
+    with _open_folder(entry.parent) as within:
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(entry.name, dir_fd=within, follow_symlinks=False)
+            if not is_ours(status):
+                raise OSError(f"{entry} is somebody else's")
+        with replacing(entry.name, mode=0o600, folder=within, durable=False) as file:
             file.write(MAGIC + _seal(key, code) + code)
-        os.replace(name, entry)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def _prune(path: Path) -> None:
-    """Remove the entries that were written first, once there are many."""
-    entries = [entry for entry in os.scandir(path) if entry.name.endswith(".o")]
-    if len(entries) <= LARGEST:
-        return
-    for entry in sorted(entries, key=lambda e: e.stat().st_mtime)[: -LARGEST // 2]:
-        with contextlib.suppress(OSError):
-            os.unlink(entry.path)
+    """Remove the entries that were written first, of whatever version, once there are many."""
+    with _open_folder(path) as within:
+        with os.scandir(within) as listed:
+            names = [e.name for e in itertools.islice(listed, MOST_LISTED)]
+        entries = [name for name in names if ENTRY.fullmatch(name)]
+        if len(entries) <= LARGEST:
+            return
+        written = {}
+        for name in entries:
+            with contextlib.suppress(FileNotFoundError):  # another process removed it
+                status = os.stat(name, dir_fd=within, follow_symlinks=False)
+                if is_ours(status):
+                    written[name] = status.st_mtime_ns
+        oldest = sorted(written, key=written.__getitem__)
+        for name in oldest[: -LARGEST // 2] if len(oldest) > LARGEST else ():
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=within)
