@@ -378,3 +378,5 @@ def test_a_folder_that_is_exchanged_after_it_was_found_is_checked_again(base):
         cache._write(cache._entry(path, "key"), "key", EVIL)
     path.chmod(0o700)
     assert cache.read("key") == GOOD
+    theirs(path)
+    assert cache._read(cache._entry(path, "key"), "key") is None
