@@ -1,7 +1,8 @@
 """Files of arrays and a description: safetensors, sealed with a checksum.
 
 Arrays are tensors, everything else is JSON in the metadata. It is data alone, so loading runs no
-code. A checksum over both tells an edited or damaged file.
+code. A checksum over both tells an edited or damaged file. Before the arrays are read, the header
+must account for every byte of the file, so a small file cannot ask for much memory.
 """
 
 from __future__ import annotations
@@ -22,9 +23,15 @@ from ..files import write_whole
 Array = Any
 
 KEY = "backhand"
-LARGEST_HEADER = 100_000_000  # bytes; what the safetensors format allows
+LENGTH = 8  # bytes of the number with which a safetensors file begins
+LARGEST_HEADER = 1 << 24
+"""Bytes of the header. JSON of brackets takes up to 25 times that in memory; a description of
+4,000 columns has 1 MB."""
 
-UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+UNFIT = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError),
+    ValueError,
+)
 """What reading a description raises if it is not what was written."""
 
 
@@ -36,13 +43,19 @@ def write_sealed(
     Raises
     ------
     InputError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or the description is longer than can be read.
     """
     from safetensors.numpy import save
 
     seal = {"format": kind, "model": text, "sha256": _checksum(tensors, text)}
     # one entry, since safetensors writes several in any order and the same model is the same file
-    write_whole(path, save(dict(tensors), metadata={KEY: json.dumps(seal)}))
+    content = save(dict(tensors), metadata={KEY: json.dumps(seal)})
+    if (size := int.from_bytes(content[:LENGTH], "little")) > LARGEST_HEADER:
+        raise InputError(
+            f"cannot write {path}: its description takes {size:,} bytes of at most "
+            f"{LARGEST_HEADER:,}; shorten names of columns, classes or histories"
+        )
+    write_whole(path, content)
 
 
 def read_sealed(path: Path, kind: str) -> tuple[dict[str, Array], str]:
@@ -75,31 +88,47 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Array], str]:
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     """The content of a safetensors file, and our entry in its metadata.
 
-    What is no model is refused by its first bytes, before the rest is read.
+    What is no model is refused by its header, before the rest is read.
     """
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise InputError(f"cannot read {path}: it is not a regular file")
-            start = file.read(8)
-            # JSON behind its own length, eight bytes; then the arrays
+            start = file.read(LENGTH)
+            # JSON behind its own length; then the arrays
             size = int.from_bytes(start, "little")
-            if len(start) < 8 or size > min(status.st_size - 8, LARGEST_HEADER):
+            if len(start) < LENGTH or size > status.st_size - LENGTH:
                 raise InputError(f"{path} is not a model: truncated or no safetensors file")
+            if size > LARGEST_HEADER:
+                raise InputError(
+                    f"{path} is not a model: its header has {size:,} bytes, more than the "
+                    f"{LARGEST_HEADER:,} of the longest description"
+                )
             header = file.read(size)
             try:
-                metadata = json.loads(header).get("__metadata__") or {}
-                seal = dict(json.loads(metadata.get(KEY, "{}")))
+                about = json.loads(header)
+                seal = dict(json.loads((about.pop("__metadata__", None) or {}).get(KEY, "{}")))
+                arrays = max((int(a["data_offsets"][1]) for a in about.values()), default=0)
             except UNFIT as error:
                 raise InputError(
                     f"{path} is not a model: truncated or no safetensors file ({error})"
                 ) from None
-            return start + header + (file.read() if seal else b""), seal
+            if not seal:
+                return b"", seal
+            if arrays != status.st_size - LENGTH - size:
+                raise InputError(
+                    f"{path} is not a model: truncated or damaged (its arrays end at byte "
+                    f"{LENGTH + size + arrays:,} of {status.st_size:,})"
+                )
+            file.seek(0)
+            return file.read(status.st_size), seal
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except MemoryError:
+        raise InputError(f"cannot read {path}: not enough memory for what it holds") from None
 
 
 def _checksum(tensors: Mapping[str, Array], text: str) -> str:
