@@ -19,6 +19,7 @@ from concurrent.futures import Future, wait
 from typing import ClassVar
 
 from ...errors import BackhandError, InputError
+from .quota import granted
 from .workers import Workers, insist, settle, wait_for_all
 
 ENVIRONMENT = ("BACKHAND_THREADS", "OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
@@ -27,13 +28,16 @@ ENVIRONMENT = ("BACKHAND_THREADS", "OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 def available_threads() -> int:
     """How many threads a fit may use.
 
-    The smallest of: the processors that this process may run on, and what the environment grants.
-    joblib sets OMP_NUM_THREADS in its workers, so nested fits share the processors.
+    The smallest of: the processors that this process may run on, the quota of its container, and
+    what the environment grants. joblib sets OMP_NUM_THREADS in its workers, so nested fits share
+    the processors.
     """
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
+    if count > 1:
+        count = min(count, granted() or count)
     for name in ENVIRONMENT:
         value = os.environ.get(name, "").split(",")[0]
         if value.isdigit() and int(value) > 0:
