@@ -1,12 +1,30 @@
-"""What all tests share: reproducible hypothesis, a generator, and the skip without PyTorch."""
+"""What all tests share: processes side by side, reproducible hypothesis, what is left out and why."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import tempfile
+
+# Before NumPy: the tests run side by side, so that another BLAS thread would only get in the way.
+# BACKHAND_THREADS and OMP_NUM_THREADS stay as they are, since the tests are about these threads.
+for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 import hypothesis
 import numpy as np
 import pytest
+
+NEEDS = {
+    "torch": ("torch", "PyTorch is not installed (pip install torch==2.13.0)"),
+    "notebook": ("nbclient", "what runs notebooks is not installed (pip install '.[dev]')"),
+}
+"""For each marker, the package that its tests need, and the reason if it is missing."""
+
+MISSING = {
+    marker: why for marker, (package, why) in NEEDS.items() if not importlib.util.find_spec(package)
+}
 
 hypothesis.settings.register_profile(
     "backhand", deadline=None, derandomize=True, max_examples=25, database=None
@@ -14,14 +32,25 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("backhand")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked ``torch`` where PyTorch is not installed."""
-    if importlib.util.find_spec("torch") is not None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Give all processes of the tests one object cache, new and empty, instead of the user's."""
+    if hasattr(config, "workerinput") or os.environ.get("BACKHAND_CACHE"):
         return
-    skip = pytest.mark.skip(reason="PyTorch is not installed: pip install torch==2.13.0")
-    for item in items:
-        if item.get_closest_marker("torch"):
-            item.add_marker(skip)
+    folder = os.environ["BACKHAND_CACHE"] = tempfile.mkdtemp(prefix="backhand-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_report_header() -> list[str]:
+    """Say in one line what is left out and why."""
+    return [f"left out: tests marked {marker}, since {why}" for marker, why in MISSING.items()]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what cannot run here, instead of a skip for each."""
+    out = [item for item in items if any(map(item.get_closest_marker, MISSING))]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in set(out)]
 
 
 @pytest.fixture

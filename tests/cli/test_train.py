@@ -190,7 +190,7 @@ def test_history_is_drawn(backhand, tmp_path):
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.6, 2.5])
+@pytest.mark.parametrize("seconds", [0.3, 1.6])
 def test_ctrl_c_keeps_the_best_model_so_far(tmp_path, seconds):
     words = ["train", "digits", "--epochs", "100000", "--out", str(tmp_path / "run")]
     process = subprocess.Popen(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +9,8 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "run_notebook.py"
-NEEDED = ("nbclient", "nbformat", "ipykernel")
 
-pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in NEEDED),
-    reason="notebooks are run with the extra `dev`",
-)
+pytestmark = pytest.mark.notebook
 
 
 @pytest.fixture

@@ -20,7 +20,10 @@ def test_the_example_runs():
     assert doctest.testmod(backhand.estimators.classifier).failed == 0
 
 
-@pytest.mark.parametrize("load", [load_iris, load_digits, load_breast_cancer])
+@pytest.mark.parametrize(
+    "load",
+    [load_iris, load_breast_cancer, pytest.param(load_digits, marks=pytest.mark.campaign)],
+)
 def test_scores_beside_scikit_learn(load):
     X, y = load(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)

@@ -56,7 +56,9 @@ def test_every_activation(activation):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("outputs", [1, 2, 15, 16, 17, 70])
+@pytest.mark.parametrize(
+    "outputs", [1, 16, 17, *(pytest.param(n, marks=pytest.mark.campaign) for n in (2, 15, 70))]
+)
 def test_every_loss(loss, outputs):
     rng = np.random.default_rng(2)
     outputs = max(outputs, 2 if LOSSES[loss].by_row else 1)
@@ -98,8 +100,14 @@ def test_the_same_bits_for_any_number_of_threads(widths, batch):
     assert bits(network, params, data, None, batch=batch) == want
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    ("activation", "dtype"),
+    [  # each activation in one dtype here, in the other in the campaigns
+        pytest.param(name, dtype, marks=() if number % 2 == turn else pytest.mark.campaign)
+        for number, name in enumerate(ACTIVATIONS)
+        for turn, dtype in enumerate(("float32", "float64"))
+    ],
+)
 def test_the_same_bits_for_any_instruction_set(monkeypatch, activation, dtype):
     rng = np.random.default_rng(4)
     network = Network(

@@ -20,12 +20,16 @@ joblib = pytest.mark.skipif(not importlib.util.find_spec("joblib"), reason="jobl
 signals = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no signals as on Unix")
 
 
-def run(way, last="right"):
+def campaign(cases):
+    return [pytest.param(*case, marks=pytest.mark.campaign) for case in cases]
+
+
+def run(way, *numbers, last="right"):
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), way],
+        [sys.executable, str(SCRIPT), way, *map(str, numbers)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=550,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
@@ -57,17 +61,18 @@ def test_a_thread_that_outlives_the_main_one_trains_on():
 
 
 @signals
-@pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c_ends_training_soon_and_leaves_everything_usable(threads):
-    run(f"interrupt-{threads}")
+@pytest.mark.parametrize(("threads", "times"), [(1, 6), (2, 9), *campaign([(1, 60), (2, 120)])])
+def test_ctrl_c_ends_training_at_once_and_leaves_everything_usable(threads, times):
+    run("interrupt", threads, times)
 
 
 @signals
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_ctrl_c_within_a_batch_leaves_a_whole_number_of_steps(threads):
-    run(f"interrupt-batch-{threads}")
+@pytest.mark.parametrize(("threads", "times"), [(2, 3), *campaign([(1, 40), (2, 40), (3, 40)])])
+def test_ctrl_c_within_a_batch_leaves_a_whole_number_of_steps(threads, times):
+    run("interrupt-batch", threads, times)
 
 
 @signals
-def test_ctrl_c_amid_long_updates_without_a_copy_leaves_some_a_step_ahead_at_most():
-    run("interrupt-updates")
+@pytest.mark.parametrize(("threads", "times"), [(2, 2), *campaign([(2, 40)])])
+def test_ctrl_c_amid_long_updates_without_a_copy_leaves_some_a_step_ahead_at_most(threads, times):
+    run("interrupt-updates", threads, times)

@@ -20,9 +20,17 @@ def sharing(trainer, rows):
     return trainer._runner.code.sharing(rows, trainer._threads)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("source", ["float32", "uint8"])
-@pytest.mark.parametrize("widths", [(517, 20, 3), (512, 50, 2), (530, 1), (1030, 64, 7, 2)])
+WIDTHS = [(517, 20, 3), (512, 50, 2), (530, 1), (1030, 64, 7, 2)]
+KINDS = [("float32", "float32"), ("uint8", "float32"), ("uint8", "float64"), ("float32", "float64")]
+# every width and every kind once, the other pairs in the campaigns
+PAIRS = [
+    pytest.param(widths, *kind, marks=() if row == column else pytest.mark.campaign)
+    for row, widths in enumerate(WIDTHS)
+    for column, kind in enumerate(KINDS)
+]
+
+
+@pytest.mark.parametrize(("widths", "source", "dtype"), PAIRS)
 def test_same_bits_on_any_number_of_threads(widths, source, dtype):
     # batches that are no whole number of blocks, and a last one that is smaller
     batch, rows = ROWS_EACH * 7 + 5, 1000
