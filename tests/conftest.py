@@ -1,4 +1,4 @@
-"""What all tests share: processes side by side, reproducible hypothesis, what is left out and why."""
+"""What all tests share: processes side by side, reproducible hypothesis, what cannot run here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ import importlib.util
 import os
 import shutil
 import tempfile
-
-# Before NumPy: the tests run side by side, so that another BLAS thread would only get in the way.
-# BACKHAND_THREADS and OMP_NUM_THREADS stay as they are, since the tests are about these threads.
-for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 
 import hypothesis
 import numpy as np
@@ -33,11 +28,18 @@ hypothesis.settings.load_profile("backhand")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give all processes of the tests one object cache, new and empty, instead of the user's."""
-    if hasattr(config, "workerinput") or os.environ.get("BACKHAND_CACHE"):
+    """Set what the processes that run tests, and those that tests start, find around them.
+
+    They share one object cache, new and empty, instead of the user's. They run side by side, so
+    each has one BLAS thread; the threads of our own code stay as they are, since they are tested.
+    """
+    if hasattr(config, "workerinput"):
         return
-    folder = os.environ["BACKHAND_CACHE"] = tempfile.mkdtemp(prefix="backhand-tests-")
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    if not os.environ.get("BACKHAND_CACHE"):
+        folder = os.environ["BACKHAND_CACHE"] = tempfile.mkdtemp(prefix="backhand-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_report_header() -> list[str]:
@@ -46,11 +48,11 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what cannot run here, instead of a skip for each."""
+    """Leave out what cannot run here, instead of skipping each."""
     out = [item for item in items if any(map(item.get_closest_marker, MISSING))]
     if out:
         config.hook.pytest_deselected(items=out)
-        items[:] = [item for item in items if item not in set(out)]
+        items[:] = [item for item in items if not any(map(item.get_closest_marker, MISSING))]
 
 
 @pytest.fixture

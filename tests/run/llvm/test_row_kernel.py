@@ -15,14 +15,14 @@ from backhand.run.llvm.target import Target, compile_module
 from backhand.run.llvm.tracing import trace
 
 from .native_formulas import TARGETS, same_bits
-from .test_rows import data, virtual_sum
+from .test_rows import cases, data, virtual_sum
 
 ROWS = 39
 STRIDES = {"z": 16, "t": 16, "share": 1}
 
 
-def run(graph, arrays, columns, target, dtype, ranges):
-    """The outputs that the kernel stores, with what lies around them, for some ranges of rows."""
+def run(graph, arrays, columns, target, dtype, *several):
+    """The outputs that the kernel stores, with what lies around them, for each list of ranges."""
     module = ir.Module()
     outputs = len(graph.outputs)
     function = emit_by_row(module, "f", target, dtype, graph, list(arrays), outputs, columns)
@@ -36,16 +36,21 @@ def run(graph, arrays, columns, target, dtype, ranges):
         wide = np.full((ROWS, STRIDES[name]), 0 if a.dtype.kind == "i" else np.nan, a.dtype)
         wide[:, : a.shape[1]] = a
         given.append(wide)
-    stored = [np.full((ROWS + 1, 1 if u else 16), 7, dtype) for u in graph.uniform]
-    pairs = [value for a in (*given, *stored) for value in (a.ctypes.data, a.shape[1])]
-    for begin, end in ranges:
-        call(begin, end, 3.0, *pairs)
-    return stored
+    found = []
+    for ranges in several:
+        stored = [np.full((ROWS + 1, 1 if u else 16), 7, dtype) for u in graph.uniform]
+        pairs = [value for a in (*given, *stored) for value in (a.ctypes.data, a.shape[1])]
+        for begin, end in ranges:
+            call(begin, end, 3.0, *pairs)
+        found.append(stored)
+    return found
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", LOSSES)
-def test_both_ways_give_the_same_bits(name, dtype, monkeypatch):
+WHOLE, IN_PARTS = [(0, ROWS)], [(0, 17), (17, 18), (18, ROWS), (5, 5)]
+
+
+@pytest.mark.parametrize(("name", "dtype", "several"), [*cases((1, 2, 3, 7), 2)])
+def test_both_ways_give_the_same_bits(name, dtype, several, monkeypatch):
     loss = LOSSES[name]
 
     def formula(xp, total, z, t, share):
@@ -56,7 +61,7 @@ def test_both_ways_give_the_same_bits(name, dtype, monkeypatch):
     inputs += [("t", "index" if loss.by_row else "real"), ("share", "scalar")]
     graph = trace(formula, inputs)
     rng = np.random.default_rng(0)
-    for columns in (1, 2, 3, 7):
+    for columns in several:
         parts = [data(loss, columns, dtype) for _ in range(ROWS // 3)]
         arrays = {key: np.concatenate([p[key] for p in parts]) for key in ("z", "t")}
         arrays["z"] = arrays["z"] * rng.uniform(0.1, 10, (ROWS, 1)).astype(dtype)
@@ -65,8 +70,7 @@ def test_both_ways_give_the_same_bits(name, dtype, monkeypatch):
         for target in map(Target.named, TARGETS):
             for most in (0, 7):
                 monkeypatch.setattr(narrow, "COLUMNS", most)
-                for ranges in ([(0, ROWS)], [(0, 17), (17, 18), (18, ROWS), (5, 5)]):
-                    results.append(run(graph, arrays, columns, target, dtype, ranges))
+                results += run(graph, arrays, columns, target, dtype, WHOLE, IN_PARTS)
         for stored in results:
             for got, want, uniform in zip(stored, results[0], graph.uniform, strict=True):
                 k = 1 if uniform else columns
@@ -81,6 +85,6 @@ def test_sums_and_largest_of_columns_in_the_stated_order(columns, monkeypatch):
     graph = trace(lambda xp, z: (xp.row_sum(z), xp.row_max(z)), [("z", "real")])
     z = np.random.default_rng(columns).standard_normal((ROWS, columns)).astype(np.float32)
     z[3, columns // 2], z[4] = np.nan, -np.inf
-    sums, largest = run(graph, {"z": z}, columns, Target.host(), np.dtype("f4"), [(0, ROWS)])
+    ((sums, largest),) = run(graph, {"z": z}, columns, Target.host(), np.dtype("f4"), WHOLE)
     assert same_bits(sums[:ROWS, 0], np.array([virtual_sum(row) for row in z]))
     np.testing.assert_array_equal(largest[:ROWS, 0], z.max(1))

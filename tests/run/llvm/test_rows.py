@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -41,9 +43,17 @@ def data(loss, columns, dtype):
     return {"z": z.astype(dtype), "t": t if loss.by_row else t.astype(dtype)}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", LOSSES)
-def test_losses_agree_with_numpy_and_between_instruction_sets(name, dtype):
+def cases(columns, parts):
+    """Every loss in every dtype with a part of the numbers of columns; all are a campaign."""
+    for number, (name, dtype) in enumerate(itertools.product(LOSSES, DTYPES)):
+        part = columns[number % parts :: parts]
+        yield pytest.param(name, dtype, part, id=f"{name}-{dtype.__name__}")
+        whole = f"{name}-{dtype.__name__}-all"
+        yield pytest.param(name, dtype, columns, id=whole, marks=pytest.mark.campaign)
+
+
+@pytest.mark.parametrize(("name", "dtype", "several"), [*cases(COLUMNS, 3)])
+def test_losses_agree_with_numpy_and_between_instruction_sets(name, dtype, several):
     loss = LOSSES[name]
 
     def formula(xp, z, t, **parameters):
@@ -55,7 +65,7 @@ def test_losses_agree_with_numpy_and_between_instruction_sets(name, dtype):
 
     kind = "index" if loss.by_row else "real"
     graph = trace(formula, [("z", "real"), ("t", kind)], loss.keywords)
-    for columns in COLUMNS:
+    for columns in several:
         arrays = data(loss, columns, dtype)
         with np.errstate(all="ignore"):
             exact = {k: v if v.dtype.kind == "i" else v.astype(float) for k, v in arrays.items()}

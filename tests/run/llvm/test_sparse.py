@@ -52,8 +52,15 @@ def bits(network, params, data, threads=None, optimiser="adam", **keywords):
     return b"".join(a.tobytes() for pair in got for a in pair) + np.array(losses).tobytes()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("rows", "columns", "hidden", "batch"), SHAPES)
+def in_turn(cases):
+    """Each case in one of the dtypes, the first one first; in the other it is a campaign."""
+    for number, case in enumerate(cases):
+        for turn, dtype in enumerate(("float32", "float64")):
+            marks = () if number % 2 == turn else pytest.mark.campaign
+            yield pytest.param(*case, dtype, marks=marks)
+
+
+@pytest.mark.parametrize(("rows", "columns", "hidden", "batch", "dtype"), [*in_turn(SHAPES)])
 def test_the_same_bits_as_dense_rows_on_any_number_of_threads(rows, columns, hidden, batch, dtype):
     network, params, x, t, weight = problem(rows, columns, hidden, dtype=dtype)
     want = bits(network, params, (x.toarray(), t, weight), 1, batch=batch)
@@ -69,8 +76,7 @@ def test_every_optimiser(optimiser):
     assert bits(network, params, (x, t, weight), **keywords) == want
 
 
-@pytest.mark.parametrize("limit", [1e-3, 1.0, 1e6])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("limit", "dtype"), [*in_turn([(1e-3,), (1.0,), (1e6,)])])
 def test_clipped_gradients(limit, dtype):
     network, params, x, t, weight = problem(29, 101, 127, dtype=dtype)
     keywords = {"optimiser": clipping(OPTIMISERS["momentum"], limit), "batch": 10}
