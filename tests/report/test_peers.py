@@ -21,11 +21,9 @@ def test_ours_trains():
     assert np.isfinite(epoch())
 
 
-@pytest.mark.parametrize("name", PEERS)
-def test_peers_train(name):
+@pytest.mark.parametrize("name", [name for name, peer in PEERS.items() if peer.installed])
+def test_peers_that_are_installed_train(name):
     peer = PEERS[name]
-    if not peer.installed:
-        pytest.skip(f"{peer.module} is not installed")
     assert peer.version
     with torch_threads_restored():
         labels = []

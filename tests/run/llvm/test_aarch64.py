@@ -24,10 +24,13 @@ from backhand.run.llvm.target import Target, emit_object
 DRIVER = pathlib.Path(__file__).with_name("emulated.c")
 LINKER = "aarch64-linux-gnu-gcc"
 EMULATOR = next(filter(shutil.which, ("qemu-aarch64", "qemu-aarch64-static")), None)
-emulated = pytest.mark.skipif(
-    not (EMULATOR and shutil.which(LINKER)),
-    reason="needs Debian's qemu-user, gcc-aarch64-linux-gnu and libc6-dev-arm64-cross",
-)
+
+
+def emulated(test):
+    """Leave a test to the campaigns, and skip it there without what it needs."""
+    needs = "needs Debian's qemu-user, gcc-aarch64-linux-gnu and libc6-dev-arm64-cross"
+    there = bool(EMULATOR and shutil.which(LINKER))
+    return pytest.mark.campaign(pytest.mark.skipif(not there, reason=needs)(test))
 
 
 def dumped(runner, first, last, threads):

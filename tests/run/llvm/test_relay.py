@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -76,7 +78,30 @@ def test_rows_are_shared_where_a_relay_would_stand_idle():
 
 @pytest.mark.parametrize("inputs", [1, 15, 16, 17, 784, 785])
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_all_inputs_have_room_in_whole_vectors_and_none_of_it_is_spare(inputs, threads):
+    room = most_inputs(inputs, threads)
+    assert room % 16 == 0
+    assert threads * room >= inputs
+    assert threads * (room - 16) < inputs
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="made for Linux's mmap")
+@pytest.mark.parametrize(("inputs", "threads"), [(449, 7), (784, 2), (785, 3)])
 def test_no_thread_has_more_inputs_than_there_is_room_for(inputs, threads):
-    units = -(-inputs // 16)
-    bounds = [min(inputs, 16 * -(-units * thread // threads)) for thread in range(threads + 1)]
-    assert max(np.diff(bounds)) <= most_inputs(inputs, threads)
+    """The bits are those of one thread, with arrays flush against what may not be touched."""
+    from .guard_pages import Case, Guarded, Ordinary
+
+    case, rows = Case(0, 0), ROWS_EACH * threads
+    case.network = Network((inputs, 20, 2))
+    case.kind, case.threads, case.batch = "train", 1, rows
+    case.params, case.weight, case.order = case.network.init("glorot_normal"), None, np.arange(rows)
+    rng = np.random.default_rng(0)
+    case.x = rng.integers(0, 9, (rows, inputs)).astype(np.uint8)
+    case.t = rng.standard_normal((rows, 2))
+    want, case.threads = case.run(Ordinary()), threads
+    case.ways.clear()
+    for at_end in (True, False):
+        memory = Guarded(at_end)
+        assert case.run(memory) == want
+        memory.close()
+    assert case.ways["inputs"] == 2
