@@ -333,13 +333,7 @@ def test_partial_fit_stops_early_at_the_best_weights(ours):
     assert all(stopped[calls:])
     scores = model.validation_scores_
     assert len(scores) == len(model.validation_loss_curve_) == len(model.loss_curve_) == calls
-    # the rule again: more than 3 calls in a row that were no improvement by tol
-    best, waited = -np.inf, []
-    for score in scores:
-        waited.append(0 if score >= best + model.tol else waited[-1] + 1)
-        best = max(best, score)
-    assert waited[-1] == 4
-    assert max(waited[:-1]) < 4
+    best = max(scores)
     assert model.best_validation_score_ == best
     assert model.score(X[:300], y[:300]) == pytest.approx(best, rel=1e-9)
     kept = seen[scores.index(best)][0]
@@ -355,6 +349,25 @@ def test_partial_fit_stops_early_at_the_best_weights(ours):
     model.set_params(early_stopping=False).partial_fit(X[:300], y[:300])
     assert not hasattr(model, "stopped_")
     assert not np.array_equal(model.coefs_[0], kept[0])
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [  # with tol=0.1 and three calls without an improvement allowed
+        ([0.5, 0.4, 0.5, 0.55, 0.2], 4),  # a little better: kept, but no improvement
+        ([0.5, 0.4, 0.4, 0.4, 0.75, 0.7, 0.8, 0.1, 0.2], 7),  # an improvement just in time
+        ([0.0, 0.2, 0.4, 0.6, 0.6, 0.6, 0.6, 0.6], 4),  # of equals the first is kept
+    ],
+)
+@pytest.mark.parametrize("ours", [MLPClassifier, MLPRegressor])
+def test_parts_stop_after_the_fourth_call_in_a_row_that_was_no_improvement(ours, scores, kept):
+    left = iter(scores)
+    settings = {"tol": 0.1, "n_iter_no_change": 3, "scoring": lambda *_: next(left)}
+    model, seen, _ = learn_in_parts(ours, len(scores), **settings)
+    assert [stop for _, stop in seen] == [False] * (len(scores) - 1) + [True]
+    assert model.validation_scores_ == scores
+    assert model.best_validation_score_ == scores[kept - 1]
+    assert all(np.array_equal(a, b) for a, b in zip(model.coefs_, seen[kept - 1][0], strict=True))
 
 
 def test_stopping_in_parts_survives_a_file_and_begins_anew_after_a_fit(tmp_path):
