@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-import sys
+import datetime
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
-from backhand.datasets import columns
-from backhand.errors import InputError, MissingExtraError
-
-pa = pytest.importorskip("pyarrow")
+from backhand.datasets import cells, columns
+from backhand.errors import InputError
 
 
 def fitted(values):
@@ -46,23 +47,70 @@ def test_mean_and_std_of_one_value_repeated():
     assert columns.mean_and_std(np.full(7, 0.1), "here")[1] < 1e-16
 
 
-def test_tables_are_made_from_mappings_or_refused():
+WANTED = {"n": [1.5, None], "kind": ["p", "q"]}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        WANTED,
+        {"n": np.array([1.5, np.nan]), "kind": np.array(["p", "q"])},
+        {"n": pd.Series([1.5, None], index=[7, 8]), "kind": ("p", "q")},
+        [{"n": 1.5, "kind": "p"}, {"kind": "q"}],
+        [{"kind": "p", "n": np.float64(1.5)}, {"kind": "q", "n": None}],
+        pa.table(WANTED),
+        pd.DataFrame(WANTED),
+        pd.DataFrame(WANTED, index=["u", "v"]),
+        pd.DataFrame(WANTED).astype({"kind": "category", "n": "Float64"}),
+        pl.DataFrame(WANTED),
+        pl.DataFrame(WANTED).with_columns(pl.col("kind").cast(pl.Categorical)),
+    ],
+    ids=lambda raw: type(raw).__name__,
+)
+def test_rows_are_taken_as_people_have_them(raw):
+    table = columns.as_table(raw)
+    assert sorted(table.column_names) == ["kind", "n"]
+    np.testing.assert_array_equal(cells.numbers(table, "n"), [1.5, np.nan])
+    assert cells.categories(table, "kind", "text").to_pylist() == ["p", "q"]
+
+
+def test_single_values_are_one_row():
+    day = datetime.date(2020, 3, 1)
+    table = columns.as_table({"a": 1, "b": "text", "c": None, "d": day, "e": np.float32(2)})
+    assert table.to_pylist() == [{"a": 1, "b": "text", "c": None, "d": day, "e": 2.0}]
     assert columns.as_table({"a": np.arange(3), 2: [1, None, 3]}).column_names == ["a", "2"]
-    for raw, message in (
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
         ({"a": [1, "x"]}, "column 'a' cannot be read"),
+        ({"a": [2**70]}, "column 'a' cannot be read"),
+        ({"a": object()}, "column 'a' cannot be read"),
+        ({"a": np.zeros((2, 2))}, "column 'a' cannot be read"),
         ({"a": [1], "b": [1, 2]}, "columns differ in length: 'a' 1, 'b' 2"),
-        ([1, 2], "must be a pyarrow.Table or a mapping, not list"),
+        ({"a": [1], "b": 2}, "'b' is a single value and column 'a' is not: give lists"),
+        ([{"a": 1}, {"a": "x"}], "column 'a' cannot be read"),
+        ([1, 2], "must be a DataFrame, a pyarrow.Table, .* not list"),
+        ([], "must be a DataFrame, .* not list"),
+        (None, "must be a DataFrame, .* not NoneType"),
+        (pd.DataFrame({"a": [1, "x"]}), "column 'a' cannot be read"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column 'a' is there twice"),
         (pa.table([[1], [2]], names=["a", "a"]), "column 'a' is there twice"),
         ({1: [1], "1": [2]}, "column '1' is there twice"),
-    ):
-        with pytest.raises(InputError, match=message):
-            columns.as_table(raw)
+    ],
+)
+def test_what_is_no_table_is_refused_in_one_line(raw, message):
+    with pytest.raises(InputError, match=message) as caught:
+        columns.as_table(raw)
+    assert "\n" not in str(caught.value)
 
 
-def test_the_extra_is_named_without_pyarrow(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"backhand\[table\]"):
-        columns.as_table({"a": [1]})
+def test_text_that_is_not_utf8_is_named():
+    raw = pa.array([b"\xff\xfe"])
+    text = pa.StringArray.from_buffers(1, raw.buffers()[1], raw.buffers()[2])
+    with pytest.raises(InputError, match=r"column 'c': cannot be read: .*UTF8"):
+        columns.as_table(pa.table({"c": text}))
 
 
 def test_the_nearest_name_is_found_whatever_its_case():

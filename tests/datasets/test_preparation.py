@@ -127,7 +127,7 @@ def test_columns_are_found_by_name_in_any_order():
 
 def test_a_missing_column_is_named_with_the_nearest():
     preparation = fit({"age": [1, 2], "b": [3, 4]})
-    with pytest.raises(InputError, match="column 'age' is missing; did the file mean 'aeg'\\?"):
+    with pytest.raises(InputError, match="column 'age' is missing; did you mean 'aeg'\\?"):
         preparation.apply({"aeg": [1], "b": [1]})
     with pytest.raises(InputError, match=r"^column 'age' is missing$"):
         preparation.apply({"b": [1]})

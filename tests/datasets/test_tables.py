@@ -1,21 +1,13 @@
 from __future__ import annotations
 
-import bz2
-import csv
-import gzip
-import io
-import lzma
-import sys
-
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from backhand.datasets.tables import load_table, read_table
-from backhand.errors import InputError, MissingExtraError
-
-pa = pytest.importorskip("pyarrow")
+from backhand.datasets.reading import read_table
+from backhand.datasets.tables import load_table
+from backhand.errors import InputError
 
 
 @pytest.fixture
@@ -29,137 +21,8 @@ def write(tmp_path):
 
 
 def parquet(path, columns):
-    import pyarrow.parquet as pq
-
     pq.write_table(pa.table(columns), path)
     return path
-
-
-# Reading
-
-
-def test_cells_are_kept_as_written(write):
-    table = read_table(write('code,n\n007, 1.50\n"a,""b""",\n"two\nlines",NA\n'))
-    assert table.to_pydict() == {
-        "code": ["007", 'a,"b"', "two\nlines"],
-        "n": [" 1.50", "", "NA"],
-    }
-
-
-@pytest.mark.parametrize(
-    ("content", "name"),
-    [
-        ("a,b\n1,2\n", "t.csv"),
-        ("a,b\r\n1,2\r\n", "t.CSV"),
-        ("\ufeffa,b\n1,2", "t.csv"),
-        (" a , b\n1,2\n\n", "t.csv"),
-        ("a;b\n1;2\n", "t.csv"),
-        ("a\tb\n1\t2\n", "t.tsv"),
-        (gzip.compress(b"a,b\n1,2\n"), "t.csv.gz"),
-        (bz2.compress(b"a,b\n1,2\n"), "t.csv.bz2"),
-        (lzma.compress(b"a\tb\n1\t2\n"), "t.tsv.xz"),
-    ],
-)
-def test_formats(write, content, name):
-    assert read_table(write(content, name)).to_pydict() == {"a": ["1"], "b": ["2"]}
-
-
-def test_parquet_keeps_its_types(tmp_path):
-    table = read_table(parquet(tmp_path / "t.parquet", {"a": [1, None], "b": [True, False]}))
-    assert table.to_pydict() == {"a": [1, None], "b": [True, False]}
-
-
-def test_the_row_index_of_pandas_is_no_column(tmp_path):
-    path = parquet(tmp_path / "t.parquet", {"a": [1, 2], "__index_level_0__": [0, 1]})
-    assert read_table(path).column_names == ["a"]
-
-
-def test_a_column_without_a_name_is_left_out(write):
-    path = write(",a,\n0,1,\n1,2,\n")
-    with pytest.warns(UserWarning, match="column 1, 3 has no name and is left out"):
-        assert read_table(path).column_names == ["a"]
-
-
-cell = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=6)
-
-
-@given(st.lists(st.tuples(cell, cell.filter(bool)), min_size=1, max_size=20))
-def test_what_csv_writes_is_read(tmp_path_factory, rows):
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("a", "b"), *rows])
-    path = tmp_path_factory.mktemp("round") / "t.csv"
-    path.write_bytes(text.getvalue().encode())
-    assert read_table(path).to_pydict() == {
-        "a": [row[0] for row in rows],
-        "b": [row[1] for row in rows],
-    }
-
-
-@pytest.mark.parametrize(
-    ("content", "name", "message"),
-    [
-        ("", "t.csv", "t.csv: is empty"),
-        ("\n \n", "t.csv", "is empty"),
-        ("\na,b\n1,2\n", "t.csv", "the first line is blank"),
-        (",\n1,2\n", "t.csv", "the first row names no column"),
-        ("a,b\n", "t.csv", "has a header but no rows"),
-        ("a,b\n\n,\n", "t.csv", "has a header but no rows"),
-        ("a,b\n1,2\n3\n", "t.csv", "row 3: has 1 values, the header names 2 columns"),
-        ("a,b\n\n1,2\n\n1,2,3\n", "t.csv", "row 5: has 3 values"),
-        ("a,b,a\n1,2,3\n", "t.csv", "column 'a' is there twice"),
-        (b"a,b\n1,2\n3,caf\xe9\n", "t.csv", "line 3: byte 0xe9 is not UTF-8"),
-        (b"a,caf\xe9\n1,2\n", "t.csv", "line 1: byte 0xe9 is not UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), "t.csv", "is UTF-16 text; save it as UTF-8"),
-        (gzip.compress(b"a,b\n1,2\n")[:-4], "t.csv.gz", "damaged or cut off"),
-        (gzip.compress(bytes(range(200)) * 99)[:150], "t.csv.gz", "t.csv.gz"),
-        (b"PAR1 not really", "t.parquet", "is not a readable Parquet file"),
-        (b"", "t.parquet", "is not a readable Parquet file"),
-        ("a,b\n1,2\n", "t.xlsx", r"tables can be read from \.csv"),
-        ("a,b\n1,2\n", "table", r"tables can be read from \.csv"),
-    ],
-)
-def test_files_that_cannot_be_read(write, content, name, message):
-    with pytest.raises(InputError, match=message) as caught:
-        read_table(write(content, name))
-    assert "\n" not in str(caught.value)
-
-
-def test_no_file_and_a_folder(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
-        read_table(tmp_path / "t.csv")
-    with pytest.raises(InputError, match="is a folder"):
-        read_table(tmp_path)
-
-
-def test_two_parquet_columns_of_one_name(tmp_path):
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "t.parquet")
-    with pytest.raises(InputError, match="column 'a' is there twice"):
-        read_table(tmp_path / "t.parquet")
-
-
-def test_the_extra_is_named_without_pyarrow(write, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'backhand\[table\]'"):
-        load_table(write("a,b\n1,2\n"), "b")
-
-
-@given(st.binary(max_size=80))
-@pytest.mark.filterwarnings("ignore:.* has no name")
-def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
-    for name in ("t.csv", "t.parquet"):
-        path = tmp_path_factory.mktemp("any") / name
-        path.write_bytes(content)
-        try:
-            table = read_table(path)
-        except InputError as error:
-            assert "\n" not in str(error)  # noqa: PT017
-        else:
-            assert table.num_rows
-
-
-# Preparing
 
 
 def lines(rows, header="a,b,y"):
@@ -372,11 +235,3 @@ def test_a_target_alone(write):
     path = write("y\n" + "1\n2\n" * 20)
     with pytest.raises(InputError, match=r"^no usable feature column$"):
         load_table(path, "y")
-
-
-def test_a_row_that_is_both_ragged_and_not_utf8_is_one_line(tmp_path, capfd):
-    path = tmp_path / "t.csv"
-    path.write_bytes(b"a,b,y\n1,2,3\n\xe4,1\n")
-    with pytest.raises(InputError, match="line 3: byte 0xe4 is not UTF-8"):
-        read_table(path)
-    assert capfd.readouterr().err == ""  # the reader shows a traceback if it gets that far

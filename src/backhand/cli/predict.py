@@ -55,7 +55,7 @@ def _rows(model: Model, file: Path) -> Any:
         return rows
     if not table:
         raise InputError(f"{file}: this model takes a .npy array of rows, not a table")
-    from ..datasets.tables import read_table
+    from ..datasets.reading import read_table
 
     return read_table(file)
 

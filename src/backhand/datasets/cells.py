@@ -7,12 +7,12 @@ have a type of their own.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backhand.datasets.files import why
 from backhand.errors import InputError
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
@@ -22,9 +22,10 @@ DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?Z?)?$"
 BOOLEAN = r"(?i)^(true|false)$"
 TRUE_AND_FALSE = {"true": "true", "1": "true", "false": "false", "0": "false"}
 
-# Where `read_table` notes how its rows are numbered in the file.
+# Where `read_table` notes the number of the first row in the file, and the type of a column that it
+# did not read since nothing can be made of it.
 FIRST_ROW = b"backhand.first_row"
-BLANK_ROWS = b"backhand.blank_rows"
+UNREAD = b"backhand.unread"
 
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
@@ -35,23 +36,90 @@ def row_number(table: Any, index: int) -> int:
     In a CSV file the header is row 1; elsewhere the first row of data is. Blank lines count.
     """
     notes = table.schema.metadata or {}
-    number = index + int(notes.get(FIRST_ROW, b"1"))
-    for blank in json.loads(notes.get(BLANK_ROWS, b"[]")):
-        number += blank <= number
-    return number
+    return index + int(notes.get(FIRST_ROW, b"1"))
+
+
+def is_text(kind: Any) -> bool:
+    """Say whether an Arrow type is one of its three kinds of text."""
+    return str(kind) in ("string", "large_string", "string_view")
+
+
+def is_usable(kind: Any) -> bool:
+    """Say whether an Arrow type holds numbers, dates, booleans, text or nothing."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_dictionary(kind):
+        return is_usable(kind.value_type)
+    numbers = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    dates = types.is_date(kind) or types.is_timestamp(kind)
+    return bool(numbers or dates or types.is_boolean(kind) or is_text(kind) or types.is_null(kind))
+
+
+def mark(field: Any) -> dict[bytes, bytes]:
+    """Return what a column that is not read says about itself."""
+    return {UNREAD: str(field.type)[:60].encode()}
+
+
+def type_of(table: Any, name: str) -> str:
+    """Return the name of the type that a column has in its file."""
+    field = table.schema.field(name)
+    unread = (field.metadata or {}).get(UNREAD)
+    return unread.decode() if unread is not None else str(field.type)
+
+
+def _is_usable_column(table: Any, name: str) -> bool:
+    field = table.schema.field(name)
+    return UNREAD not in (field.metadata or {}) and is_usable(field.type)
+
+
+def check_valid(table: Any, where: str = "") -> None:
+    """Raise InputError for a column whose memory is not what its type says, as text in Latin-1."""
+    import pyarrow as pa
+
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{where}column {name!r}: cannot be read: {why(error)}") from None
 
 
 def plain(table: Any, name: str) -> Any:
-    """Return a column as one array, without dictionary encoding."""
+    """Return a column as one array, without dictionary encoding.
+
+    Raises
+    ------
+    InputError
+        For a type that holds neither numbers nor dates, booleans or text, such as a list.
+    """
     import pyarrow as pa
 
+    if not _is_usable_column(table, name):
+        raise InputError(
+            f"column {name!r} holds {type_of(table, name)}; "
+            "numbers, dates, booleans or text are needed"
+        )
     column = table.column(name)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if str(column.type) in ("large_string", "string_view"):
-        column = column.cast(pa.string())
-    whole = column.combine_chunks()
+    kind = decoded_type(column.type)
+    whole = pa.chunked_array([decoded(part) for part in column.chunks], kind).combine_chunks()
     return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def decoded_type(kind: Any) -> Any:
+    """Return the Arrow type of `decoded`."""
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.string() if is_text(kind) else kind
+
+
+def decoded(column: Any) -> Any:
+    """Return an array without dictionary encoding, and text in Arrow's first kind of text."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        return decoded(column.dictionary).take(column.indices)
+    return column.cast(pa.string()) if is_text(column.type) else column
 
 
 def _trimmed(column: Any) -> tuple[Any, NDArray[np.bool_]]:
@@ -76,6 +144,8 @@ def kind_of(table: Any, name: str) -> str:
     """Return "number", "date", "boolean", "text", "empty" or "unusable" for a whole column."""
     import pyarrow as pa
 
+    if not _is_usable_column(table, name):
+        return "unusable"
     column = plain(table, name)
     kind = column.type
     if column.null_count == len(column):
@@ -86,8 +156,6 @@ def kind_of(table: Any, name: str) -> str:
         return "number"
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         return "date"
-    if not pa.types.is_string(kind):
-        return "unusable"
     text, missing = _trimmed(column)
     known = ~missing
     if not known.any():
@@ -183,12 +251,7 @@ def categories(table: Any, name: str, kind: str) -> Any:
 
     column = plain(table, name)
     if not pa.types.is_string(column.type):
-        try:
-            column = pc.cast(column, pa.string())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise InputError(
-                f"column {name!r} holds {column.type}, the model was trained on {kind}"
-            ) from None
+        column = pc.cast(column, pa.string())
     text, missing = _trimmed(column)
     if kind == "boolean":
         lower = pc.utf8_lower(text)

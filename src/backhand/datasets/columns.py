@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from backhand.datasets import cells
 from backhand.datasets.checks import entries, finite, flag, one_of, text
-from backhand.errors import InputError, missing_extra
+from backhand.datasets.files import why
+from backhand.errors import InputError
 
 # More categories than this, or nearly one for each row, is a name or a key and not a category.
 MOST_CATEGORIES = 1000
@@ -126,7 +127,7 @@ def fit_column(table: Any, name: str, rows: NDArray[Any] | None) -> Encoder | st
     """Return the encoder for one column, fitted on ``rows``, or why the column is dropped."""
     kind = cells.kind_of(table, name)
     if kind == "unusable":
-        return f"values of type {table.column(name).type}"
+        return f"values of type {cells.type_of(table, name)}"
     if kind == "empty":
         return "no value at all"
     if kind in ("number", "date"):
@@ -214,34 +215,77 @@ def encoder_from_dict(d: object) -> Encoder:
 
 
 def as_table(raw: Any) -> Any:
-    """Return a pyarrow.Table with distinct column names from one, or from a mapping of columns."""
-    try:
-        import pyarrow as pa
-    except ImportError:
-        raise missing_extra("reading tables", "pyarrow", "table") from None
+    """Return rows as a pyarrow.Table with distinct column names, whose content is valid.
+
+    Parameters
+    ----------
+    raw : pyarrow.Table, pandas or polars DataFrame, mapping or list of mappings
+        Whatever exports Arrow data, a mapping of names to columns, a mapping of names to single
+        values (one row), or a list of such rows, where a name that a row lacks is missing.
+
+    Raises
+    ------
+    InputError
+        For anything else, columns of different lengths, names that are there twice, and values that
+        do not make a column.
+    """
+    import pyarrow as pa
+
     if isinstance(raw, pa.Table):
         table = raw
     elif isinstance(raw, Mapping):
-        titles = [str(name) for name in raw]
-        arrays = []
-        for name, values in zip(titles, raw.values(), strict=True):
-            try:
-                arrays.append(pa.array(values, from_pandas=True))
-            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-                why = str(error).splitlines()[0]
-                raise InputError(f"column {name!r} cannot be read: {why}") from None
-        if len({len(array) for array in arrays}) > 1:
-            pairs = zip(titles, arrays, strict=True)
-            counts = ", ".join(f"{name!r} {len(array)}" for name, array in pairs)
-            raise InputError(f"columns differ in length: {counts}")
-        table = pa.table(arrays, names=titles)
+        table = _from_columns(raw)
+    elif isinstance(raw, (list, tuple)) and raw and all(isinstance(row, Mapping) for row in raw):
+        names = dict.fromkeys(name for row in raw for name in row)
+        table = _from_columns({name: [row.get(name) for row in raw] for name in names})
+    elif type(raw).__module__.partition(".")[0] == "pandas" and hasattr(raw, "columns"):
+        table = _from_columns(raw)  # by name; its own export adds the index
+    elif hasattr(raw, "__arrow_c_stream__"):
+        try:
+            table = pa.table(raw)
+        except Exception as error:  # whatever the other library raises
+            raise InputError(f"a {type(raw).__name__} cannot be read: {why(error)}") from None
     else:
-        raise InputError(f"a table must be a pyarrow.Table or a mapping, not {type(raw).__name__}")
+        raise InputError(
+            "a table must be a DataFrame, a pyarrow.Table, a mapping of columns or a list of rows "
+            f"as mappings, not {type(raw).__name__}"
+        )
     names = table.column_names
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"column {twice!r} is there twice")
+    cells.check_valid(table)
     return table
+
+
+def _from_columns(raw: Any) -> Any:
+    """Return a table from names with columns, or with single values, which are one row."""
+    import pyarrow as pa
+
+    given = [(str(name), values) for name, values in raw.items()]
+    single = [name for name, values in given if _is_single(values)]
+    if single and len(single) < len(given):
+        other = next(name for name, _ in given if name not in single)
+        raise InputError(
+            f"column {single[0]!r} is a single value and column {other!r} is not: "
+            "give lists for a table, single values for one row"
+        )
+    arrays = []
+    for name, values in given:
+        try:
+            arrays.append(pa.array([values] if single else values, from_pandas=True))
+        except Exception as error:  # Arrow raises of many kinds, and so may what is iterated
+            raise InputError(f"column {name!r} cannot be read: {why(error)}") from None
+    if len({len(array) for array in arrays}) > 1:
+        counts = ", ".join(
+            f"{name!r} {len(array)}" for (name, _), array in zip(given, arrays, strict=True)
+        )
+        raise InputError(f"columns differ in length: {counts}")
+    return pa.table(arrays, names=[name for name, _ in given])
+
+
+def _is_single(values: Any) -> bool:
+    return isinstance(values, (str, bytes)) or not hasattr(values, "__len__")
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -1,41 +1,91 @@
-"""Reading files that may be compressed, whatever their names say."""
+"""Reading files that may be compressed, damaged, or made to fill the memory.
+
+Whatever a library raises on a damaged file becomes one clear line in `reading`; `most_bytes` says
+how much of the memory a file may ask for.
+"""
 
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
-import zlib
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from backhand.errors import InputError
+from backhand.errors import BackhandError, InputError
 
-UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+VARIABLE = "BACKHAND_MEMORY"
+# A table, its prepared inputs and their split into three parts are in memory side by side, so each
+# may have a quarter.
+PARTS_OF_MEMORY = 4
+# A compressed file may always hold this much, and more only if that is no more than a given
+# multiple of its own size: real tables shrink 3 to 20 times, a bomb a thousand times or more.
+ALWAYS_ALLOWED = 1 << 28
+MOST_EXPANSION = 100
 
 _PIECE = 1 << 20
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], fault: str = "is damaged or cut off") -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into one line that names the file.
+
+    Parameters
+    ----------
+    path : path
+    fault : str
+        What the line says of the file where the error is not the system's.
+
+    Raises
+    ------
+    InputError
+        For every error that is not one of ours: a library may raise anything on a damaged file.
+    """
+    try:
+        yield
+    except (BackhandError, ImportError):
+        raise
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except MemoryError:
+        raise InputError(f"{path}: there is not enough memory to read it") from None
+    except Exception as error:
+        if os.path.isdir(path):
+            raise InputError(f"{path}: is a folder, not a file") from None
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{path}: {fault} ({why(error)})") from error
+
+
+def why(error: BaseException) -> str:
+    """Return the first line of what an error says, short and printable, or else its kind."""
+    lines = str(error).strip().splitlines()
+    said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in lines[0]) if lines else ""
+    return (said if len(said) <= 200 else said[:197] + "...") or type(error).__name__
 
 
 def open_unpacked(path: Path) -> IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:
     """Open a file for reading; gzip, bzip2 and xz are recognised by their first bytes.
 
-    Raises
-    ------
-    InputError
-        If the file is not there or may not be read.
+    What it raises is for `reading` to tell.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(6)
-        if start.startswith(b"\x1f\x8b"):
-            return gzip.open(path)
-        if start.startswith(b"BZh"):
-            return bz2.open(path)
-        if start.startswith(b"\xfd7zXZ\x00"):
-            return lzma.open(path)
-        return path.open("rb")
-    except OSError as error:
-        raise cannot_read(path, error) from None
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: is not a regular file")  # a pipe would keep us waiting
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start.startswith(b"\x1f\x8b"):
+        return gzip.open(path)
+    if start.startswith(b"BZh"):
+        return bz2.open(path)
+    if start.startswith(b"\xfd7zXZ\x00"):
+        return lzma.open(path)
+    return path.open("rb")
 
 
 def unpack(path: Path, limit: int) -> bytes:
@@ -47,26 +97,60 @@ def unpack(path: Path, limit: int) -> bytes:
         If the file cannot be read, is damaged or cut off, or holds more: a few compressed kilobytes
         can otherwise fill the memory.
     """
-    content = bytearray()
-    with open_unpacked(path) as file:
-        while True:
-            try:
-                piece = file.read(_PIECE)
-            except UNREADABLE as error:
-                raise cannot_read(path, error) from None
-            if not piece:
-                return bytes(content)
-            content += piece
-            if len(content) > limit:
+    pieces, size = [], 0
+    with reading(path), open_unpacked(path) as file:
+        while piece := file.read(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
                 raise InputError(f"{path}: unpacks to more than the {limit} bytes that it should")
+    return b"".join(pieces)
 
 
-def cannot_read(path: Path, error: BaseException) -> InputError:
-    """Say in one line why ``path`` cannot be read."""
-    if isinstance(error, FileNotFoundError):
-        return InputError(f"no such file: {path}")
-    if isinstance(error, IsADirectoryError) or path.is_dir():
-        return InputError(f"{path}: is a folder, not a file")
-    if isinstance(error, OSError) and error.strerror:
-        return InputError(f"{path}: cannot be read: {error.strerror}")
-    return InputError(f"{path}: is damaged or cut off ({str(error).strip() or 'end of file'})")
+def most_bytes(path: str | os.PathLike[str] | None = None) -> int:
+    """Return how many bytes of memory a table, or the inputs made of it, may take.
+
+    A quarter of the memory that this process may use, and for a file no more than the larger of
+    256 MB and 100 times its own size. BACKHAND_MEMORY in the environment (such as 8G) replaces
+    both.
+
+    Raises
+    ------
+    InputError
+        If BACKHAND_MEMORY is not a size.
+    """
+    given = os.environ.get(VARIABLE, "").strip()
+    if given:
+        parts = re.fullmatch(r"(\d{1,18})\s*([kmgt]?)(i?b)?", given.lower())
+        if parts is None:
+            raise InputError(f"{VARIABLE}={given}: must be a size such as 8G")
+        return int(parts[1]) * _UNITS[parts[2]]
+    allowed = _memory() // PARTS_OF_MEMORY
+    if path is None:
+        return allowed
+    return min(allowed, max(ALWAYS_ALLOWED, MOST_EXPANSION * os.path.getsize(path)))
+
+
+def check_size(size: int, limit: int, where: str, what: str) -> None:
+    """Raise InputError if ``size`` bytes are more than ``limit``, which `most_bytes` returned."""
+    if size > limit:
+        raise InputError(
+            f"{where}: {what} more than {max(1, limit >> 20):,} MB of memory; "
+            f"if that is meant, allow it with {VARIABLE}={(2 * size >> 20) + 1}M"
+        )
+
+
+def _memory() -> int:
+    """Return the bytes that this process may use: the machine's, its container's, `ulimit -v`."""
+    found = [1 << 33]  # where nobody can be asked
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # not on Windows
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for name in _CGROUPS:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+            found.append(int(Path(name).read_text()))
+    with contextlib.suppress(ImportError):
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+        found += [soft] if soft != resource.RLIM_INFINITY else []
+    return min(size for size in found if size > 0)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backhand.datasets import columns as cols
 from backhand.datasets.checks import entries, finite, one_of, positive_int
+from backhand.datasets.files import check_size, most_bytes
 from backhand.errors import InputError
 
 if TYPE_CHECKING:
@@ -253,8 +254,9 @@ class TablePreparation:
 
         Parameters
         ----------
-        raw : pyarrow.Table or mapping of column names to values
-            The original columns in any order; further ones are ignored.
+        raw : table
+            What `backhand.datasets.columns.as_table` takes: a DataFrame, a pyarrow.Table, a mapping
+            of columns, a list of rows. The original columns in any order; others are ignored.
 
         Returns
         -------
@@ -265,15 +267,16 @@ class TablePreparation:
         InputError
             For a missing column (with the nearest name that is there), for text where numbers
             belong and for an infinite number (with column, row and value).
-        MissingExtraError
-            Without pyarrow.
         """
         table = cols.as_table(raw)
-        for name in self.columns:
-            if name not in table.column_names:
-                near = cols.nearest(name, set(table.column_names) - set(self.columns))
-                hint = f"; did the file mean {near!r}?" if near else ""
+        given, needed = set(table.column_names), self.columns
+        for name in needed:
+            if name not in given:
+                near = cols.nearest(name, given - set(needed))
+                hint = f"; did you mean {near!r}?" if near else ""
                 raise InputError(f"column {name!r} is missing{hint}")
+        what = f"{self.width:,} inputs for each of {table.num_rows:,} rows take"
+        check_size(4 * table.num_rows * self.width, most_bytes(), "the table", what)
         x = np.zeros((table.num_rows, self.width), dtype=np.float32)
         first = 0
         for encoder in self.encoders:

@@ -1,0 +1,307 @@
+"""CSV, TSV and Parquet files as tables, with every row of the file in its place."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import itertools
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backhand.datasets import cells
+from backhand.datasets.files import check_size, most_bytes, open_unpacked, reading, why
+from backhand.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+PARQUET = (".parquet", ".pq")
+PACKED = (".gz", ".bz2", ".xz")
+FORMATS = ".csv, .tsv (also with .gz, .bz2 or .xz after it) and .parquet"
+
+# A header of commas must not fill the memory with names.
+MOST_COLUMNS = 100_000
+
+# One row must fit into a block, so this bounds a row's length and not the file's.
+_BLOCK = 1 << 24
+_PIECE = 1 << 20
+# Arrow keeps an offset of so many bytes for each text, and a number takes as many or twice as many.
+_OFFSET = 4
+_NUMBER = 8
+_ROWS_AT_ONCE = 1 << 16
+_CELLS_AT_ONCE = 1 << 22
+
+
+def read_table(path: str | Path) -> pa.Table:
+    """Read a CSV, TSV or Parquet file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The suffix names the format: {formats}. CSV is UTF-8 with the names in the first row;
+        if that row has semicolons and no comma, they separate.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        One row for each row of the file. Parquet columns have their types; CSV cells are text
+        exactly as written, so that codes such as "007" keep their zeros, and `TablePreparation`
+        reads them as what the column holds. A row without any value, such as a blank line, is a row
+        of missing values; only blank lines at the end of a table of several columns are no rows.
+
+    Raises
+    ------
+    InputError
+        For no such file, an unknown suffix, an empty file, a header without rows, a row with too
+        many or too few values, duplicate column names, bytes that are not UTF-8, a damaged file,
+        and one that asks for more memory than `backhand.datasets.files.most_bytes` allows.
+
+    Warns
+    -----
+    UserWarning
+        If a column without a name, such as the row labels that pandas and R write, is left out.
+    """
+    path = Path(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    kind = suffixes[-1] if suffixes else ""
+    if not path.exists():
+        raise InputError(f"no such file: {path}")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, not a file")
+    if kind not in DELIMITERS and kind not in PARQUET:
+        raise InputError(f"{path}: tables can be read from {FORMATS}")
+    if kind in PARQUET:
+        table = _read_parquet(path)
+    else:
+        with reading(path):
+            table = _read_text(path, DELIMITERS[kind])
+    if not table.num_rows:
+        raise InputError(f"{path}: has a header but no rows")
+    return table
+
+
+read_table.__doc__ = (read_table.__doc__ or "").format(formats=FORMATS)
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    if len(names) > MOST_COLUMNS:
+        raise InputError(f"{path}: has {len(names):,} columns; at most {MOST_COLUMNS:,} are read")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{path}: column {name!r} is there twice")
+        seen.add(name)
+
+
+# Parquet
+
+
+def _read_parquet(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with reading(path, "is not a readable Parquet file"), pq.ParquetFile(path) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+        _check_names(path, schema.names)
+        # What pandas writes for a row index is no feature.
+        fields = [field for field in schema if not field.name.startswith("__index_level_")]
+        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+        limit = most_bytes(path)
+        least = sum(group.total_byte_size for group in groups)
+        check_size(max(least, rows * len(fields)), limit, str(path), "unpacks to")
+        usable = [field for field in fields if cells.is_usable(field.type)]
+        read = _read_columns(path, usable, rows, limit) if usable else {}
+        # Others are not read, and take no memory; a mark says what they hold.
+        columns = {f.name: read.get(f.name, pa.nulls(rows)) for f in fields}
+        marks = [
+            pa.field(f.name, columns[f.name].type, metadata=cells.mark(f))
+            if f.name not in read
+            else pa.field(f.name, columns[f.name].type)
+            for f in fields
+        ]
+        table = pa.Table.from_arrays(list(columns.values()), schema=pa.schema(marks))
+    cells.check_valid(table, f"{path}, ")
+    return table
+
+
+def _read_columns(path: Path, fields: list[Any], rows: int, limit: int) -> dict[str, Any]:
+    """Read columns a few rows at a time, and stop where they would take too much memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Text stays coded until its length is known: a million rows can share one text of a megabyte.
+    texts = [field.name for field in fields if cells.is_text(field.type)]
+    chunks: dict[str, list[Any]] = {field.name: [] for field in fields}
+    types: dict[str, Any] = {field.name: cells.decoded_type(field.type) for field in fields}
+    size = 0
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        for batch in file.iter_batches(
+            batch_size=max(1, min(_ROWS_AT_ONCE, _CELLS_AT_ONCE // len(fields))),
+            columns=list(chunks),
+            use_threads=False,  # or each thread unpacks a page of its own
+        ):
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                size += _length(column)
+                check_size(size, limit, str(path), "unpacks to")
+                chunks[name].append(cells.decoded(column).cast(types[name]))
+    found = {name: pa.chunked_array(parts, types[name]) for name, parts in chunks.items()}
+    if any(len(column) != rows for column in found.values()):
+        raise InputError(f"{path}: is damaged: it has fewer rows than it says")
+    return found
+
+
+def _length(column: Any) -> int:
+    """Return the bytes that a column takes when nothing of it is coded any more."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    words = column.dictionary
+    if not cells.is_text(words.type):
+        return _NUMBER * len(column)
+    lengths = pc.cast(pc.binary_length(words), pa.int64())
+    total = pc.sum(pc.take(lengths, column.indices)).as_py() or 0
+    return int(total) + _OFFSET * len(column)
+
+
+# Text
+
+
+def _read_text(path: Path, delimiter: str) -> Any:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    names, delimiter = _header(path, delimiter)
+    _check_names(path, [name for name in names if name])
+    # Arrow shows a traceback for a ragged row that is not UTF-8, so that is looked for first.
+    blank = _checked_text(path, len(names))
+    # Arrow wants distinct names, and two columns may both have none.
+    marks = [f"{i}" for i in range(len(names))]
+    ragged: list[Any] = []
+
+    def note(row: Any) -> str:
+        ragged.append(row)
+        return "error"
+
+    try:
+        with open_unpacked(path) as file:
+            table = arrow_csv.read_csv(
+                file,
+                read_options=arrow_csv.ReadOptions(
+                    column_names=marks,
+                    skip_rows_after_names=1,
+                    block_size=_BLOCK,
+                    use_threads=False,  # row numbers in messages need one thread
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=delimiter,
+                    newlines_in_values=True,
+                    ignore_empty_lines=False,
+                    invalid_row_handler=note,
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(marks, pa.string()), strings_can_be_null=False
+                ),
+            )
+    except pa.ArrowInvalid as error:
+        if not ragged:
+            raise InputError(f"{path}: cannot be read ({why(error)})") from None
+        row = ragged[0]
+        raise InputError(
+            f"{path}, row {row.number}: has {row.actual_columns} values, "
+            f"the header names {row.expected_columns} columns"
+        ) from None
+    if len(names) > 1:  # or a blank line is how a missing value is written
+        table = table.slice(0, table.num_rows - _blank_at_the_end(table, blank))
+    unnamed = [i for i, name in enumerate(names) if not name]
+    if unnamed and table.num_rows:
+        places = ", ".join(str(i + 1) for i in unnamed)
+        warnings.warn(f"{path}: column {places} has no name and is left out", stacklevel=4)
+    table = table.select([i for i, name in enumerate(names) if name])
+    table = table.rename_columns([name for name in names if name])
+    return table.replace_schema_metadata({cells.FIRST_ROW: b"2"})
+
+
+def _blank_at_the_end(table: Any, most: int) -> int:
+    """Return how many of the last rows, at most ``most``, have no value in any column."""
+    import pyarrow.compute as pc
+
+    last = table.slice(max(0, table.num_rows - most))
+    filled = np.zeros(last.num_rows, dtype=bool)
+    for column in last.columns:
+        filled |= np.asarray(pc.not_equal(column, ""))
+    places = np.flatnonzero(filled)
+    return int(last.num_rows) - (int(places[-1]) + 1 if places.size else 0)
+
+
+def _header(path: Path, delimiter: str) -> tuple[list[str], str]:
+    """Return a text file's column names and what separates them."""
+    with open_unpacked(path) as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise InputError(f"{path}: is UTF-16 text; save it as UTF-8")
+        file.seek(0)
+        lines = _decoded(path, file)
+        first = next(lines, "")
+        if not first.strip():
+            # Arrow would take a leading blank line for the header.
+            if any(line.strip() for line in lines):
+                raise InputError(f"{path}: the first line is blank; it must name the columns")
+            raise InputError(f"{path}: is empty")
+        if delimiter == "," and "," not in first and ";" in first:
+            delimiter = ";"
+        try:
+            names = next(csv.reader(itertools.chain([first], lines), delimiter=delimiter))
+        except csv.Error as error:
+            raise InputError(f"{path}: the header cannot be read ({error})") from None
+    names = [name.strip() for name in names]
+    if not any(names):
+        raise InputError(f"{path}: the first row names no column")
+    return names, delimiter
+
+
+def _decoded(path: Path, file: Any) -> Iterator[str]:
+    # A file without line ends must not be read whole just to find its header.
+    lines = iter(lambda: file.readline(_BLOCK), b"")
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path, number, error) from None
+
+
+def _not_utf8(path: Path, line: int, error: UnicodeDecodeError) -> InputError:
+    byte = error.object[error.start]
+    return InputError(
+        f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8 text; save the file as UTF-8"
+    )
+
+
+def _checked_text(path: Path, columns: int) -> int:
+    """Check that a file is UTF-8 and not too large; return how many lines at its end are blank."""
+    limit = most_bytes(path)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    size = lines = 0
+    ends = b""  # the line ends that the text so far closes with
+    with open_unpacked(path) as file:
+        while True:
+            piece = file.read(_PIECE)
+            try:
+                decoder.decode(piece, final=not piece)
+            except UnicodeDecodeError as error:
+                line = lines + error.object[: error.start].count(b"\n") + 1
+                raise _not_utf8(path, line, error) from None
+            if not piece:
+                return max(0, len(ends.replace(b"\r\n", b"\n")) - 1)
+            size += len(piece)
+            lines += piece.count(b"\n")
+            check_size(size + _OFFSET * columns * lines, limit, str(path), "unpacks to a table of")
+            text = piece.rstrip(b"\r\n")
+            ends = piece[len(text) :] if text else ends + piece
