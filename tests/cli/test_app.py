@@ -11,8 +11,6 @@ import pytest
 
 from .conftest import write_csv
 
-pytest.importorskip("pyarrow", reason="the extra `table` is not installed")
-
 
 def refused(outcome, *words):
     code, out, err = outcome
@@ -165,15 +163,6 @@ def test_read_only_folder(backhand, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_extra_is_named(backhand, tmp_path, monkeypatch):
-    file = write_csv(tmp_path / "t.csv", rows())
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    refused(backhand("train", file, "--target", "t"), "pip install 'backhand[table]'")
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    refused(backhand("train", "digits", "--plot", "p.png"), "pip install 'backhand[plot]'")
-    assert list(tmp_path.iterdir()) == [file]
-
-
 def test_a_diverging_training_writes_nothing(backhand, tmp_path):
     words = ["--optimiser", "sgd", "--rate", "1e30", "--schedule", "constant", "--epochs", "3"]
     code, _, err = backhand("train", "digits", *words)
@@ -289,3 +278,24 @@ def test_a_reader_that_stops_reading_is_no_error(people, tmp_path):
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+def test_every_command_shows_what_an_encoding_lacks_as_escapes(tmp_path):
+    write_csv(tmp_path / "茶.csv", rows())
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for words in (
+        ["train", "茶.csv", "--target", "t", "--epochs", "1", "--out", "茶"],
+        ["inspect", "茶.csv", "--target", "t", "--hidden", "4"],
+        ["show", "3-4-2"],
+        ["show", "茶/model.safetensors", "--ir"],
+        ["predict", "茶/model.safetensors", "茶.csv", "-o", "茶2.csv"],
+        ["predict", "茶/none.safetensors", "茶.csv"],
+        ["--help"],
+        ["train", "--help"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "backhand", *words], cwd=tmp_path, capture_output=True, env=env
+        )
+        assert done.returncode in (0, 2), words
+        assert (done.stdout + done.stderr).isascii()
+        assert b"Traceback" not in done.stderr

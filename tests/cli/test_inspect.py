@@ -31,7 +31,6 @@ def test_what_each_scheme_makes_of_the_data(backhand):
 
 
 def test_every_statistic_and_a_picture(backhand, tmp_path):
-    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     words = ["--hidden", "9", "--init", "orthogonal", "--activation", "elu:alpha=0.5"]
     code, out, _ = backhand("inspect", "digits", *words, "--full", "--plot", "p.svg")
     assert code == 0

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import subprocess
+import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from .conftest import write_csv
+from backhand import Model, Network
 
-pytest.importorskip("pyarrow", reason="the extra `table` is not installed")
+from .conftest import write_csv
 
 
 def read(text, delimiter=","):
@@ -149,3 +154,62 @@ def test_arrays_that_are_refused(backhand, tmp_path):
         assert err.startswith("error: "), name
         assert len(err.splitlines()) == 1, name
     assert not (tmp_path / "o.csv").exists()
+
+
+def test_a_damaged_array_is_refused_in_one_line(backhand, tmp_path):
+    network = Network((6, 5, 2), loss="softmax_cross_entropy")
+    params = network.init("kaiming_normal")
+    model = tmp_path / "m.safetensors"
+    Model(network, params, "classification", classes=[0, 1]).save(model)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "whole.npy", np.zeros((4, 6)))
+    np.save(tmp_path / "texts.npy", np.full((4, 6), "x"))
+    np.save(tmp_path / "scalar.npy", np.float64(3))
+    np.save(tmp_path / "cube.npy", np.zeros((4, 6, 1)))
+    whole = (tmp_path / "whole.npy").read_bytes()
+    (tmp_path / "bracket.npy").write_bytes(whole.replace(b"(4, 6)", b"(4, 6 ", 1))
+    for name in ("texts", "scalar", "cube", "bracket"):
+        code, out, err = backhand("predict", model, tmp_path / f"{name}.npy")
+        assert (code, out, err.count("\n")) == (2, "", 1), name
+    for _ in range(150):
+        content = bytearray(whole)
+        for place in rng.integers(128, size=3):
+            content[place] = rng.integers(256)
+        (tmp_path / "x.npy").write_bytes(content)
+        code, _, err = backhand("predict", model, tmp_path / "x.npy")
+        assert code in (0, 2)
+        assert err.count("\n") == (code == 2)
+
+
+BLANK = {"quotes": 'dose\n1\n""\n3\n', "empty": "dose\n1\n\n3\n", "last": "dose\n1\n3\n\n"}
+
+
+@pytest.mark.parametrize("text", BLANK.values(), ids=BLANK)
+def test_a_row_without_values_is_predicted_in_its_place(backhand, tmp_path, text):
+    x = np.linspace(-1, 1, 50)
+    table = write_csv(tmp_path / "t.csv", {"dose": x.tolist(), "effect": (2 * x).tolist()})
+    backhand("train", table, "--target", "effect", "--epochs", "1", "--out", "run")
+    (tmp_path / "new.csv").write_text(text)
+    values = [None if value in ("", '""') else float(value) for value in text.split("\n")[1:-1]]
+    pq.write_table(pa.table({"dose": values}), tmp_path / "new.parquet")
+    model = tmp_path / "run" / "model.safetensors"
+    code, out, err = backhand("predict", model, tmp_path / "new.csv")
+    assert (code, err) == (0, "")
+    assert len(read(out)) == 3
+    assert backhand("predict", model, tmp_path / "new.parquet")[1] == out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_labels_go_through_any_pipe_as_utf_8(backhand, tmp_path, encoding):
+    labels = ["сыр", "茶"] * 30
+    table = tmp_path / "t.csv"
+    table.write_text("x,kind\n" + "".join(f"{i % 7},{k}\n" for i, k in enumerate(labels)), "utf-8")
+    words = [sys.executable, "-m", "backhand"]
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    train = ["train", table, "--target", "kind", "--epochs", "1", "--out", tmp_path / "run"]
+    done = subprocess.run([*words, *train], capture_output=True, env=env, check=True)
+    assert done.stderr == b""
+    predict = ["predict", tmp_path / "run" / "model.safetensors", table]
+    done = subprocess.run([*words, *predict], capture_output=True, env=env, check=True)
+    assert done.stderr == b""
+    assert {row["prediction"] for row in read(done.stdout.decode())} <= {"сыр", "茶"}

@@ -185,7 +185,6 @@ def test_an_interrupted_first_epoch_is_kept_too(backhand, tmp_path, monkeypatch)
 
 
 def test_history_is_drawn(backhand, tmp_path):
-    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     backhand("train", "digits", *QUICK, "--plot", "history.png")
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
 

@@ -4,12 +4,11 @@ import datetime
 import decimal
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-pa = pytest.importorskip("pyarrow")
-
-from backhand.datasets import cells  # noqa: E402
-from backhand.errors import InputError  # noqa: E402
+from backhand.datasets import cells
+from backhand.errors import InputError
 
 
 def one(values, **kwargs):

@@ -7,14 +7,13 @@ import math
 import statistics
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backhand.datasets.preparation import Standardise, TablePreparation, preparation_from_dict
 from backhand.errors import InputError
-
-pa = pytest.importorskip("pyarrow")
 
 
 def fit(columns, **kwargs):

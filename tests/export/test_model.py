@@ -7,12 +7,14 @@ import pickle
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from backhand.datasets.preparation import Standardise
+from backhand import MLPRegressor
+from backhand.datasets.preparation import Standardise, TablePreparation
 from backhand.errors import InputError
 from backhand.export import Model, load_model, model, save_model, sealed
 from backhand.formulas.activations import ACTIVATIONS
@@ -296,3 +298,53 @@ def test_no_file_and_a_folder(tmp_path):
         load_model(tmp_path)
     with pytest.raises(InputError, match="cannot write"):
         save_model(example(), tmp_path / "no" / "m")
+
+
+@pytest.mark.parametrize(
+    "raw", [{"a": [1.0]}, None, 3.0, [[1, 2], [3]], "x", [["x"] * 4], object()]
+)
+@pytest.mark.parametrize("preparation", [None, Standardise(0.5, 2.0, 1.0, 4)])
+def test_what_is_no_array_of_rows_is_refused(raw, preparation):
+    with pytest.raises(InputError, match=r"rows|pixels"):
+        example(preparation=preparation).predict(raw)
+
+
+def test_a_model_of_a_table_takes_rows_as_people_have_them():
+    preparation = TablePreparation.fit({"n": [1.0, 2.0, None], "k": ["u", "v", "u"]})
+    network = Network((preparation.width, 2), loss="softmax_cross_entropy")
+    model = Model(
+        network,
+        network.init("kaiming_normal", 1),
+        "classification",
+        preparation=preparation,
+        classes=["a", "b"],
+    )
+    want = model.predict_proba({"n": [1.0, None], "k": ["v", "u"]})
+    for raw in (
+        [{"n": 1.0, "k": "v"}, {"k": "u"}],
+        pd.DataFrame({"n": [1.0, None], "k": ["v", "u"]}),
+    ):
+        np.testing.assert_array_equal(model.predict_proba(raw), want)
+    np.testing.assert_array_equal(model.predict_proba({"n": 1.0, "k": "v"}), want[:1])
+
+
+def test_a_model_saves_and_loads_itself(tmp_path):
+    example().save(tmp_path / "m")
+    x = np.arange(8.0).reshape(2, 4)
+    np.testing.assert_array_equal(Model.load(tmp_path / "m").predict(x), example().predict(x))
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_what_reads_another_kind_of_file_is_named(tmp_path, file):
+    estimator = MLPRegressor(max_iter=1).fit(np.eye(20), np.arange(20.0))
+    estimator.save(tmp_path / "e")
+    with pytest.raises(InputError, match="load of MLPClassifier or MLPRegressor reads that"):
+        Model.load(tmp_path / "e")
+    with pytest.raises(InputError, match=r"backhand\.Model\.load reads that"):
+        MLPRegressor.load(file)
+
+
+def test_a_label_that_is_no_text_of_unicode_is_refused(tmp_path):
+    save_model(example(classes=["a", "b", "\ud800"]), tmp_path / "m")
+    with pytest.raises(InputError, match=r"class: .* is not valid Unicode"):
+        load_model(tmp_path / "m")

@@ -2,22 +2,16 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 
 import numpy as np
 import pytest
 
-from backhand.errors import InputError, MissingExtraError
+from backhand.errors import InputError
 from backhand.network import Network
 from backhand.report import pictures
 from backhand.training import Epoch
 
 HISTORY = [Epoch(n, 1 / n, 1.2 / n, 0.5 + 0.04 * n, 0.01, 10.0) for n in range(1, 9)]
-
-
-@pytest.fixture(autouse=True)
-def needs_matplotlib():
-    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
 
 
 def test_history(tmp_path):
@@ -71,8 +65,4 @@ def test_what_a_picture_may_be_called(tmp_path, monkeypatch):
         pictures.check_picture(tmp_path / "b.png")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InputError, match="cannot be written to"):
-        pictures.check_picture("a.png")
-    monkeypatch.undo()
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"backhand\[plot\]"):
         pictures.check_picture("a.png")

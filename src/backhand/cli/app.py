@@ -6,10 +6,11 @@ Exit codes: 0 done, 1 a proof failed or a training diverged, 2 something that wa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -324,10 +325,25 @@ def bench(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    with warnings.catch_warnings(), remembered():
+    with warnings.catch_warnings(), remembered(), _showable():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _one_line
         return _run(arguments)
+
+
+@contextlib.contextmanager
+def _showable() -> Iterator[None]:
+    """Let standard output take any text: what its encoding lacks is shown as an escape."""
+    streams: list[Any] = [s for s in (sys.stdout, sys.stderr) if hasattr(s, "reconfigure")]
+    before = [(stream.encoding, stream.errors) for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, (encoding, errors) in zip(streams, before, strict=True):
+            with contextlib.suppress(OSError, ValueError):  # whoever read it has gone
+                stream.reconfigure(encoding=encoding, errors=errors)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

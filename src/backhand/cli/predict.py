@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.files import reading
 from ..datasets.preparation import TablePreparation
-from ..errors import InputError, missing_extra
+from ..errors import InputError
 from ..export import Model, load_model
 from ..files import write_whole
 
@@ -30,6 +31,8 @@ def run(model_file: Path, file: Path, out: Path | None) -> None:
     if not answers["prediction"]:
         raise InputError(f"{file}: has no rows")
     if out is None:
+        if not sys.stdout.isatty() and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # as every CSV file that we write
         sys.stdout.write(_text(answers, ","))
     elif out.suffix.lower() == ".parquet":
         write_whole(out, _parquet(answers))
@@ -45,13 +48,11 @@ def _rows(model: Model, file: Path) -> Any:
     if file.suffix.lower() == ".npy":
         if table:
             raise InputError(f"{file}: this model takes a table with its columns, not an array")
-        try:
+        with reading(file, "is not a .npy array of numbers"):
             # mapped, so that a header that promises more than the file holds costs no memory
             rows = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError, OverflowError) as error:
-            raise InputError(f"{file} is not a .npy array of numbers: {error}") from None
         if not isinstance(rows, np.ndarray):
-            raise InputError(f"{file} is not a .npy array of numbers: it is an archive of arrays")
+            raise InputError(f"{file}: is not a .npy array of numbers, but an archive of arrays")
         return rows
     if not table:
         raise InputError(f"{file}: this model takes a .npy array of rows, not a table")
@@ -81,11 +82,9 @@ def _text(answers: dict[str, list[Any]], separator: str) -> str:
 
 
 def _parquet(answers: dict[str, list[Any]]) -> bytes:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise missing_extra("writing Parquet", "pyarrow", "table") from None
+    import pyarrow
+    import pyarrow.parquet
+
     file = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table(answers), file)
     return file.getvalue()

@@ -48,8 +48,6 @@ def load(
     ------
     InputError
         For an unknown name, a file that is not there, and everything that is wrong with one.
-    MissingExtraError
-        For a table without pyarrow.
     """
     given = os.fspath(name)
     path = Path(given).expanduser()

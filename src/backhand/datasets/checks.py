@@ -50,9 +50,13 @@ def flag(value: object, where: str) -> bool:
 
 
 def text(value: object, where: str) -> str:
-    """Return a str, or raise InputError."""
+    """Return a str that can be written as UTF-8, or raise InputError."""
     if not isinstance(value, str):
         raise InputError(f"{where}: must be text, not {_short(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{where}: {ascii(value)[:60]} is not valid Unicode") from None
     return value
 
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backhand.datasets import columns as cols
 from backhand.datasets.checks import entries, finite, one_of, positive_int
-from backhand.datasets.files import check_size, most_bytes
+from backhand.datasets.files import check_size, most_bytes, why
 from backhand.errors import InputError
 
 if TYPE_CHECKING:
@@ -148,17 +148,28 @@ class Standardise:
         )
 
 
+def as_numbers(raw: Any) -> NDArray[Any]:
+    """Return rows as an array of numbers. Raises InputError for anything else, such as a dict."""
+    try:
+        rows = np.asarray(raw)
+    except Exception as error:  # whatever an object raises that is asked for its array
+        raise InputError(f"rows must be an array of numbers: {why(error)}") from None
+    if rows.dtype.kind not in "biuf":
+        raise InputError(
+            f"rows must be an array of numbers, not {type(raw).__name__} of dtype {rows.dtype}"
+        )
+    return rows
+
+
 def _rows(raw: ArrayLike) -> NDArray[Any]:
     """Return pixels as (N, D), uint8 or floating point, all finite."""
-    rows = np.asarray(raw)
+    rows = as_numbers(raw)
     if rows.ndim == 3:
         rows = rows.reshape(len(rows), rows.shape[1] * rows.shape[2])
     if rows.ndim != 2:
         raise InputError(f"pixels of shape {rows.shape}: must be (N, D) or (N, H, W)")
-    if rows.dtype.kind in "iu" and rows.dtype != np.uint8:
+    if rows.dtype.kind in "biu" and rows.dtype != np.uint8:
         rows = rows.astype(np.float64)
-    if rows.dtype != np.uint8 and rows.dtype.kind != "f":
-        raise InputError(f"pixels of dtype {rows.dtype}: must be numbers")
     if rows.dtype.kind == "f" and not np.isfinite(rows).all():
         row, pixel = np.argwhere(~np.isfinite(rows))[0]
         raise InputError(f"row {row + 1}, pixel {pixel}: {rows[row, pixel]} is not a finite number")

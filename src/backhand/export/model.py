@@ -59,7 +59,16 @@ class Model:
 
     def inputs(self, raw: Any) -> Array:
         """Raw rows (a table, or an array of rows) as the network's inputs (N, D)."""
-        return np.asarray(raw) if self.preparation is None else self.preparation.apply(raw)
+        from ..datasets.preparation import as_numbers
+
+        if self.preparation is not None:
+            return self.preparation.apply(raw)
+        rows = as_numbers(raw)
+        if rows.ndim != 2:
+            raise InputError(
+                f"rows have shape {rows.shape}; the model takes (N, {self.network.widths[0]})"
+            )
+        return rows
 
     def predict_proba(self, raw: Any) -> Array:
         """The probability of each class, (N, classes), rows as `predict`.
@@ -80,8 +89,9 @@ class Model:
         Parameters
         ----------
         raw : table or array
-            Rows as they were before preparation: a pyarrow table or a dict of columns with the
-            original names in any order, or an array of pixels.
+            Rows as they were before preparation. For a model of a table: a DataFrame, a
+            pyarrow.Table, a dict of columns, a list of rows as dicts, or one row as a dict; with
+            the original names in any order. For others: an array of pixels or inputs, (N, D).
 
         Raises
         ------
@@ -93,6 +103,34 @@ class Model:
             return np.asarray(self.classes)[self.predict_proba(raw).argmax(axis=1)]
         y = self.network.predict(self.params, self.inputs(raw))[:, 0].astype(np.float64)
         return y * self.target_std + self.target_mean
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a safetensors file, which is there whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be written to.
+        """
+        save_model(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Model:
+        """Read what `save` or ``backhand train`` wrote. It executes nothing that is in the file.
+
+        Raises
+        ------
+        InputError
+            If there is no such file, or it is truncated, foreign, edited or of another version; the
+            message says which.
+
+        Examples
+        --------
+        >>> model = backhand.Model.load("runs/flats/model.safetensors")  # doctest: +SKIP
+        >>> model.predict({"size": 70, "city": "Oslo"})  # doctest: +SKIP
+        array([412000.])
+        """
+        return load_model(path)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the parameters, as JSON-able data."""
@@ -136,6 +174,8 @@ class Model:
 
     def _check(self) -> None:
         """Raise InputError if the parts do not fit one another."""
+        from ..datasets.checks import text
+
         network, classes = self.network, self.classes
         network.check_parameters(self.params)
         for number, (w, b) in enumerate(self.params, 1):
@@ -150,6 +190,9 @@ class Model:
                 raise InputError(f"{wanted} classes are needed, it has {classes!r}")
             if not all(isinstance(label, (str, int, float)) for label in classes):
                 raise InputError(f"classes must be texts, numbers or booleans, it has {classes!r}")
+            for label in classes:
+                if isinstance(label, str):
+                    text(label, "class")
             if len(set(classes)) < wanted:
                 raise InputError(f"a class is there twice in {classes!r}")
         elif self.task == "regression":
@@ -184,7 +227,7 @@ def _check_formulas(description: Mapping[str, Any]) -> None:
             if name not in known and f"{name}:" != QUANTILES:
                 raise InputError(
                     f"unknown {kind} {name!r}; if it is your own, "
-                    f"call backhand.register_{kind} before load_model"
+                    f"call backhand.register_{kind} before Model.load"
                 )
 
 

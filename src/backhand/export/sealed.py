@@ -27,6 +27,11 @@ LENGTH = 8  # bytes of the number with which a safetensors file begins
 LARGEST_HEADER = 1 << 24
 """Bytes of the header. JSON of brackets takes up to 25 times that in memory; a description of
 4,000 columns has 1 MB."""
+READERS = {
+    "backhand model 1": "backhand.Model.load",
+    "backhand estimator 1": "load of MLPClassifier or MLPRegressor",
+}
+"""What reads which kind of file, for messages."""
 
 UNFIT = (
     *(ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError),
@@ -73,7 +78,9 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Array], str]:
     if not seal:
         raise InputError(f"{path} is a safetensors file, but not a backhand model")
     if seal.get("format") != kind:
-        raise InputError(f"{path} is a {seal.get('format')!r}; this reads {kind!r}")
+        found = str(seal.get("format"))
+        other = f" ({READERS[found]} reads that)" if found in READERS else ""
+        raise InputError(f"{path} is a {found!r}; this reads {kind!r}{other}")
     try:
         tensors = load(content)
         text = str(seal.get("model"))

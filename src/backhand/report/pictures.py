@@ -1,4 +1,4 @@
-"""Pictures, by matplotlib, which is in the extra `plot`."""
+"""Pictures, by matplotlib."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import InputError, missing_extra
+from ..errors import InputError
 from ..files import write_whole
 from ..network import LayerStatistics
 from ..training import Epoch
@@ -18,10 +18,8 @@ MARKERS = ("o", "s", "^", "D", "v")
 
 
 def _figure(width: float, height: float, columns: int) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise missing_extra("a picture", "matplotlib", "plot") from None
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(1, columns, squeeze=False)[0]
 
@@ -33,8 +31,6 @@ def check_picture(path: str | os.PathLike[str]) -> None:
     ------
     InputError
         If the name says no format, or the folder cannot be written to.
-    MissingExtraError
-        Without matplotlib.
     """
     ending = os.path.splitext(os.fspath(path))[1].lower()
     if ending not in FORMATS:
