@@ -16,11 +16,21 @@ import math
 from typing import Any
 
 from .activations import choose_activation, identity, logistic, softplus
+from .deviances import (
+    LARGEST_LOG_RATE,
+    gamma,
+    gamma_grad,
+    gamma_mean,
+    poisson,
+    poisson_grad,
+    rate,
+    tweedie,
+    tweedie_grad,
+)
 from .entry import BELOW_ONE, POSITIVE, choose
 from .loss import OF, Loss, share, share_vjp, through, total
 from .namespace import XP, Array
-
-QUANTILES = "quantiles:"
+from .quantiles import QUANTILES, choose_quantiles, quantile, quantile_grad
 
 __all__ = ["LOSSES", "Loss", "choose_loss", "share", "share_vjp", "through", "total"]
 
@@ -67,24 +77,27 @@ def huber_grad(xp: XP, z: Array, t: Array, delta: float) -> Array:
     return xp.maximum(xp.minimum(z - t, delta), -delta)
 
 
-def quantile(xp: XP, z: Array, t: Array, level: float) -> Array:
-    # Koenker and Bassett 1978, the pinball loss: a share `level` of targets lies below the best z
-    d = t - z
-    return xp.maximum(level * d, (level - 1.0) * d)
-
-
-def quantile_grad(xp: XP, z: Array, t: Array, level: float) -> Array:
-    # 0 at z = t, as absolute_error_grad; NaN stays NaN
-    d = z - t
-    return xp.where(d > 0, 1.0 - level, xp.where(d < 0, -level, d))
-
-
 # probabilities, one an output -------------------------------------------------------------------
 
 
+def opposed(xp: XP, z: Array, t: Array) -> Array:
+    """The part of the target that speaks against the side on which the logit is."""
+    return xp.where(z > 0, 1.0 - t, t)
+
+
+def cross_entropy_opposed(xp: XP, z: Array, part: Array) -> Array:
+    """Binary cross-entropy of a logit and the `opposed` part of its target.
+
+    It is ``max(z, 0) - t z + log1p(exp(-|z|))``. As ``|z|`` times the opposed part the first two
+    terms have no difference that cancels: the loss keeps its digits at every z and t.
+    """
+    size = xp.abs(z)
+    return size * part + xp.log1p(xp.exp(-size))
+
+
 def binary_cross_entropy(xp: XP, z: Array, t: Array) -> Array:
-    # -t log p - (1 - t) log(1 - p) with p = logistic(z), rewritten so that no log sees 0
-    return softplus(xp, z) - t * z
+    # -t log p - (1 - t) log(1 - p) with p = logistic(z)
+    return cross_entropy_opposed(xp, z, opposed(xp, z, t))
 
 
 def binary_cross_entropy_grad(xp: XP, z: Array, t: Array) -> Array:
@@ -93,7 +106,8 @@ def binary_cross_entropy_grad(xp: XP, z: Array, t: Array) -> Array:
 
 def smoothed_binary_cross_entropy(xp: XP, z: Array, t: Array, label_smoothing: float) -> Array:
     # Szegedy 2016: a share of each target is one half, as if the label were drawn at random
-    return binary_cross_entropy(xp, z, (1.0 - label_smoothing) * t + 0.5 * label_smoothing)
+    part = (1.0 - label_smoothing) * opposed(xp, z, t) + 0.5 * label_smoothing
+    return cross_entropy_opposed(xp, z, part)
 
 
 def smoothed_binary_cross_entropy_grad(xp: XP, z: Array, t: Array, label_smoothing: float) -> Array:
@@ -123,11 +137,25 @@ def softmax(xp: XP, z: Array) -> Array:
     return e / xp.row_sum(e)
 
 
+def chosen(xp: XP, a: Array, t: Array) -> Array:
+    """The element in the column of each row's class, (N, 1)."""
+    return xp.row_sum(xp.where(xp.is_column(t, a), a, 0.0))
+
+
+def log_sum_exp(xp: XP, s: Array, t: Array) -> Array:
+    """The logarithm of each row's sum of ``exp(s)``; the largest ``s`` of a row is 0.
+
+    Where that is the class's, log would see 1 + rest and lose the rest: log1p keeps it.
+    """
+    e = xp.exp(s)
+    rest = xp.row_sum(xp.where(xp.is_column(t, s), 0.0, e))
+    return xp.where(chosen(xp, s, t) < 0, xp.log(xp.row_sum(e)), xp.log1p(rest))
+
+
 def softmax_cross_entropy(xp: XP, z: Array, t: Array) -> Array:
     # -log softmax(z)[t]; shifting by the largest logit leaves it as it is and keeps exp in range
     s = z - xp.row_max(z)
-    chosen = xp.row_sum(xp.where(xp.is_column(t, z), s, 0.0))
-    return xp.log(xp.row_sum(xp.exp(s))) - chosen
+    return log_sum_exp(xp, s, t) - chosen(xp, s, t)
 
 
 def softmax_cross_entropy_grad(xp: XP, z: Array, t: Array) -> Array:
@@ -140,7 +168,7 @@ def smoothed_cross_entropy(xp: XP, z: Array, t: Array, label_smoothing: float) -
     s = z - xp.row_max(z)
     spread = label_smoothing / xp.row_sum(xp.exp(0.0 * s))  # over K: a row of ones, added up
     target = xp.where(xp.is_column(t, z), spread + (1.0 - label_smoothing), spread)
-    return xp.log(xp.row_sum(xp.exp(s))) - xp.row_sum(target * s)
+    return log_sum_exp(xp, s, t) - xp.row_sum(target * s)
 
 
 def smoothed_cross_entropy_grad(xp: XP, z: Array, t: Array, label_smoothing: float) -> Array:
@@ -163,68 +191,12 @@ def focal(xp: XP, z: Array, t: Array, gamma: float) -> Array:
 
 
 def focal_grad(xp: XP, z: Array, t: Array, gamma: float) -> Array:
-    p, chosen = softmax(xp, z), xp.is_column(t, z)
-    rest = xp.row_sum(xp.where(chosen, 0.0, p))
-    hit = xp.row_sum(xp.where(chosen, p, 0.0))
-    surprise = softmax_cross_entropy(xp, z, t)
+    p, its = softmax(xp, z), xp.is_column(t, z)
+    rest, hit = xp.row_sum(xp.where(its, 0.0, p)), chosen(xp, p, t)
+    s = z - xp.row_max(z)
+    surprise = xp.log(xp.row_sum(xp.exp(s))) - chosen(xp, s, t)  # within an ULP of 1 is enough
     factor = raised(xp, rest, gamma) + gamma * hit * raised(xp, rest, gamma - 1.0) * surprise
-    return factor * xp.where(chosen, -rest, p)
-
-
-# counts -----------------------------------------------------------------------------------------
-
-LARGEST_LOG_RATE = 30.0
-"""Above this logit (a rate of 1e13) the rate goes on as the tangent of exp.
-
-So loss and gradient stay finite in float32 at any logit that training can reach, and Adam's
-squared gradient too. Below it the rate is exp(z) exactly.
-"""
-
-
-def rate(xp: XP, z: Array) -> Array:
-    over = xp.maximum(z - LARGEST_LOG_RATE, 0.0)
-    return xp.exp(xp.minimum(z, LARGEST_LOG_RATE)) * (1.0 + over)
-
-
-def rate_grad(xp: XP, z: Array) -> Array:
-    return xp.exp(xp.minimum(z, LARGEST_LOG_RATE))
-
-
-def poisson(xp: XP, z: Array, t: Array) -> Array:
-    # half the Poisson deviance, with the log link: 0 where rate(z) = t, never negative
-    saturated = t * xp.log(xp.where(t > 0, t, 1.0)) - t
-    return rate(xp, z) - t * z + saturated
-
-
-def poisson_grad(xp: XP, z: Array, t: Array) -> Array:
-    return rate_grad(xp, z) - t
-
-
-# amounts ----------------------------------------------------------------------------------------
-
-
-def gamma(xp: XP, z: Array, t: Array) -> Array:
-    # half the gamma deviance, with the log link: t / mu - log(t / mu) - 1, mu = exp(z)
-    return t * rate(xp, -z) + z - xp.log(t) - 1.0
-
-
-def gamma_grad(xp: XP, z: Array, t: Array) -> Array:
-    return 1.0 - t * rate_grad(xp, -z)
-
-
-def gamma_mean(xp: XP, z: Array) -> Array:
-    return rate(xp, xp.maximum(z, -LARGEST_LOG_RATE))  # below, the gradient knows no smaller mean
-
-
-def tweedie(xp: XP, z: Array, t: Array, power: float) -> Array:
-    # half the Tweedie deviance (Jorgensen 1987) for 1 < power < 2, with the log link mu = exp(z):
-    # mu^b / b + t mu^-a / a - t^b / (a b), with a = power - 1 and b = 2 - power
-    a, b = power - 1.0, 2.0 - power
-    return rate(xp, b * z) / b + t * rate(xp, -a * z) / a - raised(xp, t, b) / (a * b)
-
-
-def tweedie_grad(xp: XP, z: Array, t: Array, power: float) -> Array:
-    return rate_grad(xp, (2.0 - power) * z) - t * rate_grad(xp, (1.0 - power) * z)
+    return factor * xp.where(its, -rest, p)
 
 
 _SMOOTHING = (("label_smoothing", 0.1),)
@@ -407,8 +379,6 @@ def choose_loss(value: Any) -> Loss:
     Several quantiles that do not cross are ``"quantiles:0.1,0.5,0.9"``.
     """
     if isinstance(value, str) and value.startswith(QUANTILES):
-        from .quantiles import choose_quantiles  # whose loss is that of one
-
         return choose_quantiles(value)
     if isinstance(value, str) and OF in value:
         loss, _, activation = value.partition(OF)

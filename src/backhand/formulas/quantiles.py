@@ -1,6 +1,6 @@
-"""Several quantiles of one target at once, which never cross.
+"""The pinball loss of one quantile, and several quantiles at once, which never cross.
 
-The network has an output for each level, in rising order. The first is the lowest quantile, and
+For several, the network has an output for each level, in rising order. The first is the lowest quantile, and
 every other one adds a step above 0, so that
 
     q_0 = z_0        q_k = q_{k-1} + softplus(z_k)
@@ -16,9 +16,21 @@ import functools
 from ..errors import InputError
 from .activations import logistic, softplus
 from .loss import Loss
-from .losses import QUANTILES, quantile, quantile_grad
 from .namespace import XP, Array
 
+QUANTILES = "quantiles:"
+
+
+def quantile(xp: XP, z: Array, t: Array, level: float) -> Array:
+    # Koenker and Bassett 1978, the pinball loss: a share `level` of targets lies below the best z
+    d = t - z
+    return xp.maximum(level * d, (level - 1.0) * d)
+
+
+def quantile_grad(xp: XP, z: Array, t: Array, level: float) -> Array:
+    # 0 at z = t, as absolute_error_grad; NaN stays NaN
+    d = z - t
+    return xp.where(d > 0, 1.0 - level, xp.where(d < 0, -level, d))
 
 def rising(xp: XP, z: Array, count: int) -> Array:
     """The quantiles (N, count), from logits of the same shape."""

@@ -162,6 +162,7 @@ class Rounding:
         """A result that the kernel and NumPy have rounded, with errors of so many units each."""
         size = np.nan_to_num(np.minimum(np.abs(value) + error, self._largest))
         exact = ulp * self.spacing(size) + own * np.spacing(size)
+        exact = np.where(size > 0, exact, 0.0)  # a difference of equal numbers is exact
         # kernels count subnormal numbers as zeros
         small = (size > 0) & (np.abs(value) - error < self._smallest)
         return self.number(value, error + exact + np.where(small, self._smallest, 0.0))
