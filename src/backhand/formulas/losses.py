@@ -145,11 +145,11 @@ def chosen(xp: XP, a: Array, t: Array) -> Array:
 def log_sum_exp(xp: XP, s: Array, t: Array) -> Array:
     """The logarithm of each row's sum of ``exp(s)``; the largest ``s`` of a row is 0.
 
-    Where that is the class's, log would see 1 + rest and lose the rest: log1p keeps it.
+    As ``log1p`` of the sum without that 1: where the 1 is the class's own, it would hide the rest.
     """
     e = xp.exp(s)
     rest = xp.row_sum(xp.where(xp.is_column(t, s), 0.0, e))
-    return xp.where(chosen(xp, s, t) < 0, xp.log(xp.row_sum(e)), xp.log1p(rest))
+    return xp.log1p(xp.where(chosen(xp, s, t) < 0, xp.row_sum(e) - 1.0, rest))
 
 
 def softmax_cross_entropy(xp: XP, z: Array, t: Array) -> Array:
