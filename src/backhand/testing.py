@@ -34,8 +34,11 @@ class Worst:
         return f"{place}: got {self.got!r}, want {self.want!r}"
 
 
-def worst_element(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -> Worst:
-    """Find the element in which ``got`` is farthest from ``want``; shapes must be equal."""
+def worst_element(got: Any, want: Any, rtol: float = RTOL, atol: Any = ATOL) -> Worst:
+    """Find the element in which ``got`` is farthest from ``want``; shapes must be equal.
+
+    ``atol`` may be an array with what is allowed for each element.
+    """
     a, b = np.asarray(got), np.asarray(want)
     if a.shape != b.shape:
         raise AssertionError(f"shapes differ: got {a.shape}, want {b.shape}")
@@ -46,7 +49,7 @@ def worst_element(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -
     comparable = np.isfinite(a64) & np.isfinite(b64)
     error = np.abs(np.where(comparable, a64, 0.0) - np.where(comparable, b64, 0.0))
     allowed = atol + rtol * np.where(comparable, np.abs(b64), 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(comparable, np.where(error > 0, error / allowed, 0.0), np.inf)
     ratio = np.where(same, 0.0, ratio)
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(ratio)), a.shape))

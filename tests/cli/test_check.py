@@ -20,10 +20,14 @@ def two_formulas(monkeypatch):
     monkeypatch.setattr(check, "run_checks", run_checks)
 
 
-def test_all_pass(backhand):
+def test_all_pass_in_a_few_lines_that_fit_the_terminal(backhand):
     code, out, _ = backhand("check", "--networks", "14")
     assert code == 0
-    assert "all passed" in out
+    lines = out.splitlines()
+    assert len(lines) == 7
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("Compares formulas with mathematics")
+    assert "all passed" in lines[-1]
     assert "FAIL" not in out
 
 
@@ -31,7 +35,9 @@ def test_a_planted_fault_fails_the_command(backhand, monkeypatch):
     right = ACTIVATIONS["tanh"]
     wrong = dataclasses.replace(right, vjp=lambda xp, z, y, dy: dy * (1.0 + y * y))
     monkeypatch.setitem(ACTIVATIONS, "tanh", wrong)
-    code, out, _ = backhand("check", "--networks", "1")
+    code, out, _ = backhand("check", "--networks", "1", "--full")
     assert code == 1
-    assert "FAIL" in out
+    assert "FAIL  tanh_vjp against autograd: worst error" in out
+    assert "want" in out
     assert "FAILED" in out.splitlines()[-1]
+    assert "relu_vjp float32" in out

@@ -144,9 +144,14 @@ def test_any_shape(activation, shape, rng):
 
 
 @ALL
-def test_entry_is_complete(activation):
-    assert activation.definition
-    assert set(activation.saves) <= {"z", "y"}
+def test_the_vjp_reads_all_that_it_saves_and_nothing_else(activation, rng):
+    z, dy = rng.standard_normal((2, 20))
+    at = {"z": z, "y": forward(activation, z)}
+    kept = {name: a if name in activation.saves else None for name, a in at.items()}
+    right = activation.vjp(NUMPY, **kept, dy=dy, **activation.keywords)
+    for name in activation.saves:
+        other = activation.vjp(NUMPY, **{**kept, name: -3 * at[name]}, dy=dy, **activation.keywords)
+        assert not np.array_equal(other, right), name
 
 
 def test_selu_keeps_mean_and_variance(rng):

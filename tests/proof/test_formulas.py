@@ -8,7 +8,7 @@ import pytest
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.proof import check_optimiser
-from backhand.proof.formulas import activation_vjp, mathematics, points
+from backhand.proof.formulas import activation_vjp, points
 
 
 def test_points_keep_away_from_kinks_and_reach_far():
@@ -21,12 +21,6 @@ def test_a_vjp_gets_only_what_it_declares():
     relu = dataclasses.replace(ACTIVATIONS["relu"], saves=())
     with pytest.raises(TypeError):
         activation_vjp(relu, np.ones(3), np.ones(3))
-
-
-def test_mathematics_sees_mpmath_and_parameters_and_nothing_else():
-    assert float(mathematics("exp(z) + a", a=1.0)(z=0)) == 2.0
-    with pytest.raises(NameError):
-        mathematics("open(z)")(z=0)
 
 
 @pytest.mark.torch

@@ -16,7 +16,8 @@ def test_own_network_and_data(loss, dtype):
     proof = verify(network, *random_case(np.random.default_rng(0), network))
     assert proof.passed
     assert {line.what for line in proof} == {"dw1", "db1", "dw2", "db2", "dx"}
-    assert "pass" in str(proof)
+    assert "all passed" in str(proof)
+    assert max(map(len, str(proof).splitlines())) <= 80
 
 
 def test_rows_at_a_kink_are_left_out_and_told():

@@ -19,14 +19,29 @@ def line(kind, error):
     return Comparison(kind, f"{kind} thing", "oracle", error, "rtol 1e-10", "[0]: got 1, want 2")
 
 
-def test_comparisons_are_counted_and_failures_shown():
-    out = console()
-    got = tables.comparisons([line("autodiff", 0.1), line("oracle", 3.0), line("kernel", 0)], out)
-    assert got == (3, 1)
+def test_comparisons_are_a_line_for_each_kind_and_failures_in_full():
+    out = console(width=80)
+    lines = [line("autodiff", 0.125), line("oracle", 3.0), line("oracle", 0.01), line("kernel", 0)]
+    assert tables.comparisons(lines, out) == (4, 1)
     text = out.file.getvalue()
-    assert text.index("oracle thing") < text.index("autodiff thing")
-    assert "FAIL" in text
-    assert "[0]: got 1, want 2" in text
+    rows = [" ".join(row.split()) for row in text.splitlines() if row.strip()]
+    assert rows[0] == "number worst error"
+    assert rows[1] == "formulas against independent mathematics 2 3 times what is allowed"
+    assert rows[2].endswith("automatic differentiation 1 12 % of what is allowed")
+    assert rows[3] == "machine code against NumPy 1 0 % of what is allowed"
+    assert rows[4].startswith("FAIL oracle thing against oracle: worst error 3 times")
+    assert "[0]: got 1, want 2" in " ".join(rows[4:])
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_full_has_a_line_for_every_comparison():
+    out = console(width=80)
+    lines = [line("autodiff", 0.1), line("oracle", 3.0), line("kernel", 0)]
+    assert tables.comparisons(lines, out, full=True) == (3, 1)
+    text = out.file.getvalue()
+    assert text.index("oracle thing") < text.index("autodiff thing") < text.index("kernel thing")
+    assert text.count("pass") == 2
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_live_prints_plain_lines_where_there_is_no_terminal():

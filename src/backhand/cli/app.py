@@ -1,6 +1,6 @@
 """The commands and their options, and what becomes of an error: one clear line and an exit code.
 
-Exit codes: 0 done, 1 a proof failed or a training diverged, 2 something that was given is wrong,
+Exit codes: 0 done, 1 a check failed or a training diverged, 2 something that was given is wrong,
 130 interrupted. What a command does stands in a module of its own, which is imported when it runs.
 """
 
@@ -45,7 +45,7 @@ app = typer.Typer(
     name="backhand",
     cls=_Group,
     context_settings={"max_content_width": 100},
-    help="Fully connected networks on ordinary processors: prove them, train them, use them.",
+    help="Fully connected networks on ordinary processors: check them, train them, use them.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -258,15 +258,16 @@ def inspect(
 def check(
     seed: Annotated[int, _whole("seed of the points and the random networks")] = 0,
     networks: Annotated[int, _whole("how many random networks")] = 48,
+    full: Annotated[bool, typer.Option("--full", help="a line for every comparison")] = False,
 ) -> None:
-    """Prove formulas, gradients and machine code.
+    """Check formulas, gradients and machine code.
 
     Formulas against independent mathematics, derivatives against automatic differentiation,
-    machine code against the array executor. Exits with 1 if a comparison fails.
+    machine code against NumPy. Exits with 1 if a comparison fails.
     """
     from .check import run
 
-    raise typer.Exit(run(seed, networks))
+    raise typer.Exit(run(seed, networks, full))
 
 
 @app.command()

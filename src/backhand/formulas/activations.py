@@ -40,6 +40,9 @@ class Activation(Entry):
     torch : str
         A function of ``torch.nn.functional`` with the same meaning, called with the parameters
         after ``z``; empty if there is none.
+    coarse : bool
+        Whether its tails lose digits of their own: ``y`` is then within some ULP of ``z``, and
+        ``dz`` of ``dy``.
     """
 
     kind: ClassVar[str] = "activation"
@@ -50,6 +53,7 @@ class Activation(Entry):
     definition: str = ""
     kinks: tuple[float, ...] = ()
     torch: str = ""
+    coarse: bool = False
 
 
 # identity ---------------------------------------------------------------------------------------
@@ -158,7 +162,8 @@ def normal_cdf(xp: XP, z: Array) -> Array:
 
 
 def gelu(xp: XP, z: Array) -> Array:
-    # Hendrycks and Gimpel 2016, the exact form with erf
+    # Hendrycks and Gimpel 2016, the form with erf, as torch: 1 + erf cancels in the left tail, so
+    # that below z = -5 float32 has no digit of it left, though no error above an ULP of z
     return z * normal_cdf(xp, z)
 
 
@@ -243,6 +248,7 @@ ACTIVATIONS: dict[str, Activation] = {
             saves=("z",),
             definition="z * ncdf(z)",
             torch="gelu",
+            coarse=True,
         ),
         Activation(
             "silu",

@@ -46,13 +46,13 @@ def excess(xp: XP, v: Array, base: Array, scale: Array | float, times: Array | f
 
     Beyond `LARGEST_LOG_RATE` it goes on as ``times * rate(v)`` does.
     """
-    held = xp.minimum(v, LARGEST_LOG_RATE)
-    u = held - base
+    over = xp.maximum(v - LARGEST_LOG_RATE, 0.0)
+    u = xp.minimum(v, LARGEST_LOG_RATE) - base
     inside = xp.minimum(xp.maximum(u, -1.0), 1.0)  # so that the branch not chosen stays in range
     series = SERIES[-1] + 0.0 * inside
     for term in reversed(SERIES[:-1]):
         series = series * inside + term
-    near = scale * (inside * inside * series) + (v - held) * (times * LARGEST_RATE - scale)
+    near = scale * (inside * inside * series) + over * (times * LARGEST_RATE - scale)
     far = times * rate(xp, v) - scale * (1.0 + (v - base))
     return xp.where(xp.abs(u) < 1.0, near, far)
 

@@ -32,7 +32,16 @@ from .loss import OF, Loss, share, share_vjp, through, total
 from .namespace import XP, Array
 from .quantiles import QUANTILES, choose_quantiles, quantile, quantile_grad
 
-__all__ = ["LOSSES", "Loss", "choose_loss", "share", "share_vjp", "through", "total"]
+__all__ = [
+    "LOSSES",
+    "QUANTILES",
+    "Loss",
+    "choose_loss",
+    "share",
+    "share_vjp",
+    "through",
+    "total",
+]
 
 
 # real targets -----------------------------------------------------------------------------------

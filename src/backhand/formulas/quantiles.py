@@ -1,7 +1,7 @@
 """The pinball loss of one quantile, and several quantiles at once, which never cross.
 
-For several, the network has an output for each level, in rising order. The first is the lowest quantile, and
-every other one adds a step above 0, so that
+For several, the network has an output for each level, in rising order. The first is the lowest
+quantile, and every other one adds a step above 0, so that
 
     q_0 = z_0        q_k = q_{k-1} + softplus(z_k)
 
@@ -31,6 +31,7 @@ def quantile_grad(xp: XP, z: Array, t: Array, level: float) -> Array:
     # 0 at z = t, as absolute_error_grad; NaN stays NaN
     d = z - t
     return xp.where(d > 0, 1.0 - level, xp.where(d < 0, -level, d))
+
 
 def rising(xp: XP, z: Array, count: int) -> Array:
     """The quantiles (N, count), from logits of the same shape."""

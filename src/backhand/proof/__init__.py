@@ -1,4 +1,4 @@
-"""The proofs, as functions that tests, the command line and users call.
+"""The checks, as functions that tests, the command line and users call.
 
 Agreement between our own interpreters is no evidence for a formula, since they share its mistakes.
 So there are three different comparisons, one for each way to be wrong:
@@ -66,7 +66,7 @@ def run_checks(*, seed: int = 0, networks: int = 48) -> Iterator[Comparison]:
     seed : int
         Of points and networks.
     networks : int
-        How many random networks; kernels are proven on a third as many programs.
+        How many random networks; kernels are checked on a third as many programs.
 
     Yields
     ------

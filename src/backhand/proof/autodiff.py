@@ -63,7 +63,7 @@ def available() -> dict[str, Gradients]:
     oracles: dict[str, Gradients] = {"autograd": by_autograd, "torch": by_torch}
     found = {k: v for k, v in oracles.items() if importlib.util.find_spec(k) is not None}
     if not found:
-        raise missing_extra("a proof", "autograd (or PyTorch)", "check")
+        raise missing_extra("a check", "autograd (or PyTorch)", "check")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Proofs of single formulas: against independent mathematics, and against autodiff."""
+"""Checks of single formulas: against independent mathematics, and against autodiff."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import missing_extra
 from ..formulas import linear
 from ..formulas.activations import Activation
 from ..formulas.losses import Loss
@@ -16,6 +15,8 @@ from ..formulas.optimisers import Optimiser, l2_penalised, l2_penalty
 from ..run.namespaces import NUMPY
 from . import autodiff
 from .compare import Comparison, compare
+from .mathematics import ULPS, allowed, mathematics, sensitivity, slope
+from .rounding import spacing
 
 Array = Any
 
@@ -31,45 +32,6 @@ def points(rng: np.random.Generator, kinks: tuple[float, ...] = ()) -> Array:
     for kink in kinks:
         z = z[np.abs(z - kink) > AWAY]
     return z
-
-
-def mathematics(definition: str, **values: Any) -> Callable[..., float]:
-    """A formula's definition as a function for mpmath, at 50 digits.
-
-    Raises
-    ------
-    MissingExtraError
-        If mpmath is not installed.
-    """
-    try:
-        import mpmath
-    except ImportError:
-        raise missing_extra("a proof against mathematics", "mpmath", "check") from None
-    names = {name: getattr(mpmath.mp, name) for name in dir(mpmath.mp) if name[0] != "_"}
-    names |= {"max": max, "abs": abs, "__builtins__": {}}
-    code = compile(definition, "definition", "eval")
-
-    def function(**at: Any) -> Any:
-        with mpmath.workdps(50):
-            exact = {k: _exact(mpmath, v) for k, v in {**values, **at}.items()}
-            return eval(code, {**names, **exact})
-
-    return function
-
-
-def _exact(mpmath: Any, value: Any) -> Any:
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [mpmath.mpf(float(v)) for v in value]
-    return value if isinstance(value, (int, mpmath.mpf)) else mpmath.mpf(float(value))
-
-
-def _slope(function: Callable[..., Any], z: float, **at: Any) -> float:
-    """The derivative of a definition by ``z``, at 50 digits."""
-    import mpmath
-
-    with mpmath.workdps(50):
-        h = mpmath.mpf(10) ** -20
-        return float((function(z=z + h, **at) - function(z=z - h, **at)) / (2 * h))
 
 
 # activations ------------------------------------------------------------------------------------
@@ -90,9 +52,7 @@ def check_activation(activation: Activation, seed: int = 0) -> Iterator[Comparis
 
         (want,) = gradients(loss, [z])
         got = activation_vjp(activation, z, dy)
-        yield compare(
-            "autodiff", f"{name}_vjp", oracle, got, want, dtype="float64", inputs=_at(z=z, dy=dy)
-        )
+        yield compare("autodiff", f"{name}_vjp", oracle, got, want, inputs=_at(z=z, dy=dy))
     if activation.torch and importlib.util.find_spec("torch"):
         yield from _activation_by_torch(activation, rng)
 
@@ -107,19 +67,45 @@ def activation_vjp(activation: Activation, z: Array, dy: Array) -> Array:
 def _activation_by_definition(
     activation: Activation, rng: np.random.Generator
 ) -> Iterator[Comparison]:
-    name = activation.name
-    function = mathematics(activation.definition, **activation.keywords)
+    name, parameters = activation.name, activation.keywords
+    function = mathematics(activation.definition)
     for dtype in ("float64", "float32"):
         z = points(rng, activation.kinks).astype(dtype)
-        want = np.array([float(function(z=v)) for v in z.astype(float)])
-        got = activation.forward(NUMPY, z, **activation.keywords)
-        label = f"{name} {dtype}"
-        yield compare("oracle", label, "mpmath", got, want, dtype=dtype, inputs=_at(z=z))
         dy = rng.standard_normal(z.shape).astype(dtype)
-        slope = np.array([_slope(function, v) for v in z.astype(float)])
-        got, want = activation_vjp(activation, z, dy), slope * dy
-        label = f"{name}_vjp {dtype}"
-        yield compare("oracle", label, "mpmath", got, want, dtype=dtype, inputs=_at(z=z, dy=dy))
+        y, dz = activation.forward(NUMPY, z, **parameters), activation_vjp(activation, z, dy)
+        values = [sensitivity(function, {"z": v, **parameters}) for v in z.astype(float)]
+        slopes = [_vjp_sensitivity(function, activation, v) for v in z.astype(float)]
+        for label, got, found, factor, unit in (
+            (name, y, values, np.ones_like(z), z),
+            (f"{name}_vjp", dz, slopes, dy, dy),
+        ):
+            value, sensitivities = np.array(found).T
+            want = value * factor
+            bound = allowed(want, sensitivities * np.abs(factor), dtype)
+            if activation.coarse:
+                bound += ULPS * spacing(unit, dtype)
+            yield compare(
+                "oracle",
+                f"{label} {dtype}",
+                "mpmath",
+                got,
+                want,
+                allowed=bound,
+                dtype=dtype,
+                inputs=_at(z=z, dy=dy),
+            )
+
+
+def _vjp_sensitivity(function: Any, activation: Activation, z: float) -> tuple[float, float]:
+    """The slope at ``z``, and its sensitivity to what the VJP reads."""
+    parameters = activation.keywords
+    if activation.saves != ("y",):
+        return sensitivity(slope(function), {"z": z, **parameters})
+    value, size = sensitivity(slope(function), parameters, z=z)
+    if value:  # a slope that is worked out from y moves by f'' / f' of what y is off by
+        y, curvature = (float(f(z=z, **parameters)) for f in (function, slope(slope(function))))
+        size += abs(y * curvature / value)
+    return value, size
 
 
 def _activation_by_torch(activation: Activation, rng: np.random.Generator) -> Iterator[Comparison]:
@@ -137,11 +123,11 @@ def _activation_by_torch(activation: Activation, rng: np.random.Generator) -> It
     got = activation.forward(NUMPY, z, **activation.keywords)
     oracle = f"torch {activation.torch}"
     want = y.detach().numpy()
-    yield compare("oracle", activation.name, oracle, got, want, dtype="float64", inputs=_at(z=z))
+    yield compare("oracle", activation.name, oracle, got, want, inputs=_at(z=z))
     got = activation_vjp(activation, z, dy)
     assert tensor.grad is not None
     want, label = tensor.grad.numpy(), f"{activation.name}_vjp"
-    yield compare("oracle", label, oracle, got, want, dtype="float64", inputs=_at(z=z, dy=dy))
+    yield compare("oracle", label, oracle, got, want, inputs=_at(z=z, dy=dy))
 
 
 # losses -----------------------------------------------------------------------------------------
@@ -188,31 +174,58 @@ def check_loss(loss: Loss, seed: int = 0) -> Iterator[Comparison]:
         (want,) = gradients(total, [moderate])
         inputs = _at(z=moderate, t=np.broadcast_to(t, z.shape))
         label = f"{loss.name}_grad"
-        yield compare("autodiff", label, oracle, got, want, dtype="float64", inputs=inputs)
+        yield compare("autodiff", label, oracle, got, want, inputs=inputs)
     if loss.torch and importlib.util.find_spec("torch"):
         yield _loss_by_torch(loss, moderate, t)
 
 
 def _loss_by_definition(loss: Loss, z: Array, t: Array) -> Iterator[Comparison]:
-    function = mathematics(loss.definition, **loss.keywords)
+    function, parameters = mathematics(loss.definition), loss.keywords
     for dtype in ("float64", "float32"):
         z = z.astype(dtype)
         t = t if loss.by_row else t.astype(dtype)
         if loss.by_row:
-            cases = [(row, int(c)) for row, c in zip(z, t[:, 0], strict=True)]
+            cases: list[Any] = [(row.tolist(), int(c)) for row, c in zip(z, t[:, 0], strict=True)]
+            inputs: Any = lambda i, z=z, t=t: f"z={z[i[0]]}, t={t[i[0]]}"  # noqa: E731
         else:
             cases = list(zip(z.ravel().tolist(), t.ravel().tolist(), strict=True))
-        got = loss.value(NUMPY, z, t, **loss.keywords)
-        want = np.array([float(function(z=a, t=b)) for a, b in cases]).reshape(got.shape)
-        inputs = (lambda i, z=z, t=t: f"z={z[i[0]]}, t={t[i[0]]}") if loss.by_row else _at(z=z, t=t)
-        label = f"{loss.name} {dtype}"
-        yield compare("oracle", label, "mpmath", got, want, dtype=dtype, inputs=inputs)
-        if loss.by_row:
-            continue  # its gradient is proven by autodiff and torch
-        got = loss.grad(NUMPY, z, t, **loss.keywords)
-        slope = [_slope(lambda z, b=b: function(z=z, t=b), a) for a, b in cases]
-        want, label = np.array(slope).reshape(z.shape), f"{loss.name}_grad {dtype}"
-        yield compare("oracle", label, "mpmath", got, want, dtype=dtype, inputs=inputs)
+            inputs = _at(z=z, t=t)
+        # of a value: targets are taken as exact, as labels are
+        values = [sensitivity(function, {"z": a, **parameters}, t=b) for a, b in cases]
+        slopes = [s for a, b in cases for s in _loss_slopes(function, loss, a, b)]
+        ours = {
+            loss.name: (loss.value(NUMPY, z, t, **parameters), values),
+            f"{loss.name}_grad": (loss.grad(NUMPY, z, t, **parameters), slopes),
+        }
+        for label, (got, found) in ours.items():
+            want, sensitivities = (np.array(a).reshape(got.shape) for a in zip(*found, strict=True))
+            yield compare(
+                "oracle",
+                f"{label} {dtype}",
+                "mpmath",
+                got,
+                want,
+                allowed=allowed(want, sensitivities, dtype),
+                dtype=dtype,
+                inputs=inputs,
+            )
+
+
+def _loss_slopes(
+    function: Callable[..., Any], loss: Loss, z: Any, t: Any
+) -> Iterator[tuple[float, float]]:
+    """The derivative by each logit of a case, and its sensitivity.
+
+    A gradient is a prediction less a target, so that the target counts as an input that has been
+    rounded. That of a class is 1.
+    """
+    parameters = loss.keywords
+    if not loss.by_row:
+        yield sensitivity(slope(function), {"z": z, "t": t, **parameters})
+        return
+    for column in range(len(z)):
+        value, size = sensitivity(slope(function, column), {"z": z, **parameters}, t=t)
+        yield value, size + 1.0
 
 
 def _loss_by_torch(loss: Loss, z: Array, t: Array) -> Comparison:
@@ -223,7 +236,7 @@ def _loss_by_torch(loss: Loss, z: Array, t: Array) -> Comparison:
     want = function(torch.tensor(z), target, reduction="none", **loss.keywords).numpy()
     got = loss.value(NUMPY, z, t, **loss.keywords)
     got = got[:, 0] if loss.by_row else got
-    return compare("oracle", loss.name, f"torch {loss.torch}", got, want, dtype="float64")
+    return compare("oracle", loss.name, f"torch {loss.torch}", got, want)
 
 
 # the linear layer, optimisers -------------------------------------------------------------------
@@ -241,7 +254,7 @@ def check_linear(seed: int = 0) -> Iterator[Comparison]:
     got = (linear.linear_vjp_input(w, dz), *linear.linear_vjp_weights(x, dz))
     for oracle, gradients in autodiff.available().items():
         for name, a, want in zip(("dx", "dw", "db"), got, gradients(loss, [x, w, b]), strict=True):
-            yield compare("autodiff", f"linear {name}", oracle, a, want, dtype="float64")
+            yield compare("autodiff", f"linear {name}", oracle, a, want)
 
     def penalty(xp: Any, a: Any) -> Any:
         return l2_penalty(xp, a, 0.3).sum()
@@ -249,7 +262,7 @@ def check_linear(seed: int = 0) -> Iterator[Comparison]:
     for oracle, gradients in autodiff.available().items():
         (want,) = gradients(penalty, [w])
         got = l2_penalised(NUMPY, w, 0.0 * w, 0.3)
-        yield compare("autodiff", "l2_penalised", oracle, got, want, dtype="float64")
+        yield compare("autodiff", "l2_penalised", oracle, got, want)
 
 
 def check_optimiser(optimiser: Optimiser, steps: int = 20, seed: int = 0) -> Iterator[Comparison]:
@@ -272,7 +285,7 @@ def check_optimiser(optimiser: Optimiser, steps: int = 20, seed: int = 0) -> Ite
         peer.step()
     want = parameter.detach().numpy()
     oracle = f"torch {optimiser.torch}"
-    yield compare("oracle", f"{optimiser.name}, {steps} steps", oracle, w, want, dtype="float64")
+    yield compare("oracle", f"{optimiser.name}, {steps} steps", oracle, w, want)
 
 
 def _torch_keywords(optimiser: Optimiser) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Proofs of emitted kernels: machine code against the array executor's NumPy.
+"""Checks of emitted kernels: machine code against the array executor's NumPy.
 
 A program is run with every buffer laid open. Each node of its plan is then run again with NumPy on
 what the machine code itself gave it, so an error shows at the node that makes it, and the bound is
@@ -22,16 +22,15 @@ from ..formulas.losses import LOSSES, Loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser, clipping
 from ..formulas.schedules import SCHEDULES
 from ..network import Layer, Network
-from ..plan.nodes import Matmul, Node
+from ..plan.nodes import Node
 from ..plan.step import Plan, gradient_plan, propagation_plan
-from ..run import arrays
 from ..run.arrays import ArrayTrainer, parameter_buffers
 from ..testing import worst_element
 from ..training import step_scalars
-from .compare import Comparison
+from .compare import Comparison, compare, worst_of
 from .formulas import points, targets
 from .networks import describe
-from .rounding import Rounded, Rounding
+from .rounding import Rounded, Rounding, perform
 
 Array = Any
 Executor = Callable[..., dict[str, Array]]
@@ -132,22 +131,12 @@ def check_plan(
     lines = []
     with np.errstate(all="ignore"):
         for node in plan.nodes:
-            _perform(node, at, xp)
+            perform(node, at, xp)
             name = getattr(node, "out", "")
             if name in got:
                 lines.append(within(f"{what}: {_said(node)}", xp, got[name], at[name]))
                 at[name] = Rounded(xp, got[name])
     return lines
-
-
-def _perform(node: Node, at: dict[str, Any], xp: Rounding) -> None:
-    """As the array executor, but that a product and its bias are one sum."""
-    if not isinstance(node, Matmul):
-        arrays.perform(node, at, xp)
-        return
-    left = at[node.left].T if node.left_transposed else at[node.left]
-    right = at[node.right].T if node.right_transposed else at[node.right]
-    at[node.out] = xp.product(left, right, at[node.bias] if node.bias else None)
 
 
 def _said(node: Node) -> str:
@@ -156,14 +145,7 @@ def _said(node: Node) -> str:
 
 def within(what: str, xp: Rounding, got: Array, want: Rounded) -> Comparison:
     """Compare a kernel's result with NumPy's and its bound."""
-    bound: Any = want.error
-    try:
-        worst = worst_element(got, want.value, 0.0, bound)
-    except AssertionError as shapes:
-        return Comparison("kernel", what, ORACLE, float("inf"), "equal shapes", str(shapes))
-    allowed = float(bound[worst.index] / xp.spacing(want.value[worst.index])) if bound.size else 0
-    tolerance = f"{allowed:.3g} ULP of {xp.dtype}"
-    return Comparison("kernel", what, ORACLE, worst.ratio, tolerance, str(worst))
+    return compare("kernel", what, ORACLE, got, want.value, allowed=want.error, dtype=str(xp.dtype))
 
 
 # formulas at their points ----------------------------------------------------------------------
@@ -223,7 +205,7 @@ def _worst_of(groups: Mapping[str, list[Comparison]]) -> list[Comparison]:
     """The worst line of each group, under the group's name."""
     found = []
     for what, lines in groups.items():
-        worst = max(lines, key=lambda line: np.nan_to_num(line.error, nan=np.inf))
+        worst = worst_of(lines)
         where = f"{worst.what.rpartition(': ')[2]} {worst.where}"
         found.append(dataclasses.replace(worst, what=f"{what}, emitted", where=where))
     return found
@@ -380,7 +362,7 @@ def compare_training(
         f"{describe(network)} {network.dtype}, {len(data[1])} rows by {batch}",
         f"{ORACLE}, {STEPS} steps",
         worst.ratio,
-        f"rtol {rtol:g}, atol {atol:g}",
+        f"relative {rtol:g}, absolute {atol:g}",
         f"{name}{worst}",
     )
 

@@ -1,4 +1,4 @@
-"""Proofs of whole networks: every gradient that a network gives, against autodiff of its loss."""
+"""Checks of whole networks: every gradient that a network gives, against autodiff of its loss."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from ..network import Layer, Network
 from ..plan.step import Plan, forward_plan, gradient_plan, logits, loss_plan
 from ..run.arrays import parameter_buffers, walk
 from . import autodiff
-from .compare import Comparison, Proof, compare
+from .compare import ATOL, RTOL, Comparison, Proof, compare, worst_of
 from .formulas import near_kink, targets
+from .rounding import FUNCTIONS, NUMPY_ULP, Rounded, Rounding, perform
 
 Array = Any
 
@@ -34,7 +35,7 @@ def verify(
     *,
     plan: Plan | None = None,
 ) -> Proof:
-    """Prove a network's gradients on your own parameters and data.
+    """Check a network's gradients on your own parameters and data.
 
     Every weight, every bias and the input are compared: the hand-written derivatives in the
     network's dtype, against automatic differentiation of the loss in float64.
@@ -79,6 +80,9 @@ def verify(
         name: a if name == "t" and network.loss.by_row else a.astype(network.dtype)
         for name, a in buffers.items()
     }
+    bounds = rounding_bounds(network, own)
+    # both work with the numbers that the network's dtype holds
+    buffers = {name: a if a.dtype.kind == "i" else a.astype(float) for name, a in own.items()}
     at = walk(plan or gradient_plan(network, wrt_input=True), own)
 
     def loss(xp: Any, *arrays: Any) -> Any:
@@ -98,12 +102,27 @@ def verify(
                     oracle,
                     at[f"d{name}"],
                     want,
+                    allowed=RTOL * np.abs(want) + ATOL * scale + bounds[name],
                     dtype=network.dtype,
-                    scale=scale,
                     note=note,
                 )
             )
     return Proof(lines)
+
+
+def rounding_bounds(network: Network, buffers: dict[str, Array]) -> dict[str, Array]:
+    """How far NumPy's gradients in the network's dtype may be from exact ones, element by element.
+
+    The bound follows each rounding through the whole network; see `rounding`.
+    """
+    xp = Rounding(network.dtype, dict.fromkeys(FUNCTIONS, NUMPY_ULP))
+    at: dict[str, Any] = {
+        name: a if a.dtype.kind == "i" else Rounded(xp, a) for name, a in buffers.items()
+    }
+    with np.errstate(all="ignore"):
+        for node in gradient_plan(network, wrt_input=True).nodes:
+            perform(node, at, xp)
+    return {name: at[f"d{name}"].error for name in buffers if f"d{name}" in at}
 
 
 def rows_at_kinks(network: Network, buffers: dict[str, Array], within: float) -> Array:
@@ -148,7 +167,7 @@ def check_networks(networks: int = 24, seed: int = 0) -> Iterator[Comparison]:
         network = random_network(rng, number // 2, dtype)
         proof = verify(network, *random_case(rng, network))
         for oracle in dict.fromkeys(line.oracle for line in proof):
-            worst = max((c for c in proof if c.oracle == oracle), key=lambda c: c.error)
+            worst = worst_of(c for c in proof if c.oracle == oracle)
             yield dataclasses.replace(
                 worst, what=f"{describe(network)} {dtype}", where=f"{worst.what} {worst.where}"
             )

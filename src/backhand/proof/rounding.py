@@ -17,12 +17,18 @@ from typing import Any
 
 import numpy as np
 
+from ..plan.nodes import Matmul, Node
+from ..run import arrays
 from ..run.namespaces import NUMPY
 
 Array = Any
 
 NUMPY_ULP = 4.0
 """What NumPy and SciPy are taken to keep for their functions; they state no less."""
+
+
+FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf")
+"""The functions of formulas that are not correctly rounded."""
 
 
 def terms(count: int, dtype: Any) -> float:
@@ -32,6 +38,12 @@ def terms(count: int, dtype: Any) -> float:
     """
     u = count * float(np.finfo(dtype).eps) / 2
     return u / (1 - u)
+
+
+def spacing(value: Array, dtype: Any) -> Array:
+    """The unit in the last place of numbers of ``dtype``: their distance at a value, as float64."""
+    clipped = np.minimum(np.abs(value), float(np.finfo(dtype).max))
+    return np.spacing(np.asarray(clipped).astype(dtype)).astype(np.float64)
 
 
 class Truth:
@@ -153,15 +165,10 @@ class Rounding:
         value = np.where(np.abs(value) > self._largest, np.copysign(np.inf, value), value)
         return Rounded(self, value, np.where(np.isfinite(value) & ~np.isnan(error), error, 0.0))
 
-    def spacing(self, value: Array) -> Array:
-        """Distance of neighbouring numbers of the kernel's dtype at a value."""
-        clipped = np.minimum(np.abs(value), self._largest)
-        return np.spacing(clipped.astype(self.dtype)).astype(np.float64)
-
     def rounded(self, value: Array, error: Array, ulp: float = 0.5, own: float = 0.5) -> Rounded:
         """A result that the kernel and NumPy have rounded, with errors of so many units each."""
         size = np.nan_to_num(np.minimum(np.abs(value) + error, self._largest))
-        exact = ulp * self.spacing(size) + own * np.spacing(size)
+        exact = ulp * spacing(size, self.dtype) + own * np.spacing(size)
         exact = np.where(size > 0, exact, 0.0)  # a difference of equal numbers is exact
         # kernels count subnormal numbers as zeros
         small = (size > 0) & (np.abs(value) - error < self._smallest)
@@ -208,14 +215,16 @@ class Rounding:
 
     def minimum(self, a: Any, b: Any) -> Rounded:
         a, b = self.real(a), self.real(b)
-        return Rounded(self, np.minimum(a.value, b.value), self._of_two(a, b))
+        return self._of_two(np.minimum(a.value, b.value), a < b, a, b)
 
     def maximum(self, a: Any, b: Any) -> Rounded:
         a, b = self.real(a), self.real(b)
-        return Rounded(self, np.maximum(a.value, b.value), self._of_two(a, b))
+        return self._of_two(np.maximum(a.value, b.value), a > b, a, b)
 
-    def _of_two(self, a: Rounded, b: Rounded) -> Array:
-        return np.maximum(a.error, b.error)
+    def _of_two(self, value: Array, first: Truth, a: Rounded, b: Rounded) -> Rounded:
+        """The one that is chosen beyond doubt has its own bound, else the larger bound holds."""
+        chosen = np.where(first.value, a.error, b.error)
+        return Rounded(self, value, np.where(first.certain, chosen, np.maximum(a.error, b.error)))
 
     def row_sum(self, a: Any) -> Rounded:
         return self.real(a).sum(-1, keepdims=True)
@@ -246,3 +255,13 @@ class Rounding:
 
     def u32_below(self, a: Array, b: Array | int) -> Array:
         return NUMPY.u32_below(a, b)
+
+
+def perform(node: Node, at: dict[str, Any], xp: Rounding) -> None:
+    """Run a node of a plan as the array executor does, but a product and its bias as one sum."""
+    if not isinstance(node, Matmul):
+        arrays.perform(node, at, xp)
+        return
+    left = at[node.left].T if node.left_transposed else at[node.left]
+    right = at[node.right].T if node.right_transposed else at[node.right]
+    at[node.out] = xp.product(left, right, at[node.bias] if node.bias else None)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from ..network import LayerStatistics
-from ..proof import Comparison
+from ..proof.compare import KINDS, Comparison, worst_of
 from ..training import Epoch
 
 
@@ -24,43 +25,52 @@ def console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 
-def comparisons(lines: Iterable[Comparison], out: Console) -> tuple[int, int]:
-    """Print comparisons, a block for each kind, as they come; return how many, and how many failed.
+def comparisons(lines: Iterable[Comparison], out: Console, full: bool = False) -> tuple[int, int]:
+    """Print what was compared and how near it came to failing; return their number and failures.
 
-    The table says what was compared, against which oracle, the worst error as a multiple of what
-    is allowed, and at which element.
+    A row for each kind of comparison, or with ``full`` for each comparison. Those that failed are
+    always printed in full, with the worst element and what led to it.
     """
-    total = failed = 0
-    for block in _blocks(lines):
-        table = Table(title=TITLES[block[0].kind], title_justify="left", title_style="bold")
-        table.add_column("what", max_width=44)
-        table.add_column("against", no_wrap=True)
-        table.add_column("worst error", justify="right", no_wrap=True)
-        table.add_column("allowed", no_wrap=True)
-        table.add_column("at", overflow="fold")
-        table.add_column("")
-        for line in block:
-            verdict = Text("pass", "green") if line.passed else Text("FAIL", "bold red")
-            where = line.where + (f" ({line.note})" if line.note else "")
-            error = f"{line.error:.2g}"
-            table.add_row(line.what, line.oracle, error, line.tolerance, where, verdict)
-            total, failed = total + 1, failed + (not line.passed)
-        out.print(table)
-    return total, failed
-
-
-TITLES = {
-    "oracle": "Formulas against independent mathematics",
-    "autodiff": "Hand-written derivatives against automatic differentiation",
-    "kernel": "Machine code against the array executor",
-}
-
-
-def _blocks(lines: Iterable[Comparison]) -> Iterator[list[Comparison]]:
-    kinds: dict[str, list[Comparison]] = {kind: [] for kind in TITLES}
+    kinds: dict[str, list[Comparison]] = {kind: [] for kind in KINDS}
     for line in lines:
         kinds[line.kind].append(line)
-    yield from (block for block in kinds.values() if block)
+    found = {kind: block for kind, block in kinds.items() if block}
+    if full:
+        for kind, block in found.items():
+            out.print(_every(kind, block))
+    else:
+        out.print(_summary(found))
+    failed = [line for block in found.values() for line in block if not line.passed]
+    for line in failed:
+        out.print(f"\n{line}")
+    return sum(map(len, found.values())), len(failed)
+
+
+def _summary(found: dict[str, list[Comparison]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("number", justify="right")
+    table.add_column("worst error", justify="right", no_wrap=True)
+    for kind, block in found.items():
+        worst = worst_of(block)
+        table.add_row(KINDS[kind], f"{len(block):,}", worst.told)
+    return table
+
+
+def _every(kind: str, block: list[Comparison]) -> Table:
+    """A row for each comparison: the worst error as a share of what is allowed, and where it is."""
+    title = KINDS[kind][0].upper() + KINDS[kind][1:]
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.HORIZONTALS)
+    table.add_column("what", ratio=3)
+    table.add_column("against", ratio=2)
+    table.add_column("of allowed", justify="right", no_wrap=True)
+    table.add_column("allowed", ratio=2)
+    table.add_column("")
+    for line in block:
+        passed = Text("pass", "green") if line.passed else Text("FAIL", "bold red")
+        note = f" ({line.note})" if line.note else ""
+        table.add_row(line.what + note, line.oracle, line.share, line.tolerance, passed)
+    return table
 
 
 WIDE = 110  # columns, from which a bar and the time fit beside the numbers
