@@ -107,7 +107,7 @@ class Proof(tuple[Comparison, ...]):
         return "\n".join(map(str, self))
 
     def __str__(self) -> str:
-        if not self:
+        if len(self) == 0:
             return "Gradient check: nothing was compared"
         oracles = ", ".join(dict.fromkeys(line.oracle for line in self))
         lines = [f"Gradient check: {KINDS[self[0].kind]} ({oracles})"]
