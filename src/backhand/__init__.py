@@ -1,4 +1,4 @@
-"""Fully connected networks on ordinary processors: formulas, proofs and fast training.
+"""Fully connected networks on ordinary processors: formulas, checks and fast training.
 
 Everything here is imported when it is first used, so that ``import backhand`` is quick and does
 not load scikit-learn, llvmlite or pyarrow until something needs them.
@@ -20,9 +20,15 @@ _HOME = {
     "ProgressBar": "callbacks",
     "verify": "proof",
     "register_activation": "proof",
+    "register_initialiser": "proof",
     "register_loss": "proof",
+    "register_optimiser": "proof",
+    "register_schedule": "proof",
     "Activation": "formulas.activations",
+    "Initialiser": "formulas.initialisers",
     "Loss": "formulas.losses",
+    "Optimiser": "formulas.optimisers",
+    "Schedule": "formulas.schedules",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "Model": "export",

@@ -429,7 +429,7 @@ class Network(Description):
 
 def _draw(rng: np.random.Generator, scheme: Initialiser, d: int, k: int) -> Array:
     """Weights (d, k) in float64."""
-    scale = scheme.scale(d, k)
+    scale = scheme.scale(d, k, **scheme.keywords)
     if scheme.distribution == "uniform":
         return rng.uniform(-scale, scale, (d, k))
     normal = rng.standard_normal((d, k))

@@ -44,14 +44,11 @@ def test_float64_is_held_to_ten_digits():
 
 def test_what_is_allowed_holds_for_each_element_and_is_told_in_ulp():
     want, allowed = np.array([1.0, 1e-3]), np.array([1e-6, 2.0**-30])
-    ok = compare(
-        "oracle", "f", "o", want + np.array([9e-7, 0]), want, allowed=allowed, dtype="float32"
-    )
+    first, second = np.array([9e-7, 0.0]), np.array([0.0, 9e-7])
+    ok = compare("oracle", "f", "o", want + first, want, allowed=allowed, dtype="float32")
     assert ok.passed
     assert ok.tolerance == "8.39 ULP of float32"
-    off = compare(
-        "oracle", "f", "o", want + np.array([0, 9e-7]), want, allowed=allowed, dtype="float32"
-    )
+    off = compare("oracle", "f", "o", want + second, want, allowed=allowed, dtype="float32")
     assert not off.passed
     assert "[1]: got " in off.where
     zero = compare("oracle", "f", "o", 1e-9, 0.0, allowed=2e-9, dtype="float32")

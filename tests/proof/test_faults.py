@@ -7,14 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backhand.errors import InputError
 from backhand.formulas import activations
-from backhand.formulas.activations import ACTIVATIONS, Activation
+from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.network import Network
 from backhand.plan.nodes import Matmul, Share
 from backhand.plan.step import Plan, gradient_plan
-from backhand.proof import check_activation, check_loss, register_activation, register_loss, verify
+from backhand.proof import check_activation, check_loss, verify
 from backhand.proof.networks import random_case
 
 
@@ -88,51 +87,3 @@ def test_wrong_loss_gradient_is_caught():
     right = LOSSES["huber"]
     wrong = dataclasses.replace(right, grad=lambda xp, z, t, delta: z - t)
     assert failures(check_loss(wrong)) == {"oracle", "autodiff"}
-
-
-def test_register_refuses_a_wrong_derivative_and_shows_the_worst_point():
-    def forward(xp, z):
-        return z * xp.exp(-0.5 * z * z)
-
-    def vjp(xp, z, y, dy):
-        return dy * xp.exp(-0.5 * z * z) * (1 - z)  # should be 1 - z * z
-
-    with pytest.raises(InputError, match=r"does not match.*got .*want .*z="):
-        register_activation(Activation("ricker", forward, vjp, saves=("z",)))
-    assert "ricker" not in ACTIVATIONS
-
-
-def test_register_makes_an_activation_valid_everywhere(monkeypatch):
-    monkeypatch.setattr("backhand.proof.ACTIVATIONS", ACTIVATIONS)
-    own = Activation(
-        "bump",
-        lambda xp, z: xp.exp(-0.5 * z * z),
-        lambda xp, z, y, dy: -dy * z * y,
-        saves=("z", "y"),
-    )
-    try:
-        register_activation(own)
-        network = Network((3, 4, 1), activation="bump", dtype="float64")
-        assert verify(network, *random_case(np.random.default_rng(0), network))
-        with pytest.raises(InputError, match="already there"):
-            register_activation(own)
-    finally:
-        ACTIVATIONS.pop("bump", None)
-
-
-@pytest.mark.parametrize("name", list(LOSSES))
-def test_register_accepts_each_of_our_losses_under_another_name(name):
-    own = dataclasses.replace(LOSSES[name], name=f"own_{name}")
-    try:
-        assert register_loss(own) is own
-    finally:
-        LOSSES.pop(own.name, None)
-
-
-def test_register_refuses_a_wrong_loss():
-    wrong = dataclasses.replace(
-        LOSSES["softmax_cross_entropy"], name="own", grad=LOSSES["mean_squared_error"].grad
-    )
-    with pytest.raises(InputError, match="does not match"):
-        register_loss(wrong)
-    assert "own" not in LOSSES

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .entry import Entry, choose
+from .entry import Entry, choose, finds
 from .namespace import XP, Array
 
 
@@ -299,6 +299,7 @@ ACTIVATIONS: dict[str, Activation] = {
 """Every activation by name, those that a user registers included."""
 
 
+@finds(Activation.kind)
 def choose_activation(value: Any) -> Activation:
     """An `Activation` from itself, its name, or text such as ``"elu:alpha=0.5"``."""
     return choose(ACTIVATIONS, value, Activation.kind)

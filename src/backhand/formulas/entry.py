@@ -5,12 +5,25 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from ..errors import InputError, unknown_name
 
 E = TypeVar("E", bound="Entry")
+
+CHOOSERS: dict[str, Callable[[Any], Any]] = {}
+"""For each kind of entry, the function that finds one by its text."""
+
+
+def finds(kind: str) -> Callable[[Callable[[Any], E]], Callable[[Any], E]]:
+    """Enter a function into `CHOOSERS`; pickles of entries then refer to it."""
+
+    def enter(chooser: Callable[[Any], E]) -> Callable[[Any], E]:
+        CHOOSERS[kind] = chooser
+        return chooser
+
+    return enter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +80,38 @@ class Entry:
         values = {**known, **{k: float(v) for k, v in changes.items()}}
         return dataclasses.replace(self, parameters=tuple(values.items()))
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle and copy by text, so that an entry whose formulas are lambdas survives too."""
+        chooser = CHOOSERS.get(self.kind)
+        try:
+            known = None if chooser is None else chooser(self.spec)
+        except InputError:
+            known = None
+        if known is None or type(known) is not type(self):
+            return super().__reduce_ex__(protocol)
+        names = [field.name for field in dataclasses.fields(self)]
+        now, then = ({n: getattr(e, n) for n in names} for e in (self, known))
+        changes = {n: now[n] for n in names if now[n] != then[n]}
+        if any(map(callable, changes.values())):  # another formula of the same name
+            return super().__reduce_ex__(protocol)
+        return _restored, (chooser, self.spec, changes)
+
     @property
     def spec(self) -> str:
         """The text that `choose` turns into this entry again, such as ``"huber:delta=2.0"``."""
         values = ",".join(f"{k}={v!r}" for k, v in self.parameters)
         return f"{self.name}:{values}" if values else self.name
+
+
+def _restored(chooser: Callable[[str], Any], spec: str, changes: dict[str, Any]) -> Any:
+    try:
+        entry = chooser(spec)
+    except InputError as error:
+        kind = next(kind for kind, known in CHOOSERS.items() if known is chooser)
+        raise InputError(
+            f"{error}; if it is your own, call backhand.register_{kind} before loading"
+        ) from None
+    return dataclasses.replace(entry, **changes) if changes else entry
 
 
 POSITIVE = math.ulp(0.0)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .entry import Entry, choose
+from .entry import Entry, choose, finds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +78,7 @@ INITIALISERS: dict[str, Initialiser] = {
 """Every initialiser by name."""
 
 
+@finds(Initialiser.kind)
 def choose_initialiser(value: Any) -> Initialiser:
     """An `Initialiser` from itself or its name."""
     return choose(INITIALISERS, value, Initialiser.kind)

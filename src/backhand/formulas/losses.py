@@ -27,7 +27,7 @@ from .deviances import (
     tweedie,
     tweedie_grad,
 )
-from .entry import BELOW_ONE, POSITIVE, choose
+from .entry import BELOW_ONE, POSITIVE, choose, finds
 from .loss import OF, Loss, share, share_vjp, through, total
 from .namespace import XP, Array
 from .quantiles import QUANTILES, choose_quantiles, quantile, quantile_grad
@@ -382,6 +382,7 @@ LOSSES: dict[str, Loss] = {
 """Every loss by name, those that a user registers included."""
 
 
+@finds(Loss.kind)
 def choose_loss(value: Any) -> Loss:
     """A `Loss` from itself, or text: ``"huber"``, ``"huber:delta=2"``, ``"huber of tanh"``.
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..errors import InputError
-from .entry import BELOW_ONE, Entry, choose
+from .entry import BELOW_ONE, Entry, choose, finds
 from .namespace import XP, Array
 
 Scalars = dict[str, Any]
@@ -271,6 +271,7 @@ OPTIMISERS: dict[str, Optimiser] = {
 """Every optimiser by name."""
 
 
+@finds(Optimiser.kind)
 def choose_optimiser(value: Any) -> Optimiser:
     """An `Optimiser` from itself, its name, or text such as ``"adam:beta2=0.99"``."""
     return choose(OPTIMISERS, value, Optimiser.kind)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .entry import POSITIVE, Entry, choose
+from .entry import POSITIVE, Entry, choose, finds
 from .namespace import Array
 
 
@@ -82,6 +82,7 @@ SCHEDULES: dict[str, Schedule] = {
 """Every schedule by name."""
 
 
+@finds(Schedule.kind)
 def choose_schedule(value: Any) -> Schedule:
     """A `Schedule` from itself, its name, or text such as ``"cosine:warmup=0.1"``."""
     return choose(SCHEDULES, value, Schedule.kind)
