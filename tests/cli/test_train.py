@@ -9,14 +9,18 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import r2_score
 
 from backhand import datasets
 from backhand.cli import train
 from backhand.datasets import Split
+from backhand.errors import InputError
 from backhand.export import load_model
 from backhand.network import Network
 from backhand.training import EVALUATED_AT_ONCE, judge
@@ -38,9 +42,16 @@ def test_digits_by_default_reach_97_percent(backhand, tmp_path):
         "run.json",
     ]
     assert run_of(folder)["scores"]["test"]["accuracy"] >= 0.97
-    assert "epoch  60/60" in out
-    assert "rows/s" in out
+    assert re.search("^ 1/60 .*\\n 3/60 ", out, re.M)  # rows stay
+    assert re.search("^60/60 ", out, re.M)
+    assert "inputs: 64 pixels; network 64-256-10" in out
+    best = run_of(folder)["best_epoch"]
+    assert f"kept: epoch {best} of 60, with the lowest validation loss (*), " in out
+    assert re.search(r"^ended: after all 60 epochs; \d+\.\d s$", out, re.M)
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    losses = [line["validation_loss"] for line in history]
+    assert losses.index(min(losses)) == best - 1
+    assert f"{min(losses):.4f}" in out
     assert [line["epoch"] for line in history] == list(range(1, 61))
 
 
@@ -117,6 +128,11 @@ def test_regression_is_scored_in_the_targets_unit(backhand, tmp_path, people):
     assert scores["test"]["R2"] > 0.8
     assert scores["test"]["RMSE"] < 250
     assert "RMSE" in out
+    assert re.search("^baseline: always [0-9.]+, the mean of the training rows; on", out, re.M)
+    columns = (
+        "columns: 1 of numbers, 2 of text (5 values), 1 of true/false (2 values), as 13 inputs"
+    )
+    assert f"{columns}; values are missing in 'age', 'city'; network" in out
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(backhand, people, tmp_path):
@@ -125,6 +141,62 @@ def test_names_that_look_like_markup_are_printed_as_they_are(backhand, people, t
     assert code == 0
     assert "[red]a[:smile:].csv" in out
     assert "model: [b]/model.safetensors" in out
+
+
+def test_patience_is_given_as_the_reason(backhand):
+    words = ["--hidden", "20", "--patience", "1", "--rate", "0.1", "--schedule", "constant"]
+    code, out, _ = backhand("train", "digits", *words)
+    assert code == 0
+    (reason,) = [line for line in out.splitlines() if line.startswith("ended: ")]
+    assert reason.startswith("ended: no lower validation loss in 1 epochs (--patience); 60 epochs")
+    kept = re.search("kept: epoch ([0-9]+) of ([0-9]+)", out)
+    assert int(kept[1]) + 1 == int(kept[2]) < 60
+
+
+def test_the_baseline_is_what_scikit_learns_dummies_score():
+    digits = datasets.load("digits")
+    dummy = DummyClassifier().fit(digits.train.x, digits.train.t)
+    baseline = train.baseline_of(digits)
+    assert baseline.scores == {"accuracy": dummy.score(digits.test.x, digits.test.t)}
+    assert f"always {dummy.predict(digits.test.x)[0]}, " in baseline.text
+    rng = np.random.default_rng(0)
+    raw = rng.normal(50, 7, 90)
+    mean, std = raw[:60].mean(), raw[:60].std()
+    t = (((raw - mean) / std)[:, None]).astype(np.float32)
+    numbers = dataclasses.replace(
+        digits,
+        task="regression",
+        classes=None,
+        target_mean=mean,
+        target_std=std,
+        train=Split(t[:60], t[:60]),
+        test=Split(t[60:], t[60:]),
+    )
+    guess = np.full(30, raw[:60].mean())
+    scores = train.baseline_of(numbers).scores
+    assert scores["R2"] == pytest.approx(r2_score(raw[60:], guess), rel=1e-5)
+    assert scores["RMSE"] == pytest.approx(np.sqrt(np.mean((raw[60:] - guess) ** 2)), rel=1e-5)
+
+
+def test_a_full_disk_does_not_lose_the_training(backhand, tmp_path, monkeypatch):
+    real = train.save_model
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (tmp_path / "tmp").mkdir()
+
+    def full(model, path):
+        if path.parent.parent == tmp_path / "runs":
+            raise InputError(f"cannot write {path}: No space left on device")
+        real(model, path)
+
+    monkeypatch.setattr(train, "save_model", full)
+    code, out, err = backhand("train", "digits", *QUICK, "--out", tmp_path / "runs" / "one")
+    kept = tmp_path / "tmp" / "one"
+    assert code == 1
+    assert f"No space left on device; the run is kept in {kept}" in err
+    assert f"model: {kept / 'model.safetensors'}" in out
+    assert load_model(kept / "model.safetensors").task == "classification"
+    assert [p.name for p in tmp_path.iterdir()] == ["tmp"]
 
 
 def test_an_interrupted_training_is_kept_and_a_second_ctrl_c_does_not_lose_it(
@@ -149,7 +221,9 @@ def test_an_interrupted_training_is_kept_and_a_second_ctrl_c_does_not_lose_it(
     code, out, err = backhand("train", "digits", *words)
     assert code == 130
     assert err == ""
-    assert re.search("^interrupted: kept the best model so far, of epoch [1-4] of 4$", out, re.M)
+    assert re.search(
+        "^interrupted: kept the best model so far, of epoch [1-4] of 4; 9 epochs", out, re.M
+    )
     assert load_model(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.svg", "run"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -14,13 +14,32 @@ from backhand.training import Epoch
 HISTORY = [Epoch(n, 1 / n, 1.2 / n, 0.5 + 0.04 * n, 0.01, 10.0) for n in range(1, 9)]
 
 
+def drawn(monkeypatch, *args, **kwargs):
+    """The axes of a history."""
+    figures = []
+    monkeypatch.setattr(pictures, "_save", lambda figure, _: figures.append(figure))
+    pictures.plot_history(*args, **kwargs)
+    return figures[0].axes
+
+
+@pytest.mark.parametrize(("kept", "epoch"), [(0, 5), (3, 3)])
+def test_the_marked_points_lie_on_the_curves_where_the_legend_says(monkeypatch, kept, epoch):
+    history = [line._replace(validation_loss=1.0 + (line.epoch - 5) ** 2) for line in HISTORY]
+    axes = drawn(monkeypatch, history, "h.svg", "accuracy", kept=kept)
+    for axis, value in zip(axes, ("validation_loss", "validation_score"), strict=True):
+        curves = {line.get_label(): line for line in axis.get_lines()}
+        (label,) = [label for label in curves if label.startswith("kept")]
+        ((x, y),) = curves[label].get_xydata()
+        assert label == f"kept: epoch {epoch}, {y:.4f}"
+        assert (x, y) == (epoch, getattr(history[epoch - 1], value))
+        assert [x, y] in curves["validation"].get_xydata().tolist()
+
+
 def test_history(tmp_path):
     pictures.plot_history(HISTORY, tmp_path / "h.svg", "accuracy")
     text = (tmp_path / "h.svg").read_text()
     assert "validation accuracy" in text
-    assert "0.8200 in epoch 8" in text
-    pictures.plot_history(HISTORY, tmp_path / "k.svg", "accuracy", kept=3)
-    assert "0.6200 in epoch 3" in (tmp_path / "k.svg").read_text()
+    assert "kept: epoch 8, 0.8200" in text
     bare = [line._replace(validation_loss=None, validation_score=None) for line in HISTORY]
     pictures.plot_history(bare, tmp_path / "b.png", "accuracy")
     with pytest.raises(InputError, match="no epoch"):

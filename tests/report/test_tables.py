@@ -2,17 +2,15 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from rich.console import Console
 
 from backhand.network import LayerStatistics
 from backhand.proof import Comparison
 from backhand.report import tables
-from backhand.training import Epoch
 
 
-def console(terminal=False, width=120):
-    return Console(file=io.StringIO(), width=width, force_terminal=terminal, highlight=False)
+def console(width=120):
+    return Console(file=io.StringIO(), width=width, highlight=False)
 
 
 def line(kind, error):
@@ -44,35 +42,6 @@ def test_full_has_a_line_for_every_comparison():
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_live_prints_plain_lines_where_there_is_no_terminal():
-    out = console()
-    with tables.Live(out, 20, "accuracy") as live:
-        for number in range(1, 21):
-            live(Epoch(number, 0.5, 0.4, 0.9, 0.01, 1234.0))
-    lines = out.file.getvalue().splitlines()
-    assert len(lines) == 11
-    assert lines[0] == "epoch   1/20  loss 0.5000  validation accuracy 0.9000  1,234 rows/s"
-
-
-def test_live_keeps_to_one_line_in_a_terminal():
-    out = console(terminal=True)
-    with tables.Live(out, 3, "R2") as live:
-        for number in range(1, 4):
-            live(Epoch(number, 0.5, None, None, 0.01, 10.0))
-    assert "epoch   3/3" in out.file.getvalue()
-
-
-@pytest.mark.parametrize("width", [80, 120])
-def test_live_fits_the_terminal(width):
-    out = console(terminal=True, width=width)
-    with tables.Live(out, 100_000, "accuracy") as live:
-        live(Epoch(12_345, 0.5, 0.4, 0.9, 0.01, 1_234_567.0))
-    text = out.file.getvalue()
-    want = "epoch 12345/100000  loss 0.5000  validation accuracy 0.9000  1,234,567 rows/s"
-    assert want in text
-    assert ("0:00:0" in text) == (width == 120)
-
-
 def test_scores_of_any_size():
     out = console()
     tables.scores({"train": {"R2": 0.98765, "RMSE": 2.5e300}, "test": {"R2": -1, "RMSE": 3}}, out)
@@ -82,6 +51,14 @@ def test_scores_of_any_size():
         ["train", "0.9877", "2.5e+300"],
         ["test", "-1.0000", "3.0000"],
     ]
+
+
+def test_a_score_that_a_row_does_not_have_is_left_empty():
+    out = console()
+    tables.scores({"test": {"R2": 0.5, "loss": 2.0, "RMSE": 3.0}, "mean": {"RMSE": 4.0}}, out)
+    lines = out.file.getvalue().splitlines()
+    assert lines[2].split() == ["mean", "4.0000"]
+    assert lines[2].index("4.0000") == lines[1].index("3.0000")
 
 
 def layers(count):

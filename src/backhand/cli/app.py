@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,11 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import BackhandError, InputError
+from ..formulas.activations import ACTIVATIONS
+from ..formulas.initialisers import INITIALISERS
+from ..formulas.losses import LOSSES
+from ..formulas.optimisers import OPTIMISERS
+from ..formulas.schedules import SCHEDULES
 from . import INTERRUPTED
 from .interrupts import remembered
 from .options import number, whole
@@ -54,6 +59,15 @@ app = typer.Typer(
 
 def _option(*names: str, metavar: str, help: str, **more: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=help, **more)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names for a help text, those that are registered later included."""
+    return ", ".join(names)
+
+
+def _losses(*targets: str) -> str:
+    return _listed(name for name, loss in LOSSES.items() if loss.target in targets)
 
 
 def _whole(help: str, *names: str) -> Any:
@@ -114,12 +128,17 @@ def train(
         str,
         _option(
             metavar="NAME,...",
-            help="of the hidden layers: one for all or one for each, such as elu:alpha=0.5",
+            help="of the hidden layers: one for all or one for each, such as elu:alpha=0.5; "
+            f"{_listed(ACTIVATIONS)}",
         ),
     ] = "relu",
     loss: Annotated[
         str | None,
-        _option(metavar="NAME", help="by default cross-entropy for classes, else squared error"),
+        _option(
+            metavar="NAME",
+            help=f"for classes: {_losses('class')}, by default the first; "
+            f"for numbers: {_losses('real')}, by default the first",
+        ),
     ] = None,
     epochs: Annotated[
         int | None, _whole("passes over the data; by default 60, or 15 above 10,000 rows")
@@ -128,22 +147,21 @@ def train(
         int | None, _whole("rows in a step; by default 32, or 128 above 10,000 rows")
     ] = None,
     rate: Annotated[float, _number("learning rate, at the schedule's peak")] = 5e-3,
-    optimiser: Annotated[
-        str, _option(metavar="NAME", help="sgd, momentum, nesterov, adam or adamw")
-    ] = "adam",
-    schedule: Annotated[
-        str, _option(metavar="NAME", help="constant, inverse_scaling, cosine or one_cycle")
-    ] = "one_cycle",
+    optimiser: Annotated[str, _option(metavar="NAME", help=_listed(OPTIMISERS))] = "adam",
+    schedule: Annotated[str, _option(metavar="NAME", help=_listed(SCHEDULES))] = "one_cycle",
     l2: Annotated[float, _number("factor of half the squared weights in the loss")] = 0.0,
     clip_norm: Annotated[
         float | None, _number("longest that the gradient of a step may be; by default any")
     ] = None,
     dropout: Annotated[
         float | None,
-        _number("share of hidden units dropped; by default 0.3 for classes, else 0"),
+        _number("dropout probability of hidden units; by default 0.3 for classes, else 0"),
     ] = None,
     init: Annotated[
-        str, _option(metavar="NAME", help="initialiser; `backhand inspect` compares them")
+        str,
+        _option(
+            metavar="NAME", help=f"initialiser, see `backhand inspect`: {_listed(INITIALISERS)}"
+        ),
     ] = "kaiming_normal",
     patience: Annotated[
         int | None,
@@ -232,10 +250,10 @@ def inspect(
         str, _option(metavar="N,N,...", help="units of each hidden layer")
     ] = "100,100,100,100,100",
     init: Annotated[
-        str, _option(metavar="NAME,...", help="initialisers to compare")
+        str, _option(metavar="NAME,...", help=f"initialisers to compare: {_listed(INITIALISERS)}")
     ] = "lecun_normal,kaiming_normal,glorot_normal,lsuv",
     activation: Annotated[
-        str, _option(metavar="NAME,...", help="activations to compare")
+        str, _option(metavar="NAME,...", help=f"activations to compare: {_listed(ACTIVATIONS)}")
     ] = "relu,shifted_relu,tanh",
     seed: Seed = 0,
     data_dir: DataDir = None,
@@ -276,11 +294,11 @@ def show(
         str, typer.Argument(metavar="NETWORK", help="widths such as 784-50-10, or a model's file")
     ],
     activation: Annotated[
-        str, _option(metavar="NAME,...", help="of the hidden layers: one, or one for each")
+        str, _option(metavar="NAME,...", help=f"one, or one for each layer: {_listed(ACTIVATIONS)}")
     ] = "relu",
-    loss: Annotated[str, _option(metavar="NAME", help="what is minimised")] = "mean_squared_error",
-    dropout: Annotated[float, _number("share of hidden units dropped")] = 0.0,
-    optimiser: Annotated[str, _option(metavar="NAME", help="of the update")] = "adam",
+    loss: Annotated[str, _option(metavar="NAME", help=_listed(LOSSES))] = "mean_squared_error",
+    dropout: Annotated[float, _number("dropout probability of hidden units")] = 0.0,
+    optimiser: Annotated[str, _option(metavar="NAME", help=_listed(OPTIMISERS))] = "adam",
     dtype: Annotated[str, _option(metavar="NAME", help="float32 or float64")] = "float32",
     plan: Annotated[
         bool, typer.Option("--plan", help="the nodes of a training step (the default)")

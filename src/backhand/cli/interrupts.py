@@ -37,3 +37,16 @@ def heed() -> None:
     """Raise KeyboardInterrupt if Ctrl-C was pressed since `remembered` began, lost or not."""
     if _pressed:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave Ctrl-C without effect, where this is the thread that it would interrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

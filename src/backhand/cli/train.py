@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
-import os
 import platform
 import shlex
-import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +18,15 @@ from .. import datasets
 from ..datasets import Data, Split
 from ..errors import BackhandError, InputError
 from ..export import Model, save_model
-from ..files import temporary_name, write_whole
+from ..files import write_whole
 from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
 from ..network import Network, Params
 from ..report import pictures, tables
+from ..report.progress import Live
 from ..training import DivergedError, Epoch, Rows, Settings, Trained, fit, judge
-from . import INTERRUPTED
-from .interrupts import heed
+from . import INTERRUPTED, runs
+from .interrupts import heed, undisturbed
 from .options import check_limits, check_size, hidden_widths, names
 
 MANY_ROWS = 10_000
@@ -79,7 +75,7 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
     """Train; return the exit code."""
     screen = tables.console()
     _check(options)  # what is wrong with an option is said before data is read
-    place = _place(out, Path(options.name).stem)
+    place = runs.checked_place(out, Path(options.name).stem)
     if plot is not None:
         pictures.check_picture(plot)
     data = datasets.load(
@@ -99,20 +95,21 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
     network = network_of(options, data)
     score = _score(data.task)  # the last of what is loaded; a Ctrl-C that this lost is heeded next
     heed()
-    with run_folder(place) as folder:
-        screen.print(_headline(network, data), soft_wrap=True)
-        params = network.init(options.init, options.seed, data.train.x[:2048])
-        trained = _fit(network, params, data, settings, score, screen)
-        with undisturbed():  # a second Ctrl-C must not lose what the first one kept
-            scored = _scored(network, trained.params, data, options.engine)
-            model = _model(network, trained, data, options, scored)
-            _write(folder.path, model, trained, options, scored)
-            folder.keep()
-            _report(place, trained, scored, screen)
+    start = time.perf_counter()
+    screen.print(_headline(network, data), soft_wrap=True)
+    params = network.init(options.init, options.seed, data.train.x[:2048])
+    trained = _fit(network, params, data, settings, score, screen)
+    with undisturbed():  # a second Ctrl-C must not lose what the first one kept
+        seconds = time.perf_counter() - start
+        scored = _scored(network, trained.params, data, options.engine)
+        model = _model(network, trained, data, options, scored)
+        kept, fault = runs.keep(place, lambda path: _write(path, model, trained, options, scored))
+        _report(kept, trained, settings, scored, baseline_of(data), seconds, screen)
     if plot is not None and trained.history:
-        kept = trained.best_epoch
-        pictures.plot_history(trained.history, plot, SCORES[data.task], kept)
+        pictures.plot_history(trained.history, plot, SCORES[data.task], trained.best_epoch)
         screen.print(f"picture: {plot}", soft_wrap=True)
+    if fault:
+        raise BackhandError(fault)
     return INTERRUPTED if trained.stopped == "interrupted" else 0
 
 
@@ -132,28 +129,62 @@ def _check(options: Options) -> None:
 
 
 def _report(
-    place: Path, trained: Trained, scored: dict[str, dict[str, float]], screen: Any
+    kept: Path,
+    trained: Trained,
+    settings: Settings,
+    scored: dict[str, dict[str, float]],
+    baseline: Baseline,
+    seconds: float,
+    screen: Any,
 ) -> None:
-    tables.scores(scored, screen)
+    """Print the scores, which epoch was kept and why, and why the training ended."""
+    tables.scores({**scored, "baseline": baseline.scores}, screen)
+    screen.print(f"baseline: {baseline.text}; on the test rows", soft_wrap=True)
     done = len(trained.history)
     where = f"of epoch {trained.best_epoch} of {done}" if done else "of an unfinished first epoch"
-    screen.print(f"model: {place / 'model.safetensors'} ({where})", soft_wrap=True)
-    if trained.stopped == "interrupted":
-        kept = "the best model so far" if done else "the model"
-        screen.print(f"interrupted: kept {kept}, {where}")
+    if done:
+        lowest = trained.history[trained.best_epoch - 1].validation_loss
+        screen.print(
+            f"kept: epoch {trained.best_epoch} of {done}, with the lowest validation loss (*), "
+            f"{lowest:.4f}"
+        )
+    ends = {
+        "epochs": f"ended: after all {done} epochs",
+        "patience": f"ended: no lower validation loss in {settings.patience} epochs (--patience)",
+        "interrupted": f"interrupted: kept the {'best model so far' if done else 'model'}, {where}",
+    }
+    why = ends.get(trained.stopped, f"ended: by a {trained.stopped}")
+    if trained.stopped != "epochs":
+        why += f"; {settings.epochs} epochs were asked for"
+    screen.print(f"{why}; {seconds:.1f} s", soft_wrap=True)
+    screen.print(f"model: {kept / 'model.safetensors'}", soft_wrap=True)
 
 
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Leave Ctrl-C without effect, where this is the thread that it would interrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """What answers that look at no input score on the test rows, and which answers they are."""
+
+    text: str
+    scores: dict[str, float]
+
+
+def baseline_of(data: Data) -> Baseline:
+    """The most frequent class of the training rows for every row, or the mean of their targets."""
+    t = data.test.t
+    if data.classes is not None:
+        most = int(np.bincount(data.train.t).argmax())
+        text = f"always {data.classes[most]!r}, the most frequent class of the training rows"
+        return Baseline(text, {"accuracy": float(np.mean(t == most))})
+    # targets are standardised by the training rows, so their mean is 0
+    error = np.square(t, dtype=np.float64).mean()
+    spread = np.var(t, dtype=np.float64)
+    return Baseline(
+        f"always {data.target_mean:.6g}, the mean of the training rows",
+        {
+            "R2": float(1 - error / spread) if spread else 0.0,
+            "RMSE": float(np.sqrt(error)) * data.target_std,
+        },
+    )
 
 
 DROPOUT = {"classification": 0.3, "regression": 0.0}
@@ -217,7 +248,10 @@ def _headline(network: Network, data: Data) -> str:
     counts = ", ".join(
         f"{len(getattr(data, split)):,} {split}" for split in ("train", "validation", "test")
     )
-    return f"{data.name}: {data.task}, {counts} rows; {widths}, {network.parameters:,} parameters"
+    return (
+        f"{data.name}: {data.task}, {counts} rows\n"
+        f"{data.preparation.summary}; network {widths}, {network.parameters:,} parameters"
+    )
 
 
 def _fit(
@@ -232,7 +266,7 @@ def _fit(
             settings,
             validation=Rows(data.validation.x, data.validation.t),
             score=score,
-            callbacks=[tables.Live(screen, settings.epochs, name), lambda *_: heed()],
+            callbacks=[Live(screen, settings.epochs, name), lambda *_: heed()],
         )
     except DivergedError as error:
         raise BackhandError(f"{error} (nothing was written)") from None
@@ -344,62 +378,3 @@ def _finite(line: Epoch) -> dict[str, float | None]:
     """An epoch for JSON, which has no infinity."""
     numbers = line._asdict()
     return {k: v if v is None or math.isfinite(v) else None for k, v in numbers.items()}
-
-
-class Folder:
-    """A folder that is being filled, and gets its name when it is whole."""
-
-    def __init__(self, path: Path, place: Path) -> None:
-        self.path, self._place = path, place
-
-    def keep(self) -> None:
-        """Give it its name."""
-        try:
-            os.rename(self.path, self._place)
-        except OSError as error:
-            raise InputError(f"cannot write {self._place}: {error.strerror or error}") from None
-
-
-def _place(out: Path | None, name: str) -> Path:
-    """Where the run goes. Raises InputError if something is there already."""
-    if out is None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        out = Path("runs") / f"{name}-{stamp}"
-        number = 1
-        while out.exists():
-            number += 1
-            out = Path("runs") / f"{name}-{stamp}-{number}"
-    try:
-        taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror or error}") from None
-    if taken:
-        raise InputError(f"{out} is already there: name another folder with --out")
-    return out
-
-
-@contextlib.contextmanager
-def run_folder(place: Path) -> Iterator[Folder]:
-    """A folder beside the one that is wanted; what is not kept is removed.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be made.
-    """
-    made = [folder for folder in place.parents if not folder.exists()]  # the innermost first
-    try:
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            beside = place.parent / temporary_name()
-            beside.mkdir()
-        except OSError as error:
-            raise InputError(f"cannot write to {place}: {error.strerror or error}") from None
-        try:
-            yield Folder(beside, place)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    finally:
-        for folder in made:
-            with contextlib.suppress(OSError):  # it holds the run
-                folder.rmdir()

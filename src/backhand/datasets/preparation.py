@@ -23,6 +23,7 @@ from backhand.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+KINDS = {"number": "numbers", "date": "dates", "text": "text", "boolean": "true/false"}
 CHUNK_VALUES = 1 << 20
 
 
@@ -125,6 +126,11 @@ class Standardise:
     def feature_names(self) -> list[str]:
         """One name for each prepared column."""
         return [f"pixel {i}" for i in range(self.width)]
+
+    @property
+    def summary(self) -> str:
+        """What the inputs are made of, for people."""
+        return f"inputs: {self.width} pixels"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `preparation_from_dict` takes."""
@@ -259,6 +265,20 @@ class TablePreparation:
     def width(self) -> int:
         """D, the number of prepared columns."""
         return sum(len(encoder.feature_names) for encoder in self.encoders)
+
+    @property
+    def summary(self) -> str:
+        """What the columns became, for people."""
+        made = []
+        for kind, holds in KINDS.items():
+            found = [encoder for encoder in self.encoders if encoder.kind == kind]
+            values = sum(len(e.values) for e in found if isinstance(e, cols.CategoryColumn))
+            if found:
+                made.append(f"{len(found)} of {holds}" + (f" ({values} values)" if values else ""))
+        gaps = [repr(encoder.name) for encoder in self.encoders if encoder.missing]
+        shown = ", ".join(gaps[:5]) + (f" and {len(gaps) - 5} more" if len(gaps) > 5 else "")
+        missing = f"; values are missing in {shown}" if gaps else ""
+        return f"columns: {', '.join(made)}, as {self.width:,} inputs{missing}"
 
     def apply(self, raw: pa.Table | Mapping[str, Any]) -> NDArray[np.float32]:
         """Prepare the rows of a table.

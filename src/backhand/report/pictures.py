@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -135,7 +136,8 @@ def plot_history(
     score : str
         What the validation score is called.
     kept : int
-        The epoch whose parameters were kept, which is marked; 0 marks the best score.
+        The epoch whose parameters were kept, which is marked in both panels; 0 marks the one with
+        the lowest validation loss.
 
     Raises
     ------
@@ -145,24 +147,36 @@ def plot_history(
     if not history:
         raise InputError("there is no epoch to draw")
     figure, axes = _figure(11, 4.4, 2)
-    epochs = [line.epoch for line in history]
-    axes[0].plot(epochs, [line.loss for line in history], label="training (as it went)")
-    if history[0].validation_loss is not None:
-        axes[0].plot(epochs, [line.validation_loss for line in history], label="validation")
-    axes[0].set(title="loss", xlabel="epoch")
-    axes[0].legend()
-    if history[0].validation_score is not None:
-        best = max(history, key=lambda line: (line.epoch == kept, line.validation_score or 0.0))
-        axes[1].plot(epochs, [line.validation_score for line in history], color="C1")
-        axes[1].plot(best.epoch, best.validation_score, "o", color="C3")
-        axes[1].annotate(
-            f"{best.validation_score:.4f} in epoch {best.epoch}",
-            (best.epoch, best.validation_score),
-            textcoords="offset points",
-            xytext=(-8, -16) if best.epoch > epochs[-1] / 2 else (8, -16),
-            ha="right" if best.epoch > epochs[-1] / 2 else "left",
-        )
-    axes[1].set(title=f"validation {score}", xlabel="epoch")
-    for axis in axes:
+    validated = [line for line in history if line.validation_loss is not None]
+    scored = [line for line in history if line.validation_score is not None]
+    look = {"marker": "." if len(history) < 40 else None}
+    axes[0].plot(
+        [line.epoch for line in history],
+        [line.loss for line in history],
+        label="training (mean over the epoch)",
+        **look,
+    )
+    panels = ((axes[0], validated, "validation_loss"), (axes[1], scored, "validation_score"))
+    best = min(validated, key=lambda line: (line.epoch != kept, line.validation_loss), default=None)
+    for axis, lines, value in panels:
+        axis.set(xlabel="epoch")
         axis.grid(alpha=0.3)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        if not lines:
+            continue
+        values = [getattr(line, value) for line in lines]
+        axis.plot([line.epoch for line in lines], values, color="C1", label="validation", **look)
+        if best in lines:
+            number = getattr(best, value)
+            axis.axvline(best.epoch, color="C3", linewidth=0.8, linestyle="--", zorder=0)
+            label = f"kept: epoch {best.epoch}, {number:.4f}"
+            axis.plot(best.epoch, number, "o", color="C3", label=label)
+    losses = [loss for line in history for loss in (line.loss, line.validation_loss) if loss]
+    if 0 < 20 * min(losses) < max(losses) < math.inf:
+        axes[0].set_yscale("log")
+    axes[0].set(title="loss; the epoch with the lowest validation loss is kept")
+    axes[1].set(title=f"validation {score}")
+    for axis in axes:
+        if axis.get_lines():
+            axis.legend()
     _save(figure, path)

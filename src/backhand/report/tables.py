@@ -1,19 +1,16 @@
-"""Tables and progress in a terminal."""
+"""Tables in a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from ..network import LayerStatistics
 from ..proof.compare import KINDS, Comparison, worst_of
-from ..training import Epoch
 
 
 def console(stderr: bool = False) -> Console:
@@ -73,61 +70,15 @@ def _every(kind: str, block: list[Comparison]) -> Table:
     return table
 
 
-WIDE = 110  # columns, from which a bar and the time fit beside the numbers
-
-
-class Live:
-    """One line that follows a training: epoch, loss, validation score, rows a second.
-
-    Parameters
-    ----------
-    out : rich.console.Console
-        Where to; if it is no terminal, a plain line is printed for some of the epochs.
-    epochs : int
-        How many there are at most.
-    score : str
-        What the validation score is called.
-    """
-
-    def __init__(self, out: Console, epochs: int, score: str) -> None:
-        self._out, self._epochs, self._score = out, epochs, score
-        self._every = max(1, epochs // 10)
-        columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False)]
-        if out.width >= WIDE:
-            columns = [BarColumn(24), *columns, TimeElapsedColumn()]
-        self._progress = Progress(*columns, console=out, disable=not out.is_terminal)
-        self._task = self._progress.add_task("", total=epochs)
-
-    def __enter__(self) -> Live:
-        if self._out.is_terminal:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._out.is_terminal:
-            self._progress.stop()
-
-    def __call__(self, line: Epoch, training: Any = None) -> None:
-        """Show an epoch; this is a callback of `backhand.training.fit`."""
-        text = f"epoch {line.epoch:>3}/{self._epochs}  loss {line.loss:.4f}"
-        if line.validation_score is not None:
-            text += f"  validation {self._score} {line.validation_score:.4f}"
-        text += f"  {line.rows_per_second:,.0f} rows/s"
-        self._progress.update(self._task, advance=1, description=text)
-        last = line.epoch in (1, self._epochs) or line.epoch % self._every == 0
-        if last and not self._out.is_terminal:
-            self._out.print(text)
-
-
 def scores(rows: dict[str, dict[str, float]], out: Console) -> None:
-    """A table of scores: a row for each of training, validation and test."""
+    """A table of scores, a row for each split; what the first has and another has not is empty."""
     names = list(next(iter(rows.values())))
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for name in names:
         table.add_column(name, justify="right")
     for split, values in rows.items():
-        table.add_row(split, *map(_score, (values[name] for name in names)))
+        table.add_row(split, *(_score(values[n]) if n in values else "" for n in names))
     out.print(table)
 
 
