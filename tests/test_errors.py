@@ -8,7 +8,9 @@ from backhand.errors import (
     BackhandError,
     InputError,
     MissingExtraError,
+    first_line,
     missing_extra,
+    printable,
     unknown_name,
 )
 
@@ -42,3 +44,11 @@ def test_a_missing_extra_says_how_to_get_it():
 def test_people_can_catch_them_as_pythons_or_as_ours(ours, theirs):
     assert issubclass(ours, theirs)
     assert issubclass(ours, BackhandError)
+
+
+def test_what_other_libraries_say_is_one_short_printable_line():
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(ValueError()) == "ValueError"
+    assert first_line(ValueError("a\x1b[31mb")) == r"a\x1b[31mb"
+    assert len(first_line(ValueError("x" * 1000))) == 200
+    assert printable("сыр\t\x07") == r"сыр\t\x07"

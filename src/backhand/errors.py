@@ -34,3 +34,18 @@ def missing_extra(feature: str, package: str, extra: str) -> MissingExtraError:
     return MissingExtraError(
         f"{feature} needs {package}, which is not installed: pip install 'backhand[{extra}]'"
     )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what another library's error says, or else its kind, to be quoted.
+
+    It is short and printable: what such an error quotes of a file can move a terminal's cursor.
+    """
+    lines = str(error).strip().splitlines()
+    said = printable(lines[0]) if lines else type(error).__name__
+    return said if len(said) <= 200 else said[:197] + "..."
+
+
+def printable(text: str) -> str:
+    """Return text with escapes for what no terminal should be sent."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backhand.datasets.files import why
-from backhand.errors import InputError
+from backhand.errors import InputError, first_line
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)$"
@@ -81,7 +80,9 @@ def check_valid(table: Any, where: str = "") -> None:
         try:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
-            raise InputError(f"{where}column {name!r}: cannot be read: {why(error)}") from None
+            raise InputError(
+                f"{where}column {name!r}: cannot be read: {first_line(error)}"
+            ) from None
 
 
 def plain(table: Any, name: str) -> Any:

@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 
 from backhand.datasets import cells
 from backhand.datasets.checks import entries, finite, flag, one_of, text
-from backhand.datasets.files import why
-from backhand.errors import InputError
+from backhand.errors import InputError, first_line
 
 # More categories than this, or nearly one for each row, is a name or a key and not a category.
 MOST_CATEGORIES = 1000
@@ -244,7 +243,9 @@ def as_table(raw: Any) -> Any:
         try:
             table = pa.table(raw)
         except Exception as error:  # whatever the other library raises
-            raise InputError(f"a {type(raw).__name__} cannot be read: {why(error)}") from None
+            raise InputError(
+                f"a {type(raw).__name__} cannot be read: {first_line(error)}"
+            ) from None
     else:
         raise InputError(
             "a table must be a DataFrame, a pyarrow.Table, a mapping of columns or a list of rows "
@@ -275,7 +276,7 @@ def _from_columns(raw: Any) -> Any:
         try:
             arrays.append(pa.array([values] if single else values, from_pandas=True))
         except Exception as error:  # Arrow raises of many kinds, and so may what is iterated
-            raise InputError(f"column {name!r} cannot be read: {why(error)}") from None
+            raise InputError(f"column {name!r} cannot be read: {first_line(error)}") from None
     if len({len(array) for array in arrays}) > 1:
         counts = ", ".join(
             f"{name!r} {len(array)}" for (name, _), array in zip(given, arrays, strict=True)

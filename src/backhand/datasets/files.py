@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from backhand.errors import BackhandError, InputError
+from backhand.errors import BackhandError, InputError, first_line
 
 VARIABLE = "BACKHAND_MEMORY"
 # A table, its prepared inputs and their split into three parts are in memory side by side, so each
@@ -60,14 +60,7 @@ def reading(path: str | os.PathLike[str], fault: str = "is damaged or cut off") 
             raise InputError(f"{path}: is a folder, not a file") from None
         if isinstance(error, OSError) and error.strerror:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-        raise InputError(f"{path}: {fault} ({why(error)})") from error
-
-
-def why(error: BaseException) -> str:
-    """Return the first line of what an error says, short and printable, or else its kind."""
-    lines = str(error).strip().splitlines()
-    said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in lines[0]) if lines else ""
-    return (said if len(said) <= 200 else said[:197] + "...") or type(error).__name__
+        raise InputError(f"{path}: {fault} ({first_line(error)})") from error
 
 
 def open_unpacked(path: Path) -> IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:

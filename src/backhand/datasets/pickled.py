@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backhand.datasets.data import Data
-from backhand.datasets.files import unpack, why
+from backhand.datasets.files import unpack
 from backhand.datasets.mnist import split_pixels
-from backhand.errors import InputError
+from backhand.errors import InputError, first_line
 
 # 70,000 rows of 784 float32 pixels and an int64 label have 220 MB.
 LIMIT = 1 << 28
@@ -156,7 +156,7 @@ def read_pairs(content: bytes) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     except InputError:
         raise
     except Exception as error:  # a damaged pickle can fail in any of Python's ways
-        raise InputError(f"is not a readable pickle of three pairs ({why(error)})") from None
+        raise InputError(f"is not a readable pickle of three pairs ({first_line(error)})") from None
 
 
 def _is_sequence(value: object, length: int) -> bool:

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from backhand.datasets import columns as cols
 from backhand.datasets.checks import entries, finite, one_of, positive_int
-from backhand.datasets.files import check_size, most_bytes, why
-from backhand.errors import InputError
+from backhand.datasets.files import check_size, most_bytes
+from backhand.errors import InputError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -159,7 +159,7 @@ def as_numbers(raw: Any) -> NDArray[Any]:
     try:
         rows = np.asarray(raw)
     except Exception as error:  # whatever an object raises that is asked for its array
-        raise InputError(f"rows must be an array of numbers: {why(error)}") from None
+        raise InputError(f"rows must be an array of numbers: {first_line(error)}") from None
     if rows.dtype.kind not in "biuf":
         raise InputError(
             f"rows must be an array of numbers, not {type(raw).__name__} of dtype {rows.dtype}"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backhand.datasets import cells
-from backhand.datasets.files import check_size, most_bytes, open_unpacked, reading, why
-from backhand.errors import InputError
+from backhand.datasets.files import check_size, most_bytes, open_unpacked, reading
+from backhand.errors import InputError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -213,7 +213,7 @@ def _read_text(path: Path, delimiter: str) -> Any:
             )
     except pa.ArrowInvalid as error:
         if not ragged:
-            raise InputError(f"{path}: cannot be read ({why(error)})") from None
+            raise InputError(f"{path}: cannot be read ({first_line(error)})") from None
         row = ragged[0]
         raise InputError(
             f"{path}, row {row.number}: has {row.actual_columns} values, "

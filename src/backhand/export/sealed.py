@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 from ..files import write_whole
 
 Array = Any
@@ -86,7 +86,9 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Array], str]:
         text = str(seal.get("model"))
         intact = seal.get("sha256") == _checksum(tensors, text)
     except (SafetensorError, *UNFIT) as error:
-        raise InputError(f"{path} is not a model: truncated or damaged ({error})") from None
+        raise InputError(
+            f"{path} is not a model: truncated or damaged ({first_line(error)})"
+        ) from None
     if not intact:
         raise InputError(f"{path} was edited or damaged: its content does not match its checksum")
     return tensors, text
@@ -119,7 +121,7 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
                 arrays = max((int(a["data_offsets"][1]) for a in about.values()), default=0)
             except UNFIT as error:
                 raise InputError(
-                    f"{path} is not a model: truncated or no safetensors file ({error})"
+                    f"{path} is not a model: truncated or no safetensors file ({first_line(error)})"
                 ) from None
             if not seal:
                 return b"", seal
