@@ -13,7 +13,7 @@ from backhand.proof import autodiff, run_checks
 
 @pytest.fixture(scope="module")
 def lines():
-    return list(run_checks(networks=24))
+    return list(run_checks(networks=40))
 
 
 def test_everything_passes(lines):

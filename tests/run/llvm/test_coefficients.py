@@ -1,53 +1,30 @@
 from __future__ import annotations
 
-import mpmath
 import numpy as np
 import pytest
 
 from backhand.run.llvm import coefficients
 
-mp = mpmath.mp.clone()
-mp.dps = 40
-ROOT = float(np.sqrt(2))
+from .minimax import PROBLEMS, Fit, mp, polynomial
 
 
-def log_series(z):
-    s = mp.sqrt(z)
-    return (2 * mp.atanh(s) / s - 2) / z
-
-
-CASES = {
-    # what a polynomial stands for, where, the weight of its error in the result, and the bound
-    "EXP_32": (lambda r: (mp.expm1(r) - r) / r**2, (-0.3466, 0.3466), "exp", 2.0**-26),
-    "EXP_64": (lambda r: (mp.expm1(r) - r) / r**2, (-0.3466, 0.3466), "exp", 2.0**-60),
-    "LOG_32": (lambda f: (mp.log1p(f) - f) / f**2, (1 / ROOT - 1, ROOT - 1), "log", 2.0**-27.5),
-    "LOG_64": (log_series, (1e-9, 0.0294), "atanh", 2.0**-59),
-    "ERF_32": (lambda a: -mp.log(mp.erfc(a)) / a - 1, (1e-9, 4.0), "erf", 2.0**-27.5),
-    "ERF_64": (lambda a: -mp.log(mp.erfc(a)) / a - 1, (1e-9, 5.95), "erf", 2.0**-56),
-}
-WEIGHTS = {
-    "exp": lambda r: r**2 / abs(mp.expm1(r)),
-    "log": lambda f: f**2 / abs(mp.log1p(f)),
-    "atanh": lambda z: z / 2,
-    "erf": lambda a: a * mp.erfc(a) / mp.erf(a),
-}
-
-
-def polynomial(powers, x):
-    result = mp.mpf(0)
-    for coefficient in reversed(powers):
-        result = result * x + coefficient
-    return result
-
-
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", PROBLEMS)
 def test_polynomials_are_as_near_as_they_say(name):
-    function, (low, high), weight, bound = CASES[name]
-    powers = getattr(coefficients, name)
-    for x in np.linspace(low, high, 402):
+    problem, powers = PROBLEMS[name], getattr(coefficients, name)
+    for x in np.linspace(float(problem.low), float(problem.high), 402):
         x = mp.mpf(float(x))
-        error = WEIGHTS[weight](x) * abs(function(x) - polynomial(powers, x))
-        assert error <= bound, f"{name} at {x}: 2**{mp.log(error, 2)}"
+        error = problem.weight(x) * abs(problem.function(x) - polynomial(powers, x))
+        assert error <= problem.bound, f"{name} at {x}: 2**{mp.log(error, 2)}"
+
+
+@pytest.mark.parametrize("name", ["EXP_32", "LOG_32"])
+def test_stored_polynomials_are_the_best_that_their_format_has(name):
+    """The script that makes them finds others that are no better, to a hundredth of a bit."""
+    fit = Fit(PROBLEMS[name], len(getattr(coefficients, name)))
+    made = fit.rounded(np.float32)
+    least, stored = (fit.largest(powers) for powers in (made, getattr(coefficients, name)))
+    assert abs(mp.log(stored / least, 2)) < 0.01
+    assert fit.largest(fit.best([])) < stored
 
 
 @pytest.mark.parametrize("name", ["LN2_32", "EXP_32", "LOG_32", "ERF_32"])
