@@ -268,7 +268,7 @@ def test_registered_entries_with_lambdas_survive_and_say_where_they_are_missing(
     text = pickle.dumps(network)
     assert pickle.loads(text).activations == network.activations
     del ACTIVATIONS["bump"]
-    with pytest.raises(InputError, match="unknown activation 'bump'.*register_activation before"):
+    with pytest.raises(InputError, match=r"unknown activation 'bump'.*register_activation before"):
         pickle.loads(text)
 
 

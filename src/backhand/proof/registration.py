@@ -273,7 +273,7 @@ def _initialiser_faults(initialiser: Initialiser) -> Iterator[str]:
         yield f"distribution must be one of {DISTRIBUTIONS}, got {initialiser.distribution!r}"
     for fans in ((1, 1), (784, 50), (50, 10), (1, 4096), (4096, 1)):
         scale: Any = initialiser.scale(*fans, **initialiser.keywords)
-        if not (isinstance(scale, numbers.Real) and 0 < scale < math.inf):
+        if not (isinstance(scale, numbers.Real) and 0 < float(scale) < math.inf):
             yield (
                 f"scale(fan_in={fans[0]}, fan_out={fans[1]}) is {scale!r}: a finite number above "
                 "0 is needed"
