@@ -1,11 +1,14 @@
 """Our MLPClassifier and MLPRegressor beside scikit-learn's: held-out scores and fit times.
 
-    python benchmarks/estimators.py [--datasets iris wine ...] [--seeds 20] [--records FILE]
+    python benchmarks/estimators.py [--datasets iris ...] [--seeds 20] [--records FILE] [--docs]
 
 Both get the same parameters (the defaults), the same float32 rows and the same random_state, on
-one split of each data set for each seed, by turns. What has been measured is appended to the
-records file and not measured again, so that a long run can be made in pieces (--seconds), scores
-on a busy machine (--untimed) and times on an idle one. The table is of all records.
+one split of each data set for each seed, by turns. scikit-learn's gradient boosting
+(HistGradientBoosting) gets them too, so that one sees where another kind of model does better.
+
+What has been measured is appended to the records file and not measured again, so that a long run
+can be made in pieces (--seconds), scores on a busy machine (--untimed) and times on an idle one.
+The table is of all records; with --docs, the documentation's tables and picture are written anew.
 
 Whether our scores are worse is a one-sided paired permutation test of the mean difference over
 the seeds: under the null hypothesis the two scores of a seed may be swapped. It takes nothing for
@@ -34,23 +37,36 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import permutation_test
-from sklearn import neural_network
+from sklearn import ensemble, neural_network
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 import backhand
+import pages
 import real_data
 
 SETTLED = 0.2  # seconds after which another library's idle threads no longer spin
 LEVEL = 0.05
-LIBRARIES = {"backhand": backhand, "sklearn": neural_network}
+ESTIMATORS = {  # who: (for classes, for numbers)
+    "backhand": (backhand.MLPClassifier, backhand.MLPRegressor),
+    "sklearn": (neural_network.MLPClassifier, neural_network.MLPRegressor),
+    "boosting": (ensemble.HistGradientBoostingClassifier, ensemble.HistGradientBoostingRegressor),
+}
+LABELS = {
+    "backhand": "backhand",
+    "sklearn": "scikit-learn's MLP",
+    "boosting": "gradient boosting",
+}
+MLPS = ("sklearn", "backhand")
 FRESH = "import estimators; estimators.first_fit({name!r}, {who!r})"
 
 
 def estimator(who: str, name: str, seed: int, **settings: Any) -> Any:
     """A library's estimator for a data set, with its defaults."""
-    kind = "MLPClassifier" if real_data.SOURCES[name].classes else "MLPRegressor"
-    return getattr(LIBRARIES[who], kind)(random_state=seed, **settings)
+    classifier, regressor = ESTIMATORS[who]
+    return (classifier if real_data.SOURCES[name].classes else regressor)(
+        random_state=seed, **settings
+    )
 
 
 def best_threads(name: str, rows: real_data.Split) -> int | None:
@@ -97,7 +113,7 @@ def measure_all(names: list[str], seeds: int, timed: bool, known: list[dict]) ->
         compiles.predict(first.x_test)
         for seed in missing:
             rows = real_data.split(name, X, y, seed)
-            order = sorted(LIBRARIES, reverse=bool(seed % 2))
+            order = sorted(ESTIMATORS, reverse=bool(seed % 2))
             found = {who: measure(who, name, seed, rows, threads) for who in order}
             yield {
                 "name": name,
@@ -166,79 +182,143 @@ def p_worse(ours: list[float], theirs: list[float]) -> float:
     return float(test.pvalue)
 
 
-def _line(name: str, records: list[dict]) -> tuple[str, float, float | None]:
-    """The row of a data set, its p-value, and how many times as fast the fits are."""
+def compare(name: str, records: list[dict]) -> dict[str, Any]:
+    """What the records of a data set say: means, p-value, medians of times."""
     some = records[0]
-    scores = {who: [r["score"][who] for r in records] for who in LIBRARIES}
+    scores = {who: [r["score"][who] for r in records] for who in ESTIMATORS}
     difference = np.subtract(scores["backhand"], scores["sklearn"])
-    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.nan
-    p = p_worse(scores["backhand"], scores["sklearn"])
-    cells = [
-        name,
-        f"{some['rows']:,} of {some['columns']}",
-        "accuracy" if some["classes"] else "R²",
-        *(f"{np.mean(scores[who]):.4f}" for who in ("sklearn", "backhand")),
-        f"{difference.mean():+.4f} ± {error:.4f}",
-        f"{p:.2f}",
-    ]
     timed = [r for r in records if r["timed"]]
-    ratio = None
-    if timed:
-        fit, predict = (
-            {who: statistics.median(r[who][what] for r in timed) for who in LIBRARIES}
-            for what in ("fit", "predict")
-        )
-        ratio = statistics.median(r["sklearn"]["fit"] / r["backhand"]["fit"] for r in timed)
-        cells += [f"{fit[who]:.3f}" for who in ("sklearn", "backhand")]
-        cells += [f"{ratio:.1f}", f"{predict['sklearn'] / predict['backhand']:.1f}"]
+    times = {
+        what: {who: statistics.median(r[who][what] for r in timed) for who in ESTIMATORS}
+        for what in ("fit", "predict")
+        if timed
+    }
+    return {
+        "facts": [
+            name,
+            f"{some['rows']:,} of {some['columns']}",
+            "accuracy" if some["classes"] else "R²",
+        ],
+        "score": {who: float(np.mean(found)) for who, found in scores.items()},
+        "difference": difference.mean(),
+        "error": difference.std(ddof=1) / np.sqrt(len(records)) if len(records) > 1 else np.nan,
+        "p": p_worse(scores["backhand"], scores["sklearn"]),
+        "seeds": len(records),
+        "times": times,
+        "ratio": statistics.median(r["sklearn"]["fit"] / r["backhand"]["fit"] for r in timed)
+        if timed
+        else None,
+    }
+
+
+def compare_all(records: list[dict]) -> dict[str, dict[str, Any]]:
+    """`compare` for each data set that has records; a timed record goes before an untimed one."""
+    best: dict[str, dict[int, dict]] = {}
+    for record in records:
+        if "score" in record:
+            of_name = best.setdefault(record["name"], {})
+            if record["seed"] not in of_name or record["timed"]:
+                of_name[record["seed"]] = record
+    return {
+        name: compare(name, [found for _, found in sorted(best[name].items())])
+        for name in real_data.SOURCES
+        if name in best
+    }
+
+
+def _line(found: dict[str, Any]) -> str:
+    cells = [
+        *found["facts"],
+        *(f"{found['score'][who]:.4f}" for who in MLPS),
+        f"{found['difference']:+.4f} ± {found['error']:.4f}",
+        f"{found['p']:.2f}",
+    ]
+    if found["times"]:
+        fit, predict = found["times"]["fit"], found["times"]["predict"]
+        cells += [f"{fit[who]:.3f}" for who in MLPS]
+        cells += [f"{found['ratio']:.1f}", f"{predict['sklearn'] / predict['backhand']:.1f}"]
     else:
         cells += ["-"] * 4
-    return _row(cells), p, ratio
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return pages.row(cells)
 
 
 def table(records: list[dict]) -> str:
-    """All that the records say, in Markdown."""
-    best: dict[tuple[str, int], dict] = {}
-    for record in records:
-        if "score" in record:
-            key = record["name"], record["seed"]
-            if key not in best or record["timed"]:
-                best[key] = record
-    head = ["data set", "rows of columns", "score", "scikit-learn", "backhand", "difference"]
-    head += ["p (worse)", "fit, s: scikit-learn", "backhand", "fit ratio", "predict ratio"]
-    lines = [_row(head), _row(["---"] * 3 + ["---:"] * 8)]
-    ps, ratios = {}, {}
-    for name in real_data.SOURCES:
-        some = [record for (of, _), record in sorted(best.items()) if of == name]
-        if some:
-            line, ps[name], ratio = _line(name, some)
-            lines.append(line)
-            if ratio is not None:
-                ratios[name] = ratio
+    """All that the records say of the two MLPs, in Markdown."""
+    found = compare_all(records)
+    lines = pages.head(
+        ["data set", "rows of columns", "score"],
+        [
+            *("scikit-learn", "backhand", "difference", "p (worse)"),
+            *("fit, s: scikit-learn", "backhand", "fit ratio", "predict ratio"),
+        ],
+    )
+    lines += [_line(one) for one in found.values()]
+    ps = {name: one["p"] for name, one in found.items()}
     if ps:
-        fewest = min(sum(of == name for of, _ in best) for name in ps)
         worse = [f"{name} ({p:.3f})" for name, p in ps.items() if p < LEVEL]
         lines += [
             "",
-            f"At least {fewest} seeds for each data set. Worse at the {LEVEL:.0%} level: "
+            f"At least {min(one['seeds'] for one in found.values())} seeds for each data set. "
+            f"Worse at the {LEVEL:.0%} level: "
             f"{', '.join(worse) or 'none'}. Of {len(ps)} tests of equals, "
             f"{LEVEL * len(ps):.1f} would come out worse by chance; corrected for that "
             "(Bonferroni), worse are "
             f"{', '.join(n for n, p in ps.items() if p * len(ps) < LEVEL) or 'none'}.",
         ]
-    if ratios:
-        mean = statistics.geometric_mean(ratios.values())
-        least = min(ratios, key=ratios.__getitem__)
-        lines += [
-            "",
-            f"Fits are {mean:.1f} times as fast in the geometric mean over {len(ratios)} data "
-            f"sets, and {ratios[least]:.1f} times on {least}, which gains least.",
-        ]
+    lines += ["", *_speed(found)]
     return "\n".join([*lines, *_first_table(records), *_machine(records)]) + "\n"
+
+
+def _speed(found: dict[str, dict[str, Any]]) -> list[str]:
+    """How many times as fast as scikit-learn's MLP, in a sentence."""
+    ratios = {name: one["ratio"] for name, one in found.items() if one["ratio"] is not None}
+    if not ratios:
+        return []
+    least, most = min(ratios, key=ratios.__getitem__), max(ratios, key=ratios.__getitem__)
+    return [
+        f"Fits are {statistics.geometric_mean(ratios.values()):.1f} times as fast as those of "
+        f"scikit-learn's MLP in the geometric mean over {len(ratios)} tables: from "
+        f"{ratios[least]:.1f} times ({least}) to {ratios[most]:.1f} times ({most})."
+    ]
+
+
+def short_table(records: list[dict]) -> str:
+    """Scores and fit times of all three, and what they come to, for people in a hurry."""
+    found = {name: one for name, one in compare_all(records).items() if one["times"]}
+    labels = list(LABELS.values())
+    lines = pages.head(
+        ["table", "rows of columns", "score"],
+        [f"score: {labels[0]}", *labels[1:], f"fit, s: {labels[0]}", *labels[1:]],
+    )
+    for one in found.values():
+        cells = [f"{one['score'][who]:.3f}" for who in LABELS]
+        cells += [f"{one['times']['fit'][who]:.2f}" for who in LABELS]
+        lines.append(pages.row([*one["facts"], *cells]))
+    ahead = [
+        name for name, one in found.items() if one["score"]["boosting"] > one["score"]["backhand"]
+    ]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *_speed(found),
+            f"Gradient boosting scores higher than backhand on {len(ahead)} of the {len(found)} "
+            f"({', '.join(ahead) or 'none'}).",
+            *_machine(records),
+        ]
+    )
+
+
+def write_docs(records: list[dict]) -> None:
+    """Refresh the tables of the documentation, and the picture of fit times."""
+    pages.fill(pages.README, "estimators", short_table(records))
+    pages.fill(pages.BENCHMARKS, "estimators", table(records))
+    times = {
+        name: {LABELS[who]: seconds for who, seconds in one["times"]["fit"].items()}
+        for name, one in compare_all(records).items()
+        if one["times"]
+    }
+    pages.draw_fit_times(times, pages.IMAGES / "fit_times.png")
 
 
 def _first_table(records: list[dict]) -> list[str]:
@@ -246,10 +326,10 @@ def _first_table(records: list[dict]) -> list[str]:
     if not first:
         return []
     head = ["first fit of a process, one epoch, s", "empty cache", "warm", "compilation"]
-    lines = ["", _row([*head, "scikit-learn"]), _row(["---"] + ["---:"] * 4)]
+    lines = ["", *pages.head(head[:1], [*head[1:], "scikit-learn"])]
     for name, r in first.items():
         times = [r["empty"], r["warm"], r["empty"] - r["warm"], r["sklearn"]]
-        lines.append(_row([name, *(f"{seconds:.3f}" for seconds in times)]))
+        lines.append(pages.row([name, *(f"{seconds:.3f}" for seconds in times)]))
     return lines
 
 
@@ -278,6 +358,7 @@ def main() -> None:
     parser.add_argument("--untimed", action="store_true", help="scores alone")
     parser.add_argument("--first", action="store_true", help="first fits of new processes instead")
     parser.add_argument("-o", "--output", type=Path, help="write the table there too")
+    parser.add_argument("--docs", action="store_true", help="write README.md and docs/ as well")
     given = parser.parse_args()
     began = time.monotonic()
     names = []
@@ -305,6 +386,8 @@ def main() -> None:
     print(text)
     if given.output:
         given.output.write_text(text, encoding="utf-8")
+    if given.docs:
+        write_docs(known)
 
 
 if __name__ == "__main__":

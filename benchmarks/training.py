@@ -1,8 +1,9 @@
 """How fast networks train, beside PyTorch, JAX and scikit-learn, and as a share of the peak.
 
-    python benchmarks/training.py [--networks ABCDEW] [--rounds 5] [--peers torch jax] [-o FILE]
+    python benchmarks/training.py [--networks ABCDEW] [--rounds 5] [--peers torch jax] [--docs]
 
-What `backhand bench` runs; see `backhand.report.bench`.
+What `backhand bench` runs; see `backhand.report.bench`. With ``--docs``, the table in README.md is
+written anew.
 """
 
 from __future__ import annotations
@@ -11,8 +12,56 @@ import argparse
 import json
 from pathlib import Path
 
-from backhand.report.bench import TASKS, run_benchmarks
+import pages
+from backhand.report.bench import OURS, TASKS, Line, Record, run_benchmarks
 from backhand.report.peers import PEERS
+
+
+def readme_table(record: Record) -> str:
+    """Milliseconds of an epoch: ours, those of the fastest other library, and scikit-learn's."""
+    lines = pages.head(
+        ["network", "batch", "rows"],
+        [
+            "ms an epoch: backhand",
+            "fastest other",
+            "scikit-learn",
+            "ratio to fastest",
+            "to scikit-learn",
+        ],
+    )
+    for result in record.results:
+        others = [line for line in result.lines if line.who != OURS]
+        best, sklearn = _best(others), _best([ln for ln in others if ln.who == "scikit-learn"])
+        ours = result.lines[0].median
+        lines.append(
+            pages.row(
+                [
+                    "-".join(map(str, result.task.widths)),
+                    f"{result.task.batch}",
+                    f"{result.task.rows:,}",
+                    f"{1e3 * ours:,.0f}",
+                    f"{1e3 * best.median:,.0f} ({best.who})" if best else "-",
+                    f"{1e3 * sklearn.median:,.0f}" if sklearn else "-",
+                    f"{best.median / ours:.1f}" if best else "-",
+                    f"{sklearn.median / ours:.1f}" if sklearn else "-",
+                ]
+            )
+        )
+    versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
+    machine = record.machine
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Medians of {record.rounds} rounds on {machine['threads']} threads of "
+            f"{machine['processor']}; {versions}. Each library runs with the number of threads "
+            "that suits it best.",
+        ]
+    )
+
+
+def _best(lines: list[Line]) -> Line | None:
+    return min(lines, key=lambda line: line.median, default=None)
 
 
 def main() -> None:
@@ -22,6 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="*", default=list(PEERS))
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--docs", action="store_true", help="write the table in README.md")
     given = parser.parse_args()
     record = run_benchmarks(given.networks, given.rounds, given.peers, print)
     for name in record.missing:
@@ -45,6 +95,8 @@ def main() -> None:
         print(f"{result.network} {'met' if result.met else 'NOT MET'}: {'; '.join(text)}")
     if given.output:
         given.output.write_text(json.dumps(record.to_dict(), indent=2) + "\n")
+    if given.docs:
+        pages.fill(pages.README, "training", readme_table(record))
 
 
 if __name__ == "__main__":
