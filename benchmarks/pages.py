@@ -58,7 +58,7 @@ def draw_fit_times(times: dict[str, dict[str, float]], path: Path) -> None:
     libraries = list(times[names[0]])
     places = range(len(names))
     low, high = ([times[name][library] for name in names] for library in libraries[:2])
-    axis.hlines(places, low, high, color="0.8", linewidth=4, zorder=0)
+    axis.hlines(places, low, high, color="0.8", linewidth=3, zorder=0)
     for library, colour, marker in zip(libraries, ("C0", "C1", "0.4"), "osx", strict=False):
         seconds = [times[name][library] for name in names]
         axis.scatter(seconds, places, color=colour, marker=marker, label=library, s=40)
@@ -66,6 +66,8 @@ def draw_fit_times(times: dict[str, dict[str, float]], path: Path) -> None:
         axis.annotate(
             f"{theirs / ours:.1f} times",
             ((ours * theirs) ** 0.5, place),
+            xytext=(0, 3),
+            textcoords="offset points",
             ha="center",
             va="bottom",
             fontsize=7,
