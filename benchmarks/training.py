@@ -39,9 +39,9 @@ def readme_table(record: Record) -> str:
                     "-".join(map(str, result.task.widths)),
                     f"{result.task.batch}",
                     f"{result.task.rows:,}",
-                    f"{1e3 * ours:,.0f}",
-                    f"{1e3 * best.median:,.0f} ({best.who})" if best else "-",
-                    f"{1e3 * sklearn.median:,.0f}" if sklearn else "-",
+                    _ms(ours),
+                    f"{_ms(best.median)} ({best.who})" if best else "-",
+                    _ms(sklearn.median) if sklearn else "-",
                     f"{best.median / ours:.1f}" if best else "-",
                     f"{sklearn.median / ours:.1f}" if sklearn else "-",
                 ]
@@ -53,11 +53,15 @@ def readme_table(record: Record) -> str:
         [
             *lines,
             "",
-            f"Medians of {record.rounds} rounds on {machine['threads']} threads of "
+            f"Medians over {record.rounds} rounds. {machine['threads']} threads, "
             f"{machine['processor']}; {versions}. Each library runs with the number of threads "
-            "that suits it best.",
+            "that is best for it.",
         ]
     )
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:,.{0 if seconds >= 0.01 else 1}f}"
 
 
 def _best(lines: list[Line]) -> Line | None:
