@@ -6,12 +6,12 @@ from sklearn.neural_network import MLPClassifier as Theirs
 
 from backhand import InputError, MLPClassifier, Network
 from backhand.estimators.parameters import (
-    REGRESSION_LOSSES,
     class_loss,
     draw,
     engine_name,
     hidden_widths,
     regression_loss,
+    regression_losses,
 )
 from backhand.training import Settings
 
@@ -34,7 +34,7 @@ def test_the_default_engine_is_that_of_training():
 
 
 def test_all_losses_add_up_outputs():
-    assert {loss.outputs for loss in REGRESSION_LOSSES.values()} == {"sum"}
+    assert {loss.outputs for loss in regression_losses().values()} == {"sum"}
 
 
 @pytest.mark.parametrize("activation", ["relu", "logistic", "tanh"])
@@ -59,7 +59,7 @@ def test_the_bound_goes_by_each_layers_own_units():
 def test_a_losss_parameter_follows_its_name():
     loss = regression_loss("tweedie:power=1.2")
     assert (loss.spec, loss.outputs) == ("tweedie:power=1.2", "sum")
-    assert class_loss(MLPClassifier(loss="focal:gamma=1"), several=False).spec == (
+    assert class_loss(MLPClassifier(loss="focal:gamma=1"), "two classes").spec == (
         "binary_focal:gamma=1.0"
     )
 
@@ -72,4 +72,4 @@ def test_a_loss_that_makes_no_sense_for_numbers(name):
 
 def test_smoothing_is_for_the_log_loss():
     with pytest.raises(InputError, match=r"label_smoothing=0.1 needs loss='log_loss', got .*focal"):
-        class_loss(MLPClassifier(loss="focal", label_smoothing=0.1), several=True)
+        class_loss(MLPClassifier(loss="focal", label_smoothing=0.1), "classes")

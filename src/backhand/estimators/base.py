@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from ..callbacks import entered
 from ..errors import InputError
 from ..formulas.losses import Loss
 from ..network import Network
-from ..plan.step import Plan, forward_plan, logits
+from ..plan.ranges import check_range
 from ..run.namespaces import stored_rows
 from . import lbfgs, parameters, stochastic
+from .course import BY_EPOCHS, Course
 from .curves import draw_curves
 from .descent import Data, Descent, Params, parts
+from .fitted import Fitted, composed
 from .judging import functions_of
 from .persistence import Persistent
-from .predicting import Predicting
+from .predicting import Predicting, check_table
+from .task import Task
 from .watching import Watchable, watch_of
+from .weighing import checked_weight, product
 
 Array = Any
 
 AS_THEY_ARE = "bBhHiIlLqQfd"
 """Type codes of X that training gathers from as they are."""
 
+OF_A_FIT = ("feature_names_in_", "stopped_", *BY_EPOCHS)
+"""The attributes that only some fits leave behind."""
+
+
+def _scratch(estimator: Any) -> Any:
+    """An estimator of the same parameters that knows nothing of any data."""
+    scratch = object.__new__(type(estimator))
+    scratch.__dict__.update(estimator.__dict__)
+    for name in ("n_features_in_", "feature_names_in_"):
+        scratch.__dict__.pop(name, None)
+    return scratch
+
 
 def can_learn_in_parts(estimator: Any) -> bool:
     """True for the stochastic solvers; AttributeError for another, as `available_if` asks."""
-    if estimator.solver not in parameters.STOCHASTIC_SOLVERS:
+    if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is only available for stochastic optimizers. "
             f"{estimator.solver} is not stochastic."
@@ -55,35 +71,34 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
     # Both define those that raise. An abstract base would take scikit-learn's ``clone`` and tests
     # no further: nobody makes a BaseMLP.
 
-    def _enter(self, y: Array, *, incremental: bool) -> Array:
-        """The targets to learn, (N, K) or (N, 1)."""
+    def _targets(self, y: Array, classes: Array | None) -> Any:
+        """What is to be learned, from the first targets."""
         raise NotImplementedError
 
-    def _enter_judged(self, y: Array) -> Array:
-        """The targets to judge by, which must be such as were entered to learn."""
+    def _check_targets(self, targets: Any, y: Array, classes: Array | None) -> None:
+        """Raise InputError unless further targets are like the first."""
+        targets.check(y, "y")
+
+    def _check_values(self, y: Array, dtype: str, name: str) -> None:
+        """Raise InputError unless the loss and the dtype can have every target."""
+
+    def _loss(self, targets: Any) -> tuple[Loss, Any, int, str]:
+        """The loss, the activation before it or None, the number of outputs, `out_activation_`."""
         raise NotImplementedError
 
-    def _loss(self) -> tuple[Loss, int, str]:
-        """The loss, the number of outputs, and what maps logits to predictions."""
-        raise NotImplementedError
-
-    def _score_logits(self, z: Array, t: Array, weight: Array | None) -> float:
+    def _score_logits(self, fitted: Fitted, z: Array, t: Array, weight: Array | None) -> float:
         """What early stopping maximises; t (N, K) or (N, 1), weight (N,)."""
         raise NotImplementedError
 
-    def _decoded(self, t: Array) -> Array:
-        """The targets as they were given."""
-        raise NotImplementedError
-
-    def _strata(self, t: Array) -> Array | None:
+    def _strata(self, fitted: Fitted, t: Array) -> Array | None:
         """What the split for early stopping keeps the shares of."""
         return None
 
-    def _weights(self, t: Array, weight: Array | None, *, incremental: bool) -> Array | None:
-        """The weight of each row (N,), those of classes included."""
-        return weight
+    def _factors(self, targets: Any, t: Array, incremental: bool) -> list[Array]:
+        """Factors of each row's weight (N,), by its class."""
+        return []
 
-    def _outputs_averaged(self) -> int:
+    def _outputs_averaged(self, targets: Any) -> int:
         """The loss that is shown is the one that is minimised divided by this."""
         return 1
 
@@ -138,141 +153,184 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         *,
         incremental: bool,
         judged: tuple[Array, Array, Array | None] | None = None,
+        classes: Array | None = None,
     ) -> Any:
+        """Fit, and hand over what has come of it at the very end: an error changes nothing."""
         if incremental and self.early_stopping and judged is None:
             raise InputError(
                 "partial_fit with early_stopping=True needs X_val and y_val, rows to judge by: "
                 "rows set aside from one call may be learnt from in another"
             )
-        hidden = parameters.hidden_widths(self.hidden_layer_sizes)
         parameters.check_together(self)
-        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = self._checked(X, y, reset=first)
+        before = self.__dict__.get("_fitted") if self.warm_start or incremental else None
+        X, y, seen = self._checked(X, y, self if before else _scratch(self))
+        course = Course() if before is None else before.course.resumed()
         if not (incremental and self.early_stopping):
-            self.__dict__.pop("stopped_", None)
-        elif getattr(self, "stopped_", False):
+            course.stopped_ = None
+        elif course.stopped_:
             return self
         tasks = 0 if incremental else self.max_iter + (self.solver == "lbfgs")
         watch = watch_of(self, X, y, sample_weight, tasks)
-        t = self._enter(y, incremental=incremental)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        sample_weight = self._weights(t, sample_weight, incremental=incremental)
-        _, outputs, self.out_activation_ = self._loss()
-        widths = (X.shape[1], *hidden, outputs)
-        network = self._network(widths, self._arithmetic(X, first, incremental))
+        if before is None:
+            targets = self._targets(y, classes)
+        else:
+            targets = before.targets
+            self._check_targets(targets, y, classes)
         rng = check_random_state(self.random_state)
-        self.n_outputs_, self.n_layers_ = outputs, len(network.widths)
-        if first:
-            self._begin(network, X, rng)
-        self._keep(network, zip(self.coefs_, self.intercepts_, strict=True))
-        data, rows = self._rows(network, X, t, sample_weight)
-        validation = None if judged is None else self._judged(network, t.shape[1], *judged)
+        fitted = self._described(X, targets, before, course, incremental, seen)
+        network = fitted.network
+        data, rows, exponent = self._data(X, y, sample_weight, fitted, incremental=incremental)
+        if before is None:
+            params = self._first_params(network, X, rng)
+        else:
+            params = before.params_of(self.coefs_, self.intercepts_)
+            params = [(w.astype(network.dtype), b.astype(network.dtype)) for w, b in params]
+        validation = None if judged is None else self._judged(fitted, *judged)
+        with np.errstate(over="ignore"):
+            alpha = float(np.ldexp(float(self.alpha), exponent))
+        averaged = self._outputs_averaged(targets)
+        task = Task(self, fitted, params, data, rows, validation, alpha, averaged, rng, incremental)
         with entered(functions_of(self.callbacks)):
-            if self.solver == "lbfgs":
-                params = lbfgs.descend(self, network, data, rows, validation, rng, watch)
-            else:
-                params = stochastic.descend(
-                    self, network, data, rows, validation, rng, incremental, watch
-                )
-        self._keep(network, params)
-        lost = self.solver != "lbfgs" and self._descent is not None and self._descent.lost
-        if lost or not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
-            raise InputError(
-                "Solver produced non-finite parameter weights. The input data may contain large "
-                "values and need to be preprocessed, or learning_rate_init be smaller; training "
-                f"was in {network.dtype}."
-            )
+            params, descent = self._descended(task, before, watch)
         if watch is not None:
-            watch.close()
+            watch.close(lambda: task.attributes(params))
+        fitted = dataclasses.replace(fitted, descent=descent).with_params(params)
+        if descent is not None and descent.trainer is None:
+            descent.latest = fitted.params  # not a copy more
+        self._hand_over(fitted.attributes(course.settled()))
         return self
 
-    def _checked(self, X: Array, y: Array, *, reset: bool) -> tuple[Array, Array]:
+    def _descended(
+        self, task: Task, before: Fitted | None, watch: Any
+    ) -> tuple[Params, Descent | None]:
+        """Train. The parameters, and where the optimiser stands."""
+        descent = None if before is None else before.descent
+        if self.solver == "lbfgs":
+            return lbfgs.descend(task, watch), descent
+        if descent is None or not task.incremental or before.solver != self.solver:  # type: ignore[union-attr]
+            return stochastic.descend(task, None, watch)
+        threads = None if self.threads is None else int(self.threads)
+        descent = descent.branch(parameters.engine_name(self.engine), threads)
+        return stochastic.descend(task, descent, watch)
+
+    def _hand_over(self, attributes: dict[str, Any]) -> None:
+        """Have the attributes of a new fit, and none of an earlier one."""
+        self.__dict__.update(attributes)
+        for name in OF_A_FIT:
+            if name not in attributes:
+                self.__dict__.pop(name, None)
+
+    def _checked(self, X: Array, y: Array, seen: Any) -> tuple[Array, Array, Any]:
+        """Checked rows and targets; ``seen`` knows the columns, or learns of them."""
+        check_table(X, "X")
         X, y = validate_data(
-            self,
+            seen,
             X,
             y,
             accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=is_regressor(self),
-            reset=reset,
+            reset="n_features_in_" not in seen.__dict__,
         )
-        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        if issparse(y) and (is_regressor(self) or y.shape[1] == 1):
+            y = y.toarray()
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y, seen
 
-    def _judged(
-        self, network: Network, columns: int, X: Array, y: Array, weight: Array | None
-    ) -> Data:
-        """The rows to judge by that count."""
-        X, y = self._checked(X, y, reset=False)
-        t = self._enter_judged(y)
-        if t.shape[1] != columns:
-            raise InputError(f"y_val has {t.shape[1]} columns and y has {columns}")
-        if weight is not None:
-            weight = _check_sample_weight(weight, X, ensure_non_negative=True)
-        data, rows = self._rows(network, X, t, weight, "sample_weight_val")
-        return data if len(rows) == X.shape[0] else data.take(rows)
-
-    def _network(self, widths: Sequence[int], dtype: str) -> Network:
-        return Network(
+    def _described(
+        self,
+        X: Array,
+        targets: Any,
+        before: Fitted | None,
+        course: Course,
+        incremental: bool,
+        seen: Any,
+    ) -> Fitted:
+        """What is to be fitted. Raises InputError if a fit cannot go on with it."""
+        loss, link, outputs, out_activation = self._loss(targets)
+        widths = (X.shape[1], *parameters.hidden_widths(self.hidden_layer_sizes), outputs)
+        network = Network(
             widths,
             activation=self.activation,
-            loss=self._loss()[0],
+            loss=composed(loss, link),
             dropout=self.dropout,
-            dtype=dtype,
+            dtype=self._arithmetic(X, before, incremental),
+        )
+        if before is not None:
+            parameters.check_goes_on(before, network, out_activation, incremental)
+            if network == before.network:
+                network = before.network  # whose hash and plans are known
+        return Fitted(
+            network,
+            loss,
+            link,
+            out_activation,
+            targets,
+            self.engine,
+            self.solver,
+            self.scoring,
+            seen.__dict__.get("feature_names_in_"),
+            course,
+            None,
         )
 
-    def _arithmetic(self, X: Array, first: bool, incremental: bool) -> str:
+    def _judged(self, fitted: Fitted, X: Array, y: Array, weight: Array | None) -> Data:
+        """The rows to judge by that count."""
+        seen = _scratch(self)
+        seen.n_features_in_ = fitted.network.inputs
+        if fitted.names is not None:
+            seen.feature_names_in_ = fitted.names
+        X, y, _ = self._checked(X, y, seen)
+        fitted.targets.check(y, "y_val")
+        data, rows, _ = self._data(X, y, weight, fitted, "_val")
+        return data if len(rows) == X.shape[0] else data.take(rows)
+
+    def _arithmetic(self, X: Array, before: Fitted | None, incremental: bool) -> str:
         """The dtype to train in."""
-        if not first:
-            return str(self.coefs_[0].dtype)
         if self.dtype != "auto":
             return str(self.dtype)
+        if before is not None:
+            return before.network.dtype
         small = X.shape[0] <= parameters.DEFAULT_BATCH and not incremental
         exact = self.solver == "lbfgs" or (small and X.dtype != np.float32)
         return "float64" if exact else "float32"
 
-    def _begin(self, network: Network, X: Array, rng: np.random.RandomState) -> None:
+    def _first_params(self, network: Network, X: Array, rng: np.random.RandomState) -> Params:
         if self.initialiser is None:
-            params: Params = parameters.draw(network, rng, str(self.activation))
-        else:
-            some = next(parts(X))[1]
-            params = network.init(self.initialiser, int(rng.randint(2**31 - 1)), some)
-        self._keep(network, params)
-        self.n_iter_ = self.t_ = 0
-        self._descent: Descent | None = None
-        for name in parameters.CURVES:
-            self.__dict__.pop(name, None)  # of an earlier fit, with another solver maybe
+            return parameters.draw(network, rng, str(self.activation))
+        some = next(parts(X))[1]
+        return network.init(self.initialiser, int(rng.randint(2**31 - 1)), some)
 
-    def _keep(self, network: Network, params: Any) -> None:
-        layers = [(np.asarray(w), np.asarray(b)) for w, b in params]
-        self.coefs_ = [w for w, _ in layers]
-        self.intercepts_ = [b for _, b in layers]
-        self._house()
-        self._forward: tuple[Network, Plan, str] = network, forward_plan(network), logits(network)
-
-    def _rows(
+    def _data(
         self,
-        network: Network,
         X: Array,
-        t: Array,
+        y: Array,
         sample_weight: Array | None,
-        name: str = "sample_weight",
-    ) -> tuple[Data, Array]:
-        """The data, and the rows of it that count."""
+        fitted: Fitted,
+        which: str = "",
+        incremental: bool = False,
+    ) -> tuple[Data, Array, int]:
+        """The data, the rows of it that count, and a power of 2 that weights were multiplied by."""
+        network, dtype = fitted.network, fitted.network.dtype
+        check_range(X, dtype, f"X{which}")
+        self._check_values(y, dtype, f"y{which}")
+        t = fitted.targets.encode(y)
+        factors = [] if which else self._factors(fitted.targets, t, incremental)
+        if not network.loss.by_row:
+            t = t.astype(dtype, copy=False)
+        rows = X.shape[0]
+        if sample_weight is not None:
+            factors.append(checked_weight(sample_weight, X, f"sample_weight{which}"))
         if issparse(X):
             X = stored_rows(X)
         elif X.dtype.char not in AS_THEY_ARE or not X.dtype.isnative:
-            X = X.astype(network.dtype, order="C")
+            X = X.astype(dtype, order="C")
         elif X.strides[1] != X.itemsize:  # once here, not again in each epoch
             X = np.ascontiguousarray(X)
-        t = t if network.loss.by_row else t.astype(network.dtype, copy=False)
-        rows = np.arange(X.shape[0])
-        if sample_weight is None:
-            return Data(X, t, None), rows
-        rows = rows[sample_weight > 0]
-        if not len(rows):
-            raise InputError(f"{name} is 0 for every row: give a positive weight to some")
-        return Data(X, t, sample_weight.astype(network.dtype)[:, None]), rows
+        if not factors:
+            return Data(X, t, None), np.arange(rows), 0
+        weight, exponent = product(factors, dtype, f"sample_weight{which}")
+        counted = np.flatnonzero(weight > 0)
+        return Data(X, t, weight[:, None]), counted, exponent
 
     def plot_history(self, ax: Any = None) -> Any:
         """Draw the losses and the validation score of each epoch.
@@ -293,21 +351,26 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         MissingExtraError
             Without matplotlib.
         """
-        check_is_fitted(self)
-        return draw_curves(self, ax)
+        return draw_curves(self._record(), ax)
 
     # copies, pickles and tags ---------------------------------------------------------------------
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        for name in ("_forward", "_kept"):
-            state.pop(name, None)  # functions, which a pickle would have to find again
-        return state
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "coefs_" in self.__dict__:
-            self._house()
+        fitted = self.__dict__.get("_fitted")
+        if fitted is not None:
+            self._arrange(fitted)
+
+    def _arrange(self, fitted: Fitted) -> None:
+        """Have the parameters where compiled code reads them; leave alone what does not fit."""
+        try:
+            fitted = fitted.with_params(self._params(fitted))
+        except InputError:  # which predicting will raise again
+            fitted = dataclasses.replace(fitted, params=())
+        else:
+            self.coefs_ = [w for w, _ in fitted.params]
+            self.intercepts_ = [b for _, b in fitted.params]
+        self._fitted = fitted
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import unique_labels
 
 from ..errors import InputError
 from ..formulas.activations import logistic, softplus
@@ -16,6 +16,8 @@ from ..formulas.losses import Loss, softmax
 from ..run.namespaces import NUMPY
 from . import parameters
 from .base import BaseMLP, can_learn_in_parts
+from .fitted import Fitted
+from .targets import Classes
 from .weighing import weights_of_classes, weights_of_labels
 
 Array = Any
@@ -238,72 +240,54 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
 
     # targets --------------------------------------------------------------------------------------
 
-    def _enter(self, y: Array, *, incremental: bool) -> Array:
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
-        else:
-            self._check_classes(unique_labels(y), "y", self.warm_start)
-        return self._encoded(y)
+    def _targets(self, y: Array, classes: Array | None) -> Classes:
+        if classes is None or issparse(y) or y.ndim == 2:
+            return Classes.of(y)
+        targets = Classes.named(unique_labels(classes), several=False)
+        targets.check(y, "y")
+        return targets
 
-    def _enter_judged(self, y: Array) -> Array:
-        self._check_classes(unique_labels(y), "y_val")
-        return self._encoded(y)
+    def _check_targets(self, targets: Classes, y: Array, classes: Array | None) -> None:
+        if classes is not None:
+            known = unique_labels(classes)
+            binary = targets.several and set(known) <= {0, 1}
+            if not binary and not np.array_equal(targets.labels, known):
+                raise InputError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                    f"{targets.labels!r}"
+                )
+        targets.check(y, "y", self.warm_start)
 
-    def _decoded(self, t: Array) -> Array:
-        t = t.astype(np.intp)
-        several = self._label_binarizer.y_type_.startswith("multilabel")
-        return t if several else self.classes_[t[:, 0]]
+    def _loss(self, targets: Classes) -> tuple[Loss, None, int, str]:
+        loss = parameters.class_loss(self, targets.kind)
+        return loss, None, *self._outputs(loss, targets)
 
-    def _encoded(self, y: Array) -> Array:
-        if self._label_binarizer.y_type_.startswith("multilabel"):
-            return self._label_binarizer.transform(y)
-        return np.searchsorted(self.classes_, y).reshape(-1, 1).astype(np.int64)
+    def _outputs(self, loss: Loss, targets: Classes) -> tuple[int, str]:
+        """How many outputs, and what makes probabilities of them."""
+        if loss.by_row:
+            return max(2, len(targets.labels)), "softmax"
+        return len(targets.labels) if targets.several else 1, "logistic"
 
-    def _check_classes(self, classes: Array, name: str, all_of_them: bool = False) -> None:
-        if all_of_them and set(classes) != set(self.classes_):
-            raise InputError(
-                "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
-            )
-        if not set(classes) <= set(self.classes_):
-            raise InputError(
-                f"`{name}` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. '{name}' has {classes}."
-            )
+    def _score_logits(self, fitted: Fitted, z: Array, t: Array, weight: Array | None) -> float:
+        return float(fitted.targets.score(z, t, weight))
 
-    def _loss(self) -> tuple[Loss, int, str]:
-        kind = self._label_binarizer.y_type_
-        if kind == "multiclass":
-            return parameters.class_loss(self, True), len(self.classes_), "softmax"
-        outputs = len(self.classes_) if kind.startswith("multilabel") else 1
-        return parameters.class_loss(self, False), outputs, "logistic"
-
-    def _score_logits(self, z: Array, t: Array, weight: Array | None) -> float:
-        if not np.isfinite(z).all():
-            return float("nan")
-        chosen = z.argmax(1)[:, None] if self.out_activation_ == "softmax" else z > 0
-        return float(np.average((chosen == t).all(1), weights=weight))
-
-    def _weights(self, t: Array, weight: Array | None, *, incremental: bool) -> Array | None:
+    def _factors(self, targets: Classes, t: Array, incremental: bool) -> list[Array]:
         given = self.class_weight
         if given is None:
-            return weight
+            return []
         if given == "balanced" and incremental:
             raise InputError(
                 "class_weight='balanced' is not for partial_fit, whose rows are not all there are: "
                 "pass as a dict what sklearn.utils.class_weight.compute_class_weight('balanced', "
                 "classes=classes, y=y) gives for a large enough sample of y"
             )
-        several = self._label_binarizer.y_type_.startswith("multilabel")
-        factors = (
-            weights_of_labels(given, t) if several else weights_of_classes(given, self.classes_, t)
-        )
-        return factors if weight is None else factors * weight
+        if targets.several:
+            return weights_of_labels(given, t)
+        return [weights_of_classes(given, targets.labels, t)]
 
-    def _strata(self, t: Array) -> Array | None:
-        # of two classes alone, as scikit-learn does
-        return t if self.n_outputs_ == 1 else None
+    def _strata(self, fitted: Fitted, t: Array) -> Array | None:
+        # of two classes alone, as scikit-learn does; as labels, which its messages show
+        return fitted.targets.decode(t) if fitted.targets.kind == "two classes" else None
 
     # learning in parts ----------------------------------------------------------------------------
 
@@ -349,21 +333,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         InputError
             If the classes are missing, or others than before, or early stopping has no X_val.
         """
-        if getattr(self, "classes_", None) is None and classes is None:
+        if classes is None and "_fitted" not in self.__dict__:
             raise InputError("classes must be passed on the first call to partial_fit.")
-        if classes is not None:
-            known = unique_labels(classes)
-            if getattr(self, "classes_", None) is None:
-                several = type_of_target(y).startswith("multilabel")
-                self._label_binarizer = LabelBinarizer().fit(y if several else known)
-                self.classes_ = known
-            elif not np.array_equal(self.classes_, known):
-                raise InputError(
-                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                    f"{self.classes_!r}"
-                )
         judged = parameters.rows_to_judge(self, X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, incremental=True, judged=judged)
+        return self._fit(X, y, sample_weight, incremental=True, judged=judged, classes=classes)
 
     # predicting -----------------------------------------------------------------------------------
 
@@ -380,14 +353,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Labels of the type of `classes_`; for several labels, a matrix of 0 and 1.
         """
-        z = self._logits(X)
-        if self.out_activation_ == "softmax":
-            return self.classes_[z.argmax(1)]
-        if len(self.classes_) == 1 and self.n_outputs_ == 1:
-            return np.repeat(self.classes_, len(z))
-        if self._label_binarizer.y_type_.startswith("multilabel"):
-            return self._label_binarizer.inverse_transform(logistic(NUMPY, z))
-        return self.classes_[(z[:, 0] > 0).astype(np.intp)]
+        z, fitted = self._logits(X)
+        targets = fitted.targets
+        if targets.several:
+            return targets.binarizer.inverse_transform(logistic(NUMPY, z))
+        if len(targets.labels) == 1:
+            return np.repeat(targets.labels, len(z))
+        return targets.labels[targets.choose(z)[:, 0].astype(np.intp)]
 
     def decision_function(self, X: Array) -> Array:
         """The logits: probabilities before softmax or the logistic function.
@@ -401,8 +373,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Of two classes, the logit of the second; float32 if X is, else float64.
         """
-        z = self._logits(X)
-        return z[:, 0] if z.shape[1] == 1 and len(self.classes_) <= 2 else z
+        z, fitted = self._logits(X)
+        if fitted.targets.kind != "two classes":
+            return z
+        return z[:, 0] if z.shape[1] == 1 else z[:, 1] - z[:, 0]
 
     def predict_proba(self, X: Array) -> Array:
         """The probability of each class.
@@ -417,13 +391,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             Classes in the order of `classes_`; float32 if X is, else float64. For several labels,
             the probability of each.
         """
-        z = self._logits(X)
-        if self.out_activation_ == "softmax":
+        z, fitted = self._logits(X)
+        if fitted.out_activation == "softmax":
             return softmax(NUMPY, z)
-        if self._label_binarizer.y_type_.startswith("multilabel"):
+        if fitted.targets.several:
             return logistic(NUMPY, z)
-        p = logistic(NUMPY, z)
-        return np.concatenate([1.0 - p, p], axis=1)
+        return np.concatenate([logistic(NUMPY, -z), logistic(NUMPY, z)], axis=1)
 
     def predict_log_proba(self, X: Array) -> Array:
         """The logarithm of `predict_proba`, which stays finite where a probability is 0.
@@ -436,11 +409,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        z = self._logits(X)
-        if self.out_activation_ == "softmax":
+        z, fitted = self._logits(X)
+        if fitted.out_activation == "softmax":
             z = z - z.max(1, keepdims=True)
             return z - np.log(np.exp(z).sum(1, keepdims=True))
-        if self._label_binarizer.y_type_.startswith("multilabel"):
+        if fitted.targets.several:
             return -softplus(NUMPY, -z)
         return np.concatenate([-softplus(NUMPY, z), -softplus(NUMPY, -z)], axis=1)
 

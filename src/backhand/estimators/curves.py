@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, missing_extra
+from .fitted import Fitted
 
 
-def draw_curves(estimator: Any, ax: Any) -> Any:
-    """Draw an estimator's curves into matplotlib axes, new ones if ``ax`` is None; return them."""
-    losses = getattr(estimator, "loss_curve_", None)
+def draw_curves(fitted: Fitted, ax: Any) -> Any:
+    """Draw a fit's curves into matplotlib axes, new ones if ``ax`` is None; return them."""
+    curves = fitted.course.curves
+    losses = curves.get("loss_curve_")
     if not losses:
         raise InputError(
             "there are no epochs to draw: fit with solver 'adam', 'adamw' or 'sgd', which keep "
-            f"loss_curve_, got solver={estimator.solver!r}"
+            f"loss_curve_, got solver={fitted.solver!r}"
         )
     if ax is None:
         try:
@@ -27,12 +29,12 @@ def draw_curves(estimator: Any, ax: Any) -> Any:
     lines = ax.plot(epochs, losses, color="C0", label="training loss")
     ax.set(xlabel="epoch", ylabel="loss")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    judged = estimator.validation_loss_curve_
+    judged = curves["validation_loss_curve_"]
     if judged:  # shorter than the training's, if a warm start came to judge later
         last = epochs[-len(judged) :]
         lines += ax.plot(last, judged, color="C1", label="validation loss")
-        scores = np.array(estimator.validation_scores_)
-        if estimator.scoring != "loss":
+        scores = np.array(curves["validation_scores_"])
+        if fitted.scoring != "loss":
             right = ax.twinx()
             right.set_ylabel("score")
             lines += right.plot(last, scores, "C2--", label="validation score")

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..formulas.optimisers import OPTIMISERS, Optimiser, clipping
+from ..errors import InputError
+from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser, clipping
 from ..formulas.schedules import Schedule
 from ..network import Layer, Network
 from ..training import ENGINES, EVALUATED_AT_ONCE, Trainer, step_scalars
+from .parameters import SKLEARN_SOLVERS
 
 Array = Any
 Params = Sequence[tuple[Array, Array]]
@@ -27,19 +29,20 @@ def optimiser_of(estimator: Any) -> Optimiser:
 
 
 def _rule_of(estimator: Any) -> Optimiser:
-    if estimator.solver == "adam":
-        return OPTIMISERS["adam_epsilon_hat"].with_(
-            beta1=float(estimator.beta_1),
-            beta2=float(estimator.beta_2),
-            epsilon=float(estimator.epsilon),
-        )
-    if estimator.solver == "adamw":
-        return OPTIMISERS["adamw"].with_(
-            beta1=float(estimator.beta_1),
-            beta2=float(estimator.beta_2),
-            epsilon=float(estimator.epsilon),
-            weight_decay=float(estimator.weight_decay),
-        )
+    solver = estimator.solver
+    if solver not in SKLEARN_SOLVERS:
+        return choose_optimiser(solver)
+    if solver == "sgd":
+        return _sgd_of(estimator)
+    adam = OPTIMISERS["adam_epsilon_hat" if solver == "adam" else solver].with_(
+        beta1=float(estimator.beta_1),
+        beta2=float(estimator.beta_2),
+        epsilon=float(estimator.epsilon),
+    )
+    return adam if solver == "adam" else adam.with_(weight_decay=float(estimator.weight_decay))
+
+
+def _sgd_of(estimator: Any) -> Optimiser:
     if estimator.momentum == 0:
         return OPTIMISERS["sgd"]
     rule = "nesterov" if estimator.nesterovs_momentum else "momentum"
@@ -75,6 +78,16 @@ class Descent:
         Of the dropout noise.
     threads : int or None
         How many threads machine code may use; see `backhand.Settings`.
+    step : int
+        How many steps came before.
+    state : dict of str to array
+        The optimiser's arrays while there is no trainer to hold them.
+    trainer : Trainer or None
+        What trains, from `start_at` to `rest`; for ``network``.
+    latest : parameters or None
+        Where the trainer is, if that has been asked for since it last moved.
+    penalised : float or None
+        The sum of the squared weights there.
     """
 
     optimiser: Optimiser
@@ -86,38 +99,68 @@ class Descent:
     step: int = 0
     state: dict[str, Array] = dataclasses.field(default_factory=dict)
     trainer: Trainer | None = None
+    network: Network | None = None
+    latest: Params | None = None
     penalised: float | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        if self.trainer is not None:  # executors hold what cannot be copied
-            state.update(trainer=None, state=self.trainer.state, penalised=None)
-        return state
+        nothing = dict.fromkeys(("trainer", "network", "latest", "penalised"))
+        state = self.state if self.trainer is None else self.trainer.state
+        return {**self.__dict__, **nothing, "state": state}  # executors cannot be copied
+
+    def branch(self, engine: str, threads: int | None) -> Descent:
+        """A descent that goes on from here and takes the trainer along.
+
+        This one keeps a copy of the optimiser's arrays, and can be gone on from again.
+        """
+        other = dataclasses.replace(self, engine=engine, threads=threads)
+        if self.trainer is not None:
+            self.state = self.trainer.state
+            if (engine, threads) != (self.engine, self.threads):
+                other.trainer, other.state = None, self.state
+            self.trainer = self.network = self.latest = self.penalised = None
+        return other
 
     @property
     def params(self) -> tuple[Layer, ...]:
         """The parameters now, copies."""
-        assert self.trainer is not None
-        return tuple(Layer(w, b) for w, b in self.trainer.params)
+        if self.trainer is not None:
+            return tuple(Layer(w, b) for w, b in self.trainer.params)
+        return tuple(Layer(np.array(w), np.array(b)) for w, b in self.latest or ())
 
     @property
-    def lost(self) -> bool:
-        """Whether the last epoch ended at a loss that is not finite."""
-        return self.trainer is not None and self.trainer.lost is not None
+    def lost(self) -> tuple[Array, int] | None:
+        """The batch at whose loss, which was not finite, the last epoch ended, and its step."""
+        return None if self.trainer is None else self.trainer.lost
 
     def start_at(self, network: Network, params: Params) -> None:
         """Go on from these parameters with the optimiser's state as it is."""
         if self.trainer is not None:
-            if _same(self.trainer.params, params):
+            if network == self.network and _same(self.final(), params):
                 return
             self.state = self.trainer.state
         network.check_parameters(params)
         self.trainer = ENGINES[self.engine](
             network, params, self.optimiser, self.seed, self.threads
         )
-        self.penalised = None
+        self.network = network
+        self.latest = self.penalised = None
         if self.state:
-            self.trainer.state = self.state
+            self.trainer.state = {
+                name: a.astype(network.dtype, copy=False) for name, a in self.state.items()
+            }
+
+    def final(self) -> Params:
+        """The parameters now, for reading: not to be written to."""
+        if self.latest is None:
+            self.latest = self.params
+        return self.latest
+
+    def rest(self) -> None:
+        """Let go of the trainer and all that it holds; parameters and state stay."""
+        if self.trainer is not None:
+            self.latest, self.state = self.final(), self.trainer.state
+            self.trainer = self.network = self.penalised = None
 
     def epoch(
         self, data: Data, order: Array, batch: int, alpha: float, total: int
@@ -148,16 +191,24 @@ class Descent:
             sizes = np.add.reduceat(data.weight[order, 0].astype(float), firsts)
         steps = np.arange(self.step, self.step + len(firsts), dtype=float)
         scalars, _ = step_scalars(self.optimiser, self.schedule, self.rate, steps, total)
-        if alpha > 0 and self.penalised is None:
-            self.penalised = squares(self.params)
+        strength = alpha / sizes
         assert self.trainer is not None
-        loss = self.trainer.epoch(*data, order, batch, scalars, alpha / sizes, self.step)
+        assert self.network is not None
+        if not strength.max() <= np.finfo(self.network.dtype).max:
+            raise InputError(
+                f"alpha divided by the weight of a batch, {alpha:.3g} / {sizes.min():.3g}, is "
+                "beyond what the network's dtype holds: set alpha=0, or scale sample_weight up"
+            )
+        if alpha > 0 and self.penalised is None:
+            self.penalised = squares(self.final())
+        self.latest = None
+        loss = self.trainer.epoch(*data, order, batch, scalars, strength, self.step)
         self.step += len(firsts)
         if alpha == 0:
             return loss, 0.0
         # The penalty is wanted before each step, and the squares are known at both ends of the
         # epoch: a straight line between them. For a single step that is exact.
-        before, self.penalised = self.penalised or 0.0, squares(self.params)
+        before, self.penalised = self.penalised or 0.0, squares(self.final())
         progress = (len(firsts) - 1) / (2 * len(firsts))
         mean = before + (self.penalised - before) * progress
         return loss, 0.5 * alpha * mean * len(firsts) / float(sizes.sum())

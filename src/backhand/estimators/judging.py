@@ -6,18 +6,20 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..network import Network
 from .descent import Data, Params
+
+if TYPE_CHECKING:
+    from .task import Task
 
 Judge = Callable[[Params], tuple[float, float]]
 """From parameters to their score, which early stopping maximises, and their loss."""
 
 
-def judge_of(estimator: Any, network: Network, validation: Data) -> Judge:
+def judge_of(task: Task, validation: Data) -> Judge:
     """How an estimator's ``scoring`` judges parameters by the validation rows.
 
     Raises
@@ -27,7 +29,7 @@ def judge_of(estimator: Any, network: Network, validation: Data) -> Judge:
     """
     x, t, weight = validation
     weight = None if weight is None else weight[:, 0]
-    averaged = estimator._outputs_averaged()
+    estimator = task.settings
     given = estimator.scoring
     scorer = None
     if given is not None and given != "loss":
@@ -35,18 +37,21 @@ def judge_of(estimator: Any, network: Network, validation: Data) -> Judge:
 
         scorer = check_scoring(estimator, given)
         seen = copy.copy(estimator)
-        seen.__dict__.pop("feature_names_in_", None)  # x is an array by now
-        y = estimator._decoded(t)
+        y = task.fitted.targets.decode(t)
         extra = {} if weight is None else {"sample_weight": weight}
 
     def judge(params: Params) -> tuple[float, float]:
         with np.errstate(over="ignore", invalid="ignore"):  # `fit` tells where it diverged
-            z = estimator._forwarded(x, params)
-            loss = network.loss_at(z, t, weight) / averaged
+            z = task.fitted.forward(x, params)
+            z = z if x.dtype == np.float32 else z.astype(np.float64, copy=False)
+            loss = task.network.loss_at(z, t, weight) / task.averaged
         if scorer is not None:
-            seen._keep(network, params)
+            seen.__dict__.update(task.attributes(params))
+            seen.__dict__.pop("feature_names_in_", None)  # x is an array by now
             return float(scorer(seen, x, y, **extra)), loss
-        return -loss if given == "loss" else estimator._score_logits(z, t, weight), loss
+        return -loss if given == "loss" else estimator._score_logits(
+            task.fitted, z, t, weight
+        ), loss
 
     return judge
 

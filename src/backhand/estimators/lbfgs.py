@@ -17,74 +17,69 @@ from ..network import Layer, Network, compiles
 from . import stochastic
 from .descent import Data, Params, parts, squares
 from .judging import Progress, functions_of
+from .task import Task
 from .watching import Watch
 
 Array = Any
 
 
-def descend(
-    estimator: Any,
-    network: Network,
-    data: Data,
-    rows: Array,
-    validation: Data | None,
-    rng: np.random.RandomState,
-    watch: Watch | None,
-) -> Params:
-    """Train an estimator by its parameters, from its coefficients, as `stochastic.descend` does."""
+def descend(task: Task, watch: Watch | None) -> Params:
+    """Train over all rows, as `stochastic.descend` does by epochs."""
+    settings, course, data, rows = task.settings, task.course, task.data, task.rows
     judge = None
-    if estimator.early_stopping and not (validation is None and estimator.scoring is None):
-        rows, judge = stochastic.begin(estimator, network, data, rows, validation, rng)
+    if settings.early_stopping and not (task.validation is None and settings.scoring is None):
+        rows, judge = stochastic.begin(task)
     if len(rows) < data.x.shape[0]:
         data = data.take(rows)
-    averaged = estimator._outputs_averaged()
-    functions = functions_of(estimator.callbacks)
+    functions = functions_of(settings.callbacks)
 
     def report(iteration: int, loss: float, penalty: float, now: Callable[[], Params]) -> bool:
-        estimator.loss_ = loss / averaged + penalty
-        if estimator.verbose:
-            stochastic.say(iteration, estimator.loss_)
+        course.loss_ = loss / task.averaged + penalty
+        course.n_iter_ = iteration
+        if settings.verbose:
+            stochastic.say(iteration, course.loss_)
         judged: tuple[float | None, float | None] = None, None
         if judge is not None:
-            estimator.loss_curve_.append(estimator.loss_)
-            stochastic.judge_epoch(estimator, now, judge)
-            judged = estimator.validation_scores_[-1], estimator.validation_loss_curve_[-1]
-        ends = judge is not None and estimator._waited > estimator.n_iter_no_change
+            course.record("loss_curve_", course.loss_)
+            stochastic.judge_epoch(task, now, judge)
+            judged = course.last("validation_scores_"), course.last("validation_loss_curve_")
+        ends = judge is not None and course.waited > settings.n_iter_no_change
         if functions:
-            progress = Progress(iteration, estimator.loss_, *judged, estimator.max_iter, now)
+            progress = Progress(iteration, course.loss_, *judged, settings.max_iter, now)
             ends |= told(functions, progress)
         if watch is not None:
-            ends |= watch.end(network, lambda: best_of(now()))
+            ends |= watch.end(lambda: task.attributes(best_of(now())))
             if not ends:
                 watch.begin("iteration")  # which never comes if SciPy ends here
         return ends
 
     def best_of(last: Params) -> Params:
-        return last if judge is None else stochastic.best_of(estimator, last)
+        return last if judge is None else stochastic.best_of(task, last)
 
-    watched = estimator.verbose or functions or judge or watch
+    watched = settings.verbose or functions or judge or watch
     if watch is not None:
         watch.begin("iteration")
 
     minimum = minimise(
-        network,
-        list(zip(estimator.coefs_, estimator.intercepts_, strict=True)),
+        task.network,
+        task.params,
         data,
-        alpha=estimator.alpha,
-        max_iter=estimator.max_iter,
-        max_fun=estimator.max_fun,
-        tol=estimator.tol,
+        alpha=task.alpha,
+        max_iter=settings.max_iter,
+        max_fun=settings.max_fun,
+        tol=settings.tol,
         report=report if watched else None,
     )
-    estimator.loss_ = minimum.loss / averaged + minimum.penalty
-    estimator.n_iter_ = minimum.iterations
+    course.loss_ = minimum.loss / task.averaged + minimum.penalty
+    course.n_iter_ = minimum.iterations
     if not minimum.converged:
         warnings.warn(
             f"lbfgs failed to converge after {minimum.iterations} iteration(s): "
             f"{minimum.message}. Increase max_iter or max_fun, or scale the data.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
+    stochastic.check_finite(task, minimum.params)
     return best_of(minimum.params)
 
 

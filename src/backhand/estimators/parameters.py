@@ -10,26 +10,18 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from ..errors import InputError
-from ..formulas.activations import Activation, choose_activation
+from ..errors import InputError, unknown_name
+from ..formulas.activations import Activation
 from ..formulas.entry import choose
 from ..formulas.initialisers import Initialiser
-from ..formulas.loss import through
 from ..formulas.losses import LOSSES, QUANTILES, Loss, choose_loss
+from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser
 from ..formulas.schedules import Schedule
 from ..network import Network, checked_engine
 from ..plan.description import DTYPES
 
-CURVES = (
-    "loss_curve_",
-    "best_loss_",
-    "validation_scores_",
-    "best_validation_score_",
-    "validation_loss_curve_",
-)
-"""The attributes that record a course by epochs."""
-
-STOCHASTIC_SOLVERS = ("adam", "sgd", "adamw")
+SKLEARN_SOLVERS = ("adam", "sgd", "adamw")
+"""The update rules that parameters such as `beta_1` and `momentum` belong to."""
 
 DEFAULT_BATCH = 200
 """Rows of a batch for ``batch_size="auto"``, as in scikit-learn."""
@@ -37,7 +29,7 @@ DEFAULT_BATCH = 200
 COMMON: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [str, Activation, "array-like"],
-    "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+    "solver": [str, Optimiser],  # names are looked up when fitting begins: see `solvers`
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -73,63 +65,92 @@ COMMON: dict[str, list[Any]] = {
 """What both estimators take."""
 
 
-def _summed(name: str) -> Loss:
-    """A loss that adds up the outputs of a row, as scikit-learn's gradients do."""
-    return dataclasses.replace(LOSSES[name], outputs="sum")
-
-
-REGRESSION_LOSSES: dict[str, Loss] = {
-    "squared_error": _summed("half_squared_error"),
-    "poisson": _summed("poisson"),
-    "absolute_error": _summed("mean_absolute_error"),
-    "huber": _summed("huber"),
-    "quantile": _summed("quantile"),
-    "gamma": _summed("gamma"),
-    "tweedie": _summed("tweedie"),
-}
-"""The regressor's losses by name. A parameter may follow, as in "huber:delta=2"."""
-
 REGRESSOR: dict[str, list[Any]] = {
     **COMMON,
-    "loss": [str],
+    "loss": [str, Loss],
     "out_activation": [str, Activation, None],
 }
 
 CLASSIFIER: dict[str, list[Any]] = {
     **COMMON,
-    "loss": [str],
+    "loss": [str, Loss],
     "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     "class_weight": [dict, list, StrOptions({"balanced"}), None],
 }
 
-BINARY = {"log_loss": _summed("binary_cross_entropy"), "focal": _summed("binary_focal")}
-MULTICLASS = {"log_loss": LOSSES["softmax_cross_entropy"], "focal": LOSSES["focal"]}
+ALIASES = {"squared_error": "half_squared_error", "absolute_error": "mean_absolute_error"}
+"""scikit-learn's names of losses for numbers."""
+
+CLASS_ALIASES = {
+    "log_loss": ("binary_cross_entropy", "softmax_cross_entropy"),
+    "focal": ("binary_focal", "focal"),
+}
+"""The losses of one name: an output for each label, and classes that exclude each other."""
+
+LINKS = {"count": "exp", "positive": "exp", "probability": "logistic", "class": "softmax"}
+"""What makes predictions of logits, by what a loss has for targets; else the identity."""
 
 
-def regression_loss(value: str, out_activation: Any = None) -> Loss:
-    """The regressor's loss of a name. Raises InputError if there is none, or no such activation."""
-    several = isinstance(value, str) and value.startswith(QUANTILES)
-    loss = choose_loss(value) if several else choose(REGRESSION_LOSSES, value, Loss.kind)
-    return loss if out_activation is None else through(loss, choose_activation(out_activation))
+def _summed(loss: Loss) -> Loss:
+    """A loss that adds up the outputs of a row, as scikit-learn's gradients do."""
+    return loss if loss.by_row else dataclasses.replace(loss, outputs="sum")
 
 
-def class_loss(estimator: Any, several: bool) -> Loss:
-    """The classifier's loss, of logits for ``several`` classes that exclude each other or not.
+def regression_losses() -> dict[str, Loss]:
+    """The regressor's losses by name: all of one value an output, registered ones included.
+
+    A parameter may follow the name, as in "huber:delta=2".
+    """
+    losses = {name: _summed(loss) for name, loss in LOSSES.items() if not loss.by_row}
+    return losses | {alias: losses[name] for alias, name in ALIASES.items()}
+
+
+def regression_loss(value: Any) -> Loss:
+    """The regressor's loss of a name. Raises InputError if there is none."""
+    if isinstance(value, str) and value.startswith(QUANTILES):
+        return choose_loss(value)
+    loss = choose(regression_losses(), value, Loss.kind)
+    if loss.by_row:
+        raise InputError(f"loss={loss.name!r} is for classes: MLPClassifier takes it")
+    return _summed(loss)
+
+
+def class_losses(kind: str) -> dict[str, Loss]:
+    """The classifier's losses by name for "classes", "two classes" or "several labels"."""
+    wanted = {"classes": ("class",), "several labels": ("probability",)}
+    targets = wanted.get(kind, ("probability", "class"))
+    losses = {name: _summed(loss) for name, loss in LOSSES.items() if loss.target in targets}
+    aliases = {alias: pair[kind == "classes"] for alias, pair in CLASS_ALIASES.items()}
+    return losses | {alias: _summed(LOSSES[name]) for alias, name in aliases.items()}
+
+
+def class_loss(estimator: Any, kind: str) -> Loss:
+    """The classifier's loss of logits for "classes", "two classes" or "several labels".
 
     Raises InputError if there is none of that name, or it does not go with label smoothing.
     """
-    loss = choose(MULTICLASS if several else BINARY, estimator.loss, Loss.kind)
+    losses, value = class_losses(kind), estimator.loss
+    if isinstance(value, str) and value.partition(":")[0] not in losses:
+        name = value.partition(":")[0]
+        if name in LOSSES:
+            fitting = ", ".join(sorted(losses))
+            raise InputError(f"loss={value!r} is not for {kind}, which take {fitting}")
+        raise unknown_name(Loss.kind, name, losses)
+    loss = _summed(choose(losses, value, Loss.kind))
+    if loss.target not in {loss.target for loss in losses.values()}:
+        raise InputError(f"loss={loss.name!r} has targets that are {loss.target}: not for {kind}")
     smoothing = float(estimator.label_smoothing)
     if smoothing == 0:
         return loss
-    if estimator.loss != "log_loss":
-        raise InputError(
-            f"label_smoothing={smoothing:g} needs loss='log_loss', got loss={estimator.loss!r}"
-        )
-    smoothed = (
-        LOSSES["smoothed_cross_entropy"] if several else _summed("smoothed_binary_cross_entropy")
-    )
-    return smoothed.with_(label_smoothing=smoothing)
+    if value != "log_loss":
+        raise InputError(f"label_smoothing={smoothing:g} needs loss='log_loss', got loss={value!r}")
+    smoothed = "smoothed_cross_entropy" if loss.by_row else "smoothed_binary_cross_entropy"
+    return _summed(LOSSES[smoothed]).with_(label_smoothing=smoothing)
+
+
+def solvers() -> list[str]:
+    """The names of all solvers; those of registered optimisers are among them."""
+    return [*SKLEARN_SOLVERS, "lbfgs", *OPTIMISERS]
 
 
 def hidden_widths(value: Any) -> list[int]:
@@ -149,7 +170,13 @@ def engine_name(value: str | None) -> str:
 
 
 def check_together(estimator: Any) -> None:
-    """Raise InputError if parameters contradict each other."""
+    """Raise InputError if parameters contradict each other, or the solver is not known."""
+    solver = estimator.solver
+    if isinstance(solver, str) and solver != "lbfgs":
+        if solver.partition(":")[0] not in solvers():
+            raise unknown_name("solver", solver, solvers())
+        if solver not in SKLEARN_SOLVERS:
+            choose_optimiser(solver)
     if estimator.schedule is not None and estimator.learning_rate != "constant":
         raise InputError(
             f"schedule={estimator.schedule!r} and learning_rate={estimator.learning_rate!r} both "
@@ -169,6 +196,30 @@ def check_together(estimator: Any) -> None:
         for callback in estimator.callbacks:
             if not callable(callback):
                 raise InputError(f"callbacks must be functions, got {callback!r} among them")
+
+
+def check_goes_on(before: Any, network: Network, out_activation: str, incremental: bool) -> None:
+    """Raise InputError if training cannot go on from a fitted network to another one.
+
+    Activations, dropout, dtype, and losses that predict by the same function may change.
+    """
+    anew = "call fit to begin anew" if incremental else "set warm_start=False to begin anew"
+    was, now = before.network.widths, network.widths
+    if was[1:-1] != now[1:-1]:
+        raise InputError(
+            f"hidden_layer_sizes={now[1:-1]}, but the network was fitted with {was[1:-1]}: set it "
+            f"back, or {anew}"
+        )
+    if was[-1] != now[-1]:
+        raise InputError(
+            f"loss={network.loss.name!r} needs {now[-1]} outputs, but the network was fitted with "
+            f"{was[-1]}: set it back, or {anew}"
+        )
+    if out_activation != before.out_activation:
+        raise InputError(
+            f"loss={network.loss.name!r} predicts by {out_activation!r}, but the network was "
+            f"fitted to predict by {before.out_activation!r}: set it back, or {anew}"
+        )
 
 
 def rows_to_judge(estimator: Any, X: Any, y: Any, weight: Any) -> tuple[Any, Any, Any] | None:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
+from .course import LISTS, NUMBERS, Course
+from .fitted import Fitted, restored
+from .targets import Classes, Numbers
 
 Array = Any
 Self = TypeVar("Self", bound="Persistent")
 
-FORMAT = "backhand estimator 1"
-
-FITTED = (
-    *("n_features_in_", "n_outputs_", "n_layers_", "out_activation_", "n_iter_", "t_", "_targets"),
-    *("loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"),
-    *("validation_loss_curve_", "stopped_"),
-)
-"""What fitting leaves behind and JSON can say; a fit sets some of them."""
+FORMAT = "backhand estimator 2"
 
 
 class Persistent:
@@ -47,23 +43,27 @@ class Persistent:
         """
         from ..export import sealed
 
-        check_is_fitted(self)
         estimator: Any = self
+        fitted: Fitted = estimator._record()
         tensors = {}
-        layers = zip(estimator.coefs_, estimator.intercepts_, strict=True)
-        for number, (w, b) in enumerate(layers, 1):
+        for number, (w, b) in enumerate(estimator._params(fitted), 1):
             tensors[f"w{number}"], tensors[f"b{number}"] = map(np.ascontiguousarray, (w, b))
         given = {**estimator.get_params(deep=False), "callbacks": None}
         kept: dict[str, Any] = {
             "class": type(self).__name__,
             "parameters": {name: _plain(name, value) for name, value in given.items()},
-            "fitted": {n: _plain(n, getattr(self, n)) for n in FITTED if hasattr(self, n)},
+            "network": {name: _plain(name, value) for name, value in fitted.portable().items()},
+            "fitted": {name: _plain(name, a) for name, a in fitted.course.attributes().items()},
+            "engine": fitted.engine,
+            "solver": _plain("solver", fitted.solver),
+            "scoring": _plain("scoring", fitted.scoring),
         }
-        if hasattr(self, "classes_"):
-            kept["classes"] = [estimator.classes_.dtype.str, estimator.classes_.tolist()]
-            kept["several"] = _several(estimator)
-        if hasattr(self, "feature_names_in_"):
-            kept["features"] = estimator.feature_names_in_.tolist()
+        if isinstance(fitted.targets, Classes):
+            labels = fitted.targets.labels
+            kept["classes"] = [labels.dtype.str, _plain("classes_", labels)]
+            kept["several"] = fitted.targets.several
+        if fitted.names is not None:
+            kept["features"] = fitted.names.tolist()
         sealed.write_sealed(path, tensors, json.dumps(kept, sort_keys=True), FORMAT)
 
     @classmethod
@@ -84,19 +84,17 @@ class Persistent:
             if kept["class"] != cls.__name__:
                 raise InputError(f"it holds an {kept['class']}: {kept['class']}.load reads it")
             made: Any = cls(**{name: _read(value) for name, value in kept["parameters"].items()})
-            for name, value in kept["fitted"].items():
-                if name not in FITTED:
-                    raise InputError(f"an estimator has no {name!r}")
-                setattr(made, name, _read(value))
+            portable = {name: _read(value) for name, value in kept["network"].items()}
+            targets: Any = Numbers(portable["widths"][-1])
             if "classes" in kept:
                 dtype, labels = kept["classes"]
-                made.classes_ = np.array(labels, np.dtype(dtype))
-                wanted = np.eye(len(labels), dtype=int) if kept["several"] else made.classes_
-                made._label_binarizer = LabelBinarizer().fit(wanted)
-            if "features" in kept:
-                made.feature_names_in_ = np.array(kept["features"], object)
-            numbers = range(1, len(tensors) // 2 + 1)
-            _arrange(made, [(tensors[f"w{n}"], tensors[f"b{n}"]) for n in numbers])
+                labels = np.array(_read(labels), np.dtype(dtype))
+                targets = Classes.named(labels, bool(kept["several"]))
+            others = {name: _read(kept[name]) for name in ("engine", "solver", "scoring")}
+            names = np.array(kept["features"], object) if "features" in kept else None
+            course = Course.of({name: _read(value) for name, value in kept["fitted"].items()})
+            layers = [(tensors[f"w{n}"], tensors[f"b{n}"]) for n in range(1, len(tensors) // 2 + 1)]
+            _arrange(made, portable, layers, targets, course, names, others)
         except InputError as error:
             raise InputError(f"{path} is not a usable estimator: {error}") from None
         except sealed.UNFIT as error:
@@ -130,35 +128,62 @@ class Persistent:
             )
         check_is_fitted(fitted)
         made: Any = cls(**fitted.get_params(deep=False))
-        others = ("classes_", "_label_binarizer", "feature_names_in_")
-        for name in (*FITTED, *others):
-            if hasattr(fitted, name):
-                setattr(made, name, getattr(fitted, name))
-        if not hasattr(fitted, "classes_"):
-            made._targets = fitted.n_outputs_
-        _arrange(made, list(zip(fitted.coefs_, fitted.intercepts_, strict=True)))
+        if hasattr(fitted, "classes_"):
+            targets: Any = Classes(fitted._label_binarizer, fitted.classes_)
+        else:
+            targets = Numbers(fitted.n_outputs_)
+        loss, link, _, _ = made._loss(targets)
+        layers = list(zip(fitted.coefs_, fitted.intercepts_, strict=True))
+        portable = {
+            "widths": [len(w) for w, _ in layers] + [len(layers[-1][1])],
+            "activation": made.activation,
+            "loss": loss,
+            "outputs": loss.outputs,
+            "link": link,
+            "dropout": made.dropout,
+            "dtype": str(layers[0][0].dtype),
+        }
+        seen = {n: getattr(fitted, n) for n in (*NUMBERS, *LISTS) if hasattr(fitted, n)}
+        names = getattr(fitted, "feature_names_in_", None)
+        others = {"engine": made.engine, "solver": made.solver, "scoring": made.scoring}
+        _arrange(made, portable, layers, targets, Course.of(seen), names, others)
         return made  # type: ignore[no-any-return]
 
 
-def _several(estimator: Any) -> bool:
-    return bool(estimator._label_binarizer.y_type_.startswith("multilabel"))
-
-
-def _arrange(made: Any, layers: list[tuple[Array, Array]]) -> None:
-    """Give an estimator its weights. Raises InputError if they do not fit the rest."""
-    widths = [len(w) for w, _ in layers] + [len(layers[-1][1])]
-    ends = made.n_features_in_, made.n_outputs_
-    if (widths[0], widths[-1]) != ends or made.n_layers_ != len(widths):
-        raise InputError(
-            f"its layers have the widths {widths}, but it has {ends[0]} features, {ends[1]} "
-            f"outputs and {made.n_layers_} layers"
-        )
-    if not all(np.isfinite(a).all() for layer in layers for a in layer):
-        raise InputError("its weights are not all finite")
-    network = made._network(widths, str(layers[0][0].dtype))
+def _arrange(
+    made: Any,
+    portable: dict[str, Any],
+    layers: list[tuple[Array, Array]],
+    targets: Any,
+    course: Course,
+    names: Array | None,
+    others: dict[str, Any],
+) -> None:
+    """Have an estimator be fitted. Raises InputError if the parts do not fit each other."""
+    known = {"course": course, "names": names, "targets": targets, "descent": None, **others}
+    fitted = restored(portable, {**known, "out_activation": ""})
+    loss, network = fitted.loss, fitted.network
+    if loss.by_row or isinstance(targets, Classes):
+        outputs, out_activation = made._outputs(loss, targets)
+    else:
+        targets = Numbers(1 if loss.levels else network.outputs, loss.levels)
+        outputs, out_activation = network.outputs, made._out_activation(loss, fitted.link)
+    if outputs != network.outputs:
+        raise InputError(f"its targets need {outputs} outputs, but it has {network.outputs}")
+    if names is not None and names.shape != (network.inputs,):
+        raise InputError(f"it has {network.inputs} columns, but {len(names)} names of them")
     network.check_parameters(layers)
-    made._descent = None
-    made._keep(network, layers)
+    for number, layer in enumerate(layers, 1):
+        for a in layer:
+            if a.dtype != network.dtype:
+                raise InputError(
+                    f"layer {number} is in {a.dtype}, but the network in {network.dtype}"
+                )
+            if not np.isfinite(a).all():
+                raise InputError("its weights are not all finite")
+    fitted = dataclasses.replace(fitted, targets=targets, out_activation=out_activation)
+    fitted = fitted.with_params(layers)
+    made._hand_over(fitted.attributes(course.settled()))
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import is_
+import numbers
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..network import Network
-from ..plan.step import Plan, forward_plan, logits
-from ..run.arrays import parameter_buffers, walk
-from ..run.namespaces import stored_rows
-from . import parameters
-from .descent import Params, parts
+from ..errors import InputError
+from ..plan.ranges import check_range
+from .descent import Params
+from .fitted import Fitted
 
 Array = Any
+
+SMALL = 65536
+"""Elements of X that are copied without a thought, if they do not lie side by side."""
 
 
 class Predicting:
@@ -25,31 +26,30 @@ class Predicting:
 
     coefs_: list[Array]
     intercepts_: list[Array]
-    n_features_in_: int
-    engine: str | None
+    _fitted: Fitted
 
-    def _network(self, widths: Sequence[int], dtype: str) -> Network:
-        raise NotImplementedError
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_fitted" in self.__dict__
 
-    def _logits(self, X: Array) -> Array:
-        """The logits (N, K): float32 if X is, else float64 as scikit-learn gives."""
-        if "coefs_" not in self.__dict__:
+    def _record(self) -> Fitted:
+        """What the last fit left behind. Raises NotFittedError if there was none."""
+        fitted: Fitted | None = self.__dict__.get("_fitted")
+        if fitted is None:
             check_is_fitted(self)
-        if not self._is_right(X):
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=False)
-        return self._forwarded(X)
+        return fitted  # type: ignore[return-value]  # it was raised
 
-    def _is_right(self, X: Array) -> bool:
-        """Whether X needs no validation: the quick way for a few rows at a time."""
-        return (
-            type(X) is np.ndarray
-            and X.ndim == 2
-            and X.dtype.char in "fd"
-            and X.shape[1] == self.n_features_in_
-            and X.shape[0] > 0
-            and "feature_names_in_" not in self.__dict__
-            and bool(np.isfinite(X).all())
-        )
+    def _params(self, fitted: Fitted) -> Params:
+        """The parameters now, which somebody may have replaced."""
+        return fitted.params_of(self.coefs_, self.intercepts_)
+
+    def _logits(self, X: Array) -> tuple[Array, Fitted]:
+        """The logits (N, K): float32 if X is, else float64 as scikit-learn gives."""
+        fitted = self._record()
+        if not is_right(X, fitted):
+            check_table(X, "X")
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=False)
+            check_range(X, fitted.network.dtype, "X")
+        return self._forwarded(X, fitted), fitted
 
     def predictor(self) -> Callable[[Array], Array]:
         """The compiled forward pass alone, for programs that predict one row at a time.
@@ -58,64 +58,43 @@ class Predicting:
         and gives the logits (n_samples, n_outputs) in that dtype; other arrays take it longer. It
         keeps the coefficients of now, and may be called from several threads at once.
         """
-        check_is_fitted(self)
-        network, _, _ = self._planned()
-        return network.predictor(list(zip(self.coefs_, self.intercepts_, strict=True)))
+        fitted = self._record()
+        return fitted.network.predictor(self._params(fitted))
 
-    def _house(self) -> None:
-        """Lay the coefficients where compiled code reads them in place: they may be written to."""
-        self._kept: Any = None, None
-        if parameters.engine_name(self.engine) != "llvm":
-            return
-        from ..run.llvm.runner import housed
-
-        self.coefs_ = [housed(w) for w in self.coefs_]
-        self.intercepts_ = [housed(b) for b in self.intercepts_]
-        self._kept = (*self.coefs_, *self.intercepts_), [None]
-
-    def _compiled(self) -> Callable[[Array], Array] | None:
-        """The compiled forward pass with the coefficients as they are; None if none is to be had.
-
-        Arrays that somebody put in the place of ours may lie in memory in any way.
-        """
-        ours, made = self._kept
-        if ours is None or self.engine not in (None, "llvm"):
-            return None
-        now = (*self.coefs_, *self.intercepts_)
-        if len(ours) != len(now) or not all(map(is_, ours, now)):
-            return None
-        if made[0] is None:  # room that was there before: predicting changes no attribute
-            from ..run.llvm.engine import Forward
-
-            params = list(zip(self.coefs_, self.intercepts_, strict=True))
-            made[0] = Forward(self._planned()[0], params, shared=True)
-        return made[0]  # type: ignore[no-any-return]
-
-    def _forwarded(self, X: Array, params: Params | None = None) -> Array:
+    def _forwarded(self, X: Array, fitted: Fitted) -> Array:
         sparse = type(X) is not np.ndarray and issparse(X)
         result = np.float32 if X.dtype == np.float32 else np.float64
-        predict = None if sparse or params is not None else self._compiled()
-        if predict is not None:
-            dtype = self.coefs_[0].dtype
-            z = predict(X if X.dtype is dtype or len(X) > 1 else X.astype(dtype, order="C"))
-            return z if z.dtype == result else z.astype(result)
-        network, plan, out = self._planned()
-        if params is None:
-            params = list(zip(self.coefs_, self.intercepts_, strict=True))
-        buffers = parameter_buffers(params)
-        pieces = []
-        for _, x in parts(stored_rows(X) if sparse else X):
-            buffers["x"] = x.astype(network.dtype, copy=False)
-            pieces.append(walk(plan, buffers)[out])
-        z = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        return z.astype(result, copy=False)
+        predict = None if sparse else fitted.compiled(self.coefs_, self.intercepts_)
+        if predict is None:
+            z = fitted.forward(X, self._params(fitted))
+            return z.astype(result, copy=False)
+        dtype = fitted.dtype
+        z = predict(X if X.dtype is dtype or len(X) > 1 else X.astype(dtype, order="C"))
+        return z if z.dtype == result else z.astype(result)
 
-    def _planned(self) -> tuple[Network, Plan, str]:
-        """The forward pass; made again after a copy or a pickle."""
-        kept = self.__dict__.get("_forward")
-        if kept is not None:
-            return kept  # type: ignore[no-any-return]
-        widths = [len(w) for w in self.coefs_] + [len(self.intercepts_[-1])]
-        network = self._network(widths, str(self.coefs_[0].dtype))
-        self._forward = network, forward_plan(network), logits(network)
-        return self._forward
+
+def is_right(X: Array, fitted: Fitted) -> bool:
+    """Whether X needs no further check: the quick way for a few rows at a time.
+
+    A sum of squares within the limit says at once that every value is finite, in the network too.
+    """
+    if (
+        type(X) is not np.ndarray
+        or X.ndim != 2
+        or X.shape[1] != fitted.inputs
+        or X.shape[0] == 0
+        or fitted.names is not None
+    ):
+        return False
+    limit = fitted.limits.get(X.dtype.char)
+    if limit is None or not (X.flags.forc or X.size <= SMALL):
+        return False
+    flat = X.ravel("K")
+    return bool(np.dot(flat, flat) <= limit)
+
+
+def check_table(X: Any, name: str) -> None:
+    """Raise InputError for what is no table at all; scikit-learn has a TypeError for some."""
+    if X is None or isinstance(X, (numbers.Number, str, bytes, Mapping, set, frozenset)):
+        got = "None" if X is None else f"{type(X).__name__} {str(X)[:40]!r}"
+        raise InputError(f"{name} must be rows and columns of numbers, (N, D), got {got}")

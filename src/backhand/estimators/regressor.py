@@ -8,12 +8,13 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 
-from ..errors import InputError
-from ..formulas.activations import choose_activation
+from ..formulas.activations import Activation, choose_activation
 from ..formulas.losses import Loss
-from ..run.namespaces import NUMPY
+from ..plan.ranges import check_range
 from . import parameters
 from .base import BaseMLP, can_learn_in_parts
+from .fitted import Fitted
+from .targets import Numbers, check_values, predicted
 
 Array = Any
 
@@ -231,56 +232,32 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     # targets --------------------------------------------------------------------------------------
 
-    def _enter(self, y: Array, *, incremental: bool) -> Array:
-        t = self._encoded(y, "y")
-        self._targets = t.shape[1]
-        return t
+    def _targets(self, y: Array, classes: Array | None) -> Numbers:
+        return Numbers.of(y, parameters.regression_loss(self.loss), self.loss)
 
-    def _enter_judged(self, y: Array) -> Array:
-        return self._encoded(y, "y_val")
+    def _check_values(self, y: Array, dtype: str, name: str) -> None:
+        check_range(y, dtype, name)
+        check_values(y, parameters.regression_loss(self.loss), self.loss, name)
 
-    def _decoded(self, t: Array) -> Array:
-        return t[:, 0] if t.shape[1] == 1 or self._loss_of_name().levels else t
+    def _loss(self, targets: Numbers) -> tuple[Loss, Activation | None, int, str]:
+        loss = parameters.regression_loss(self.loss)
+        link = None if self.out_activation is None else choose_activation(self.out_activation)
+        outputs = len(loss.levels) if loss.levels else targets.count
+        return loss, link, outputs, self._out_activation(loss, link)
 
-    def _encoded(self, y: Array, name: str) -> Array:
-        loss = self._loss_of_name()
-        least = {"count": (y < 0, ">= 0"), "positive": (y <= 0, "> 0")}
-        bad, wanted = least.get(loss.target, (np.zeros(1, bool), ""))
-        if bad.any():
-            raise InputError(f"loss={self.loss!r} needs targets {wanted}, got {y.min()} in {name}")
-        t = y[:, None] if y.ndim == 1 else y
-        if not loss.levels:
-            return t
-        if t.shape[1] > 1:
-            raise InputError(f"loss={self.loss!r} is for one target, got {t.shape[1]} in {name}")
-        return np.repeat(t, len(loss.levels), axis=1)
+    def _out_activation(self, loss: Loss, link: Activation | None) -> str:
+        """What makes predictions of the logits."""
+        return parameters.LINKS.get(loss.target, "identity") if link is None else link.name
 
-    def _loss(self) -> tuple[Loss, int, str]:
-        loss, chosen = self._loss_of_name(), self.out_activation
-        name = "identity" if chosen is None else choose_activation(chosen).name
-        return loss, self._targets, name if loss.target == "real" else "exp"
+    def _outputs_averaged(self, targets: Numbers) -> int:
+        loss = parameters.regression_loss(self.loss)
+        return 1 if loss.name == "poisson" else len(loss.levels) or targets.count
 
-    def _loss_of_name(self) -> Loss:
-        return parameters.regression_loss(self.loss, self.out_activation)
-
-    def _outputs_averaged(self) -> int:
-        return 1 if self.loss == "poisson" else self._targets
-
-    def _score_logits(self, z: Array, t: Array, weight: Array | None) -> float:
-        y = self._loss_of_name().mean(NUMPY, z)
+    def _score_logits(self, fitted: Fitted, z: Array, t: Array, weight: Array | None) -> float:
+        y = predicted(fitted.network.loss, z)
         if not np.isfinite(y).all():
             return float("nan")
-        return self._scored(self._decoded(t), y, weight)
-
-    def _scored(self, t: Array, y: Array, weight: Array | None) -> float:
-        from sklearn.metrics import d2_pinball_score, r2_score  # slow to import
-
-        levels = self._loss_of_name().levels
-        if not levels:
-            return float(r2_score(t, y, sample_weight=weight))
-        columns = zip(y.reshape(-1, len(levels)).T, levels, strict=True)
-        scores = [d2_pinball_score(t, q, sample_weight=weight, alpha=level) for q, level in columns]
-        return float(np.mean(scores))
+        return float(fitted.targets.score(fitted.targets.decode(t), y, weight))
 
     def score(self, X: Array, y: Array, sample_weight: Array | None = None) -> float:
         """R² of the predictions; of several quantiles, the mean of their D².
@@ -297,7 +274,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             At most 1. D² is the share of the pinball loss of a constant that is saved, as
             `sklearn.metrics.d2_pinball_score`.
         """
-        return self._scored(y, self.predict(X), sample_weight)
+        predictions = self.predict(X)
+        return float(self._fitted.targets.score(y, predictions, sample_weight))
 
     # learning in parts ----------------------------------------------------------------------------
 
@@ -357,9 +335,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Of several quantiles, a column each. float32 if X is, else float64.
         """
-        z = self._logits(X)
-        y = self._loss_of_name().mean(NUMPY, z)
-        return y[:, 0] if y.shape[1] == 1 else y
+        z, fitted = self._logits(X)
+        return predicted(fitted.network.loss, z)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,111 +13,146 @@ from sklearn.exceptions import ConvergenceWarning
 from ..callbacks import told
 from ..errors import InputError
 from ..formulas.schedules import choose_schedule
-from ..network import Network
+from ..run.namespaces import is_sparse
 from . import parameters
 from .descent import SMALLEST_RATE, Data, Descent, Params, optimiser_of
 from .judging import Judge, Progress, functions_of, judge_of
+from .task import Task
 from .watching import Watch
 
 Array = Any
 
 
-def descend(
-    estimator: Any,
-    network: Network,
-    data: Data,
-    rows: Array,
-    validation: Data | None,
-    rng: np.random.RandomState,
-    incremental: bool,
-    watch: Watch | None,
-) -> Params:
-    """Train an estimator by its parameters, from its coefficients; set its curves.
+def descend(task: Task, descent: Descent | None, watch: Watch | None) -> tuple[Params, Descent]:
+    """Train by epochs, from the task's parameters; record the course.
 
     Parameters
     ----------
-    estimator : BaseMLP
-    network : Network
-    data : Data
-    rows : (rows,) int64
-        Which rows of the data to use.
-    validation : Data or None
-        What early stopping judges by. None: some of those rows, set aside.
-    rng : RandomState
-        Of the order, the split and dropout.
-    incremental : bool
-        Whether to run a single epoch and go on from the optimiser's state.
+    task : Task
+    descent : Descent or None
+        The optimiser where it stands, which moves on. None: a new one.
     watch : Watch or None
         What tells scikit-learn's callbacks; an epoch of its own is no task of a single epoch.
 
     Returns
     -------
-    sequence of (w, b)
+    params : sequence of (w, b)
         The last parameters, or the best by validation score; of one epoch, only if it is the end.
+    descent : Descent
+        At rest, unless more parts may come: then all that is ready for them is kept.
+
+    Raises
+    ------
+    InputError
+        If training diverges.
     """
-    if incremental and estimator.early_stopping:
-        _begin_course(estimator)
-    rows, judge = begin(estimator, network, data, rows, validation, rng)
+    if task.incremental and task.settings.early_stopping:
+        task.course.begin_parts()
+    rows, judge = begin(task)
+    if descent is None:
+        descent = _new(task)
+    try:
+        return _descend(task, rows, judge, descent, watch), descent
+    finally:
+        if not task.incremental:
+            descent.rest()
+
+
+def _descend(
+    task: Task, rows: Array, judge: Judge | None, descent: Descent, watch: Watch | None
+) -> Params:
+    settings, course, data, incremental = task.settings, task.course, task.data, task.incremental
     ended = False
     count = len(rows)
-    batch = _batch(estimator.batch_size, count)
-    total = estimator.max_iter * math.ceil(count / batch)
-    descent: Descent | None = estimator._descent
-    if descent is None or not incremental:
-        descent = estimator._descent = _new(estimator, network, rng)
-    descent.start_at(network, list(zip(estimator.coefs_, estimator.intercepts_, strict=True)))
-    averaged = estimator._outputs_averaged()
-    estimator.n_iter_ = 0
-    functions = functions_of(estimator.callbacks)
+    batch = _batch(settings.batch_size, count)
+    total = settings.max_iter * math.ceil(count / batch)
+    descent.start_at(task.network, task.params)
+    course.n_iter_ = 0
+    functions = functions_of(settings.callbacks)
     by_epoch = None if incremental else watch
     try:
-        for _ in range(estimator.max_iter):
+        for _ in range(settings.max_iter):
             if by_epoch is not None:
                 by_epoch.begin("epoch")
-            if estimator.shuffle:
-                rows = rows[rng.permutation(count)]
-            with np.errstate(over="ignore", invalid="ignore"):  # `fit` tells where it diverged
-                loss, penalty = descent.epoch(data, rows, batch, estimator.alpha, total)
-            estimator.n_iter_ += 1
-            estimator.t_ += count
-            estimator.loss_ = loss / averaged + penalty
-            estimator.loss_curve_.append(estimator.loss_)
-            if estimator.verbose:
-                say(estimator.n_iter_, estimator.loss_)
-            if descent.lost or (not math.isfinite(loss) and not _finite(descent.params)):
-                return descent.params
-            judge_epoch(estimator, lambda: descent.params, judge)
-            if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
-                rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
+            if settings.shuffle:
+                rows = rows[task.rng.permutation(count)]
+            with np.errstate(over="ignore", invalid="ignore"):  # `diverged` tells where
+                loss, penalty = descent.epoch(data, rows, batch, task.alpha, total)
+            course.n_iter_ += 1
+            course.t_ += count
+            course.loss_ = loss / task.averaged + penalty
+            course.record("loss_curve_", course.loss_)
+            if settings.verbose:
+                say(course.n_iter_, course.loss_)
+            if descent.lost or not math.isfinite(loss):
+                check_finite(task, descent.final(), descent.lost)
+            judge_epoch(task, lambda: descent.params, judge)
+            if settings.solver == "sgd" and settings.learning_rate == "invscaling":
+                rate = settings.learning_rate_init / (course.t_ + 1) ** settings.power_t
                 descent.rate = float(rate)
-            ended = bool(functions) and told(functions, _now(estimator, incremental))
+            ended = bool(functions) and told(functions, _now(task, descent))
             if by_epoch is not None:
-                ended |= by_epoch.end(network, lambda: best_of(estimator, descent.params))
+                ended |= by_epoch.end(lambda: task.attributes(best_of(task, descent.final())))
             if ended:
                 break
-            if estimator._waited > estimator.n_iter_no_change and _ends(estimator, descent):
+            if course.waited > settings.n_iter_no_change and _ends(task, descent):
                 ended = True
                 break
             if incremental:
                 break
         else:
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and "
+                f"Stochastic Optimizer: Maximum iterations ({settings.max_iter}) reached and "
                 "the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,  # the caller of fit
+                stacklevel=7,  # the caller of fit
             )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
-    if incremental and estimator.early_stopping:
-        estimator.stopped_ = ended
-    return best_of(estimator, descent.params) if ended or not incremental else descent.params
+        warnings.warn("Training interrupted by user.", stacklevel=7)
+    if incremental and settings.early_stopping:
+        course.stopped_ = ended
+    params = descent.final()
+    check_finite(task, params, descent.lost)
+    return best_of(task, params) if ended or not incremental else params
 
 
-def best_of(estimator: Any, last: Params) -> Params:
+def best_of(task: Task, last: Params) -> Params:
     """The best parameters by validation score, or the last where nothing was judged by it."""
-    best = estimator._best if estimator.early_stopping else None
+    best = task.course.best if task.settings.early_stopping else None
     return last if best is None else best
+
+
+def check_finite(task: Task, params: Params, lost: Any = None) -> None:
+    """Raise InputError if training has diverged: it names the values that may have been too large.
+
+    ``lost`` is the batch whose loss was not finite, and its step.
+    """
+    if lost is None and all(np.isfinite(a).all() for layer in params for a in layer):
+        return
+    x, t, _ = task.data
+    rate = f"learning_rate_init={task.settings.learning_rate_init:g}, "
+    raise InputError(
+        f"Solver produced non-finite parameter weights in iteration {task.course.n_iter_}. The "
+        f"input data may contain large values and need to be preprocessed ({_largest(x, 'X')}"
+        f"{'' if task.network.loss.by_row else ', ' + _largest(t, 'y')}), or learning_rate_init "
+        f"be smaller ({rate}in {task.network.dtype})."
+    )
+
+
+def _largest(a: Array, name: str) -> str:
+    """The value of an array that is farthest from 0, with its place."""
+    stored = a.data if is_sparse(a) else a
+    if not stored.size:
+        return f"{name} is 0 everywhere"
+    at = [int(np.argmax(stored)), int(np.argmin(stored))]
+    first = max(at, key=lambda i: abs(float(stored.flat[i])))
+    value = float(stored.flat[first])
+    if is_sparse(a):
+        entries = a.tocoo()
+        row, column = int(entries.row[first]), int(entries.col[first])
+    else:
+        row, column = map(int, np.unravel_index(first, a.shape))
+    return f"the largest of {name} is {value:.6g} in row {row}, column {column}"
 
 
 def say(iteration: int, loss: float) -> None:
@@ -125,82 +160,49 @@ def say(iteration: int, loss: float) -> None:
     print(f"Iteration {iteration}, loss = {loss:.8f}")
 
 
-def _now(estimator: Any, incremental: bool) -> Progress:
-    score, loss = (
-        curve[-1] if curve else None
-        for curve in (estimator.validation_scores_, estimator.validation_loss_curve_)
-    )
-    descent = estimator._descent
-    epochs = 1 if incremental else estimator.max_iter
-    return Progress(estimator.n_iter_, estimator.loss_, score, loss, epochs, lambda: descent.params)
+def _now(task: Task, descent: Descent) -> Progress:
+    course, epochs = task.course, 1 if task.incremental else task.settings.max_iter
+    scores = course.last("validation_scores_"), course.last("validation_loss_curve_")
+    return Progress(course.n_iter_, course.loss_, *scores, epochs, lambda: descent.params)
 
 
-def begin(
-    estimator: Any,
-    network: Network,
-    data: Data,
-    rows: Array,
-    validation: Data | None,
-    rng: np.random.RandomState,
-) -> tuple[Array, Judge | None]:
+def begin(task: Task) -> tuple[Array, Judge | None]:
     """Begin the curves; the rows to learn from, and what early stopping goes by."""
-    _begin_curves(estimator)
-    if estimator.early_stopping and validation is None:
-        rows, validation = _split(estimator, data, rows, rng)
-    return rows, None if validation is None else judge_of(estimator, network, validation)
+    task.course.begin(task.settings.early_stopping)
+    rows, validation = task.rows, task.validation
+    if task.settings.early_stopping and validation is None:
+        rows, validation = _split(task)
+    return rows, None if validation is None else judge_of(task, validation)
 
 
-def _begin_course(estimator: Any) -> None:
-    """Compare with no epoch of `fit`, which had other rows to judge by, nor with lost weights."""
-    if not hasattr(estimator, "stopped_") or getattr(estimator, "_best", None) is None:
-        estimator.best_validation_score_ = None
-        estimator.stopped_ = False
-
-
-def _begin_curves(estimator: Any) -> None:
-    """Set what the course is recorded in, unless it goes on from an earlier fit."""
-    wanted = "best_validation_score_" if estimator.early_stopping else "best_loss_"
-    if getattr(estimator, wanted, None) is not None:
-        return
-    scored = estimator.early_stopping
-    estimator.loss_curve_ = getattr(estimator, "loss_curve_", [])
-    estimator.best_loss_ = None if scored else math.inf
-    estimator.validation_scores_ = [] if scored else None
-    estimator.validation_loss_curve_ = [] if scored else None
-    estimator.best_validation_score_ = -math.inf if scored else None
-    estimator._best = None
-    estimator._waited = 0
-
-
-def _new(estimator: Any, network: Network, rng: np.random.RandomState) -> Descent:
+def _new(task: Task) -> Descent:
+    settings = task.settings
     return Descent(
-        optimiser_of(estimator),
-        choose_schedule("constant" if estimator.schedule is None else estimator.schedule),
-        float(estimator.learning_rate_init),
-        parameters.engine_name(estimator.engine),
-        int(rng.randint(2**32, dtype=np.uint32)) if any(network.dropout) else 0,
-        None if estimator.threads is None else int(estimator.threads),
+        optimiser_of(settings),
+        choose_schedule("constant" if settings.schedule is None else settings.schedule),
+        float(settings.learning_rate_init),
+        parameters.engine_name(settings.engine),
+        int(task.rng.randint(2**32, dtype=np.uint32)) if any(task.network.dropout) else 0,
+        None if settings.threads is None else int(settings.threads),
     )
 
 
-def _split(
-    estimator: Any, data: Data, rows: Array, rng: np.random.RandomState
-) -> tuple[Array, Data]:
+def _split(task: Task) -> tuple[Array, Data]:
     """The rows to learn from, and those to judge by."""
     from sklearn.model_selection import train_test_split  # slow to import
 
     learn, judge = train_test_split(
-        rows,
-        random_state=rng,
-        test_size=estimator.validation_fraction,
-        stratify=estimator._strata(data.t[rows]),
+        task.rows,
+        random_state=task.rng,
+        test_size=task.settings.validation_fraction,
+        stratify=task.settings._strata(task.fitted, task.data.t[task.rows]),
     )
     if len(judge) < 2:
         raise InputError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
             "dataset."
         )
-    return learn, data.take(judge)
+    return learn, task.data.take(judge)
 
 
 def _batch(batch_size: Any, rows: int) -> int:
@@ -210,48 +212,46 @@ def _batch(batch_size: Any, rows: int) -> int:
         warnings.warn(
             f"Got `batch_size` {batch_size}, larger than the {rows} rows to train on. "
             "It is going to be clipped.",
-            stacklevel=6,
+            stacklevel=8,
         )
     return min(int(batch_size), rows)
 
 
-def _finite(params: Params) -> bool:
-    return all(np.isfinite(a).all() for layer in params for a in layer)
-
-
-def judge_epoch(estimator: Any, now: Callable[[], Params], judge: Judge | None) -> None:
+def judge_epoch(task: Task, now: Callable[[], Params], judge: Judge | None) -> None:
     """Compare the epoch with the best so far, by validation score or by training loss."""
+    course, tol = task.course, task.settings.tol
     if judge is None:
-        loss, best = estimator.loss_, estimator.best_loss_
-        better = loss <= best - estimator.tol
-        estimator.best_loss_ = min(best, loss)
+        loss, best = course.loss_, course.best_loss_
+        better = loss <= best - tol
+        course.best_loss_ = min(best, loss)
     else:
         params = now()
         score, loss = judge(params)
-        estimator.validation_scores_.append(score)
-        estimator.validation_loss_curve_.append(loss)
-        if estimator.verbose:
+        course.record("validation_scores_", score)
+        course.record("validation_loss_curve_", loss)
+        if task.settings.verbose:
             print(f"Validation score: {score:f}")
-        better = score >= estimator.best_validation_score_ + estimator.tol
-        if score > estimator.best_validation_score_:
-            estimator.best_validation_score_, estimator._best = score, params
-    estimator._waited = 0 if better else estimator._waited + 1
+        better = score >= course.best_validation_score_ + tol
+        if score > course.best_validation_score_:
+            course.best_validation_score_, course.best = score, params
+    course.waited = 0 if better else course.waited + 1
 
 
-def _ends(estimator: Any, descent: Descent) -> bool:
+def _ends(task: Task, descent: Descent) -> bool:
     """Whether waiting in vain ends training; if not, the learning rate has been lowered."""
-    what = "Validation score" if estimator.early_stopping else "Training loss"
+    settings = task.settings
+    what = "Validation score" if settings.early_stopping else "Training loss"
     ends, then = True, "Stopping."
-    if estimator.solver == "sgd" and estimator.learning_rate == "adaptive":
+    if settings.solver == "sgd" and settings.learning_rate == "adaptive":
         if descent.rate > SMALLEST_RATE:
             descent.rate /= 5.0
             ends, then = False, f"Setting learning rate to {descent.rate:f}"
-            estimator._waited = 0
+            task.course.waited = 0
         else:
             then = "Learning rate too small. Stopping."
-    if estimator.verbose:
+    if settings.verbose:
         print(
-            f"{what} did not improve more than tol={estimator.tol:f} for "
-            f"{estimator.n_iter_no_change} consecutive epochs. {then}"
+            f"{what} did not improve more than tol={settings.tol:f} for "
+            f"{settings.n_iter_no_change} consecutive epochs. {then}"
         )
     return ends

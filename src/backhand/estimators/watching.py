@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
-
-from .descent import Params
 
 __all__ = ["Watch", "Watchable", "watch_of"]
 
@@ -45,20 +42,19 @@ class Watch:
         self._task = self._fit.subcontext(task_name=name)
         self._task.call_on_fit_task_begin(**self._told)
 
-    def end(self, network: Any, now: Callable[[], Params]) -> bool:
-        """Whether a callback wants training to stop after the task that has just ended."""
-        task, self._task = self._task, None
-        asked = task.call_on_fit_task_end(
-            **self._told,
-            reconstruction_attributes=lambda: _fitted(self._told["estimator"], network, now()),
-        )
-        return bool(asked)
+    def end(self, fitted: Callable[[], dict[str, Any]]) -> bool:
+        """Whether a callback wants training to stop after the task that has just ended.
 
-    def close(self) -> None:
+        ``fitted`` gives the attributes that the estimator would have if the fit ended here.
+        """
+        task, self._task = self._task, None
+        return bool(task.call_on_fit_task_end(**self._told, reconstruction_attributes=fitted))
+
+    def close(self, fitted: Callable[[], dict[str, Any]]) -> None:
         """The fit has ended, with a task that was begun in vain maybe."""
         if self._task is not None:
             self._task.call_on_fit_task_end(**self._told)
-        self._fit.call_on_fit_task_end(**self._told, reconstruction_attributes={})
+        self._fit.call_on_fit_task_end(**self._told, reconstruction_attributes=fitted)
 
 
 def watch_of(
@@ -68,10 +64,3 @@ def watch_of(
     if not getattr(estimator, "_skl_callbacks", None):
         return None
     return Watch(estimator, x, y, sample_weight, tasks)
-
-
-def _fitted(estimator: Any, network: Any, params: Params) -> dict[str, Any]:
-    """What an estimator would have if the fit ended with these parameters."""
-    ended = copy.copy(estimator)
-    ended._keep(network, params)
-    return {name: getattr(ended, name) for name in ("coefs_", "intercepts_", "_forward", "_kept")}

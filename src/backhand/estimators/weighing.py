@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight
 
 from ..errors import InputError
+from ..plan.ranges import SAFE_EXPONENT, usable_weight
 
 Array = Any
 
@@ -39,8 +42,8 @@ def weights_of_classes(given: Any, classes: Array, t: Array) -> Array:
     return by_class[t[:, 0]]
 
 
-def weights_of_labels(given: Any, t: Array) -> Array:
-    """The factor of each row (N,), the product over its labels.
+def weights_of_labels(given: Any, t: Array) -> list[Array]:
+    """The factors of each row (N,), whose product its weight is: one for each label.
 
     Parameters
     ----------
@@ -55,13 +58,13 @@ def weights_of_labels(given: Any, t: Array) -> Array:
         If there is not a dict of 0 and 1 for each label, or a weight is not finite or negative.
     """
     if given == "balanced":
-        return compute_sample_weight(given, t)
+        return [compute_sample_weight(given, t)]
     if isinstance(given, dict) or len(given) != t.shape[1]:
         raise InputError(
             f"class_weight={given!r}: for {t.shape[1]} labels, give a list of as many dicts "
             "{0: weight, 1: weight}, or 'balanced'"
         )
-    factors = np.ones(len(t))
+    factors = []
     for label, weights in enumerate(given):
         if not (isinstance(weights, dict) and set(weights) <= {0, 1}):
             raise InputError(
@@ -69,8 +72,39 @@ def weights_of_labels(given: Any, t: Array) -> Array:
             )
         by_value = np.array([weights.get(0, 1.0), weights.get(1, 1.0)], float)
         _check(by_value, f"class_weight[{label}]={weights!r}")
-        factors *= by_value[t[:, label]]
+        factors.append(by_value[t[:, label]])
     return factors
+
+
+def checked_weight(weight: Any, X: Array, name: str) -> Array:
+    """The weights of rows in float64. Raises ValueError unless they are finite and at least 0."""
+    try:
+        return _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
+    except TypeError as error:
+        raise InputError(f"{name} must be a number for each row: {error}") from None
+
+
+def product(factors: list[Array], dtype: str, name: str) -> tuple[Array, int]:
+    """The products of factors (N,) as weights, and the power of 2 that they were multiplied by.
+
+    See `backhand.plan.ranges.usable_weight`. A product may leave the range of float64 where its
+    factors do not, so each is scaled by a power of 2 of its own, if it is large or small.
+
+    Raises
+    ------
+    InputError
+        If all of them are 0.
+    """
+    found, exponent = np.ones(len(factors[0])), 0
+    for factor in factors:
+        largest = float(factor.max(initial=0.0))
+        shift = -math.frexp(largest)[1] if largest > 0 else 0
+        shift = shift if abs(shift) > SAFE_EXPONENT else 0
+        found, exponent = found * np.ldexp(factor, shift), exponent + shift
+    if not found.any():
+        raise InputError(f"{name} is 0 for every row: give a positive weight to some")
+    weight, shift = usable_weight(found, dtype, name)
+    return weight, exponent + shift
 
 
 def _check(weights: Array, place: str) -> None:

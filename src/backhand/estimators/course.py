@@ -1,0 +1,125 @@
+"""The course of a fit: losses, scores, and what early stopping remembers of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+from ..errors import InputError
+from .descent import Params
+
+NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "stopped_")
+LISTS = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+BY_EPOCHS = ("best_loss_", "best_validation_score_", *LISTS)
+"""The attributes that only a course by epochs has."""
+
+
+@dataclasses.dataclass
+class Course:
+    """What an estimator shows of its fits, under the names of its attributes.
+
+    A fit works on a course of its own, `resumed` from the last one, and leaves that as it was.
+
+    Attributes
+    ----------
+    curves : dict of str to list or None
+        What earlier fits recorded, by the names of `LISTS`; empty before there was an epoch.
+    added : dict of str to list
+        What this fit has recorded besides. A list of its own, so that a call of `partial_fit`
+        costs the same however long the curve is.
+    best : parameters or None
+        Those of the best validation score.
+    waited : int
+        Epochs since the last improvement.
+    """
+
+    n_iter_: int = 0
+    t_: int = 0
+    loss_: Any = None
+    best_loss_: Any = None
+    best_validation_score_: Any = None
+    stopped_: bool | None = None
+    curves: dict[str, list[Any] | None] = dataclasses.field(default_factory=dict)
+    added: dict[str, list[Any]] = dataclasses.field(
+        default_factory=lambda: {name: [] for name in LISTS}
+    )
+    best: Params | None = None
+    waited: int = 0
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> Course:
+        """The course that fitted attributes tell of. Raises InputError if one makes no sense."""
+        course = cls()
+        for name, value in attributes.items():
+            listed = name in LISTS and (value is None or isinstance(value, list))
+            numbers = value or [] if listed else [value]
+            if not all(number is None or isinstance(number, Real) for number in numbers):
+                raise InputError(f"{name} is {value!r}: numbers are needed")
+            if listed:
+                course.curves[name] = None if value is None else list(value)
+            elif name in NUMBERS:
+                setattr(course, name, value)
+            else:
+                raise InputError(f"an estimator has no {name!r}")
+        if course.curves:
+            course.curves = {name: course.curves.get(name) for name in LISTS}
+        return course
+
+    def resumed(self) -> Course:
+        """A course that goes on from this one, which stays as it is."""
+        return dataclasses.replace(
+            self, curves=dict(self.curves), added={name: [] for name in LISTS}
+        )
+
+    def begin(self, early_stopping: bool) -> None:
+        """Begin the record of epochs, unless it goes on from an earlier fit."""
+        best = self.best_validation_score_ if early_stopping else self.best_loss_
+        if best is not None:
+            return
+        self.best_loss_ = None if early_stopping else math.inf
+        self.best_validation_score_ = -math.inf if early_stopping else None
+        self.curves = {
+            "loss_curve_": self.curves.get("loss_curve_") or [],
+            "validation_scores_": [] if early_stopping else None,
+            "validation_loss_curve_": [] if early_stopping else None,
+        }
+        self.best, self.waited = None, 0
+
+    def begin_parts(self) -> None:
+        """Compare with no epoch of `fit`, which had other rows, nor with weights that are lost."""
+        if self.stopped_ is None or self.best is None:
+            self.best_validation_score_ = None
+            self.stopped_ = False
+
+    def record(self, name: str, value: float) -> None:
+        """Append to a curve."""
+        self.added[name].append(value)
+
+    def last(self, name: str) -> float | None:
+        """The last value of a curve; None if there is none."""
+        values = self.added[name] or self.curves.get(name)
+        return values[-1] if values else None
+
+    def attributes(self) -> dict[str, Any]:
+        """The fitted attributes, with curves of their own."""
+        return self._attributes(lambda earlier, new: earlier + new)
+
+    def settled(self) -> dict[str, Any]:
+        """The fitted attributes at the end of a fit: the lists of earlier fits grow."""
+        return self._attributes(lambda earlier, new: earlier.extend(new) or earlier)
+
+    def _attributes(self, joined: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {"n_iter_": self.n_iter_, "t_": self.t_}
+        if self.loss_ is not None:
+            found["loss_"] = self.loss_
+        if self.stopped_ is not None:
+            found["stopped_"] = self.stopped_
+        if self.curves:
+            found["best_loss_"] = self.best_loss_
+            found["best_validation_score_"] = self.best_validation_score_
+            for name, earlier in self.curves.items():
+                found[name] = None if earlier is None else joined(earlier, self.added[name])
+        return found

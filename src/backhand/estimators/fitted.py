@@ -1,0 +1,262 @@
+"""`Fitted`: what a fit leaves behind, complete in itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from operator import is_
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..formulas.activations import Activation, choose_activation
+from ..formulas.loss import through
+from ..formulas.losses import Loss, choose_loss
+from ..network import Layer, Network
+from ..plan.ranges import MOST_SQUARED, check_range
+from ..plan.step import forward_plan, logits
+from ..run.arrays import parameter_buffers, walk
+from ..run.namespaces import is_sparse, stored_rows
+from . import parameters
+from .course import Course
+from .descent import Descent, Params, parts
+from .targets import Classes
+
+Array = Any
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained network with everything that predicting, saving and going on need.
+
+    Whatever an estimator does after a fit reads this, and never the parameters that it has by
+    then. A fit makes it whole and hands it over at its end, so one that fails changes nothing.
+
+    Parameters
+    ----------
+    network : Network
+        With the activations, the dtype, and the loss of the logits.
+    loss : Loss
+        The loss before ``link``.
+    link : Activation or None
+        The parameter `out_activation`.
+    out_activation : str
+        The attribute `out_activation_`.
+    targets : Classes or Numbers
+        What is predicted.
+    engine : str or None
+        The parameters `engine`, `solver` and `scoring` of the fit.
+    solver : str
+    scoring : object
+    names : ndarray or None
+        The names of the columns of X.
+    course : Course
+    descent : Descent or None
+        Where the optimiser stands.
+    params : tuple of Layer
+        The arrays that the estimator shows as `coefs_` and `intercepts_`. They may be written to;
+        those that somebody puts in their place count too, see `params_of`.
+    """
+
+    network: Network
+    loss: Loss
+    link: Activation | None
+    out_activation: str
+    targets: Any
+    engine: str | None
+    solver: str
+    scoring: Any
+    names: Array | None
+    course: Course
+    descent: Descent | None
+    params: tuple[Layer, ...] = ()
+
+    def with_params(self, params: Params) -> Fitted:
+        """The same with a copy of these parameters, laid out for the executor that reads them."""
+        copied: Callable[[Array], Array] = np.array
+        if parameters.engine_name(self.engine) == "llvm":
+            from ..run.llvm.runner import housed
+
+            copied = housed
+        return dataclasses.replace(
+            self,
+            params=tuple(Layer(copied(np.asarray(w)), copied(np.asarray(b))) for w, b in params),
+        )
+
+    def attributes(self, course: dict[str, Any]) -> dict[str, Any]:
+        """All that an estimator has after the fit; ``course`` comes from its `Course`."""
+        named = {} if self.names is None else {"feature_names_in_": self.names}
+        if isinstance(self.targets, Classes):
+            named["classes_"] = self.targets.labels
+        return {
+            "_fitted": self,
+            "coefs_": [w for w, _ in self.params],
+            "intercepts_": [b for _, b in self.params],
+            "n_features_in_": self.network.inputs,
+            "n_outputs_": self.network.outputs,
+            "n_layers_": len(self.network.widths),
+            "out_activation_": self.out_activation,
+            **named,
+            **course,
+        }
+
+    # predicting -----------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def inputs(self) -> int:
+        """How many columns X has."""
+        return self.network.inputs
+
+    @functools.cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """What parameters and arithmetic are in."""
+        return np.dtype(self.network.dtype)
+
+    @functools.cached_property
+    def limits(self) -> dict[str, float]:
+        """By the type code of X: up to what sum of squares every value is finite in the network."""
+        most = {"f": float(np.finfo("f4").max), "d": MOST_SQUARED[self.network.dtype]}
+        return {code: min(value, float(np.finfo("f8").max)) for code, value in most.items()}
+
+    @functools.cached_property
+    def _arrays(self) -> tuple[Array, ...]:
+        return *(w for w, _ in self.params), *(b for _, b in self.params)
+
+    @functools.cached_property
+    def _compiled(self) -> list[Any]:
+        return [None]
+
+    def compiled(self, coefs: Any, intercepts: Any) -> Callable[[Array], Array] | None:
+        """The compiled forward pass if the estimator still has our arrays, else None."""
+        made = self._compiled[0]
+        if made is None:
+            made = self._compiled[0] = self._compile()
+        if not made:
+            return None
+        ours = self._arrays
+        try:
+            now = (*coefs, *intercepts)
+        except TypeError:
+            return None
+        return made if len(ours) == len(now) and all(map(is_, ours, now)) else None
+
+    def _compile(self) -> Any:
+        """The compiled forward pass; False if there is none to be had."""
+        if not self.params or parameters.engine_name(self.engine) != "llvm":
+            return False
+        from ..run.llvm.engine import Forward
+
+        return Forward(self.network, self.params, shared=True)
+
+    def params_of(self, coefs: Any, intercepts: Any) -> Params:
+        """Parameters that may be anybody's, as the network takes them.
+
+        Raises
+        ------
+        InputError
+            If they are not numbers of the right shapes; the message names the array.
+        """
+        shapes = self.network.shapes
+        found = []
+        for name, arrays, wanted in (
+            ("coefs_", coefs, shapes),
+            ("intercepts_", intercepts, [(k,) for _, k in shapes]),
+        ):
+            if not isinstance(arrays, Sequence) or len(arrays) != len(wanted):
+                raise InputError(
+                    f"{name} must be a list of {len(wanted)} arrays, one for each layer of the "
+                    f"fitted network, got {_short(arrays)}"
+                )
+            for number, (a, shape) in enumerate(zip(arrays, wanted, strict=True)):
+                found.append(self._parameter(a, shape, f"{name}[{number}]"))
+        return list(map(Layer, found[: len(shapes)], found[len(shapes) :]))
+
+    def _parameter(self, a: Any, shape: tuple[int, ...], name: str) -> Array:
+        try:
+            array = np.asarray(a)
+        except ValueError:  # rows of several lengths
+            array = np.asarray(None)
+        if array.dtype.kind not in "biuf" or array.shape != shape:
+            raise InputError(
+                f"{name} must be an array of numbers of shape {shape}, as the network was fitted "
+                f"with, got {_short(a)}"
+            )
+        check_range(array, self.network.dtype, name)
+        return array.astype(self.network.dtype, copy=False)
+
+    def forward(self, x: Array, params: Params) -> Array:
+        """The logits (N, K) by the array executor."""
+        plan, out, buffers = *self._plan, parameter_buffers(params)
+        pieces = []
+        for _, some in parts(stored_rows(x) if is_sparse(x) else x):
+            buffers["x"] = some.astype(self.network.dtype, copy=False)
+            pieces.append(walk(plan, buffers)[out])
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    @functools.cached_property
+    def _plan(self) -> tuple[Any, str]:
+        return forward_plan(self.network), logits(self.network)
+
+    # copies and files -----------------------------------------------------------------------------
+
+    def portable(self) -> dict[str, Any]:
+        """The network as data: formulas by name where that leads back to them, else themselves."""
+        link = None if self.link is None else _portable(self.link, choose_activation)
+        return {
+            "widths": self.network.widths,
+            "activation": [_portable(a, choose_activation) for a in self.network.activations],
+            "loss": _portable(self.loss, choose_loss),
+            "outputs": self.loss.outputs,
+            "link": link,
+            "dropout": self.network.dropout,
+            "dtype": self.network.dtype,
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        left = ("network", "loss", "link", "params")  # the estimator has its parameters
+        others = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in left
+        }
+        return restored, (self.portable(), others)
+
+
+def restored(portable: dict[str, Any], others: dict[str, Any]) -> Fitted:
+    """The inverse of `Fitted.portable`, without parameters. Raises InputError if it is none."""
+    loss = dataclasses.replace(choose_loss(portable["loss"]), outputs=portable["outputs"])
+    link = None if portable["link"] is None else choose_activation(portable["link"])
+    network = Network(
+        portable["widths"],
+        activation=portable["activation"],
+        loss=composed(loss, link),
+        dropout=portable["dropout"],
+        dtype=portable["dtype"],
+    )
+    return Fitted(network, loss, link, **others)
+
+
+def composed(loss: Loss, link: Activation | None) -> Loss:
+    """The loss of the logits."""
+    return loss if link is None else through(loss, link)
+
+
+def _portable(entry: Any, chosen: Callable[[Any], Any]) -> Any:
+    try:
+        known = chosen(entry.spec)
+    except InputError:
+        return entry
+    if isinstance(entry, Loss):
+        known = dataclasses.replace(known, outputs=entry.outputs)
+    return entry.spec if known == entry or getattr(entry, "levels", ()) else entry
+
+
+def _short(a: Any) -> str:
+    """What somebody gave in place of an array, in a few words."""
+    if isinstance(a, np.ndarray):
+        return f"an array of shape {a.shape} and dtype {a.dtype}"
+    if isinstance(a, Sequence) and not isinstance(a, str):
+        return f"a {type(a).__name__} of {len(a)}"
+    return f"{type(a).__name__} {str(a)[:40]!r}" if isinstance(a, str) else type(a).__name__
