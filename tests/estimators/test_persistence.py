@@ -80,7 +80,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"it holds an MLPRegressor: MLPRegressor\.load reads it"):
         MLPClassifier.load(path)
     content = path.read_bytes()
-    tensors, text = read_sealed(path, "backhand estimator 1")
+    tensors, text = read_sealed(path, "backhand estimator 2")
     for damaged in (content[:-7], content[:20], b"", content[:-4] + b"\0\0\0\1"):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"m (is not a model|was edited)"):
@@ -88,14 +88,14 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path):
     kept = json.loads(text)
     for change in ({"n_features_in_": 5}, {"n_layers_": 7}, {"__class__": "x"}):
         changed = {**kept, "fitted": {**kept["fitted"], **change}}
-        write_sealed(path, tensors, json.dumps(changed), "backhand estimator 1")
+        write_sealed(path, tensors, json.dumps(changed), "backhand estimator 2")
         with pytest.raises(InputError, match="is not a usable estimator"):
             MLPRegressor.load(path)
-    write_sealed(path, {**tensors, "w2": tensors["w2"] * np.nan}, text, "backhand estimator 1")
+    write_sealed(path, {**tensors, "w2": tensors["w2"] * np.nan}, text, "backhand estimator 2")
     with pytest.raises(InputError, match="not all finite"):
         MLPRegressor.load(path)
     write_sealed(path, tensors, text, "backhand model 1")
-    with pytest.raises(InputError, match="'backhand model 1'; this reads 'backhand estimator 1'"):
+    with pytest.raises(InputError, match="'backhand model 1'; this reads 'backhand estimator 2'"):
         MLPRegressor.load(path)
 
 

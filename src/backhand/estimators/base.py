@@ -9,7 +9,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.validation import validate_data
 
 from ..callbacks import entered
 from ..errors import InputError
@@ -24,7 +23,7 @@ from .descent import Data, Descent, Params, parts
 from .fitted import Fitted, composed
 from .judging import functions_of
 from .persistence import Persistent
-from .predicting import Predicting, check_table
+from .predicting import Predicting, as_input_error, validated
 from .task import Task
 from .watching import Watchable, watch_of
 from .weighing import checked_weight, product
@@ -171,11 +170,12 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
             return self
         tasks = 0 if incremental else self.max_iter + (self.solver == "lbfgs")
         watch = watch_of(self, X, y, sample_weight, tasks)
-        if before is None:
-            targets = self._targets(y, classes)
-        else:
-            targets = before.targets
-            self._check_targets(targets, y, classes)
+        with as_input_error("y"):
+            if before is None:
+                targets = self._targets(y, classes)
+            else:
+                targets = before.targets
+                self._check_targets(targets, y, classes)
         rng = check_random_state(self.random_state)
         fitted = self._described(X, targets, before, course, incremental, seen)
         network = fitted.network
@@ -222,12 +222,10 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
 
     def _checked(self, X: Array, y: Array, seen: Any) -> tuple[Array, Array, Any]:
         """Checked rows and targets; ``seen`` knows the columns, or learns of them."""
-        check_table(X, "X")
-        X, y = validate_data(
+        X, y = validated(
             seen,
             X,
             y,
-            accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=is_regressor(self),
             reset="n_features_in_" not in seen.__dict__,

@@ -109,7 +109,13 @@ class Course:
 
     def settled(self) -> dict[str, Any]:
         """The fitted attributes at the end of a fit: the lists of earlier fits grow."""
-        return self._attributes(lambda earlier, new: earlier.extend(new) or earlier)
+
+        def grown(earlier: list[Any], new: list[Any]) -> list[Any]:
+            earlier.extend(new)
+            new.clear()
+            return earlier
+
+        return self._attributes(grown)
 
     def _attributes(self, joined: Any) -> dict[str, Any]:
         found: dict[str, Any] = {"n_iter_": self.n_iter_, "t_": self.t_}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -150,11 +150,13 @@ def class_loss(estimator: Any, kind: str) -> Loss:
 
 def solvers() -> list[str]:
     """The names of all solvers; those of registered optimisers are among them."""
-    return [*SKLEARN_SOLVERS, "lbfgs", *OPTIMISERS]
+    return sorted({*SKLEARN_SOLVERS, "lbfgs", *OPTIMISERS})
 
 
 def hidden_widths(value: Any) -> list[int]:
     """The widths of the hidden layers. Raises InputError if one is not a whole number over 0."""
+    if isinstance(value, (str, Mapping, set)):
+        raise InputError(f"hidden_layer_sizes must be whole numbers such as (50,), got {value!r}")
     widths = list(value) if isinstance(value, Iterable) else [value]
     for width in widths:
         if isinstance(width, (bool, np.bool_)) or not isinstance(width, Integral):

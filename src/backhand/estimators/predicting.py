@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,7 @@ class Predicting:
         """The logits (N, K): float32 if X is, else float64 as scikit-learn gives."""
         fitted = self._record()
         if not is_right(X, fitted):
-            check_table(X, "X")
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=False)
+            X = validated(self, X, reset=False)
             check_range(X, fitted.network.dtype, "X")
         return self._forwarded(X, fitted), fitted
 
@@ -93,8 +93,37 @@ def is_right(X: Array, fitted: Fitted) -> bool:
     return bool(np.dot(flat, flat) <= limit)
 
 
-def check_table(X: Any, name: str) -> None:
-    """Raise InputError for what is no table at all; scikit-learn has a TypeError for some."""
+class NotNumbersError(InputError, TypeError):
+    """Something that holds no numbers: scikit-learn raises a TypeError for some of it."""
+
+
+@contextlib.contextmanager
+def as_input_error(name: str) -> Iterator[None]:
+    """Raise a TypeError of NumPy's or scikit-learn's as an InputError that names the argument."""
+    try:
+        yield
+    except TypeError as error:
+        raise NotNumbersError(f"{name}: {error}") from None
+
+
+def validated(estimator: Any, X: Any, y: Any = "no_validation", **settings: Any) -> Any:
+    """X, or X and y, as scikit-learn checks them for an estimator: finite numbers in a table.
+
+    Raises
+    ------
+    InputError, ValueError
+        If they are something else.
+    """
     if X is None or isinstance(X, (numbers.Number, str, bytes, Mapping, set, frozenset)):
         got = "None" if X is None else f"{type(X).__name__} {str(X)[:40]!r}"
-        raise InputError(f"{name} must be rows and columns of numbers, (N, D), got {got}")
+        raise InputError(f"X must be rows and columns of numbers, (N, D), got {got}")
+    with as_input_error("X or y" if y is not None and settings.get("multi_output") else "X"):
+        if not hasattr(X, "dtype") and isinstance(X, (list, tuple)):
+            X = _of_lists(X)
+        return validate_data(estimator, X, y, accept_sparse=["csr", "csc"], **settings)
+
+
+def _of_lists(X: Any) -> Any:
+    """Rows that are lists; None and the like become NaN, which scikit-learn reports."""
+    array = np.asarray(X)
+    return array.astype(float) if array.dtype.kind == "O" else array

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 
+from ..errors import InputError
 from ..formulas.activations import Activation, choose_activation
 from ..formulas.losses import Loss
 from ..plan.ranges import check_range
@@ -237,6 +238,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     def _check_values(self, y: Array, dtype: str, name: str) -> None:
         check_range(y, dtype, name)
+        if y.dtype.kind == "f" and not np.isfinite(y).all():  # None among objects became NaN
+            row = int(np.argwhere(~np.isfinite(y))[0][0])
+            raise InputError(f"{name} is {y[row]} in row {row}: every target must be finite")
         check_values(y, parameters.regression_loss(self.loss), self.loss, name)
 
     def _loss(self, targets: Numbers) -> tuple[Loss, Activation | None, int, str]:

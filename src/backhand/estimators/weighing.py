@@ -37,6 +37,15 @@ def weights_of_classes(given: Any, classes: Array, t: Array) -> Array:
             f"class_weight={given!r}: a list of dicts is for several labels a row; for one, "
             "give a dict"
         )
+    if isinstance(given, dict):
+        labels = classes.tolist()
+        missing = [label for label in labels if label not in given]
+        unknown = [label for label in given if label not in labels]
+        if missing and unknown:
+            raise InputError(
+                f"class_weight has {unknown}, which y has not: its classes {missing} are not in "
+                "class_weight"
+            )
     by_class = compute_class_weight(given, classes=classes, y=classes[t[:, 0]])
     _check(by_class, f"class_weight={given!r}")
     return by_class[t[:, 0]]
