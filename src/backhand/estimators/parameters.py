@@ -13,10 +13,10 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from ..errors import InputError, unknown_name
 from ..formulas.activations import Activation
 from ..formulas.entry import choose
-from ..formulas.initialisers import Initialiser
+from ..formulas.initialisers import Initialiser, choose_initialiser
 from ..formulas.losses import LOSSES, QUANTILES, Loss, choose_loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser
-from ..formulas.schedules import Schedule
+from ..formulas.schedules import Schedule, choose_schedule
 from ..network import Network, checked_engine
 from ..plan.description import DTYPES
 
@@ -172,13 +172,17 @@ def engine_name(value: str | None) -> str:
 
 
 def check_together(estimator: Any) -> None:
-    """Raise InputError if parameters contradict each other, or the solver is not known."""
+    """Raise InputError if parameters contradict each other, or a name is not known."""
     solver = estimator.solver
     if isinstance(solver, str) and solver != "lbfgs":
         if solver.partition(":")[0] not in solvers():
             raise unknown_name("solver", solver, solvers())
         if solver not in SKLEARN_SOLVERS:
             choose_optimiser(solver)
+    if estimator.schedule is not None:
+        choose_schedule(estimator.schedule)
+    if estimator.initialiser is not None:
+        choose_initialiser(estimator.initialiser)
     if estimator.schedule is not None and estimator.learning_rate != "constant":
         raise InputError(
             f"schedule={estimator.schedule!r} and learning_rate={estimator.learning_rate!r} both "
