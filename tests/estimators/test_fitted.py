@@ -322,7 +322,8 @@ def test_coefficients_in_another_form_are_right_or_refused_in_one_line(ours, mak
         except InputError as error:
             message = str(error)
         if message is not None:
-            assert "coefs_[1]" in message
+            assert "coefs_" in message
+            assert "layer 2" in message
             assert "\n" not in message
             continue
         for a, b in zip(before, after, strict=True):
@@ -366,7 +367,7 @@ def test_no_row_is_kept_after_a_fit(ours, how, engine, form, early):
     assert len(seen[-1].params) == 2
 
 
-@pytest.mark.parametrize("engine", ["numpy"])
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
 @pytest.mark.parametrize("ours", BOTH)
 def test_no_row_is_kept_after_a_part(ours, engine):
     rows, t, weight = X.copy(), BOTH[ours].copy(), np.ones(len(X))

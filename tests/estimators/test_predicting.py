@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from backhand import MLPRegressor
+from backhand import InputError, MLPClassifier, MLPRegressor, Network
 
 
 def fitted(**keywords):
@@ -29,9 +30,9 @@ def fitted(**keywords):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_predictions_come_from_machine_code_and_agree_with_the_array_engine(dtype):
     model, X = fitted(dtype=dtype)
-    slow = clone(model).set_params(engine="numpy")
-    slow.__setstate__({**model.__getstate__(), "engine": "numpy"})
-    expected = slow.predict(X)
+    params = list(zip(model.coefs_, model.intercepts_, strict=True))
+    network = Network((5, 9, 7, 2), activation="relu", dtype=dtype)
+    expected = network.forward(params, X, engine="numpy")
     epsilon = np.finfo(dtype).eps
     np.testing.assert_allclose(model.predict(X), expected, rtol=50 * epsilon, atol=50 * epsilon)
     one_by_one = np.concatenate([model.predict(X[i : i + 1]) for i in range(len(X))])
@@ -96,3 +97,70 @@ def test_many_predictions_take_no_memory():
     for _ in range(50_000):
         model.predict(x)
     assert taken() - before < 1024  # kilobytes: an array a call would take 5,000
+
+
+FORMS = {
+    "as it is": lambda X: X,
+    "one row": lambda X: X[:1],
+    "columns first": np.asfortranarray,
+    "every other row": lambda X: np.repeat(X, 2, axis=0)[::2],
+    "some columns": lambda X: np.hstack([X, X])[:, : X.shape[1]],
+    "lists": np.ndarray.tolist,
+    "sparse": sparse.csr_matrix,
+    "longer": lambda X: X.astype(np.longdouble),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("value", [3.5e38, -1e39, 1.7e308])
+@pytest.mark.parametrize("ours", [MLPRegressor, MLPClassifier])
+def test_values_that_the_network_cannot_hold_are_named(ours, value, form):
+    X = np.random.default_rng(0).standard_normal((250, 5))
+    model = ours(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, X[:, 0] > 0)
+        wide = clone(model).set_params(dtype="float64").fit(X, X[:, 0] > 0)
+    X[0, 3] = value
+    x = FORMS[form](X)
+    asked = [model.predict, lambda x: model.score(x, np.zeros(len(x) if form != "sparse" else 250))]
+    if ours is MLPClassifier:
+        asked += [model.predict_proba, model.predict_log_proba, model.decision_function]
+    for ask in asked:
+        with pytest.raises(InputError, match=r"^X is \S+ in row 0, column 3, beyond what float32"):
+            ask(x)
+    if abs(value) < 1e100:
+        assert np.isfinite(wide.predict(x)).all()  # which float64 holds
+
+
+@pytest.mark.parametrize("value", [1e20, 3e38])
+def test_large_values_that_the_network_holds_are_taken(value):
+    for dtype in (np.float32, np.float64):
+        X = np.full((3, 5), value, dtype)
+        model, _ = fitted()
+        model.coefs_[0][:] *= np.float32(1e-30)
+        assert np.isfinite(model.predict(X)).all()
+        assert np.isfinite(model.predict(X[:1])).all()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probabilities_of_float64_rows_have_the_order_of_the_logits(classes):
+    X = np.random.default_rng(0).standard_normal((400, 5))
+    y = np.digitize(X[:, 0], [-0.4, 0.4][: classes - 1])
+    model = MLPClassifier((4,), dtype="float32", max_iter=30, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
+    x = 8 * X
+    p, z = model.predict_proba(x), model.decision_function(x)
+    z = np.stack([-z, z], axis=1) if classes == 2 else z
+    assert p.dtype == np.float64
+    if classes == 2:  # up to where 1 - p is below half an ulp of 1
+        below = np.abs(z[:, 1]) < 30
+        for column in range(2):
+            order = np.argsort(z[below, column])
+            assert (np.diff(p[below, column][order]) > 0).tolist() == (
+                np.diff(z[below, column][order]) > 0
+            ).tolist()
+    np.testing.assert_array_equal(p.argmax(1), z.argmax(1))
+    np.testing.assert_allclose(np.log(p), model.predict_log_proba(x), rtol=1e-12, atol=1e-15)

@@ -382,15 +382,15 @@ def test_stopping_in_parts_survives_a_file_and_begins_anew_after_a_fit(tmp_path)
     assert np.array_equal(same.coefs_[0], before)
     model.set_params(max_iter=2).fit(X[300:], y[300:], **judged)
     assert not hasattr(model, "stopped_")
-    model._waited = 99  # of a fit that had waited long
-    model.best_validation_score_ = 2.0  # and scored by other rows
+    model._fitted.course.waited = 99  # of a fit that had waited long
+    model._fitted.course.best_validation_score_ = 2.0  # and scored by other rows
     model.partial_fit(X[300:], y[300:], **judged)
     assert not model.stopped_
     assert model.best_validation_score_ == model.score(X[:300], y[:300])
     # a course that has not stopped loses its best weights in a file, and begins anew
     model.save(tmp_path / "model.safetensors")
     same = MLPClassifier.load(tmp_path / "model.safetensors")
-    same.best_validation_score_ = 2.0
+    same._fitted.course.best_validation_score_ = 2.0
     same.partial_fit(X[300:], y[300:], **judged)
     assert same.best_validation_score_ == same.score(X[:300], y[:300])
 

@@ -128,3 +128,15 @@ def test_weights_that_are_no_numbers_end_in_one_line(bad):
 def test_targets_that_are_nothing_end_in_one_line(ours, bad):
     with pytest.raises(ValueError, match=r"^y|or y"):
         ours(**SETTINGS).fit(X, bad)
+
+
+def test_masked_elements_are_refused():
+    masked = np.ma.masked_where(X > 2, X)
+    model = MLPRegressor(**SETTINGS).fit(X, X[:, 0])
+    for call in (
+        lambda: model.predict(masked),
+        lambda: model.fit(masked, X[:, 0]),
+        lambda: model.fit(X, masked[:, 0]),
+    ):
+        with pytest.raises(InputError, match="has masked elements"):
+            call()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable
 from operator import is_
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..formulas.activations import Activation, choose_activation
 from ..formulas.loss import through
 from ..formulas.losses import Loss, choose_loss
 from ..network import Layer, Network
-from ..plan.ranges import MOST_SQUARED, check_range
+from ..plan.ranges import MOST_SQUARED
 from ..plan.step import forward_plan, logits
 from ..run.arrays import parameter_buffers, walk
 from ..run.namespaces import is_sparse, stored_rows
@@ -117,8 +118,8 @@ class Fitted:
     @functools.cached_property
     def limits(self) -> dict[str, float]:
         """By the type code of X: up to what sum of squares every value is finite in the network."""
-        most = {"f": float(np.finfo("f4").max), "d": MOST_SQUARED[self.network.dtype]}
-        return {code: min(value, float(np.finfo("f8").max)) for code, value in most.items()}
+        double = MOST_SQUARED if self.network.dtype == "float32" else float(np.finfo("f8").max)
+        return {"f": float(np.finfo("f4").max), "d": double}
 
     @functools.cached_property
     def _arrays(self) -> tuple[Array, ...]:
@@ -158,33 +159,13 @@ class Fitted:
         InputError
             If they are not numbers of the right shapes; the message names the array.
         """
-        shapes = self.network.shapes
-        found = []
-        for name, arrays, wanted in (
-            ("coefs_", coefs, shapes),
-            ("intercepts_", intercepts, [(k,) for _, k in shapes]),
-        ):
-            if not isinstance(arrays, Sequence) or len(arrays) != len(wanted):
-                raise InputError(
-                    f"{name} must be a list of {len(wanted)} arrays, one for each layer of the "
-                    f"fitted network, got {_short(arrays)}"
-                )
-            for number, (a, shape) in enumerate(zip(arrays, wanted, strict=True)):
-                found.append(self._parameter(a, shape, f"{name}[{number}]"))
-        return list(map(Layer, found[: len(shapes)], found[len(shapes) :]))
-
-    def _parameter(self, a: Any, shape: tuple[int, ...], name: str) -> Array:
         try:
-            array = np.asarray(a)
-        except ValueError:  # rows of several lengths
-            array = np.asarray(None)
-        if array.dtype.kind not in "biuf" or array.shape != shape:
+            pairs = list(zip(coefs, intercepts, strict=True))
+            return list(itertools.starmap(Layer, self.network.checked_parameters(pairs)))
+        except (TypeError, ValueError) as error:
             raise InputError(
-                f"{name} must be an array of numbers of shape {shape}, as the network was fitted "
-                f"with, got {_short(a)}"
-            )
-        check_range(array, self.network.dtype, name)
-        return array.astype(self.network.dtype, copy=False)
+                f"coefs_ and intercepts_ are not those of the fitted network any more: {error}"
+            ) from None
 
     def forward(self, x: Array, params: Params) -> Array:
         """The logits (N, K) by the array executor."""
@@ -251,12 +232,3 @@ def _portable(entry: Any, chosen: Callable[[Any], Any]) -> Any:
     if isinstance(entry, Loss):
         known = dataclasses.replace(known, outputs=entry.outputs)
     return entry.spec if known == entry or getattr(entry, "levels", ()) else entry
-
-
-def _short(a: Any) -> str:
-    """What somebody gave in place of an array, in a few words."""
-    if isinstance(a, np.ndarray):
-        return f"an array of shape {a.shape} and dtype {a.dtype}"
-    if isinstance(a, Sequence) and not isinstance(a, str):
-        return f"a {type(a).__name__} of {len(a)}"
-    return f"{type(a).__name__} {str(a)[:40]!r}" if isinstance(a, str) else type(a).__name__

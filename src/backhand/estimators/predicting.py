@@ -117,6 +117,9 @@ def validated(estimator: Any, X: Any, y: Any = "no_validation", **settings: Any)
     if X is None or isinstance(X, (numbers.Number, str, bytes, Mapping, set, frozenset)):
         got = "None" if X is None else f"{type(X).__name__} {str(X)[:40]!r}"
         raise InputError(f"X must be rows and columns of numbers, (N, D), got {got}")
+    for name, a in (("X", X), ("y", y)):
+        if np.ma.is_masked(a):
+            raise InputError(f"{name} has masked elements: fill them, or leave their rows out")
     with as_input_error("X or y" if y is not None and settings.get("multi_output") else "X"):
         if not hasattr(X, "dtype") and isinstance(X, (list, tuple)):
             X = _of_lists(X)
