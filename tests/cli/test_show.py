@@ -24,6 +24,12 @@ def test_a_models_file(backhand):
     code, out, _ = backhand("show", "run/model.safetensors", "--plan")
     assert code == 0
     assert "dropout(y1, words1, rate=0.3)" in out
+    about = out.splitlines()
+    assert about[0] == "classification"
+    assert about[1] == "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    assert about[2] == "inputs: 64 pixels"
+    assert about[3].startswith("command: backhand train digits --hidden 7")
+    assert any(line.startswith("scores: {'test': {'accuracy': 0.") for line in about)
 
 
 def test_an_activation_for_each_layer(backhand):

@@ -31,9 +31,11 @@ def run(networks: str, rounds: int, peers: str | None, out: Path | None) -> None
 
 def _print(record: Record, screen: Console) -> None:
     machine = record.machine
-    screen.print(f"{machine['processor']} ({machine['target']}), {machine['threads']} threads")
+    screen.print(
+        f"{machine['processor']} ({machine['target']}), {_count(machine['threads'], 'thread')}"
+    )
     for cores, rate in record.peaks.items():
-        screen.print(f"measured peak of {cores} core(s), float32: {rate / 1e9:.0f} GF/s")
+        screen.print(f"measured peak of {_count(cores, 'core')}, float32: {rate / 1e9:.0f} GF/s")
     screen.print(", ".join(f"{name} {version}" for name, version in record.versions.items()))
     if record.missing:
         screen.print(f"not installed, left out: {', '.join(record.missing)}")
@@ -42,13 +44,17 @@ def _print(record: Record, screen: Console) -> None:
     screen.print(f"medians and quartiles over {record.rounds} interleaved rounds")
 
 
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def _network(result: Result, screen: Console) -> None:
     task = TASKS[result.network]
     widths = "-".join(map(str, task.widths))
     title = f"{result.network}  {widths}, batch {task.batch}, {task.rows:,} rows an epoch"
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("library")
-    table.add_column("")
+    table.add_column("how")
     for column in ("ms an epoch", "quartiles", f"times {OURS}'s", "share of peak"):
         table.add_column(column, justify="right")
     mine = min(line.median for line in result.lines if line.who == OURS)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from ..export import load_model
+from ..errors import InputError, printable
+from ..export import Model, load_model
 from ..formulas.activations import choose_activation
 from ..formulas.optimisers import choose_optimiser
 from ..network import Network
@@ -27,7 +27,12 @@ def run(
     target: str | None,
 ) -> None:
     """Print the plan, IR or assembly of a training epoch."""
-    described = _network(network, activation, loss, dropout, dtype)
+    if Path(network).suffix == ".safetensors" or Path(network).exists():
+        model = load_model(network)
+        described = model.network
+        print(f"{_about(model)}\n")
+    else:
+        described = _network(network, activation, loss, dropout, dtype)
     chosen = choose_optimiser(optimiser)
     plan = training_plan(described, chosen)
     if "plan" in kinds:
@@ -51,9 +56,20 @@ def run(
         print(emit_assembly(program.module, machine))
 
 
+def _about(model: Model) -> str:
+    """What a model is for, what it takes, how it was made and how it scored."""
+    lines = [model.task + (f" of {model.target!r}" if model.target is not None else "")]
+    if model.classes is not None:
+        lines.append(f"classes: {', '.join(map(str, model.classes))}")
+    if model.preparation is not None:
+        lines.append(model.preparation.summary)
+    for name in ("command", "backhand", "best_epoch", "stopped", "scores"):
+        if name in model.provenance:
+            lines.append(f"{name}: {model.provenance[name]}")
+    return "\n".join(printable(line) for line in lines)
+
+
 def _network(text: str, activation: str, loss: str, dropout: float, dtype: str) -> Network:
-    if Path(text).suffix == ".safetensors" or Path(text).exists():
-        return load_model(text).network
     parts = text.split("-")
     if not all(re.fullmatch("[0-9]{1,18}", part) for part in parts):
         raise InputError(f"network {text!r}: give widths such as 784-50-10, or the file of a model")

@@ -21,6 +21,7 @@ from ..export import Model, save_model
 from ..files import write_whole
 from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
+from ..formulas.losses import choose_loss
 from ..network import Network, Params
 from ..report import pictures, tables
 from ..report.progress import Live
@@ -123,9 +124,10 @@ def _check(options: Options) -> None:
     widths = hidden_widths(options.hidden)
     for activation in activations:
         choose_activation(activation)
-    check_size(_network(options, 1, widths, 2), options.hidden)
+    outputs = 2 if choose_loss(options.loss or "mean_squared_error").by_row else 1
+    check_size(_network(options, 1, widths, outputs), options.hidden)
     if not widths:  # dropout is wrong or right even where no layer has any
-        _network(options, 1, (1,) * len(activations), 2)
+        _network(options, 1, (1,) * len(activations), outputs)
 
 
 def _report(

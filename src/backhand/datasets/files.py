@@ -45,8 +45,12 @@ def reading(path: str | os.PathLike[str], fault: str = "is damaged or cut off") 
     Raises
     ------
     InputError
-        For every error that is not one of ours: a library may raise anything on a damaged file.
+        For every error that is not one of ours, since a library may raise anything on a damaged
+        file; and for what is no regular file.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        what = "is a folder, not a file" if os.path.isdir(path) else "is not a regular file"
+        raise InputError(f"{path}: {what}")  # a pipe would keep us waiting
     try:
         yield
     except (BackhandError, ImportError):
@@ -56,8 +60,6 @@ def reading(path: str | os.PathLike[str], fault: str = "is damaged or cut off") 
     except MemoryError:
         raise InputError(f"{path}: there is not enough memory to read it") from None
     except Exception as error:
-        if os.path.isdir(path):
-            raise InputError(f"{path}: is a folder, not a file") from None
         if isinstance(error, OSError) and error.strerror:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         raise InputError(f"{path}: {fault} ({first_line(error)})") from error
@@ -68,8 +70,6 @@ def open_unpacked(path: Path) -> IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.
 
     What it raises is for `reading` to tell.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(f"{path}: is not a regular file")  # a pipe would keep us waiting
     with path.open("rb") as file:
         start = file.read(6)
     if start.startswith(b"\x1f\x8b"):

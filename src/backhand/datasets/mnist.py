@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +22,7 @@ from backhand.datasets.files import unpack
 from backhand.datasets.idx import read_idx
 from backhand.datasets.preparation import Standardise
 from backhand.errors import InputError
+from backhand.files import replacing
 
 # Of the uncompressed files.
 SHA256: Mapping[str, str] = {
@@ -202,17 +202,14 @@ def _download(
     reasons = []
     for mirror in list(mirrors):
         url = f"{mirror.rstrip('/')}/{stem}.gz"
-        temporary = None
+        temporary = ""
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=".download-", suffix=".part", dir=cache)
-            with os.fdopen(handle, "wb") as file:
+            with replacing(cache / f"{stem}.gz") as file:
+                temporary = file.name
                 fetch(url, _Capped(file, LIMIT), None)
                 file.flush()
-                os.fsync(file.fileno())
-            values = _verified(Path(temporary), stem, sha256[stem])
-            os.replace(temporary, cache / f"{stem}.gz")
-            return values
+                return _verified(Path(temporary), stem, sha256[stem])
         except (requests.RequestException, InputError) as error:
             # The temporary name would tell nobody anything.
             why = str(error).replace(f"{temporary}: ", "").strip()
@@ -222,10 +219,6 @@ def _download(
             raise InputError(
                 f"MNIST cannot be kept in {cache}: {error.strerror or error}; {_remedy(sha256)}"
             ) from None
-        finally:
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
     told = f" ({'; '.join(reasons)})" if reasons else ""
     raise InputError(f"MNIST: {stem} could not be downloaded{told}: {_remedy(sha256)}")
 
