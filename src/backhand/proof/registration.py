@@ -7,7 +7,6 @@ is a formula that fails its check; the message shows where. What is refused leav
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -272,8 +271,8 @@ def _initialiser_faults(initialiser: Initialiser) -> Iterator[str]:
     if initialiser.distribution not in DISTRIBUTIONS:
         yield f"distribution must be one of {DISTRIBUTIONS}, got {initialiser.distribution!r}"
     for fans in ((1, 1), (784, 50), (50, 10), (1, 4096), (4096, 1)):
-        scale: Any = initialiser.scale(*fans, **initialiser.keywords)
-        if not (isinstance(scale, numbers.Real) and 0 < float(scale) < math.inf):
+        scale = initialiser.scale(*fans, **initialiser.keywords)
+        if not (np.ndim(scale) == 0 and 0 < float(scale) < math.inf):
             yield (
                 f"scale(fan_in={fans[0]}, fan_out={fans[1]}) is {scale!r}: a finite number above "
                 "0 is needed"
