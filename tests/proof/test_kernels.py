@@ -12,9 +12,10 @@ from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.network import Network
 from backhand.plan.nodes import ColumnSum, Map, Matmul, Share
-from backhand.plan.step import Plan
+from backhand.plan.step import Plan, gradient_plan
 from backhand.proof import check_kernels, run_checks
 from backhand.proof.kernels import (
+    _identity,
     check_activation_kernel,
     check_loss_kernel,
     check_program,
@@ -22,6 +23,7 @@ from backhand.proof.kernels import (
     shaped_network,
     tile_sizes,
 )
+from backhand.proof.mathematics import allowed, mathematics, sensitivity
 from backhand.run.llvm import functions
 from backhand.run.llvm.engine import CompiledTrainer, execute
 from backhand.run.llvm.objects import Recent
@@ -153,6 +155,28 @@ def test_a_wrong_loss_or_gradient_is_caught(name):
 
     lines = check_loss_kernel(loss, "float32", execute=changed(change))
     assert failures(lines) == [f"{name}_grad float32, emitted"]
+
+
+SURE = [-90.0, -33.0, -15.0, -3.0, -0.1, 0.0, 0.7, 4.0, 15.0, 16.5, 40.0, 87.0]
+
+
+@pytest.mark.parametrize("name", [n for n, loss in LOSSES.items() if loss.definition])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_machine_code_has_the_digits_of_the_true_loss(name, dtype):
+    """The other checks compare it with NumPy, which runs the same formula."""
+    loss = LOSSES[name]
+    network = Network((3, 3) if loss.by_row else (1, 1), loss=loss, dtype=dtype)
+    plan, params = gradient_plan(network), _identity(1, network.inputs, dtype)
+    function = mathematics(loss.definition)
+    for z in SURE:
+        for t in {"class": (0, 1), "positive": (1, 3)}.get(loss.target, (0, 1)):
+            x = np.array([[z, 0.25, -1.0] if loss.by_row else [z]], dtype)
+            target = np.array([[t]], "int64" if loss.by_row else dtype)
+            given = {"x": x, "t": target, "weight": np.ones((1, 1), dtype)}
+            got = execute(plan, params, given, ())["loss"]
+            at = x[0].astype(float).tolist() if loss.by_row else float(x[0, 0])
+            want, size = sensitivity(function, {"z": at, **loss.keywords}, t=t)
+            assert abs(float(got) - want) <= allowed(np.array(want), size, dtype), (z, t)
 
 
 NETWORK = Network((17, 6, 6, 15), activation="tanh", loss="huber")

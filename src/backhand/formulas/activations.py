@@ -33,9 +33,9 @@ class Activation(Entry):
         What ``vjp`` reads besides ``dy``.
     kinks : tuple of float
         Values of ``z`` where the derivative jumps or the forward formula changes branch.
-        Automatic differentiation may choose another convention there, so proofs keep away.
+        Automatic differentiation may choose another convention there, so checks keep away.
     definition : str
-        The same function as mathematics, for mpmath: an independent oracle to 50 digits. It may
+        The same function as mathematics, for mpmath: an independent oracle to 100 digits. It may
         use mpmath's functions, ``z`` and the parameters. Ours all have one.
     torch : str
         A function of ``torch.nn.functional`` with the same meaning, called with the parameters

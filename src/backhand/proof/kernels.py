@@ -3,7 +3,7 @@
 A program is run with every buffer laid open. Each node of its plan is then run again with NumPy on
 what the machine code itself gave it, so an error shows at the node that makes it, and the bound is
 derived (see `rounding`): from the bounds beside the vector functions for elementwise work, and from
-``gamma_n * sum |a| |b|`` for sums. Formulas get the points of the other proofs by way of layers
+``gamma_n * sum |a| |b|`` for sums. Formulas get the points of the other checks by way of layers
 whose weights are the identity. Whole training runs of both executors are compared besides, where
 rounding of many steps adds up and a tolerance has to do.
 """
