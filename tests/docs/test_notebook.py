@@ -55,3 +55,22 @@ def test_it_names_no_folder_of_the_machine_that_ran_it():
 
 def test_it_is_small_enough_to_keep():
     assert NOTEBOOK.stat().st_size < 500_000
+
+
+def test_it_runs_without_pytorch(code):
+    """PyTorch is imported in one cell, if it is installed."""
+    importing = [
+        node
+        for cell in code
+        for node in ast.walk(ast.parse("".join(cell["source"])))
+        if isinstance(node, ast.Import) and "torch" in {name.name for name in node.names}
+    ]
+    top = [node for cell in code for node in ast.parse("".join(cell["source"])).body]
+    assert len(importing) == 1
+    assert importing[0] not in top
+
+
+def test_it_takes_a_step_by_hand_before_it_calls_fit(code):
+    sources = ["".join(cell["source"]) for cell in code]
+    step = next(i for i, source in enumerate(sources) if "w1 -= learning_rate * dw1" in source)
+    assert step < next(i for i, source in enumerate(sources) if "backhand.fit(" in source)
