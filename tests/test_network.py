@@ -60,7 +60,7 @@ def test_every_gradient_is_the_slope_in_a_random_direction(activation, loss):
 
     import hypothesis
 
-    hypothesis.settings(max_examples=5)(check)()
+    hypothesis.settings(max_examples=3)(check)()
 
 
 @pytest.mark.torch

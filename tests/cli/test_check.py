@@ -7,6 +7,7 @@ import pytest
 from backhand.cli import check
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.proof import check_activation
+from backhand.proof.kernels import check_activation_kernel
 
 
 @pytest.fixture(autouse=True)
@@ -14,8 +15,9 @@ def two_formulas(monkeypatch):
     """All comparisons are for the tests of `proof`, and for `backhand check` in `.ci/run`."""
 
     def run_checks(seed, networks):
-        for name in ("relu", "tanh"):
-            yield from check_activation(ACTIVATIONS[name], seed)
+        for activation in (ACTIVATIONS["relu"], ACTIVATIONS["tanh"]):
+            yield from check_activation(activation, seed)
+            yield from check_activation_kernel(activation, "float32", seed)
 
     monkeypatch.setattr(check, "run_checks", run_checks)
 

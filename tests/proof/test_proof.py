@@ -8,12 +8,12 @@ import pytest
 
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
-from backhand.proof import autodiff, run_checks
+from backhand.proof import autodiff
 
 
-@pytest.fixture(scope="module")
-def lines():
-    return list(run_checks(networks=40))
+@pytest.fixture
+def lines(checks):
+    return checks
 
 
 def test_everything_passes(lines):

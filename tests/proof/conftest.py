@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from backhand.proof import run_checks
+from backhand.proof.compare import Comparison
+
+
+@pytest.fixture(scope="session")
+def checks() -> list[Comparison]:
+    """Every comparison, made once for the tests of networks and those of kernels."""
+    return list(run_checks(networks=40))
