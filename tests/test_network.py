@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backhand import Network
-from backhand.errors import InputError
+from backhand import network as network_module
+from backhand.errors import BackhandError, InputError
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
-from backhand.network import Layer
+from backhand.network import Layer, default_engine
 from backhand.testing import assert_near, assert_shape
 
 WIDTH = st.integers(1, 40)
@@ -34,6 +35,35 @@ def case(widths, activation, loss, seed=0, rows=9, dtype="float64"):
     if not net.loss.by_row:
         t = t + (1.0 if net.loss.target == "positive" else 0.0)
     return net, params, x, t, rng
+
+
+@pytest.fixture
+def no_fma(monkeypatch):
+    """A processor for which nothing can be compiled."""
+
+    def refuse():
+        raise BackhandError("this processor has no fused multiply-add")
+
+    monkeypatch.delenv("BACKHAND_ENGINE", raising=False)
+    monkeypatch.setattr("backhand.run.llvm.target._host", refuse)
+    network_module._engine_of_the_processor.cache_clear()
+    yield monkeypatch
+    network_module._engine_of_the_processor.cache_clear()
+
+
+def test_a_processor_that_cannot_be_compiled_for_gets_numpy_with_one_warning(no_fma):
+    network = Network((3, 4, 2))
+    params, x = network.init("kaiming_normal"), np.ones((5, 3), np.float32)
+    want = network.forward(params, x, engine="numpy")
+    with pytest.warns(UserWarning, match=r"no fused multiply-add.*NumPy computes"):
+        assert default_engine() == "numpy"
+    np.testing.assert_array_equal(network.forward(params, x), want)  # a warning were an error
+    np.testing.assert_array_equal(network.predictor(params)(x), want)
+    with pytest.raises(BackhandError, match="fused multiply-add"):
+        network.forward(params, x, engine="llvm")  # what was asked for is not replaced
+    no_fma.setenv("BACKHAND_ENGINE", "llvm")
+    with pytest.raises(BackhandError, match="fused multiply-add"):
+        network.forward(params, x)
 
 
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)

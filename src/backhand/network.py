@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import InputError, unknown_name
+from .errors import BackhandError, InputError, unknown_name
 from .formulas.initialisers import Initialiser, choose_initialiser
 from .plan.description import Description
 from .plan.ranges import as_numbers, check_range, usable_weight
@@ -31,14 +33,34 @@ ENGINES = ("llvm", "numpy")
 
 
 def default_engine() -> str:
-    """The executor that is taken where none is named: the environment's BACKHAND_ENGINE, or llvm.
+    """The executor that is taken where none is named.
+
+    It is that of the environment's BACKHAND_ENGINE, else llvm; but numpy, with one warning, on a
+    processor for which nothing can be compiled, such as one without fused multiply-add.
 
     Raises
     ------
     InputError
         If the environment names an executor that there is not.
     """
-    return checked_engine(os.environ.get("BACKHAND_ENGINE") or ENGINES[0])
+    named = os.environ.get("BACKHAND_ENGINE")
+    return checked_engine(named) if named else _engine_of_the_processor()
+
+
+@functools.cache
+def _engine_of_the_processor() -> str:
+    from .run.llvm.target import Target  # LLVM is not loaded for a processor that is known
+
+    try:
+        Target.host()
+    except BackhandError as error:
+        warnings.warn(
+            f"{error}. NumPy computes instead, more slowly (BACKHAND_ENGINE=numpy says so too)",
+            UserWarning,
+            stacklevel=2,
+        )
+        return "numpy"
+    return "llvm"
 
 
 def checked_engine(engine: Any) -> str:
@@ -213,12 +235,14 @@ class Network(Description):
         ------
         InputError
             If shapes do not fit.
-        BackhandError
-            If the processor is not one that can be compiled for.
         """
+        params = self.checked_parameters(params)
+        if default_engine() != "llvm":
+            params = tuple(Layer(w.copy(), b.copy()) for w, b in params)
+            return lambda x: self.forward(params, x, "numpy")
         from .run.llvm.engine import Forward
 
-        return Forward(self, self.checked_parameters(params), threads)
+        return Forward(self, params, threads)
 
     def predict(self, params: Sequence[tuple[Array, Array]], x: Array) -> Array:
         """The expected target, (N, outputs): probabilities, rates, or the logits themselves."""
