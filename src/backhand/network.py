@@ -260,6 +260,7 @@ class Network(Description):
         """The loss of a batch; parameters and errors as `loss_and_grads`."""
         return self.loss_at(self.forward(params, x, engine), t, sample_weight)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is seen in the result
     def loss_at(self, z: Array, t: Array, sample_weight: Array | None = None) -> Any:
         """The loss of logits z (N, outputs), with targets and weights as `loss_and_grads`."""
         z = self._real(z, "z")
@@ -372,6 +373,7 @@ class Network(Description):
         rows = [_describe(layer, kind, at) for layer, kind in forward]
         return rows + [_describe(layer, f"d{kind}", at) for layer, kind in reversed(forward)]
 
+    @np.errstate(over="ignore", invalid="ignore")  # as machine code does
     def _run(
         self,
         plan: Plan,

@@ -27,6 +27,7 @@ from .run.namespaces import is_sparse, stored_rows
 Array = Any
 
 MONITORS = ("score", "loss")
+LARGEST = float(np.finfo(float).max)  # a whole number of Python's may be beyond it
 EVALUATED_AT_ONCE = 4096  # rows; bounds the memory of a pass over a whole data set
 
 
@@ -156,7 +157,7 @@ class Settings:
         for name in ("rate", "l2", "tolerance"):
             value = getattr(self, name)
             number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-            if not number or not 0 <= value < math.inf:
+            if not number or not 0 <= value <= LARGEST:
                 raise InputError(f"{name} must be a finite number, at least 0, got {value!r}")
             object.__setattr__(self, name, float(value))
         if self.clip_norm is not None:

@@ -165,7 +165,7 @@ class Description:
         """Raise InputError unless every target is one that the loss can take."""
         kind = self.loss.target
         if kind == "class":
-            whole = str(t.dtype).startswith("torch.int") or getattr(t.dtype, "kind", "") in "iu"
+            whole = str(t.dtype).startswith("torch.int") or getattr(t.dtype, "kind", "f") in "iu"
             if not whole:
                 raise InputError(f"{self.loss.name!r} takes class indices, got dtype {t.dtype}")
             bad, wanted = (t < 0) | (t >= self.outputs), f"0 to {self.outputs - 1}"

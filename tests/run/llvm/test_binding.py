@@ -178,6 +178,30 @@ def test_targets_of_another_dtype_get_a_program_of_their_own(trainer):
     assert one_epoch(trainer, x, t.astype(np.uint8)) > 0
 
 
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8", "<i8", ">i2"])
+@pytest.mark.parametrize("offset", [0, 1])
+def test_any_alignment_and_byte_order_is_read(network, dtype, offset):
+    room = np.zeros(5 * 6 * 8 + 1, np.uint8)
+    x = np.ndarray((5, 6), dtype, room, offset)
+    x[...] = np.arange(30).reshape(5, 6) % 7
+    params = network.init("kaiming_normal")
+    want = Forward(network, params)(x.astype(np.float32))
+    np.testing.assert_array_equal(Forward(network, params)(x), want)
+
+
+@pytest.mark.parametrize("dtype", [">i4", "u1", "<i8"])
+def test_class_indices_of_any_kind_are_read_and_others_refused(dtype):
+    network = Network((6, 5, 3), loss="softmax_cross_entropy")
+    x, t = given()[0], (np.arange(8) % 3)[:, None]
+    losses = []
+    for kind in (np.int64, dtype):
+        trainer = CompiledTrainer(network, network.init("kaiming_normal"), OPTIMISERS["sgd"])
+        losses.append(one_epoch(trainer, x, t.astype(kind)))
+        with pytest.raises(InputError, match="class indices"):
+            one_epoch(trainer, x, t.astype(np.float16))
+    assert losses[0] == losses[1]
+
+
 def test_an_array_that_is_resized_between_two_epochs_is_refused(trainer):
     x, t, _ = given()
     one_epoch(trainer, x, t)

@@ -258,3 +258,16 @@ def test_packing():
     parts = [b"", b"one", bytes(1000)]
     assert objects.unpacked(objects.packed(parts)) == parts
     assert objects.unpacked(b"") == []
+
+
+def test_entries_of_two_processes_may_need_each_other(monkeypatch):
+    """Each has compiled one of two functions, and found the other in the other's index."""
+    kept = {"E1": (b"b", b"code of a"), "E2": (b"a", b"code of b")}
+    monkeypatch.setattr(objects.cache, "read", lambda key: objects.packed(kept[key.split()[-1]]))
+    store = objects.Store(HOST, "test")
+    store._places = {"a": "E1", "b": "E2"}
+    assert store._entry("a").codes == (b"code of a",)
+    assert sorted(store._closed(["a"])) == ["E1", "E2"]
+    store._places["b"] = "E3"
+    kept["E3"] = (b"missing", b"code of b")
+    assert store._entry("a") is None

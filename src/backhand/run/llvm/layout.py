@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...errors import InputError
 from ...plan.nodes import Gather
 from .schedule import PAD, Schedule, padded, padded_columns
 from .stopping import WORDS
@@ -85,6 +86,10 @@ def program_slots(
     slots = control_slots(real, scalars)
     columns = {gather.source: _columns(schedule, gather) for gather in schedule.gathers}
     for name, dtype in sources.items():
+        if name == "all_t" and description.loss.by_row and dtype.kind not in "iu":
+            raise InputError(
+                f"t has dtype {dtype}: {description.loss.name!r} takes class indices, whole numbers"
+            )
         flat = name not in columns or (schedule.sparse and name == "all_x")
         slots[name] = Slot(dtype, (None,)) if flat else Slot(dtype, (None, columns[name]), True)
         slots[f"{name}.stride"] = None

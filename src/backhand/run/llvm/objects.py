@@ -181,7 +181,24 @@ class Store:
         return [unit for unit in units if self._entry(unit.symbol) is None]
 
     def _entry(self, symbol: str) -> Shared | None:
-        """The entry in which a symbol is; None if there is none with all it needs."""
+        """The entry in which a symbol is; None if there is none, or one that it needs is missing.
+
+        Entries that two processes have made at once may need each other.
+        """
+        seen, waiting = set(), [symbol]
+        while waiting:
+            needed = waiting.pop()
+            if needed in seen:
+                continue
+            seen.add(needed)
+            entry = self._read(needed)
+            if entry is None:
+                return None
+            waiting += entry.needs
+        return self._read(symbol)
+
+    def _read(self, symbol: str) -> Shared | None:
+        """The entry in which a symbol is; None if there is none."""
         place = self._places.get(symbol)
         if place is None:
             return None
@@ -192,10 +209,7 @@ class Store:
                 return None
             needs, *codes = unpacked(content)
             self._entries[place] = Shared(tuple(codes), tuple(needs.decode().split()))
-        entry = self._entries[place]
-        if any(self._entry(needed) is None for needed in entry.needs):
-            return None
-        return entry
+        return self._entries[place]
 
     def emitted(
         self, chosen: Sequence[Unit], units: Mapping[str, Unit]

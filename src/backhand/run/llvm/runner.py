@@ -68,12 +68,11 @@ def readable(a: Array) -> Array:
     a = np.asarray(a)
     if a.ndim == 1:
         a = a[:, None]
-    known = a.dtype in READABLE and a.dtype.isnative and a.flags.aligned
     contiguous = a.shape[1] <= 1 or a.strides[1] == a.itemsize
-    if known and contiguous:
+    if a.dtype in READABLE and a.flags.aligned and contiguous:
         return a
-    dtype = a.dtype.newbyteorder("=") if a.dtype in READABLE else np.dtype(np.float64)
-    return np.ascontiguousarray(a, dtype)
+    native = a.dtype.newbyteorder("=")
+    return np.require(a, native if native in READABLE else np.float64, ["C", "A"])
 
 
 def housed(a: Array) -> Array:
