@@ -34,7 +34,8 @@ def test_predictions_come_from_machine_code_and_agree_with_the_array_engine(dtyp
     network = Network((5, 9, 7, 2), activation="relu", dtype=dtype)
     expected = network.forward(params, X, engine="numpy")
     epsilon = np.finfo(dtype).eps
-    np.testing.assert_allclose(model.predict(X), expected, rtol=50 * epsilon, atol=50 * epsilon)
+    found = model.predict(X.astype(dtype))
+    np.testing.assert_allclose(found, expected, rtol=50 * epsilon, atol=50 * epsilon)
     one_by_one = np.concatenate([model.predict(X[i : i + 1]) for i in range(len(X))])
     np.testing.assert_array_equal(one_by_one, model.predict(X))  # a row alone gives the same bits
     for same in (X[::-1][::-1], np.asfortranarray(X), X.astype("float64")):

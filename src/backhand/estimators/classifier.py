@@ -37,9 +37,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         Of the hidden layers: one for all, or one for each. Every name of
         `backhand.formulas.activations.ACTIVATIONS` counts: scikit-learn's "identity", "logistic",
         "tanh" and "relu", besides "gelu", "silu", "leaky_relu:slope=0.1", "selu", "mish" and more.
-    solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
-        "adam", "sgd" and "adamw", which is Adam with `weight_decay`, go by batches. "lbfgs" takes
-        all rows at each step, in float64; it is often the best choice up to some thousand rows.
+    solver : str or Optimiser, default="adam"
+        "adam", "sgd" and "adamw", which is Adam with `weight_decay`, go by batches, and so does
+        any other of `backhand.formulas.optimisers.OPTIMISERS`, with parameters after its name as
+        in "momentum:momentum=0.8". "lbfgs" takes all rows at each step, in float64; it is often
+        the best choice up to some thousand rows.
     alpha : float, default=0.0001
         L2 penalty on the weights: half of `alpha` times their squares, divided by the weight of
         the batch, is added to the loss.
@@ -66,7 +68,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     verbose : bool or int, default=False
         Whether to print the loss of each iteration.
     warm_start : bool, default=False
-        Whether `fit` starts from the weights of the last call.
+        Whether `fit` starts from the weights of the last call. The widths of the layers, and what
+        makes predictions of the last one's sums, are then those of the first call.
     momentum : float, default=0.9
         For "sgd", 0 to 1.
     nesterovs_momentum : bool, default=True
@@ -114,9 +117,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
     clip_norm : float or None, default=None
         The longest that a step's gradient may be, all parameters together. Not for "lbfgs", nor
         sparse X.
-    loss : str, default="log_loss"
+    loss : str or Loss, default="log_loss"
         What is minimised: "log_loss", as scikit-learn, or "focal" (Lin 2017), which counts rows
-        less the better they are classified; ``"focal:gamma=1"`` for another gamma than 2.
+        less the better they are classified; ``"focal:gamma=1"`` for another gamma than 2. A loss
+        that was registered counts too: one of classes gives an output to each, one of
+        probabilities is for two classes, in one output, and for several labels.
     label_smoothing : float, default=0.0
         Share of each label that is spread evenly over all classes, 0 up to 1, for "log_loss".
     class_weight : dict, list of dict, "balanced" or None, default=None

@@ -14,8 +14,9 @@ from ..errors import InputError, unknown_name
 from ..formulas.activations import Activation
 from ..formulas.entry import choose
 from ..formulas.initialisers import Initialiser, choose_initialiser
-from ..formulas.losses import LOSSES, QUANTILES, Loss, choose_loss
+from ..formulas.losses import LOSSES, Loss, choose_loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser
+from ..formulas.quantiles import QUANTILES
 from ..formulas.schedules import Schedule, choose_schedule
 from ..network import Network, checked_engine
 from ..plan.description import DTYPES

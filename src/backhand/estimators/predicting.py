@@ -90,7 +90,7 @@ def is_right(X: Array, fitted: Fitted) -> bool:
     if limit is None or not (X.flags.forc or X.size <= SMALL):
         return False
     flat = X.ravel("K")
-    return bool(np.dot(flat, flat) <= limit)
+    return bool(np.vdot(flat, flat) <= limit)
 
 
 class NotNumbersError(InputError, TypeError):

@@ -25,23 +25,27 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
 
     Parameters
     ----------
-    loss : str, default="squared_error"
+    loss : str or Loss, default="squared_error"
         What is minimised, added up over the outputs of a row. "squared_error": half of it.
         "poisson": half the Poisson deviance with a log link, for targets >= 0. The others are not
         in scikit-learn: "absolute_error", "huber" (``"huber:delta=2"`` for another delta than 1),
         "quantile" (the median, or as in ``"quantile:level=0.9"``; several at once that never
         cross, a column each, as in ``"quantiles:0.1,0.5,0.9"``), and with a log link half the
         deviance of "gamma", for targets > 0, and of "tweedie", for targets >= 0
-        (``"tweedie:power=1.2"`` for another power than 1.5, from 1.01 to 1.99).
+        (``"tweedie:power=1.2"`` for another power than 1.5, from 1.01 to 1.99). Any other loss of
+        one value an output counts too, registered ones included: "binary_cross_entropy" for
+        shares from 0 to 1.
     hidden_layer_sizes : int or array-like of shape (n_layers - 2,), default=(100,)
         Units of each hidden layer; `()` gives a linear model.
     activation : str, Activation or a sequence of them, default="relu"
         Of the hidden layers: one for all, or one for each. Every name of
         `backhand.formulas.activations.ACTIVATIONS` counts: scikit-learn's "identity", "logistic",
         "tanh" and "relu", besides "gelu", "silu", "leaky_relu:slope=0.1", "selu", "mish" and more.
-    solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
-        "adam", "sgd" and "adamw", which is Adam with `weight_decay`, go by batches. "lbfgs" takes
-        all rows at each step, in float64; it is often the best choice up to some thousand rows.
+    solver : str or Optimiser, default="adam"
+        "adam", "sgd" and "adamw", which is Adam with `weight_decay`, go by batches, and so does
+        any other of `backhand.formulas.optimisers.OPTIMISERS`, with parameters after its name as
+        in "momentum:momentum=0.8". "lbfgs" takes all rows at each step, in float64; it is often
+        the best choice up to some thousand rows.
     alpha : float, default=0.0001
         L2 penalty on the weights: half of `alpha` times their squares, divided by the weight of
         the batch, is added to the loss.
@@ -68,7 +72,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
     verbose : bool or int, default=False
         Whether to print the loss of each iteration.
     warm_start : bool, default=False
-        Whether `fit` starts from the weights of the last call.
+        Whether `fit` starts from the weights of the last call. The widths of the layers, and what
+        makes predictions of the last one's sums, are then those of the first call.
     momentum : float, default=0.9
         For "sgd", 0 to 1.
     nesterovs_momentum : bool, default=True
