@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+
+from backhand.formulas.activations import ACTIVATIONS
+from backhand.formulas.initialisers import INITIALISERS
+from backhand.formulas.losses import LOSSES
+from backhand.formulas.optimisers import OPTIMISERS
+from backhand.formulas.schedules import SCHEDULES
 
 from .conftest import write_csv
 
@@ -299,3 +306,13 @@ def test_every_command_shows_what_an_encoding_lacks_as_escapes(tmp_path):
         assert done.returncode in (0, 2), words
         assert (done.stdout + done.stderr).isascii()
         assert b"Traceback" not in done.stderr
+
+
+def test_the_help_of_train_lists_what_may_be_named(backhand):
+    code, out, _ = backhand("train", "--help")
+    assert code == 0
+    words = set(re.findall(r"\w+", out))
+    assert words >= {*ACTIVATIONS, *INITIALISERS, *OPTIMISERS, *SCHEDULES}
+    losses = {name for name, loss in LOSSES.items() if loss.target in ("class", "real")}
+    assert words >= losses
+    assert not words & (LOSSES.keys() - losses)  # what train refuses

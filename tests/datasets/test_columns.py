@@ -78,6 +78,8 @@ def test_single_values_are_one_row():
     day = datetime.date(2020, 3, 1)
     table = columns.as_table({"a": 1, "b": "text", "c": None, "d": day, "e": np.float32(2)})
     assert table.to_pylist() == [{"a": 1, "b": "text", "c": None, "d": day, "e": 2.0}]
+    assert columns.as_table({"a": np.array(2.5)}).to_pylist() == [{"a": 2.5}]
+    assert columns.as_table({"a": iter([1, 2])}).num_rows == 2
     assert columns.as_table({"a": np.arange(3), 2: [1, None, 3]}).column_names == ["a", "2"]
 
 

@@ -274,7 +274,7 @@ def _from_columns(raw: Any) -> Any:
     arrays = []
     for name, values in given:
         try:
-            arrays.append(pa.array([values] if single else values, from_pandas=True))
+            arrays.append(_array(values, bool(single)))
         except Exception as error:  # Arrow raises of many kinds, and so may what is iterated
             raise InputError(f"column {name!r} cannot be read: {first_line(error)}") from None
     if len({len(array) for array in arrays}) > 1:
@@ -285,8 +285,18 @@ def _from_columns(raw: Any) -> Any:
     return pa.table(arrays, names=[name for name, _ in given])
 
 
+def _array(values: Any, single: bool) -> Any:
+    import pyarrow as pa
+
+    if single:
+        values = [values.item() if isinstance(values, np.ndarray) else values]
+    return pa.array(values, from_pandas=True)
+
+
 def _is_single(values: Any) -> bool:
-    return isinstance(values, (str, bytes)) or not hasattr(values, "__len__")
+    """Say whether it is a number, a text, a date and the like, or an array of no dimension."""
+    one = not hasattr(values, "__iter__") or getattr(values, "ndim", 1) == 0
+    return one or isinstance(values, (str, bytes))
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

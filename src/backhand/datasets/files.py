@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import functools
 import gzip
+import itertools
 import lzma
 import os
 import re
@@ -29,7 +31,7 @@ MOST_EXPANSION = 100
 
 _PIECE = 1 << 20
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_LIMITS = ("memory.max", "memory.limit_in_bytes")  # of control groups, versions 2 and 1
 
 
 @contextlib.contextmanager
@@ -133,14 +135,17 @@ def check_size(size: int, limit: int, where: str, what: str) -> None:
         )
 
 
+@functools.cache
 def _memory() -> int:
     """Return the bytes that this process may use: the machine's, its container's, `ulimit -v`."""
+    from ..run.llvm.quota import places
+
     found = [1 << 33]  # where nobody can be asked
     with contextlib.suppress(AttributeError, OSError, ValueError):  # not on Windows
         found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for name in _CGROUPS:
+    for place, name in itertools.product(places("memory"), _LIMITS):
         with contextlib.suppress(OSError, ValueError):  # "max" is no limit
-            found.append(int(Path(name).read_text()))
+            found.append(int(Path(place, name).read_text()))
     with contextlib.suppress(ImportError):
         import resource
 

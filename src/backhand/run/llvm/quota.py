@@ -41,20 +41,23 @@ def quota(groups: str = GROUPS, own: str = OWN) -> float | None:
     own : str
         The file that names the process's own groups.
     """
-    limits = (_limit(place) for place in _places(groups, own))
+    limits = (_limit(place) for place in places("cpu", groups, own))
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _places(groups: str, own: str) -> Iterator[str]:
+def places(controller: str, groups: str = GROUPS, own: str = OWN) -> Iterator[str]:
     """The folders that may say what is granted, of both versions, up to the root."""
-    inner = {"": "", "/cpu": ""}  # where each hierarchy is mounted, and the group's path in it
+    inner = {
+        "": "",
+        f"/{controller}": "",
+    }  # where each hierarchy is mounted, and the group's path in it
     for line in _lines(own):
         _, _, rest = line.partition(":")  # number:controllers:path
         controllers, _, path = rest.partition(":")
         if not controllers:
             inner[""] = path
-        elif "cpu" in controllers.split(","):
-            inner["/cpu"] = inner[f"/{controllers}"] = path
+        elif controller in controllers.split(","):
+            inner[f"/{controller}"] = inner[f"/{controllers}"] = path
     for mounted, path in inner.items():
         steps = [step for step in path.split("/") if step not in ("", "..")]
         for count in range(len(steps), -1, -1):
