@@ -47,10 +47,8 @@ def quota(groups: str = GROUPS, own: str = OWN) -> float | None:
 
 def places(controller: str, groups: str = GROUPS, own: str = OWN) -> Iterator[str]:
     """The folders that may say what is granted, of both versions, up to the root."""
-    inner = {
-        "": "",
-        f"/{controller}": "",
-    }  # where each hierarchy is mounted, and the group's path in it
+    # where each hierarchy is mounted, and the group's path in it
+    inner = {"": "", f"/{controller}": ""}
     for line in _lines(own):
         _, _, rest = line.partition(":")  # number:controllers:path
         controllers, _, path = rest.partition(":")
