@@ -66,6 +66,7 @@ def test_what_cannot_be_written_there_is_kept_elsewhere(tmp_path, monkeypatch, e
     kept, fault = runs.keep(tmp_path / "runs" / "a", full)
     assert kept == tmp_path / "tmp" / "a"
     assert fault.endswith(f"No space left; the run is kept in {kept}")
+    assert ".backhand-" not in fault
     assert names(tmp_path) == ["tmp"]  # nothing half-written, and no empty folder
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "b"))
     with pytest.raises(BackhandError, match="No space left; nor can the run be kept elsewhere"):

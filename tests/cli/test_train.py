@@ -193,7 +193,8 @@ def test_a_full_disk_does_not_lose_the_training(backhand, tmp_path, monkeypatch)
     code, out, err = backhand("train", "digits", *QUICK, "--out", tmp_path / "runs" / "one")
     kept = tmp_path / "tmp" / "one"
     assert code == 1
-    assert f"No space left on device; the run is kept in {kept}" in err
+    place = tmp_path / "runs" / "one" / "model.safetensors"
+    assert f"cannot write {place}: No space left on device; the run is kept in {kept}" in err
     assert f"model: {kept / 'model.safetensors'}" in out
     assert load_model(kept / "model.safetensors").task == "classification"
     assert [p.name for p in tmp_path.iterdir()] == ["tmp"]

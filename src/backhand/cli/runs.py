@@ -86,11 +86,13 @@ def _written(place: Path, write: Callable[[Path], None]) -> Path:
         beside.mkdir(parents=True)
         write(beside)
         return _renamed(beside, place)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(beside, ignore_errors=True)
         for folder in made:
             with contextlib.suppress(OSError):  # somebody else's run is in it
                 folder.rmdir()
+        if isinstance(error, InputError):  # the temporary name would tell nobody anything
+            raise InputError(str(error).replace(str(beside), str(place))) from None
         raise
     finally:
         _sweep(place.parent)
