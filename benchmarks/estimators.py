@@ -197,7 +197,7 @@ def compare(name: str, records: list[dict]) -> dict[str, Any]:
     return {
         "facts": [
             name,
-            f"{some['rows']:,} of {some['columns']}",
+            f"{some['rows']:,} × {some['columns']}",
             "accuracy" if some["classes"] else "R²",
         ],
         "score": {who: float(np.mean(found)) for who, found in scores.items()},
@@ -245,7 +245,7 @@ def table(records: list[dict]) -> str:
     """All that the records say of the two MLPs, in Markdown."""
     found = compare_all(records)
     lines = pages.head(
-        ["data set", "rows of columns", "score"],
+        ["table", "rows × columns", "score"],
         [
             *("scikit-learn", "backhand", "difference", "p (worse)"),
             *("fit, s: scikit-learn", "backhand", "fit ratio", "predict ratio"),
@@ -284,15 +284,17 @@ def _speed(found: dict[str, dict[str, Any]]) -> list[str]:
 def short_table(records: list[dict]) -> str:
     """Scores and fit times of all three, and what they come to, for people in a hurry."""
     found = {name: one for name, one in compare_all(records).items() if one["times"]}
-    labels = list(LABELS.values())
+    others = ["scikit-learn", "boosting"]
     lines = pages.head(
-        ["table", "rows of columns", "score"],
-        [f"score: {labels[0]}", *labels[1:], f"fit, s: {labels[0]}", *labels[1:]],
+        ["table", "rows × columns"],
+        ["score: backhand", *others, "fit, s: backhand", *others],
     )
     for one in found.values():
+        name, size, kind = one["facts"]
         cells = [f"{one['score'][who]:.3f}" for who in LABELS]
         cells += [f"{one['times']['fit'][who]:.2f}" for who in LABELS]
-        lines.append(pages.row([*one["facts"], *cells]))
+        name += "" if kind == "accuracy" else f" ({kind})"
+        lines.append(pages.row([name, size, *cells]))
     ahead = [
         name for name, one in found.items() if one["score"]["boosting"] > one["score"]["backhand"]
     ]

@@ -20,33 +20,22 @@ from backhand.report.peers import PEERS
 def readme_table(record: Record) -> str:
     """Milliseconds of an epoch: ours, those of the fastest other library, and scikit-learn's."""
     lines = pages.head(
-        ["network", "batch", "rows"],
-        [
-            "ms an epoch: backhand",
-            "fastest other",
-            "scikit-learn",
-            "ratio to fastest",
-            "to scikit-learn",
-        ],
+        ["network", "batch", "rows"], ["backhand, ms", "fastest other, ms", "scikit-learn, ms"]
     )
     for result in record.results:
         others = [line for line in result.lines if line.who != OURS]
-        best, sklearn = _best(others), _best([ln for ln in others if ln.who == "scikit-learn"])
-        ours = result.lines[0].median
-        lines.append(
-            pages.row(
-                [
-                    "-".join(map(str, result.task.widths)),
-                    f"{result.task.batch}",
-                    f"{result.task.rows:,}",
-                    _ms(ours),
-                    f"{_ms(best.median)} ({best.who})" if best else "-",
-                    _ms(sklearn.median) if sklearn else "-",
-                    f"{best.median / ours:.1f}" if best else "-",
-                    f"{sklearn.median / ours:.1f}" if sklearn else "-",
-                ]
-            )
+        best = min(others, key=lambda line: line.median, default=None)
+        sklearn = min(
+            (line for line in others if line.who == "scikit-learn"),
+            key=lambda line: line.median,
+            default=None,
         )
+        ours = result.lines[0].median
+        task = result.task
+        cells = ["-".join(map(str, task.widths)), f"{task.batch}", f"{task.rows:,}", _ms(ours)]
+        cells.append(f"{best.who} {_beside(best, ours)}" if best else "-")
+        cells.append(_beside(sklearn, ours) if sklearn else "-")
+        lines.append(pages.row(cells))
     versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
     machine = record.machine
     return "\n".join(
@@ -55,7 +44,7 @@ def readme_table(record: Record) -> str:
             "",
             f"Medians over {record.rounds} rounds. {machine['threads']} threads, "
             f"{machine['processor']}; {versions}. Each library runs with the number of threads "
-            "that is best for it.",
+            "that is best for it; in brackets, how many times as long as backhand it takes.",
         ]
     )
 
@@ -64,8 +53,8 @@ def _ms(seconds: float) -> str:
     return f"{1e3 * seconds:,.{0 if seconds >= 0.01 else 1}f}"
 
 
-def _best(lines: list[Line]) -> Line | None:
-    return min(lines, key=lambda line: line.median, default=None)
+def _beside(line: Line, ours: float) -> str:
+    return f"{_ms(line.median)} ({line.median / ours:.1f} ×)"
 
 
 def main() -> None:
