@@ -105,7 +105,7 @@ def test_class_weights_that_make_no_sense(class_weight, message):
         MLPClassifier(class_weight=class_weight).fit(X, y)
 
 
-@pytest.mark.parametrize("power", [-1040, -1000, -140, -126, 100, 123, 126, 1000])
+@pytest.mark.parametrize("power", [-1040, -140, 123, 1000])
 @pytest.mark.parametrize("how", ["rows", "classes", "both", "validation"])
 @pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"engine": "numpy"}], ids=str)
 def test_weights_of_any_size_train_the_same(power, how, settings):
