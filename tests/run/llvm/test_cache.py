@@ -98,6 +98,24 @@ def test_the_default_is_the_users_cache(tmp_path, monkeypatch):
     assert found.is_relative_to(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["~/.cache", "relative"])
+def test_no_home_costs_time_and_nothing_else(tmp_path, monkeypatch, place):
+    monkeypatch.delenv("BACKHAND_CACHE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: Path(place) / name)
+    monkeypatch.chdir(tmp_path)
+    assert cache.cached("a", builder()) == b"code"
+    assert cache.folder() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_working_folder_that_is_gone_costs_nothing(home, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    cache.write("a", b"code")
+    assert cache.read("a") == b"code"
+
+
 def test_off_where_users_are_not_told_apart(home, monkeypatch):
     monkeypatch.delattr(os, "geteuid")
     assert cache.cached("a", builder()) == b"code"

@@ -70,21 +70,24 @@ def folder() -> Path | None:
     if chosen == OFF or not hasattr(os, "geteuid"):
         return None
     try:
-        base = os.path.join(os.getcwd(), chosen) if chosen else _users_cache()
-        path = _made(os.path.join(base, f"backhand-{os.geteuid()}"))
+        base = Path(chosen).absolute() if chosen else _users_cache()
+        path = _made(str(base / f"backhand-{os.geteuid()}"))
         os.close(_opened(path))
     except UnsafeError as error:
         _report(str(error))
         return None
-    except (OSError, RuntimeError):  # RuntimeError: no home folder can be found
+    except OSError:
         return None
     return path
 
 
-def _users_cache() -> str:
-    from platformdirs import user_cache_dir
+def _users_cache() -> Path:
+    from platformdirs import user_cache_path
 
-    return user_cache_dir("backhand")
+    path = user_cache_path("backhand")
+    if not path.is_absolute():  # it begins with "~", since no home folder can be found
+        raise FileNotFoundError(f"{path}: there is no home folder")
+    return path
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 GROUPS = "/sys/fs/cgroup"
 OWN = "/proc/self/cgroup"
+MOUNTS = {"cpu": ("/cpu", "/cpu,cpuacct")}  # of version 1, where not by name; version 2: the root
 KEPT = 1.0  # seconds; a quota may change while a process lives, and asking takes 0.05 to 0.3 ms
 
 
@@ -47,15 +48,15 @@ def quota(groups: str = GROUPS, own: str = OWN) -> float | None:
 
 def places(controller: str, groups: str = GROUPS, own: str = OWN) -> Iterator[str]:
     """The folders that may say what is granted, of both versions, up to the root."""
-    # where each hierarchy is mounted, and the group's path in it
-    inner = {"": "", f"/{controller}": ""}
+    mounts = MOUNTS.get(controller, (f"/{controller}",))
+    inner = dict.fromkeys(("", *mounts), "")  # the group's path in each hierarchy
     for line in _lines(own):
         _, _, rest = line.partition(":")  # number:controllers:path
         controllers, _, path = rest.partition(":")
         if not controllers:
             inner[""] = path
         elif controller in controllers.split(","):
-            inner[f"/{controller}"] = inner[f"/{controllers}"] = path
+            inner |= dict.fromkeys((*mounts, f"/{controllers}"), path)
     for mounted, path in inner.items():
         steps = [step for step in path.split("/") if step not in ("", "..")]
         for count in range(len(steps), -1, -1):
