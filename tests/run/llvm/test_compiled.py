@@ -67,7 +67,8 @@ def test_a_second_process_compiles_nothing_and_garbage_is_compiled_again(tmp_pat
     first = ended(start(tmp_path / "objects"))
     assert first[0] > 1  # what programs share, and the program
     assert ended(start(tmp_path / "objects")) == (0, first[1])
-    whole = {entry: entry.read_bytes() for entry in (tmp_path / "objects").glob("*.o")}
+    whole = {entry: entry.read_bytes() for entry in (tmp_path / "objects").rglob("*.o")}
+    assert whole
 
     def spoilt(spoil):
         for entry, content in whole.items():

@@ -72,13 +72,13 @@ def folder() -> Path | None:
     try:
         base = Path(chosen).absolute() if chosen else _users_cache()
         path = _made(str(base / f"backhand-{os.geteuid()}"))
-        os.close(_opened(path))
+        with _opened(path):
+            return path
     except UnsafeError as error:
         _report(str(error))
-        return None
     except OSError:
-        return None
-    return path
+        pass
+    return None
 
 
 def _users_cache() -> Path:
@@ -140,7 +140,8 @@ def _check_owner(path: str | Path, status: os.stat_result, *users: int) -> None:
         raise UnsafeError(f"{path} belongs to another user")
 
 
-def _opened(path: Path) -> int:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
     """A descriptor of the folder of the entries. Raises UnsafeError if others may write to it."""
     descriptor = os.open(path, DIRECTORY)
     try:
@@ -148,16 +149,6 @@ def _opened(path: Path) -> int:
         _check_owner(path, status, os.geteuid())
         if status.st_mode & OTHERS_WRITE:
             raise UnsafeError(f"other users can write to {path}")
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-@contextlib.contextmanager
-def _open_folder(path: Path) -> Iterator[int]:
-    descriptor = _opened(path)
-    try:
         yield descriptor
     finally:
         os.close(descriptor)
@@ -211,7 +202,7 @@ def _seal(key: str, code: bytes) -> bytes:
 def _read(entry: Path, key: str) -> bytes | None:
     """The code, if the file is this user's and whole, and is what was written for this key."""
     try:
-        with _open_folder(entry.parent) as within:
+        with _opened(entry.parent) as within:
 
             def opener(name: str, flags: int) -> int:
                 return os.open(name, FILE, dir_fd=within)
@@ -241,7 +232,7 @@ def _check_entry(entry: Path, status: os.stat_result) -> None:
 
 def _write(entry: Path, key: str, code: bytes) -> None:
     """Write an entry in place of an older one. Raises OSError if that cannot be, or is no entry."""
-    with _open_folder(entry.parent) as within:
+    with _opened(entry.parent) as within:
         with contextlib.suppress(FileNotFoundError):
             status = os.stat(entry.name, dir_fd=within, follow_symlinks=False)
             if not is_ours(status):
@@ -252,7 +243,7 @@ def _write(entry: Path, key: str, code: bytes) -> None:
 
 def _prune(path: Path) -> None:
     """Remove the entries that were written first, of whatever version, once there are many."""
-    with _open_folder(path) as within:
+    with _opened(path) as within:
         with os.scandir(within) as listed:
             names = [e.name for e in itertools.islice(listed, MOST_LISTED)]
         entries = [name for name in names if ENTRY.fullmatch(name)]
