@@ -5,6 +5,7 @@ It sees an executor through one small interface, `Trainer`, and does not know wh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import numbers
@@ -27,7 +28,6 @@ from .run.namespaces import is_sparse, stored_rows
 Array = Any
 
 MONITORS = ("score", "loss")
-LARGEST = float(np.finfo(float).max)  # a whole number of Python's may be beyond it
 EVALUATED_AT_ONCE = 4096  # rows; bounds the memory of a pass over a whole data set
 
 
@@ -156,10 +156,13 @@ class Settings:
             object.__setattr__(self, name, int(value))
         for name in ("rate", "l2", "tolerance"):
             value = getattr(self, name)
-            number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-            if not number or not 0 <= value <= LARGEST:
-                raise InputError(f"{name} must be a finite number, at least 0, got {value!r}")
-            object.__setattr__(self, name, float(value))
+            if not isinstance(value, numbers.Real) or isinstance(value, bool):
+                raise InputError(f"{name} must be a number, got {value!r}")
+            with contextlib.suppress(OverflowError):  # a whole number of Python's may be that large
+                value = float(value)
+            if not isinstance(value, float) or not 0 <= value < math.inf:
+                raise InputError(f"{name} must be a finite number, at least 0, got {value!r:.40}")
+            object.__setattr__(self, name, value)
         if self.clip_norm is not None:
             limited = clipping(self.optimiser, self.clip_norm)
             object.__setattr__(self, "optimiser", limited)
