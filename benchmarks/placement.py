@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from backhand.network import Network
+from backhand.rows import Rows
 from backhand.run.llvm import runner
-from backhand.training import Rows, Settings, Training
+from backhand.training import Settings, Training
 
 SECONDS = 0.01
 """Of a measurement, about."""

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backhand import Network
-from backhand import network as network_module
+from backhand import Network, engines
+from backhand.engines import default_engine
 from backhand.errors import BackhandError, InputError
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
-from backhand.network import Layer, default_engine
+from backhand.network import Layer
 from backhand.testing import assert_near, assert_shape
 
 WIDTH = st.integers(1, 40)
@@ -46,9 +46,9 @@ def no_fma(monkeypatch):
 
     monkeypatch.delenv("BACKHAND_ENGINE", raising=False)
     monkeypatch.setattr("backhand.run.llvm.target._host", refuse)
-    network_module._engine_of_the_processor.cache_clear()
+    engines._engine_of_the_processor.cache_clear()
     yield monkeypatch
-    network_module._engine_of_the_processor.cache_clear()
+    engines._engine_of_the_processor.cache_clear()
 
 
 def test_a_processor_that_cannot_be_compiled_for_gets_numpy_with_one_warning(no_fma):

@@ -27,8 +27,8 @@ FLOORS = (
     {"formulas"},
     {"plan"},
     {"run"},
-    {"network"},
-    {"training"},
+    {"network", "engines"},
+    {"training", "rows"},
     {"proof", "estimators", "datasets", "report", "export"},
     {"cli", "__main__"},
 )

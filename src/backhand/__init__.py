@@ -15,7 +15,7 @@ _HOME = {
     "Network": "network",
     "Layer": "network",
     "Settings": "training",
-    "Rows": "training",
+    "Rows": "rows",
     "fit": "training",
     "ProgressBar": "callbacks",
     "verify": "proof",

@@ -5,7 +5,6 @@ It sees an executor through one small interface, `Trainer`, and does not know wh
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import numbers
@@ -16,34 +15,18 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .callbacks import entered, told
+from .engines import checked_engine
 from .errors import BackhandError, InputError, unknown_name
 from .formulas.optimisers import Optimiser, choose_optimiser, clipping
 from .formulas.schedules import Schedule, choose_schedule
-from .network import Layer, Network, Params, checked_engine
-from .plan.ranges import as_numbers, check_range, usable_weight
+from .network import Layer, Network, Params
 from .plan.step import training_plan
+from .rows import EVALUATED_AT_ONCE, Rows, checked
 from .run.arrays import ArrayTrainer, first_lost, parameter_buffers
-from .run.namespaces import is_sparse, stored_rows
 
 Array = Any
 
 MONITORS = ("score", "loss")
-EVALUATED_AT_ONCE = 4096  # rows; bounds the memory of a pass over a whole data set
-
-
-class Rows(NamedTuple):
-    """Rows to learn from or to judge by: x (N, D), t (N, K) or (N, 1), weight (N, 1) or None.
-
-    x may be a sparse matrix of SciPy's: training reads its stored entries alone.
-    """
-
-    x: Array
-    t: Array
-    weight: Array | None = None
-
-
-class CheckedRows(Rows):
-    """Rows that `checked` has looked at; nothing else makes them."""
 
 
 class Trainer(Protocol):
@@ -112,7 +95,7 @@ class Settings:
     tolerance : float
         What counts as an improvement.
     engine : {"llvm", "numpy"}, optional
-        Which executor; see `backhand.network.default_engine`.
+        Which executor; see `backhand.engines.default_engine`.
     threads : int, optional
         How many threads machine code may use; by default as many as a step is worth. It never
         changes a bit of the result.
@@ -156,18 +139,25 @@ class Settings:
             object.__setattr__(self, name, int(value))
         for name in ("rate", "l2", "tolerance"):
             value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or isinstance(value, bool):
-                raise InputError(f"{name} must be a number, got {value!r}")
-            with contextlib.suppress(OverflowError):  # a whole number of Python's may be that large
-                value = float(value)
-            if not isinstance(value, float) or not 0 <= value < math.inf:
+            number = _as_float(value)
+            if not 0 <= number < math.inf:
                 raise InputError(f"{name} must be a finite number, at least 0, got {value!r:.40}")
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, number)
         if self.clip_norm is not None:
             limited = clipping(self.optimiser, self.clip_norm)
             object.__setattr__(self, "optimiser", limited)
         if not isinstance(self.shuffle, (bool, np.bool_)):
             raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
+
+
+def _as_float(value: Any) -> float:
+    """A real number as a float; NaN for anything else, and for what a float does not hold."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
 
 
 class Epoch(NamedTuple):
@@ -394,54 +384,6 @@ def judge(
     z = np.concatenate([network.forward(params, x[part], engine) for part in parts])
     loss = network.loss_at(z, rows.t, rows.weight)
     return loss, None if score is None else score(z, rows.t)
-
-
-def checked(network: Network, rows: Rows, what: str) -> CheckedRows:
-    """The rows with t as (N, K) and weight as (N, 1). Raises InputError if they do not fit.
-
-    Rows that have been checked are looked at no more; what has happened to their arrays since,
-    executors find out.
-    """
-    if isinstance(rows, CheckedRows):
-        return rows
-    try:
-        x, t, weight = rows
-    except (TypeError, ValueError):
-        raise InputError(f"{what} rows must be Rows(x, t) or Rows(x, t, weight)") from None
-    x = stored_rows(x) if is_sparse(x) else as_numbers(x, f"{what} x")
-    t = as_numbers(t, f"{what} target")
-    network.check_x(x)
-    count = x.shape[0]
-    if count == 0:
-        raise InputError(f"no {what} rows: x has shape {x.shape}")
-    _check_finite(x, what)
-    check_range(x, network.dtype, f"{what} x")
-    t = t[:, None] if t.ndim == 1 else t
-    network.check_t(t, count)
-    network.check_values(t)
-    check_range(t, network.dtype, f"{what} target")
-    if weight is not None:
-        weight = as_numbers(weight, f"{what} weight")
-        weight = weight[:, None] if weight.ndim == 1 else weight
-        network.check_weight(weight, count)
-        weight, _ = usable_weight(weight, network.dtype, f"{what} weight")
-    return CheckedRows(x, t, weight)
-
-
-def _check_finite(x: Array, what: str) -> None:
-    """Raise InputError at the first NaN or infinity, naming its row and column."""
-    if x.dtype.kind != "f":
-        return
-    for first in range(0, x.shape[0], EVALUATED_AT_ONCE):
-        part = x[first : first + EVALUATED_AT_ONCE]
-        stored = part.data if is_sparse(part) else part
-        if not np.isfinite(stored).all():
-            part = part.toarray() if is_sparse(part) else part
-            row, column = np.argwhere(~np.isfinite(part))[0]
-            raise InputError(
-                f"{what} x[{first + row}, {column}] is {part[row, column]}: "
-                "every feature must be finite"
-            )
 
 
 def _stop_if_diverged(

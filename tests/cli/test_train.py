@@ -23,7 +23,8 @@ from backhand.datasets import Split
 from backhand.errors import InputError
 from backhand.export import load_model
 from backhand.network import Network
-from backhand.training import EVALUATED_AT_ONCE, judge
+from backhand.rows import EVALUATED_AT_ONCE
+from backhand.training import judge
 
 QUICK = ["--epochs", "3", "--hidden", "20"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backhand.network import default_engine
+from backhand.engines import default_engine
 
 from . import digests
 

@@ -25,7 +25,8 @@ from ..formulas.losses import choose_loss
 from ..network import Network, Params
 from ..report import pictures, tables
 from ..report.progress import Live
-from ..training import DivergedError, Epoch, Rows, Settings, Trained, fit, judge
+from ..rows import Rows
+from ..training import DivergedError, Epoch, Settings, Trained, fit, judge
 from . import INTERRUPTED, runs
 from .interrupts import heed, undisturbed
 from .options import check_limits, check_size, hidden_widths, names

@@ -12,7 +12,8 @@ from ..errors import InputError
 from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser, clipping
 from ..formulas.schedules import Schedule
 from ..network import Layer, Network
-from ..training import ENGINES, EVALUATED_AT_ONCE, Trainer, step_scalars
+from ..rows import EVALUATED_AT_ONCE
+from ..training import ENGINES, Trainer, step_scalars
 from .parameters import SKLEARN_SOLVERS
 
 Array = Any

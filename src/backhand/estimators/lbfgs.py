@@ -13,7 +13,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ..callbacks import told
-from ..network import Layer, Network, compiles
+from ..engines import compiles
+from ..network import Layer, Network
 from . import stochastic
 from .descent import Data, Params, parts, squares
 from .judging import Progress, functions_of

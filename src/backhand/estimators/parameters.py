@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from ..engines import checked_engine
 from ..errors import InputError, unknown_name
 from ..formulas.activations import Activation
 from ..formulas.entry import choose
@@ -18,7 +19,7 @@ from ..formulas.losses import LOSSES, Loss, choose_loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser
 from ..formulas.quantiles import QUANTILES
 from ..formulas.schedules import Schedule, choose_schedule
-from ..network import Network, checked_engine
+from ..network import Network
 from ..plan.description import DTYPES
 
 SKLEARN_SOLVERS = ("adam", "sgd", "adamw")

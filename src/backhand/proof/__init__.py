@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..engines import default_engine
 from ..formulas.activations import ACTIVATIONS
 from ..formulas.losses import LOSSES
 from ..formulas.optimisers import OPTIMISERS
-from ..network import default_engine
 from .compare import Comparison, Proof
 from .formulas import check_activation, check_linear, check_loss, check_optimiser
 from .kernels import check_kernels

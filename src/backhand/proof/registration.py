@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..engines import default_engine
 from ..errors import BackhandError, InputError
 from ..formulas.activations import ACTIVATIONS, Activation
 from ..formulas.entry import Entry
@@ -19,7 +20,7 @@ from ..formulas.initialisers import INITIALISERS, Initialiser
 from ..formulas.losses import LOSSES, QUANTILES, Loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser
 from ..formulas.schedules import SCHEDULES, Schedule
-from ..network import Network, default_engine
+from ..network import Network
 from ..run.namespaces import NUMPY
 from .autodiff import slopes
 from .compare import Comparison, compare

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..network import Network
+from ..rows import Rows
 from ..run.llvm.team import available_threads
-from ..training import Rows, Settings, Training
+from ..training import Settings, Training
 
 Array = Any
 Epoch = Callable[[], object]

@@ -25,8 +25,9 @@ from scipy import sparse
 from backhand.formulas.optimisers import choose_optimiser
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
+from backhand.rows import Rows
 from backhand.run.llvm import engine, pace, runner, stopping, team
-from backhand.training import Rows, Settings, fit, step_scalars
+from backhand.training import Settings, fit, step_scalars
 
 
 def train(seed, threads=None, epochs=3, rows=600, callbacks=()):

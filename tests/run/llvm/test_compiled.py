@@ -15,10 +15,11 @@ from backhand.errors import BackhandError
 from backhand.estimators.classifier import MLPClassifier
 from backhand.formulas.activations import Activation
 from backhand.network import Network
+from backhand.rows import Rows
 from backhand.run.llvm import compiled, objects, single
 from backhand.run.llvm.compiled import fingerprint
 from backhand.run.llvm.target import Target
-from backhand.training import DivergedError, Rows, Settings, fit
+from backhand.training import DivergedError, Settings, fit
 
 SCRIPT = """
 import sys, hashlib
@@ -32,7 +33,8 @@ def counted(*args):
 objects.emit_object = counted
 import numpy as np
 from backhand.network import Network
-from backhand.training import Rows, Settings, fit
+from backhand.rows import Rows
+from backhand.training import Settings, fit
 network = Network((5, int(sys.argv[1]), 2), activation="gelu")
 x = np.random.default_rng(0).standard_normal((30, 5)).astype("float32")
 settings = Settings(epochs=2, batch=8)

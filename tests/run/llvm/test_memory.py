@@ -14,8 +14,9 @@ import pytest
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
+from backhand.rows import Rows, checked
 from backhand.run.llvm.engine import CompiledTrainer
-from backhand.training import Rows, checked, step_scalars
+from backhand.training import step_scalars
 
 WIDTHS, BATCH, BATCHES, ROWS = (1000, 100, 10), 256, 6, 16_000
 NETWORK = Network(WIDTHS, activation="relu", loss="softmax_cross_entropy")

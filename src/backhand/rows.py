@@ -1,0 +1,79 @@
+"""Rows to learn from or to judge by, and the checks that they pass before training sees them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import InputError
+from .network import Network
+from .plan.ranges import as_numbers, check_range, usable_weight
+from .run.namespaces import is_sparse, stored_rows
+
+Array = Any
+
+EVALUATED_AT_ONCE = 4096  # rows; bounds the memory of a pass over a whole data set
+
+
+class Rows(NamedTuple):
+    """Rows to learn from or to judge by: x (N, D), t (N, K) or (N, 1), weight (N, 1) or None.
+
+    x may be a sparse matrix of SciPy's: training reads its stored entries alone.
+    """
+
+    x: Array
+    t: Array
+    weight: Array | None = None
+
+
+class CheckedRows(Rows):
+    """Rows that `checked` has looked at; nothing else makes them."""
+
+
+def checked(network: Network, rows: Rows, what: str) -> CheckedRows:
+    """The rows with t as (N, K) and weight as (N, 1). Raises InputError if they do not fit.
+
+    Rows that have been checked are looked at no more; what has happened to their arrays since,
+    executors find out.
+    """
+    if isinstance(rows, CheckedRows):
+        return rows
+    try:
+        x, t, weight = rows
+    except (TypeError, ValueError):
+        raise InputError(f"{what} rows must be Rows(x, t) or Rows(x, t, weight)") from None
+    x = stored_rows(x) if is_sparse(x) else as_numbers(x, f"{what} x")
+    t = as_numbers(t, f"{what} target")
+    network.check_x(x)
+    count = x.shape[0]
+    if count == 0:
+        raise InputError(f"no {what} rows: x has shape {x.shape}")
+    _check_finite(x, what)
+    check_range(x, network.dtype, f"{what} x")
+    t = t[:, None] if t.ndim == 1 else t
+    network.check_t(t, count)
+    network.check_values(t)
+    check_range(t, network.dtype, f"{what} target")
+    if weight is not None:
+        weight = as_numbers(weight, f"{what} weight")
+        weight = weight[:, None] if weight.ndim == 1 else weight
+        network.check_weight(weight, count)
+        weight, _ = usable_weight(weight, network.dtype, f"{what} weight")
+    return CheckedRows(x, t, weight)
+
+
+def _check_finite(x: Array, what: str) -> None:
+    """Raise InputError at the first NaN or infinity, naming its row and column."""
+    if x.dtype.kind != "f":
+        return
+    for first in range(0, x.shape[0], EVALUATED_AT_ONCE):
+        part = x[first : first + EVALUATED_AT_ONCE]
+        stored = part.data if is_sparse(part) else part
+        if not np.isfinite(stored).all():
+            part = part.toarray() if is_sparse(part) else part
+            row, column = np.argwhere(~np.isfinite(part))[0]
+            raise InputError(
+                f"{what} x[{first + row}, {column}] is {part[row, column]}: "
+                "every feature must be finite"
+            )
