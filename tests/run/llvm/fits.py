@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import multiprocessing
 import os
 import random
@@ -266,19 +265,6 @@ def whole_step(whole, trainer):
     return whole.known.index(whole.bits(trainer))
 
 
-def nearly_whole_step(whole, trainer):
-    """The same if some parameters may be a step ahead of the others: then all steps there are."""
-    for layer, (w, _) in enumerate(trainer.params[1:], 2):
-        copy = trainer._runner.table[f"w{layer}.T"]
-        assert (copy[: w.shape[1], : w.shape[0]] == w.T).all()
-    if (bits := whole.bits(trainer)) in whole.known:
-        return whole.known.index(bits)
-    now = flat(trainer.params)
-    steps = itertools.pairwise(map(flat, whole.params))
-    assert any(((now == before) | (now == after)).all() for before, after in steps)
-    return whole.COUNT
-
-
 def outlived():
     """Trainings in a thread that goes on when the main thread has ended, with new threads."""
     main = threading.main_thread()
@@ -292,18 +278,14 @@ def outlived():
     threading.Thread(target=go_on).start()
 
 
-def flat(params):
-    return np.concatenate([a.ravel() for layer in params for a in layer])
-
-
-def interrupted_in_a_batch(threads, times, steps_done=whole_step):
+def interrupted_in_a_batch(threads, times):
     """Ctrl-C in long batches, of which the native code works off a small piece at a time.
 
     Where it falls is chance, so only many times have to leave batches at each kind of place.
     """
     os.environ["BACKHAND_CACHE"] = "off"
     stopping.OPERATIONS, pace.LONGEST_CALL = 1 << 18, 0.0
-    runner.LONG_WAIT = runner.LONG_SUMS = 0.0
+    runner.LONG_CALL = engine.LONG_CALL = 0.0
     random.seed(1)
     left, tried = {"rows": 0, "sums": 0}, 0
     trainings = [Steps(optimiser, threads) for optimiser in ("adam", "sgd")]
@@ -326,18 +308,12 @@ def interrupted_in_a_batch(threads, times, steps_done=whole_step):
             stop = trainer._runner.stop
             left["rows"] += int(stop[stopping.ROWS + 1])
             left["sums"] += int(stop[stopping.SUMS + 1])
-            done = steps_done(whole, trainer)
+            done = whole_step(whole, trainer)
             if done < whole.COUNT:  # and from there it goes on as if nothing had been
                 whole.run(trainer, done, whole.COUNT)
                 assert whole.bits(trainer) == whole.known[-1]
     print(f"{left} of {tried} were left")
     assert not many or min(left.values()) >= 3
-
-
-def interrupted_amid_updates(threads, times):
-    """The same where no copy is made of what a step updates."""
-    runner.WORTH_A_COPY = 1 << 62
-    interrupted_in_a_batch(threads, times, steps_done=nearly_whole_step)
 
 
 WAYS = {
@@ -351,7 +327,6 @@ WAYS = {
     "outlived": outlived,
     "interrupt": interrupted,
     "interrupt-batch": interrupted_in_a_batch,
-    "interrupt-updates": interrupted_amid_updates,
 }
 
 

@@ -70,9 +70,3 @@ def test_ctrl_c_ends_training_at_once_and_leaves_everything_usable(threads, time
 @pytest.mark.parametrize(("threads", "times"), [(2, 3), *campaign([(1, 40), (2, 40), (3, 40)])])
 def test_ctrl_c_within_a_batch_leaves_a_whole_number_of_steps(threads, times):
     run("interrupt-batch", threads, times)
-
-
-@signals
-@pytest.mark.parametrize(("threads", "times"), [(2, 2), *campaign([(2, 40)])])
-def test_ctrl_c_amid_long_updates_without_a_copy_leaves_some_a_step_ahead_at_most(threads, times):
-    run("interrupt-updates", threads, times)

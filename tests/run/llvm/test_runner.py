@@ -10,7 +10,6 @@ import pytest
 
 from backhand.network import Network
 from backhand.run.llvm import runner
-from backhand.run.llvm.deferring import Deferred
 from backhand.run.llvm.engine import Forward
 from backhand.run.llvm.schedule import PAGE
 from backhand.run.llvm.stopping import ROWS
@@ -78,7 +77,7 @@ def test_a_pass_that_is_left_touches_no_further_row(monkeypatch):
     (idle,) = predict._idle.values()
     stop = idle[0].stop
 
-    def leave(self, work, started, leave=None):
+    def leave(self, work, give_up, apart=False):
         stop[ROWS] = 1
         work(0)
 
@@ -87,24 +86,6 @@ def test_a_pass_that_is_left_touches_no_further_row(monkeypatch):
     monkeypatch.setattr("backhand.run.llvm.engine.np.empty", lambda shape, dtype: out)
     predict(x)
     assert not out[runner.ROWS_AT_ONCE :].any()
-
-
-def test_sums_that_were_left_are_gone_back_from_whatever_has_happened(monkeypatch):
-    calls = []
-
-    def left(self, work, started, leave=None):
-        made.stop[runner.SUMS + 1] = 1
-        raise MemoryError
-
-    network = Network((3, 5, 2), dtype="float32")
-    predict = Forward(network, network.init("kaiming_normal", 0), threads=1)
-    predict(np.ones((4, 3)))
-    ((made,),) = predict._idle.values()
-    monkeypatch.setattr(runner.Runner, "_go_back", lambda self, before: calls.append(before))
-    monkeypatch.setattr("backhand.run.llvm.team.Team.run", left)
-    with pytest.raises(MemoryError):
-        made.run(0, 1, 1, 1.0, Deferred())
-    assert calls == [{}]
 
 
 def test_room_that_could_not_be_had_is_asked_for_again(monkeypatch):

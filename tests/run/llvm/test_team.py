@@ -8,6 +8,7 @@ import pytest
 from backhand.errors import BackhandError, InputError
 from backhand.run.llvm import team
 from backhand.run.llvm.team import Team, available_threads, checked_threads
+from backhand.run.llvm.workers import Task
 
 
 @pytest.fixture
@@ -78,33 +79,38 @@ def test_every_number_works_once_and_at_the_same_time(threads):
         assert sorted(seen) == list(range(threads))
 
 
-def test_an_exception_before_the_work_has_begun_still_lets_the_others_finish():
-    """As when Ctrl-C comes: the others wait at a barrier for the one that was interrupted."""
-    barrier, calls = threading.Barrier(3), []
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("apart", [False, True])
+def test_ctrl_c_lets_those_at_work_come_to_an_end(monkeypatch, apart, times):
+    """They wait for thread 0, which was interrupted before it began, or are asked to leave."""
+    gone, left, pressed, wait = threading.Event(), [], [], Task.wait
+
+    def press():
+        if len(pressed) < times:
+            pressed.append(1)
+            raise KeyboardInterrupt
 
     def work(number):
-        calls.append(number)
-        if number == 0 and calls.count(0) == 1:
-            raise KeyboardInterrupt
-        barrier.wait(10)
+        if number == 0 and not apart:
+            press()
+        assert gone.wait(10)
+        left.append(number)
 
+    def give_up():
+        gone.set()
+        press()
+
+    crew = Team(3)
+    if apart:
+        monkeypatch.setattr(Task, "wait", lambda task: (press(), wait(task)))
     with pytest.raises(KeyboardInterrupt):
-        Team(3).run(work, lambda: calls.count(0) > 1)
-    assert sorted(calls) == [0, 0, 1, 2]
-
-
-def test_ctrl_c_before_the_work_has_begun_may_come_twice():
-    barrier, calls = threading.Barrier(2), []
-
-    def work(number):
-        calls.append(number)
-        if number == 0 and calls.count(0) <= 2:
-            raise KeyboardInterrupt
-        barrier.wait(10)
-
-    with pytest.raises(KeyboardInterrupt):
-        Team(2).run(work, lambda: calls.count(0) > 2)
-    assert sorted(calls) == [0, 0, 0, 1]
+        crew.run(work, give_up, apart)
+    assert len(pressed) == times
+    assert set(left) <= {0, 1, 2}
+    ended = len(left)
+    gone.clear()
+    crew.run(lambda number: None, lambda: None, apart)  # nobody is left over
+    assert len(left) == ended
 
 
 def test_nobody_works_if_the_system_refuses_a_thread(monkeypatch):
@@ -138,7 +144,9 @@ def test_threads_are_left_free_to_move():
     after = []
     crew = Team(3)
     crew.run(lambda number: None, lambda: True)
-    crew._hired(2).submit(lambda: after.append(os.sched_getaffinity(0))).result()
+    task = Task(lambda: after.append(os.sched_getaffinity(0)))
+    crew._hired(2).give(task)
+    task.wait()
     assert after == [before]
     assert os.sched_getaffinity(0) == before
 

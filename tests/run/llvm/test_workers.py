@@ -6,18 +6,45 @@ import weakref
 
 import pytest
 
-from backhand.run.llvm.workers import Workers, insist, settle, wait_for_all
+from backhand.run.llvm.workers import Task, Workers, insist
+
+
+def given(crew, call):
+    task = Task(call)
+    crew.give(task)
+    return task
+
+
+def outcome(task):
+    task.wait()
+    return task.result
 
 
 def test_calls_are_made_in_other_threads_and_their_outcomes_known():
     crew = Workers("crew")
     crew.hire(2)
     barrier = threading.Barrier(2)  # both at once
-    futures = [crew.submit(lambda: (barrier.wait(10), threading.get_ident())[1]) for _ in range(2)]
-    assert len({future.result(10) for future in futures} | {threading.get_ident()}) == 3
-    with pytest.raises(ZeroDivisionError):
-        crew.submit(lambda: 1 // 0).result(10)
-    assert crew.submit(lambda: "after an error").result(10) == "after an error"
+    tasks = [given(crew, lambda: (barrier.wait(10), threading.get_ident())[1]) for _ in range(2)]
+    assert len({outcome(task) for task in tasks} | {threading.get_ident()}) == 3
+    failed = given(crew, lambda: 1 // 0)
+    assert outcome(failed) is None
+    assert isinstance(failed.error, ZeroDivisionError)
+    assert outcome(given(crew, lambda: "after an error")) == "after an error"
+
+
+def test_a_call_that_is_dropped_in_time_is_never_made():
+    crew, calls, begun, leave = Workers("crew"), [], threading.Event(), threading.Event()
+    crew.hire(1)
+    first = given(crew, lambda: (begun.set(), leave.wait(10), calls.append("first")))
+    second = given(crew, lambda: calls.append("second"))
+    assert begun.wait(10)
+    first.drop()  # too late
+    second.drop()
+    second.wait()
+    leave.set()
+    first.wait()
+    assert outcome(given(crew, lambda: "next")) == "next"
+    assert calls == ["first"]
 
 
 def test_threads_end_when_nobody_can_call_them_any_more():
@@ -39,7 +66,7 @@ def test_idle_threads_end_and_others_are_hired_when_calls_come_again():
         crew.hire(3)
         mine = [thread for thread in threading.enumerate() if thread.name.startswith("idle_")]
         assert len(mine) == 3
-        assert crew.submit(lambda: "here").result(10) == "here"
+        assert outcome(given(crew, lambda: "here")) == "here"
         assert {thread.native_id for thread in mine} == crew.ids
         crew.rest()
         for thread in mine:
@@ -68,8 +95,8 @@ def test_nothing_of_a_call_lives_on_while_its_thread_waits():
     crew, data = Workers("crew"), Data()
     crew.hire(1)
     known = weakref.ref(data)
-    crew.submit(lambda data=data: None).result(10)
-    crew.submit(lambda: None).result(10)
+    outcome(given(crew, lambda data=data: None))
+    outcome(given(crew, lambda: None))
     del data
     gc.collect()
     assert known() is None
@@ -82,20 +109,9 @@ def test_what_is_insisted_on_is_done_however_often_ctrl_c_comes():
         calls.append(1)
         if len(calls) < 4:
             raise KeyboardInterrupt
-        return "done"
 
     with pytest.raises(KeyboardInterrupt):
         insist(action)
     assert len(calls) == 4
-    assert insist(action) == "done"
-
-
-def test_all_are_waited_for_before_an_error_is_raised():
-    crew, slow, ended = Workers("crew"), threading.Event(), []
-    crew.hire(2)
-    futures = [crew.submit(lambda: 1 // 0), crew.submit(lambda: (slow.wait(10), ended.append(1)))]
-    threading.Timer(0.05, slow.set).start()
-    with pytest.raises(ZeroDivisionError):
-        wait_for_all(futures)
-    assert ended
-    settle(futures[0].__class__(), lambda: None)
+    insist(action)
+    assert len(calls) == 5

@@ -18,12 +18,12 @@ from ...plan.ranges import as_numbers, check_range
 from ...plan.step import KEPT, Plan, forward_plan, logits, training_plan
 from ..namespaces import is_sparse
 from .compiled import compiled
-from .deferring import Deferred
 from .pace import Pace
-from .runner import SLOW, Runner, borrowed, housed, readable
+from .runner import LONG_CALL, SLOW, Runner, borrowed, housed, readable
 from .schedule import Schedule, schedule
 from .stopping import LOST
 from .team import available_threads, checked_threads
+from .workers import insist
 
 if TYPE_CHECKING:
     from .single import SingleRow
@@ -87,10 +87,14 @@ class CompiledTrainer:
             raise InputError("the state is that of another network or optimiser")
         self._state = {name: np.array(a, self.description.dtype) for name, a in state.items()}
         if self._runner is not None:
-            self._load_state(self._runner)
+            self._load(self._runner, self._runner.stored(), self._state)
 
-    def _load_state(self, runner: Runner) -> None:
-        for name, a in self._state.items():
+    @staticmethod
+    def _load(
+        runner: Runner, params: Sequence[tuple[Array, Array]], state: Mapping[str, Array]
+    ) -> None:
+        runner.load(params)
+        for name, a in state.items():
             runner.put(name, a)
 
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -142,7 +146,9 @@ class CompiledTrainer:
             limits = self._threads, self._threads
         if self._pace is None or self._pace.limits != limits:
             self._pace = Pace(*limits, fixed=self._threads is not None)
-        with Deferred() as deferred, runner.reading(sources, order):
+        seconds = self._pace.seconds or work / (SLOW * limits[0])
+        before = (runner.stored(), self.state) if seconds > LONG_CALL else None
+        with runner.reading(sources, order):
             given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
             table = np.empty((len(l2), len(runner.code.scalars)), runner.dtype)
             for column, name in enumerate(runner.code.scalars):
@@ -151,7 +157,7 @@ class CompiledTrainer:
             runner.results[:2] = 0
             self.lost = None
             done = 0
-            while done < batches and not deferred:
+            while done < batches:
                 threads, some = self._pace.next()
                 until = min(batches, done + some)
                 sharing = runner.code.sharing(batch, threads)
@@ -162,7 +168,11 @@ class CompiledTrainer:
                 runner.table.set(step=(first_step + done) % 2**32)
                 start = time.perf_counter()
                 seconds = self._pace.seconds or work / (SLOW * threads)
-                runner.run(done, until, threads, (until - done) * seconds, deferred)
+                try:
+                    runner.run(done, until, threads, (until - done) * seconds, bool(before))
+                finally:
+                    if before and runner.torn:  # back to where the epoch began
+                        insist(functools.partial(self._load, runner, *before))
                 self._pace.took(threads, until - done, time.perf_counter() - start)
                 done = until
                 if runner.stop[LOST]:
@@ -184,12 +194,9 @@ class CompiledTrainer:
             code = compiled(schedule(plan, outputs=("value",)), kinds, names)
             runner = Runner(code, self.description, self._threads)
             if self._runner is None:
-                runner.load(self._start)
-                self._load_state(runner)
+                self._load(runner, self._start, self._state)
             else:
-                runner.load(self._runner.stored())
-                for name, a in self.state.items():
-                    runner.put(name, a)
+                self._load(runner, self._runner.stored(), self.state)
             self._runner, self._kinds = runner, kinds
         return self._runner
 

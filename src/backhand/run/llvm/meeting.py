@@ -13,40 +13,45 @@ SPINS = 4000  # of a pause each, some tens of microseconds; then the processor i
 
 
 def emit_barrier(module: IR, wait: IR) -> IR:
-    """``barrier(meeting, threads)``: return when every thread has called it as often.
+    """``barrier(meeting, threads, gone)``: return when every thread has called it as often.
 
     ``meeting`` counts arrivals and is never set back within a run, so nobody can overtake: the
     one who arrives as number a waits until a multiple of ``threads`` at or above a is reached.
-    ``wait`` is from `emit_wait`.
+    ``wait`` is from `emit_wait`, as is ``gone``.
     """
     ir = ir_module()
     pointer, i64 = ir.PointerType(), ir.IntType(64)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, i64]), "barrier")
+    function = ir.Function(
+        module, ir.FunctionType(ir.VoidType(), [pointer, i64, pointer]), "barrier"
+    )
     function.linkage = "internal"
-    meeting, threads = function.args
+    meeting, threads, gone = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
     before = build.atomic_rmw("add", meeting, index(1), "acq_rel")
     round_ = build.add(build.udiv(before, threads), index(1))
-    build.call(wait, [meeting, build.mul(round_, threads)])
+    build.call(wait, [meeting, build.mul(round_, threads), gone])
     build.ret_void()
     return function
 
 
 def emit_wait(module: IR, pause: str, arguments: tuple[int, ...]) -> IR:
-    """``wait(counter, goal)``: return when a counter that others raise has reached a number.
+    """``wait(counter, goal, gone)``: return when a counter that others raise reaches a number.
+
+    It also returns when the word ``gone`` is set, since a thread that would raise it never comes.
 
     ``pause`` is the intrinsic that tells the processor of a spinning loop.
     """
     ir = ir_module()
     pointer, i64 = ir.PointerType(), ir.IntType(64)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, i64]), "wait")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, i64, pointer]), "wait")
     function.linkage = "internal"
-    counter, goal = function.args
+    counter, goal, gone = function.args
     i32 = ir.IntType(32)
     breathe = ir.Function(module, ir.FunctionType(ir.VoidType(), [i32] * len(arguments)), pause)
     give_way = ir.Function(module, ir.FunctionType(i32, []), "sched_yield")
     build = ir.IRBuilder(function.append_basic_block("entry"))
     spin, wait = function.append_basic_block("spin"), function.append_basic_block("wait")
+    again = function.append_basic_block("again")
     yield_, done = function.append_basic_block("yield"), function.append_basic_block("done")
     entry = build.block
     build.branch(spin)
@@ -59,8 +64,12 @@ def emit_wait(module: IR, pause: str, arguments: tuple[int, ...]) -> IR:
 
     build.position_at_end(wait)
     build.call(breathe, [ir.Constant(i32, value) for value in arguments])
+    given_up = build.load_atomic(gone, "monotonic", 8, typ=i64)
+    build.cbranch(build.icmp_signed("!=", given_up, index(0)), done, again)
+
+    build.position_at_end(again)
     more = build.add(spun, index(1))
-    spun.add_incoming(more, wait)
+    spun.add_incoming(more, again)
     build.cbranch(build.icmp_signed("<", more, index(SPINS)), spin, yield_)
 
     build.position_at_end(yield_)

@@ -15,17 +15,16 @@ import hashlib
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ...plan.step import KEPT
 from . import cache
-from .deferring import Deferred
 from .image import Image, linked
+from .signals import held_back
 from .target import Library, Target, emit_object, fork_safe_lock
 from .team import available_threads
-from .workers import Workers, wait_for_all
+from .workers import Task, Workers, insist
 
 Offer = Callable[[Any], None]
 T = TypeVar("T")
@@ -153,7 +152,7 @@ class Store:
         ``emit(offer)`` writes the module, and may offer it while some functions are still to come:
         those that are there are then compiled meanwhile, if there is a processor for it.
         """
-        with Deferred() as deferred, Compilation(self, deferred) as compilation:
+        with held_back() as handle, Compilation(self, handle) as compilation:
             module = emit(compilation.offer)
             compilation.take(module, whole=True)
         units = compilation.units.by_symbol
@@ -247,39 +246,47 @@ class Compilation:
     Parameters
     ----------
     store : Store
-    deferred : Deferred
-        Whose exceptions are heeded now and then.
+    handle : callable
+        Handles signals that have come, which may raise something.
     """
 
-    def __init__(self, store: Store, deferred: Deferred) -> None:
-        self.units, self._deferred = Units(), deferred
+    def __init__(self, store: Store, handle: Callable[[], None]) -> None:
+        self.units, self._handle = Units(), handle
         self._store = store
         self._new: dict[str, Unit] = {}
         self._waiting: SimpleQueue[Unit] = SimpleQueue()
         self._made: list[tuple[bytes, tuple[str, ...]]] = []
         self._worker: Workers | None = None
-        self._futures: list[Future[object]] = []
+        self._tasks: list[Task] = []
 
     def __enter__(self) -> Compilation:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if self._worker:  # whatever has happened, LLVM must have ended
-            self._worker.submit(lambda: None).result()
-            self._worker.dismiss()
+        insist(self._end)  # whatever has happened, LLVM must have ended
+        for error in (task.error for task in self._tasks if task.error and kind is None):
+            raise error
         if kind is None:
-            wait_for_all(self._futures)
             self._compile()
             if self._new:
                 self._store.keep(list(self._new), self._made)
 
+    def _end(self) -> None:
+        """Wait for the other thread, and let it end; what it has not begun is left to this one."""
+        for task in self._tasks:
+            task.drop()
+            task.wait()
+        if self._worker:
+            self._worker.dismiss()
+
     def offer(self, module: Any) -> None:
         """Compile what is ready of a module meanwhile."""
-        self._deferred.heed()
+        self._handle()
         if available_threads() > 1 and self.take(module, whole=False):
             with contextlib.suppress(RuntimeError):  # no thread to be had: it waits for the end
                 self._worker = self._worker or Workers("backhand-compile", 1)
-                self._futures.append(self._worker.submit(self._compile))
+                self._tasks.append(Task(self._compile))
+                self._worker.give(self._tasks[-1])
 
     def take(self, module: Any, whole: bool) -> bool:
         """Note what of a module must be compiled; whether there was anything new."""

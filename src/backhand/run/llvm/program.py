@@ -30,7 +30,7 @@ from .relay import Relay
 from .schedule import ByRow, Fused, Reduced, Schedule, padded_columns
 from .shares import Shares
 from .sparse import SOME_ROWS, Entries
-from .stopping import FAR, ROWS, SUMS, leave_if_lost, pieces, said
+from .stopping import FAR, GONE, ROWS, SUMS, leave_if_lost, pieces, said
 from .target import Target
 
 
@@ -168,7 +168,7 @@ class Emitter:
             return build.select(said(build, at["stop"], ROWS), index(FAR), index(1))
         self._barrier()
         # Who leaves rows undone says so before this barrier, so here all threads agree.
-        left = said(build, at["stop"], ROWS + 1)
+        left = build.or_(said(build, at["stop"], ROWS + 1), said(build, at["stop"], GONE))
         with build.if_then(build.and_(self._counts(), build.not_(left))):
             for phase in ("gradient", "update") if self.schedule.clips else ("",):
                 if phase == "update":
@@ -207,7 +207,12 @@ class Emitter:
 
     def _barrier(self) -> None:
         with self.build.if_then(self.build.icmp_signed(">", self.at["threads"], index(1))):
-            self.build.call(self.kernels.barrier(), [self.at["meeting"], self.at["threads"]])
+            meeting, threads = self.at["meeting"], self.at["threads"]
+            self.build.call(self.kernels.barrier(), [meeting, threads, self.gone()])
+
+    def gone(self) -> IR:
+        """The word that says that thread 0 never comes."""
+        return element(self.build, self.at["stop"], index(GONE), self.i64)
 
     def _pieces(
         self, which: int, between: tuple[IR, IR], piece: IR, body: Callable[[IR, IR], None]

@@ -74,7 +74,7 @@ class Relay:
             self._gather(gather, last, *ahead)
             with build.if_then(build.not_(first)):
                 before = self._flag(build.sub(thread, index(1)))
-                build.call(program.kernels.wait(), [before, goal])
+                build.call(program.kernels.wait(), [before, goal, program.gone()])
             start = build.select(first, bias, program.at[out])
             start_ld = build.select(first, index(0), stride)
             with build.if_else(last) as (whole, part):

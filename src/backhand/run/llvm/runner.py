@@ -11,11 +11,10 @@ import numpy as np
 from ...plan.description import Description
 from .binding import Table, check_sources, with_padding
 from .compiled import Compiled, Sharing
-from .deferring import Deferred
 from .gather import READABLE
 from .layout import FLAG, Slot, most_inputs
 from .schedule import PAGE, padded
-from .stopping import ROWS, SUMS, WORDS
+from .stopping import GONE, ROWS, SUMS, WORDS
 from .team import Team, available_threads, checked_threads
 
 Array = Any
@@ -23,9 +22,7 @@ Array = Any
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 STAGGER = 2560  # bytes from where an array begins in its page to where the next one does
 SLOW = 1e10  # operations a second that one thread of any machine manages
-LONG_WAIT = 0.1  # seconds after Ctrl-C in which native code ends of itself
-LONG_SUMS = 0.15  # seconds of sums from which a step is left amid them
-WORTH_A_COPY = 256  # rows of a batch from which sums take longer than a copy of what they update
+LONG_CALL = 0.1  # seconds of native code from which Ctrl-C does not wait for its end
 NOTHING = 0, (), 0, ""  # as arguments of `Runner.reserve`: what is reserved at first
 MOST_IDLE = 8  # runners that are kept, of whatever programs, for later calls
 TOGETHER = 64  # columns of a transposed copy: some cache lines of each row
@@ -147,8 +144,6 @@ class Runner:
         self._teams = {self.team.threads: self.team}
         self._fixed = checked_threads(threads)
         self.table = Table(code.slots)
-        self._kept: dict[str, Array] = {}
-        self._stale = False  # whether transposed copies are of other parameters
         self._reserved: tuple[int, tuple[str, ...], int, str] = NOTHING
         widest = max(description.widths) + 64
         words = {"relay": (0, FLAG), "meeting": (8,), "stop": (WORDS,)}
@@ -233,6 +228,8 @@ class Runner:
             self.put(f"w{layer}", w)
             self.put(f"b{layer}", b)
         self._refresh()
+        if "dw1" in self.code.static:  # sums in memory, of which some may be half done
+            self.table["dw1"][...] = 0
 
     def share(self, params: Sequence[tuple[Array, Array]]) -> None:
         """Read `housed` parameters where they are; nothing may be kept of them transposed."""
@@ -283,71 +280,50 @@ class Runner:
         stride = x.strides[0] // x.itemsize
         self.table.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0, "x.relay": 0})
 
-    def run(self, first: int, last: int, threads: int, seconds: float, deferred: Deferred) -> None:
-        """Run batches ``first`` to ``last - 1``, which may take so many seconds.
+    def run(
+        self, first: int, last: int, threads: int, seconds: float, may_tear: bool = False
+    ) -> None:
+        """Run batches ``first`` to ``last - 1``, which take about this many seconds.
 
-        Ctrl-C leaves the parameters and their state as a whole number of steps has made them; but
-        where the sums of a step are long, and a copy of what they update would take longer still,
-        some may be a step ahead of the others. (Where gradients are clipped, it waits instead.)
+        Ctrl-C leaves the parameters and their state as a whole number of steps has made them.
+
+        Parameters
+        ----------
+        may_tear : bool
+            Whether a step may be left amid its updates, so that `torn` is true; the caller has a
+            copy to go back to.
         """
         if threads != self.team.threads:
             self.team = self._teams.setdefault(threads, Team(threads))
         self.table.set(first=first, last=last, threads=threads)
-        if self._stale:
-            self._refresh()
         meeting, stop = self.meeting, self.stop
         meeting[:2] = stop[:] = self.relay[...] = 0
-        call, address = self.code.call, self.table.address
-        if seconds <= LONG_WAIT:
-            self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]))
-            return
-        learns = self.code.weights > 0
-        long_sums = learns and last == first + 1 and seconds / 3 > LONG_SUMS
-        before = self._before() if long_sums else {}
-        clips = "clip" in self.code.scalars  # by a factor that is known when all sums are
 
         def leave() -> None:
-            stop[ROWS] = 1
-            stop[SUMS] = not learns or (long_sums and (bool(before) or not clips))
+            stop[ROWS], stop[SUMS] = 1, may_tear
 
-        deferred.leave = leave
-        try:
-            if not deferred:
-                self.team.run(lambda thread: call(address, thread), lambda: bool(meeting[1]), leave)
-        finally:
-            deferred.leave = None
-            if stop[SUMS + 1]:
-                self._go_back(before)
+        def abandon() -> None:
+            stop[GONE] = not meeting[1]
 
-    def _before(self) -> dict[str, Array]:
-        """A copy of what a step updates, or nothing where copying would take longer than that."""
-        if self.table.number("batch") < WORTH_A_COPY:
-            return {}
-        for name in self.code.static:
-            if not name.endswith(".T"):
-                if name not in self._kept:  # once: fresh memory is slow
-                    self._kept[name] = np.empty_like(self.table[name])
-                self._kept[name][...] = self.table[name]
-        return dict(self._kept)
+        if seconds > LONG_CALL:
+            self.team.run(self._work, leave, apart=True)
+        else:
+            self.team.run(self._work, abandon)
 
-    def _go_back(self, before: Mapping[str, Array]) -> None:
-        """To what was copied, at once: the copies take the places of what the step was writing to.
+    def _work(self, thread: int) -> None:
+        """What one thread does of a run."""
+        self.code.call(self.table.address, thread)
 
-        Sums in memory that are only half done are cleared.
-        """
-        if "dw1" in self.code.static:
-            self.table["dw1"][...] = 0
-        for name, a in before.items():
-            self._kept[name] = self.table[name]
-            self.table.bind(name, a)
-        self._stale = self._stale or bool(before)
+    @property
+    def torn(self) -> bool:
+        """Whether the last run has left some parameters a step ahead of others."""
+        return bool(self.stop[SUMS + 1])
 
     def _refresh(self) -> None:
         """Transposed copies of the parameters that there are now."""
         for layer, (d, k) in enumerate(self.description.shapes, 1):
             if f"w{layer}.T" in self.table:
                 transpose(self.table[f"w{layer}"][:, :k], self.table[f"w{layer}.T"][:k, :d])
-        self._stale = False
 
     def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
         """Run all rows once, in blocks that a cache holds; how many blocks.
@@ -356,22 +332,20 @@ class Runner:
         """
         threads = self._fixed or self.code.readers_for(rows, available_threads)
         seconds = self.code.flops * rows / (SLOW * threads)
-        deferred, soon = Deferred(), threads == 1 and seconds <= LONG_WAIT
         block = min(rows, ROWS_AT_ONCE * threads)
         x = given["x"]
         in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
         sources = {f"all_{name}": a for name, a in given.items()}
         results = {f"out.{name}": a for name, a in outputs.items()}
         blocks = -(-rows // block)
-        with contextlib.nullcontext() if soon else deferred:
-            self.reserve(block, without=("x",) if in_place else ())
-            with self.reading(sources, outputs=results):
-                self.table.set(batch=block)
-                if in_place:
-                    self.read_in_place(x)
-                try:
-                    self.run(0, blocks, threads, seconds, deferred)
-                finally:
-                    if in_place:  # the caller's array is not to live on here
-                        self.table.release(["x"])
+        self.reserve(block, without=("x",) if in_place else ())
+        with self.reading(sources, outputs=results):
+            self.table.set(batch=block)
+            if in_place:
+                self.read_in_place(x)
+            try:
+                self.run(0, blocks, threads, seconds)
+            finally:
+                if in_place:  # the caller's array is not to live on here
+                    self.table.release(["x"])
         return blocks

@@ -15,12 +15,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, wait
 from typing import ClassVar
 
 from ...errors import BackhandError, InputError
 from .quota import granted
-from .workers import Workers, insist, settle, wait_for_all
+from .workers import Task, Workers, insist
 
 ENVIRONMENT = ("BACKHAND_THREADS", "OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 
@@ -153,72 +152,66 @@ class Team:
         self.threads = threads
         self._workers: Workers | None = None
         self._process = 0
+        self._tasks: list[Task] = []
 
     def run(
-        self,
-        work: Callable[[int], object],
-        started: Callable[[], bool],
-        leave: Callable[[], object] | None = None,
+        self, work: Callable[[int], object], give_up: Callable[[], object], apart: bool = False
     ) -> None:
         """Call ``work(0)`` here and ``work(1)``, ... in the other threads; return when all have.
 
-        ``started()`` tells whether ``work(0)`` has begun. If Ctrl-C comes before it has, the others
-        would wait for it at a barrier for ever; so it is called before the exception goes on.
-
-        With ``leave``, all the work is done in other threads, and this one, which native code would
-        keep from signals, waits for them; ``leave()`` asks them to end if something interrupts it.
+        Parameters
+        ----------
+        work : callable
+        give_up : callable
+            Called, once or more often, if something interrupts this: it lets those come to an end
+            that are at work and may be waiting for a thread that does not come.
+        apart : bool
+            Whether all the work is done in other threads, while this one waits: native code keeps
+            signals from the thread that it runs in.
         """
-        if self.threads == 1 and leave is None:
+        if self.threads == 1 and not apart:
             with _busy():
                 work(0)
             return
-        first = 0 if leave else 1
-        places = _Places(here=leave is None)
-        # Ctrl-C is deferred (`deferring`). What interrupts nevertheless may fall between handing a
-        # number out and working here; a number that is handed out twice is worked on once.
-        others = {number: Future[object]() for number in range(first, self.threads)}
-        free = set(others)
-        workers = self._hired(len(others))
-        places.spread(workers.ids, len(others))
-
-        def placed(number: int) -> None:
-            try:
-                free.remove(number)
-            except KeyError:
-                return
-            settle(others[number], lambda: at_work(number))
+        places = _Places(here=not apart)
 
         def at_work(number: int) -> None:
             places.take()
             work(number)
 
-        def hand_out() -> None:
-            for number in sorted(free):
-                workers.give(functools.partial(placed, number))
+        self._settle(drop=True)
+        numbers = range(0 if apart else 1, self.threads)
+        tasks = self._tasks = [Task(functools.partial(at_work, number)) for number in numbers]
+        workers = self._hired(len(tasks))
+        places.spread(workers.ids, len(tasks))
+        done = False
 
-        def let_end() -> None:
-            """Let the others come to an end, who may wait for those that are still missing."""
-            if leave is not None:
-                leave()
-            hand_out()
-            if leave is None and not started():
-                work(0)
+        def end() -> None:
+            if not done:
+                give_up()
+            self._settle(drop=not done)
 
         with _busy():
             try:
-                hand_out()
-                if leave is None:
-                    work(0)
+                for task in tasks:
+                    workers.give(task)
+                if apart:
+                    self._settle()
                 else:
-                    wait(others.values())
-            except BaseException:
-                insist(let_end)
-                raise
+                    work(0)
+                done = True
             finally:
-                try:
-                    wait_for_all(list(others.values()))
-                finally:
-                    workers.rest()
+                insist(end)
+                workers.rest()
+        for error in (task.error for task in tasks if task.error):
+            raise error
+
+    def _settle(self, drop: bool = False) -> None:
+        """Wait for what has been handed out; also if an earlier run could not."""
+        for task in self._tasks:
+            if drop:
+                task.drop()
+            task.wait()
 
     def _hired(self, many: int) -> Workers:
         """So many threads; all of them, since those at work wait for one another."""

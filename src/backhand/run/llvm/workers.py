@@ -7,20 +7,22 @@ system grants it all of its threads. These do neither.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 from queue import Empty, SimpleQueue
-from typing import TypeVar
 
 Call = Callable[[], object]
-T = TypeVar("T")
 
 
 IDLE = 0.2
 """Seconds without a call after which a thread ends. A model that has been fitted keeps no thread,
 while the calls of one fit find theirs; to start another takes about 0.1 ms."""
+
+
+LOOK_AGAIN = 0.05
+"""Seconds after which who waits for a call looks whether it has ended, should the bell be lost."""
 
 
 class _Crew:
@@ -79,12 +81,6 @@ class Workers:
         """Let a thread that is free, or the first that will be, make a call that raises nothing."""
         self._calls.put(call)
 
-    def submit(self, work: Call) -> Future[object]:
-        """The same for any call, with its outcome."""
-        future: Future[object] = Future()
-        self.give(lambda: settle(future, work))
-        return future
-
 
 def _serve(calls: SimpleQueue[Call | None], forgotten: Call, crew: _Crew) -> None:
     me = threading.get_native_id()
@@ -108,32 +104,60 @@ def _serve(calls: SimpleQueue[Call | None], forgotten: Call, crew: _Crew) -> Non
         crew.ids.discard(me)
 
 
-def settle(future: Future[object], work: Call) -> None:
-    """Make a call whose outcome becomes the future's."""
-    try:
-        future.set_result(work())
-    except BaseException as error:
-        future.set_exception(error)
+class Task:
+    """A call for another thread, which makes it once, or never if it was dropped before.
+
+    Attributes
+    ----------
+    result : object
+        What the call returned.
+    error : BaseException or None
+        What it raised.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.result: object = None
+        self.error: BaseException | None = None
+        self._call: Call | None = call
+        self._ended = False
+        self._owner: dict[str, str] = {}  # `setdefault` settles in one step whose it is
+        self._bell: SimpleQueue[None] = SimpleQueue()
+
+    def __call__(self) -> None:
+        """Make the call, in the thread that has been given the task."""
+        if self._owner.setdefault("is", "given") == "dropped" or self._call is None:
+            return
+        try:
+            self.result = self._call()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._call, self._ended = None, True  # nothing of the call lives on
+            self._bell.put(None)
+
+    def drop(self) -> None:
+        """Keep the call from being made, if it has not begun."""
+        if self._owner.setdefault("is", "dropped") == "dropped":
+            self._call, self._ended = None, True
+
+    def wait(self) -> None:
+        """Return when the call has ended; what interrupts this may wait again."""
+        while not self._ended:
+            with contextlib.suppress(Empty):
+                self._bell.get(timeout=LOOK_AGAIN)
 
 
-def insist(action: Callable[[], T]) -> T:
-    """Do what may be begun again, to its end; Ctrl-C that comes meanwhile is raised then."""
-    pressed: KeyboardInterrupt | None = None
+def insist(action: Call) -> None:
+    """Do what raises nothing and may be begun again, to its end.
+
+    What is raised nevertheless comes from a signal's handler, Ctrl-C mostly: it goes on afterwards.
+    """
+    raised: BaseException | None = None
     while True:
         try:
-            result = action()
+            action()
             break
-        except KeyboardInterrupt as error:
-            pressed = error
-    if pressed:
-        raise pressed
-    return result
-
-
-def wait_for_all(futures: list[Future[object]]) -> None:
-    """Wait for every one, whatever happens, and raise what went wrong in one of them."""
-    try:
-        insist(lambda: wait(futures))
-    finally:
-        for future in futures:
-            future.result()
+        except BaseException as error:
+            raised = error
+    if raised:
+        raise raised
