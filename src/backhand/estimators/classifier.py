@@ -401,7 +401,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             return softmax(NUMPY, z)
         if fitted.targets.several:
             return logistic(NUMPY, z)
-        return np.concatenate([logistic(NUMPY, -z), logistic(NUMPY, z)], axis=1)
+        return logistic(NUMPY, np.concatenate([-z, z], axis=1))
 
     def predict_log_proba(self, X: Array) -> Array:
         """The logarithm of `predict_proba`, which stays finite where a probability is 0.

@@ -12,14 +12,11 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import InputError
-from ..plan.ranges import check_range
+from ..plan.ranges import check_range, squares_within
 from .descent import Params
 from .fitted import Fitted
 
 Array = Any
-
-SMALL = 65536
-"""Elements of X that are copied without a thought, if they do not lie side by side."""
 
 
 class Predicting:
@@ -87,10 +84,7 @@ def is_right(X: Array, fitted: Fitted) -> bool:
     ):
         return False
     limit = fitted.limits.get(X.dtype.char)
-    if limit is None or not (X.flags.forc or X.size <= SMALL):
-        return False
-    flat = X.ravel("K")
-    return bool(np.vdot(flat, flat) <= limit)
+    return limit is not None and squares_within(X, limit)
 
 
 class NotNumbersError(InputError, TypeError):

@@ -19,6 +19,8 @@ Array = Any
 
 ROWS_AT_ONCE = 4096  # rows that are searched for the value to report: bounds the memory
 MOST_SQUARED = float(np.finfo("float32").max) ** 2  # the square of what float32 just holds
+FLOATS = {name: np.dtype(name) for name in ("float32", "float64")}
+SQUARED_AT_ONCE = 8192  # numbers; from some more on, BLAS libraries wake threads
 SAFE_EXPONENT = 60  # weights whose largest lies within 2**-60 to 2**60 are left as they are
 
 
@@ -65,12 +67,10 @@ def check_range(a: Array, dtype: Any, name: str) -> None:
         What the message calls the array.
     """
     stored = a.data if hasattr(a, "tocoo") else a
-    if stored.dtype == dtype:
+    kind = stored.dtype
+    if kind == FLOATS[dtype] or kind == FLOATS["float32"] or kind.kind in "biu":
         return
-    if stored.dtype == np.float64 and stored.flags.c_contiguous:
-        if np.vdot(stored, stored) <= MOST_SQUARED:  # then no single square is larger
-            return
-    elif stored.dtype.kind in "biu" or (stored.dtype == np.float32 and stored.dtype.isnative):
+    if kind == FLOATS["float64"] and squares_within(stored, MOST_SQUARED):
         return
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, len(stored), ROWS_AT_ONCE) if stored.ndim else ():
@@ -78,6 +78,26 @@ def check_range(a: Array, dtype: Any, name: str) -> None:
             beyond = np.isinf(part.astype(dtype)) & np.isfinite(part)
             if beyond.any():
                 raise _beyond(a, tuple(np.argwhere(beyond)[0]), first, part, dtype, name)
+
+
+def squares_within(a: Array, most: float) -> bool:
+    """Whether sums of squares show, in one pass, that every element is finite and within a limit.
+
+    No means nothing: the array may lie in memory in an order that makes the pass slow.
+
+    Parameters
+    ----------
+    a : array of native floats
+    most : float
+        The square of the limit.
+    """
+    if not a.flags.forc:
+        return False
+    flat = a.reshape(-1, order="A")
+    if flat.size <= SQUARED_AT_ONCE:
+        return bool(np.vdot(flat, flat) <= most)
+    parts = (flat[i : i + SQUARED_AT_ONCE] for i in range(0, flat.size, SQUARED_AT_ONCE))
+    return all(np.vdot(part, part) <= most for part in parts)
 
 
 def _beyond(

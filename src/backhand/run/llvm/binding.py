@@ -95,8 +95,9 @@ def fits(a: Array, slot: Slot) -> bool:
     alike = a.dtype == slot.dtype and a.dtype.isnative and a.ndim == len(slot.shape)
     if not alike or not a.flags.aligned:
         return False
-    if any(n not in (None, size) for n, size in zip(slot.shape, a.shape, strict=True)):
-        return False
+    for wanted, size in zip(slot.shape, a.shape, strict=True):
+        if wanted is not None and wanted != size:
+            return False
     if slot.strided:
         return bool(a.shape[1] <= 1 or a.strides[1] == a.itemsize)
     return bool(a.flags.c_contiguous)

@@ -148,7 +148,8 @@ class CompiledTrainer:
             self._pace = Pace(*limits, fixed=self._threads is not None)
         seconds = self._pace.seconds or work / (SLOW * limits[0])
         before = (runner.stored(), self.state) if seconds > LONG_CALL else None
-        with runner.reading(sources, order):
+        held = runner.attach(sources, order)
+        try:
             given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
             table = np.empty((len(l2), len(runner.code.scalars)), runner.dtype)
             for column, name in enumerate(runner.code.scalars):
@@ -180,6 +181,8 @@ class CompiledTrainer:
                     step = (first_step + first // batch) % 2**32
                     self.lost = order[first : first + batch], step
                     return math.nan
+        finally:
+            runner.table.release(held)
         return float(runner.results[0] / runner.results[1])
 
     def _ready(
@@ -251,6 +254,10 @@ class Forward:
         x = as_numbers(x, "x")
         self.description.check_x(x)
         check_range(x, self.description.dtype, "x")
+        if len(x) == 1:
+            one = self._one or self._single()
+            if one.usable:
+                return one(np.ascontiguousarray(x, self._dtype))
         x = readable(x)
         result = np.empty((len(x), self.description.outputs), self._dtype)
         if len(x) == 0:

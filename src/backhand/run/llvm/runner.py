@@ -185,14 +185,14 @@ class Runner:
         self.table.set(**numbers)
         self._reserved = rows, without, threads, sharing
 
-    @contextlib.contextmanager
-    def reading(
+    def attach(
         self,
         sources: Mapping[str, Array],
         order: Array | None = None,
         outputs: Mapping[str, Array] | None = None,
-    ) -> Iterator[int]:
-        """Let the program read from the caller's arrays, and write to them; then let go of them.
+        in_place: Array | None = None,
+    ) -> Iterable[str]:
+        """Let the program read and write the caller's arrays until they are released.
 
         Parameters
         ----------
@@ -201,26 +201,33 @@ class Runner:
         order : (rows,) int64, optional
             Which rows, in which order.
         outputs : mapping of str to array, optional
+        in_place : (rows, inputs) array, optional
+            An x of the network's dtype that products read themselves; it is not gathered.
 
-        Yields
-        ------
-        int
-            How many rows a run has.
+        Returns
+        -------
+        iterable of str
+            What is to be released from the table.
 
         Raises
         ------
         InputError
             If an array is not what the program was compiled for, or rows lie outside of it.
         """
-        held = {**sources, **({} if order is None else {"order": order}), **(outputs or {})}
+        held = {**sources, **(outputs or {})}
+        if order is not None:
+            held["order"] = order
         try:
             for name, a in held.items():
                 self.table.bind(name, a)
-            rows = check_sources(sources, self.description.inputs, order)
-            self.table.set(rows=rows)
-            yield rows
-        finally:
+            if in_place is not None:
+                held["x"] = self._read_in_place(in_place)
+                sources = {**sources, "x": in_place}
+            self.table.set(rows=check_sources(sources, self.description.inputs, order))
+        except BaseException:
             self.table.release(held)
+            raise
+        return held
 
     def load(self, params: Sequence[tuple[Array, Array]]) -> None:
         """Copy parameters in, with their transposed copies."""
@@ -273,12 +280,12 @@ class Runner:
         for name in sums:
             self.table[name][...] = 0
 
-    def read_in_place(self, x: Array) -> None:
-        """Let products read x itself, which has the network's dtype."""
-        self.table.release(["all_x"])
+    def _read_in_place(self, x: Array) -> Array:
+        """Let products read x itself."""
         self.table.bind("x", x, Slot(self.dtype, (None, self.description.inputs), True))
         stride = x.strides[0] // x.itemsize
         self.table.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0, "x.relay": 0})
+        return x
 
     def run(
         self, first: int, last: int, threads: int, seconds: float, may_tear: bool = False
@@ -333,19 +340,16 @@ class Runner:
         threads = self._fixed or self.code.readers_for(rows, available_threads)
         seconds = self.code.flops * rows / (SLOW * threads)
         block = min(rows, ROWS_AT_ONCE * threads)
+        blocks = -(-rows // block)
         x = given["x"]
         in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
-        sources = {f"all_{name}": a for name, a in given.items()}
+        sources = {f"all_{n}": a for n, a in given.items() if not (in_place and n == "x")}
         results = {f"out.{name}": a for name, a in outputs.items()}
-        blocks = -(-rows // block)
         self.reserve(block, without=("x",) if in_place else ())
-        with self.reading(sources, outputs=results):
+        held = self.attach(sources, outputs=results, in_place=x if in_place else None)
+        try:
             self.table.set(batch=block)
-            if in_place:
-                self.read_in_place(x)
-            try:
-                self.run(0, blocks, threads, seconds)
-            finally:
-                if in_place:  # the caller's array is not to live on here
-                    self.table.release(["x"])
+            self.run(0, blocks, threads, seconds)
+        finally:
+            self.table.release(held)
         return blocks
