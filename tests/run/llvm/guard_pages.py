@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import ctypes
 import faulthandler
 import mmap
@@ -19,6 +20,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.sparse import csr_array
 
+from backhand.estimators import MLPRegressor
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
@@ -31,10 +33,12 @@ from backhand.training import step_scalars
 
 PAGE = mmap.PAGESIZE
 DTYPES = ("float32", "float64", "uint8", "int8", "int16", "uint16", "int32", "int64", "bool")
+COPIED = (">f4", ">f8", ">i4", "float16", "longdouble", "uint32", "uint64")
+"""What nothing compiled reads: it is copied first."""
 MANY_INPUTS = (241, 256, 300, 517)
 IN_PANELS = (65, 117, 128, 128, 192, 192, 253, 256, 320)
 WHOLE_PAGES = (512, 1010, 1024, 2048, 4090, 4096, 8192)
-KINDS = ("train", "forward", "gradients", "sparse")
+KINDS = ("train", "forward", "gradients", "sparse", "parts")
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -164,14 +168,21 @@ def install(memory):
 
 
 def strided(rng, a):
-    """The same rows at another distance, or backwards."""
-    choice = int(rng.integers(4))
-    if choice == 0:
+    """The same rows at another distance, backwards, with elements apart, or one row for all."""
+    choice = int(rng.integers(8))
+    if choice < 2:
         return a
-    wide = np.zeros((len(a), a.shape[1] + int(rng.integers(1, 5))), a.dtype)
-    wide[:, : a.shape[1]] = a if choice < 3 else a[::-1]
-    view = wide[:, : a.shape[1]]
-    return view if choice < 3 else view[::-1]
+    if choice == 2:
+        return np.asfortranarray(a)
+    if choice == 3:
+        return np.ascontiguousarray(a[:, ::-1])[:, ::-1]
+    if choice == 4:
+        return np.broadcast_to(a[:1], a.shape)
+    apart = 2 if choice == 5 else 1
+    wide = np.zeros((len(a), apart * a.shape[1] + int(rng.integers(1, 5))), a.dtype)
+    view = wide[:, : apart * a.shape[1] : apart]
+    view[...] = a[::-1] if choice == 7 else a
+    return view[::-1] if choice == 7 else view
 
 
 class Case:
@@ -210,7 +221,7 @@ class Case:
         single = self.kind == "forward" and number % 3 == 0  # one row has a way of its own
         rows = 1 if single else rows
         params, (x, t, weight) = random_problem(rng, network, rows, bool(rng.integers(2)))
-        dtypes = [network.dtype] if single else [*DTYPES, network.dtype, network.dtype]
+        dtypes = [network.dtype] if single else [*DTYPES, *COPIED, *2 * [network.dtype]]
         x = (2 * x).astype(str(rng.choice(dtypes)))
         if not loss.by_row:
             t = t.astype(str(rng.choice(["float32", "float64"])))
@@ -260,12 +271,33 @@ class Case:
 
     def _sparse(self, memory, x, t, weight):
         """Training on stored entries, some of which lie at the ends of their arrays."""
+        if x.dtype.str[1:] == "f2" or not x.dtype.isnative:
+            x = x.astype(self.network.dtype)  # SciPy has no such sparse matrices
         kept = np.random.default_rng(len(x)).random(x.shape) < 0.3
         rows = csr_array(np.where(kept, x, 0).astype(x.dtype))
         wide = np.int64 if self.batch % 2 else np.int32
         rows.data, rows.indices = memory.copy(rows.data), memory.copy(rows.indices.astype(wide))
         rows.indptr = memory.copy(rows.indptr.astype(np.int64))
         return self._train(memory, rows, t, weight)
+
+    def _parts(self, memory, x, t, weight):
+        """Two calls of partial_fit; parameters, and the dtype and layout of X, change between."""
+        t, weight = np.ravel(t[:, :1]), None if weight is None else np.ravel(weight)
+        dtype, hidden = self.network.dtype, self.network.widths[1:-1]
+        made = MLPRegressor(
+            hidden_layer_sizes=hidden,
+            solver="sgd",
+            random_state=0,
+            threads=self.threads,
+            dtype=dtype,
+        )
+        made.partial_fit(x, memory.copy(t), weight)
+        made.set_params(hidden_layer_sizes=(3, 200), activation="tanh", batch_size=self.batch)
+        made.set_params(dtype="float64", solver="adam", alpha=0.1)
+        other = memory.copy(np.asfortranarray(x[::-1].astype(DTYPES[len(x) % len(DTYPES)])))
+        with contextlib.suppress(ValueError):  # the refusal may be the same in all memories
+            made.partial_fit(other, memory.copy(t[::-1]))
+        return [*made.coefs_, *made.intercepts_, made.predict(x)]
 
     def _forward(self, memory, x, t, weight):
         """Weights are read in their homes, and so is what is written there later."""

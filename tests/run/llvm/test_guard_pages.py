@@ -83,7 +83,7 @@ def test_cases_are_reproducible_and_of_every_kind():
     assert str(cases[7]) == str(Case(0, 7))
     assert {case.kind for case in cases} == set(KINDS)
     assert {case.network.dtype for case in cases} == {"float32", "float64"}
-    assert {np.sign(case.x.strides[0]) for case in cases} == {-1, 1}
+    assert {np.sign(case.x.strides[0]) for case in cases} == {-1, 0, 1}
 
 
 @pytest.mark.parametrize("at_end", [True, False])
