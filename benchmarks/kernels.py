@@ -23,12 +23,14 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from backhand.run.llvm import column_sums, matmul, transpose
-from backhand.run.llvm.build import count, index
-from backhand.run.llvm.peak import CHAINS, UNROLL, emit_peak
-from backhand.run.llvm.schedule import padded
-from backhand.run.llvm.target import Target, emit_object, load_object
-from backhand.run.llvm.tiles import SCALAR, choose_tile, panel_columns
+from backhand.bench.peak import CHAINS, UNROLL, emit_peak
+from backhand.run.llvm.ir.builder import count, index
+from backhand.run.llvm.ir.padding import padded
+from backhand.run.llvm.kernels import column_sum as column_sums
+from backhand.run.llvm.kernels import gemm as matmul
+from backhand.run.llvm.kernels import transpose
+from backhand.run.llvm.kernels.tile import SCALAR, choose_tile, panel_columns
+from backhand.run.llvm.machine.target import Target, emit_object, load_object
 
 NETWORKS = {
     "A": ((784, 50, 10), 64),

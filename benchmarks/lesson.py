@@ -16,8 +16,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from backhand.bench.peers import thread_counts
 from backhand.network import Network
-from backhand.report.peers import thread_counts
 
 SECONDS = 1.0  # of a measurement
 SETTLED = 0.3  # seconds after which another library's idle threads no longer spin

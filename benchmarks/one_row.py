@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from backhand.bench.training import spread
 from backhand.network import Network
-from backhand.report.bench import spread
 
 SHAPES = ((10, 32, 32, 2), (784, 256, 128, 10))
 SECONDS = 0.02

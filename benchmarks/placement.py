@@ -18,7 +18,7 @@ import numpy as np
 
 from backhand.network import Network
 from backhand.rows import Rows
-from backhand.run.llvm import runner
+from backhand.run.llvm.runtime import instance as runner
 from backhand.training import Settings, Training
 
 SECONDS = 0.01

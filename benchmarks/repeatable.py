@@ -73,7 +73,7 @@ def by_estimator(
 def by_ours(x: np.ndarray, y: np.ndarray, given: argparse.Namespace, **more: Any) -> Arrays:
     """Train ours."""
     from backhand import MLPClassifier
-    from backhand.run.llvm.target import Target
+    from backhand.run.llvm.machine.target import Target
 
     if given.instructions != "host":
         chosen = Target.named(given.instructions)
@@ -172,7 +172,7 @@ def wider_in_numpy() -> list[str]:
 
 def can_run(instructions: str) -> bool:
     """Whether this processor has them."""
-    from backhand.run.llvm.target import Target
+    from backhand.run.llvm.machine.target import Target
 
     return instructions == "host" or (
         Target.named(instructions).is_host_family

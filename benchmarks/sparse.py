@@ -19,7 +19,7 @@ from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
 
 from backhand import MLPClassifier
-from backhand.run.llvm import engine
+from backhand.run.llvm.runtime import engine
 
 BATCHES_AT_ONCE = 20
 

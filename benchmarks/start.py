@@ -30,8 +30,8 @@ import numpy as np
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.network import Network
 from backhand.run.llvm import program  # imported by whoever compiles: not counted, as all imports
-from backhand.run.llvm.engine import CompiledTrainer
-from backhand.run.llvm.target import Target
+from backhand.run.llvm.runtime.engine import CompiledTrainer
+from backhand.run.llvm.machine.target import Target
 Target.host()
 for text in sys.argv[1:]:
     widths = [int(n) for n in text.split(",")]

@@ -19,8 +19,8 @@ import numpy as np
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.run.llvm.engine import CompiledTrainer
-from backhand.run.llvm.team import available_threads
+from backhand.run.llvm.host.team import available_threads
+from backhand.run.llvm.runtime.engine import CompiledTrainer
 from backhand.training import step_scalars
 
 ADAM = OPTIMISERS["adam"]

@@ -2,8 +2,8 @@
 
     python benchmarks/training.py [--networks ABCDEW] [--rounds 5] [--peers torch jax] [--docs]
 
-What `backhand bench` runs; see `backhand.report.bench`. With ``--docs``, the table in README.md is
-written anew.
+What `backhand bench` runs; see `backhand.bench.training`. With ``--docs``, the table in README.md
+is written anew.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import json
 from pathlib import Path
 
 import pages
-from backhand.report.bench import OURS, TASKS, Line, Record, run_benchmarks
-from backhand.report.peers import PEERS
+from backhand.bench.peers import PEERS
+from backhand.bench.training import OURS, TASKS, Line, Record, run_benchmarks
 
 
 def readme_table(record: Record) -> str:

@@ -45,7 +45,7 @@ def no_fma(monkeypatch):
         raise BackhandError("this processor has no fused multiply-add")
 
     monkeypatch.delenv("BACKHAND_ENGINE", raising=False)
-    monkeypatch.setattr("backhand.run.llvm.target._host", refuse)
+    monkeypatch.setattr("backhand.run.llvm.machine.target._host", refuse)
     engines._engine_of_the_processor.cache_clear()
     yield monkeypatch
     engines._engine_of_the_processor.cache_clear()

@@ -12,6 +12,7 @@ import tokenize
 import pytest
 
 import backhand
+import backhand.run.llvm
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.namespace import Namespace
@@ -25,11 +26,12 @@ FILES = sorted(SOURCE.rglob("*.py"))
 FLOORS = (
     {"callbacks", "errors", "files", "testing", "__version__"},
     {"formulas"},
+    {"expr"},
     {"plan"},
     {"run"},
     {"network", "engines"},
     {"training", "rows"},
-    {"proof", "estimators", "datasets", "report", "export"},
+    {"proof", "estimators", "datasets", "report", "export", "bench"},
     {"cli", "__main__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -92,6 +94,42 @@ def test_imports_point_to_lower_floors(path):
     for target in of_ours(path):
         assert target[1] in FLOOR, f"{path.name} imports {'.'.join(target)}"
         assert FLOOR[target[1]] <= FLOOR[own[1]], f"{path.name} imports {'.'.join(target)}"
+
+
+ROOMS = ("host", "cache", "ir", "machine", "objects", "lowering", "kernels", "program", "runtime")
+"""The packages and files of `run/llvm`, in the order in which they may import one another."""
+
+
+def test_rooms_of_the_compiler_import_those_above_them():
+    """As the docstring of `backhand.run.llvm` says, which lists them in this order."""
+    listed = re.findall(r"^- `(\w+)`:", backhand.run.llvm.__doc__, re.MULTILINE)
+    assert tuple(listed) == ROOMS
+    for path in sorted((SOURCE / "run" / "llvm").rglob("*.py")):
+        own = module_of(path)
+        if len(own) < 4:
+            continue
+        for target in of_ours(path):
+            if target[1:3] == ("run", "llvm") and len(target) > 3:
+                fits = ROOMS.index(target[3]) <= ROOMS.index(own[3])
+                assert fits, f"{'.'.join(own)} imports {'.'.join(target)}"
+
+
+def test_no_two_files_import_each_other():
+    """Directly or through others, wherever the statement stands."""
+    modules = {module_of(path): path for path in FILES}
+    reads = {}
+    for name, path in modules.items():
+        found = {target if target in modules else target[:-1] for target in of_ours(path)}
+        # a package is a map of its rooms, not a file that others read
+        reads[name] = {n for n in found if n in modules and modules[n].name != "__init__.py"}
+    for name in modules:
+        seen, waiting = set(), [*reads[name]]
+        while waiting:
+            here = waiting.pop()
+            if here not in seen:
+                seen.add(here)
+                waiting += reads[here]
+        assert name not in seen, f"{'.'.join(name)} imports itself through others"
 
 
 def test_executors_never_import_one_another():

@@ -33,7 +33,7 @@ def default_engine() -> str:
 
 @functools.cache
 def _engine_of_the_processor() -> str:
-    from .run.llvm.target import Target  # LLVM is not loaded for a processor that is known
+    from .run.llvm.machine.target import Target  # LLVM is not loaded for a processor that is known
 
     try:
         Target.host()

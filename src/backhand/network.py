@@ -190,7 +190,7 @@ class Network(Description):
         if default_engine() != "llvm":
             params = tuple(Layer(w.copy(), b.copy()) for w, b in params)
             return lambda x: self.forward(params, x, "numpy")
-        from .run.llvm.engine import Forward
+        from .run.llvm.runtime.engine import Forward
 
         return Forward(self, params, threads)
 
@@ -334,7 +334,7 @@ class Network(Description):
     ) -> dict[str, Array]:
         """Run a plan on checked data with an executor."""
         if compiles(engine, given["x"]):
-            from .run.llvm.engine import execute
+            from .run.llvm.runtime.engine import execute
 
             return execute(plan, params, given, outputs)
         return walk(plan, {**given, **parameter_buffers(params)}, namespace_of(given["x"]))

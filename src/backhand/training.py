@@ -54,7 +54,9 @@ class Trainer(Protocol):
 
 
 def _compiled_trainer(*args: Any, **kwargs: Any) -> Trainer:
-    from .run.llvm.engine import CompiledTrainer  # LLVM is loaded when something is compiled
+    from .run.llvm.runtime.engine import (
+        CompiledTrainer,  # LLVM is loaded when something is compiled
+    )
 
     return CompiledTrainer(*args, **kwargs)
 

@@ -78,7 +78,7 @@ def test_gradients_are_clipped(backhand, tmp_path):
 
 
 def test_the_engine_that_is_named_does_everything(backhand, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "backhand.run.llvm.engine", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "backhand.run.llvm.runtime.engine", None)  # importing it fails
     code, _, err = backhand("train", "digits", *QUICK, "--engine", "numpy", "--out", "run")
     assert (code, err) == (0, "")
     assert run_of(tmp_path / "run")["options"]["engine"] == "numpy"

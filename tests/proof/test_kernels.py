@@ -24,11 +24,11 @@ from backhand.proof.kernels import (
     tile_sizes,
 )
 from backhand.proof.mathematics import allowed, mathematics, sensitivity
-from backhand.run.llvm import functions
-from backhand.run.llvm.engine import CompiledTrainer, execute
+from backhand.run.llvm.kernels.tile import choose_tile
+from backhand.run.llvm.lowering import mathfuncs as functions
+from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.objects import Recent
-from backhand.run.llvm.target import Target
-from backhand.run.llvm.tiles import choose_tile
+from backhand.run.llvm.runtime.engine import CompiledTrainer, execute
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_a_wrong_vector_function_in_emitted_code_is_caught(monkeypatch):
         return right.formula(xp, x) * (1 + 8 * 2.0**-23)
 
     monkeypatch.setenv("BACKHAND_CACHE", "off")
-    monkeypatch.setattr("backhand.run.llvm.compiled._known", Recent())
+    monkeypatch.setattr("backhand.run.llvm.program.compiled._known", Recent())
     monkeypatch.setitem(functions.TABLE, "exp", dataclasses.replace(right, formula=wrong))
     functions.function_graph.cache_clear()
     try:

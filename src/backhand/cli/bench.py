@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ..bench.peers import PEERS
+from ..bench.training import OURS, TASKS, Record, Result, run_benchmarks
 from ..errors import InputError
 from ..files import write_whole
 from ..report import tables
-from ..report.bench import OURS, TASKS, Record, Result, run_benchmarks
-from ..report.peers import PEERS
 
 
 def run(networks: str, rounds: int, peers: str | None, out: Path | None) -> None:

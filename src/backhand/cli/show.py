@@ -39,9 +39,9 @@ def run(
         print(plan)
     if kinds == ["plan"]:
         return
-    from ..run.llvm.program import emit_program
-    from ..run.llvm.schedule import schedule
-    from ..run.llvm.target import Target, emit_assembly
+    from ..run.llvm.machine.target import Target, emit_assembly
+    from ..run.llvm.program.emit import emit_program
+    from ..run.llvm.program.kernel_plan import schedule
 
     machine = Target.host() if target is None else Target.named(target)
     scalars = (*chosen.scalars(1, 1.0, **chosen.keywords), "l2")

@@ -138,7 +138,7 @@ def check_size(size: int, limit: int, where: str, what: str) -> None:
 @functools.cache
 def _memory() -> int:
     """Return the bytes that this process may use: the machine's, its container's, `ulimit -v`."""
-    from ..run.llvm.quota import places
+    from ..run.llvm.host.quota import places
 
     found = [1 << 33]  # where nobody can be asked
     with contextlib.suppress(AttributeError, OSError, ValueError):  # not on Windows

@@ -78,7 +78,7 @@ class Fitted:
         """The same with a copy of these parameters, laid out for the executor that reads them."""
         copied: Callable[[Array], Array] = np.array
         if parameters.engine_name(self.engine) == "llvm":
-            from ..run.llvm.runner import housed
+            from ..run.llvm.runtime.instance import housed
 
             copied = housed
         return dataclasses.replace(
@@ -147,7 +147,7 @@ class Fitted:
         """The compiled forward pass; False if there is none to be had."""
         if not self.params or parameters.engine_name(self.engine) != "llvm":
             return False
-        from ..run.llvm.engine import Forward
+        from ..run.llvm.runtime.engine import Forward
 
         return Forward(self.network, self.params, shared=True)
 

@@ -83,7 +83,7 @@ def check_kernels(seed: int = 0, programs: int = 16) -> Iterator[Comparison]:
 
 def rounding(dtype: str) -> Rounding:
     """The namespace that bounds what the compiled executor's kernels may differ by."""
-    from ..run.llvm.functions import TABLE
+    from ..run.llvm.lowering.mathfuncs import TABLE
 
     single = dtype == "float32"
     return Rounding(dtype, {f.name: f.bound32 if single else f.bound64 for f in TABLE.values()})
@@ -111,7 +111,7 @@ def check_plan(
     outputs : tuple of str
         Buffers to lay open, besides the gradients of parameters and the loss.
     execute : callable, optional
-        Runs a plan, as `backhand.run.llvm.engine.execute` does; by default that.
+        Runs a plan, as `backhand.run.llvm.runtime.engine.execute` does; by default that.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def check_plan(
         In the order of the plan.
     """
     if execute is None:
-        from ..run.llvm.engine import execute as compiled
+        from ..run.llvm.runtime.engine import execute as compiled
 
         execute = compiled
     description = plan.description
@@ -213,7 +213,7 @@ def _worst_of(groups: Mapping[str, list[Comparison]]) -> list[Comparison]:
 
 def vector_functions() -> list[Activation]:
     """Each vector function by itself, as if it were an activation."""
-    from ..run.llvm.functions import TABLE
+    from ..run.llvm.lowering.mathfuncs import TABLE
 
     def alone(name: str) -> Activation:
         def forward(xp: Any, z: Array) -> Array:
@@ -229,8 +229,8 @@ def vector_functions() -> list[Activation]:
 
 def tile_sizes() -> tuple[int, ...]:
     """Heights and widths of this processor's tiles, and one below and one above each."""
-    from ..run.llvm.target import Target
-    from ..run.llvm.tiles import choose_tile
+    from ..run.llvm.kernels.tile import choose_tile
+    from ..run.llvm.machine.target import Target
 
     target = Target.host()
     tile = choose_tile(target)
@@ -343,7 +343,7 @@ def compare_training(
 ) -> Comparison:
     """Train with both executors; the worst parameter, or the losses of the epochs."""
     if kind is None:
-        from ..run.llvm.engine import CompiledTrainer
+        from ..run.llvm.runtime.engine import CompiledTrainer
 
         kind = CompiledTrainer
     got, got_losses = trained(kind, network, params, data, optimiser, batch=batch, **keywords)

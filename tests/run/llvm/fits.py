@@ -25,7 +25,11 @@ from backhand.formulas.optimisers import choose_optimiser
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.rows import Rows
-from backhand.run.llvm import engine, pace, runner, stopping, team
+from backhand.run.llvm.host import team
+from backhand.run.llvm.host import thread_tuner as pace
+from backhand.run.llvm.kernels import cancellation as stopping
+from backhand.run.llvm.runtime import engine
+from backhand.run.llvm.runtime import instance as runner
 from backhand.training import Settings, fit, step_scalars
 
 

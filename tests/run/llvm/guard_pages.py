@@ -28,7 +28,9 @@ from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.plan.step import gradient_plan
 from backhand.proof.kernels import PRIMES, random_problem, tile_sizes
-from backhand.run.llvm import binding, engine, runner, single
+from backhand.run.llvm.runtime import binding, engine
+from backhand.run.llvm.runtime import instance as runner
+from backhand.run.llvm.runtime import single_row as single
 from backhand.training import step_scalars
 
 PAGE = mmap.PAGESIZE

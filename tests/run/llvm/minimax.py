@@ -15,7 +15,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from backhand.run.llvm import coefficients
+from backhand.run.llvm.lowering import minimax as coefficients
 
 mp = mpmath.mp.clone()
 mp.dps = 45

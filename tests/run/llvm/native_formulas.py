@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from backhand.run.llvm.build import count, index
-from backhand.run.llvm.lanes import Lanes
-from backhand.run.llvm.rows import MemoryRow, emit_row
-from backhand.run.llvm.target import Target, compile_module
+from backhand.run.llvm.ir.builder import count, index
+from backhand.run.llvm.ir.simd import Lanes
+from backhand.run.llvm.lowering.lower import emit_vector
+from backhand.run.llvm.lowering.rows import MemoryRow, emit_row
+from backhand.run.llvm.machine.target import Target, compile_module
 
 UNIFORM = ("scalar", "index", "word")
 KIND = {"index": np.int32, "word": np.uint32, "words": np.uint32}
@@ -70,7 +71,7 @@ def map_elements(graph, dtype, arrays, target=None, lanes=None, words=False):
             vector = lanes.word_vector if kind in KIND else lanes.vector
             place = pointer if kind in UNIFORM else build.gep(pointer, [i], source_etype=scalar)
             inputs[name] = lanes.load(place, scalar if kind in UNIFORM else vector)
-        results = graph.emit(lanes, inputs, i)
+        results = emit_vector(graph, lanes, inputs, i)
         for value, pointer in zip(results, pointers[len(graph.inputs) :], strict=True):
             element = lanes.word_element if words else lanes.element
             lanes.store(value, build.gep(pointer, [i], source_etype=element))

@@ -8,9 +8,12 @@ import functools
 import numpy as np
 from llvmlite import ir
 
-from backhand.run.llvm import column_sums, driver, matmul, transpose
-from backhand.run.llvm.target import Target, compile_module
-from backhand.run.llvm.tiles import Tile, choose_tile, panel_columns
+from backhand.run.llvm.kernels import column_sum as column_sums
+from backhand.run.llvm.kernels import gemm as matmul
+from backhand.run.llvm.kernels import gemm_loops as driver
+from backhand.run.llvm.kernels import transpose
+from backhand.run.llvm.kernels.tile import Tile, choose_tile, panel_columns
+from backhand.run.llvm.machine.target import Target, compile_module
 
 HOST = Target.host()
 NAMES = [

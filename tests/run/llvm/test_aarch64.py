@@ -17,9 +17,10 @@ from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.network import Network
 from backhand.proof.kernels import random_problem, trained
-from backhand.run.llvm import engine, runner
-from backhand.run.llvm.program import emit_program
-from backhand.run.llvm.target import Target, emit_object
+from backhand.run.llvm.machine.target import Target, emit_object
+from backhand.run.llvm.program.emit import emit_program
+from backhand.run.llvm.runtime import engine
+from backhand.run.llvm.runtime import instance as runner
 
 DRIVER = pathlib.Path(__file__).with_name("emulated.c")
 LINKER = "aarch64-linux-gnu-gcc"

@@ -15,7 +15,7 @@ from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.rows import Rows, checked
-from backhand.run.llvm.engine import CompiledTrainer
+from backhand.run.llvm.runtime.engine import CompiledTrainer
 from backhand.training import step_scalars
 
 WIDTHS, BATCH, BATCHES, ROWS = (1000, 100, 10), 256, 6, 16_000

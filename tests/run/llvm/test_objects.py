@@ -19,11 +19,11 @@ from backhand.errors import BackhandError
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.plan.step import training_plan
 from backhand.run.llvm import cache, objects
-from backhand.run.llvm.compiled import ENTRY
-from backhand.run.llvm.image import Image, linked
-from backhand.run.llvm.program import emit_program
-from backhand.run.llvm.schedule import schedule
-from backhand.run.llvm.target import Library, Target
+from backhand.run.llvm.machine.elf_linker import Image, linked
+from backhand.run.llvm.machine.target import Library, Target
+from backhand.run.llvm.program.compiled import ENTRY
+from backhand.run.llvm.program.emit import emit_program
+from backhand.run.llvm.program.kernel_plan import schedule
 
 HOST = Target.host()
 KINDS = {"all_x": np.dtype("f4"), "all_t": np.dtype("i8"), "all_weight": np.dtype("f4")}

@@ -1,0 +1,26 @@
+"""The executor in machine code: a plan becomes one native function for a whole epoch.
+
+The rooms, in the order of their imports; each may use those above it, and none below:
+
+- `host`: signals, worker threads, how many threads to use. Knows nothing of LLVM
+- `cache`: compiled code on disk, and whose code may run
+- `ir`: builder of LLVM's IR with its loops, SIMD vectors, padding of rows
+- `machine`: the processor, code generation, linking
+- `objects`: what programs have in common is compiled once
+- `lowering`: formula graphs (`backhand.expr`) to vector code, vector functions, row reductions
+- `kernels`: matrix products (gemm), column sums, transposes, gathering of rows, sparse rows, row
+  formulas such as losses, the norm of gradients, barriers
+- `program`: from a plan to kernels, buffers, the partition among threads and the emitted step
+- `runtime`: load a program, bind arrays to it, run it
+
+Where things happen:
+
+- A weight is updated in the epilogue of the product that sums its gradient: `program.kernel_set`
+  traces the optimiser's formula into it, and `program.emit` calls it.
+- The number of threads is first chosen by the cost model in `program.compiled`, within what
+  `host.team` finds available, and then measured and corrected while training by
+  `host.thread_tuner`.
+- An array reaches native code through `runtime.binding` only.
+- An activation, a loss or an optimiser is added in `backhand.formulas`, and nothing here changes;
+  a layer is wired in `backhand.plan`.
+"""

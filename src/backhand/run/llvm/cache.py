@@ -37,7 +37,7 @@ ENTRY = re.compile(r"backhand-[0-9a-f]{64}\.o")
 FORMER = re.compile(r"\.new-(?=[a-z]*[0-9_])[a-z0-9_]{8}")
 """Temporary files that earlier versions left in the folder that ``BACKHAND_CACHE`` names."""
 
-GENERATING = ("formulas", "plan", "run")
+GENERATING = ("expr", "formulas", "plan", "run")
 """The parts of the package that decide what code is generated."""
 
 MOST_LINKS = 40  # on the way to the folder, as Linux has it

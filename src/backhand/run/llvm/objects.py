@@ -20,11 +20,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from ...plan.step import KEPT
 from . import cache
-from .image import Image, linked
-from .signals import held_back
-from .target import Library, Target, emit_object, fork_safe_lock
-from .team import available_threads
-from .workers import Task, Workers, insist
+from .host.signals import held_back
+from .host.team import available_threads
+from .host.workers import Task, Workers, insist
+from .machine.elf_linker import Image, linked
+from .machine.target import Library, Target, emit_object, fork_safe_lock
 
 Offer = Callable[[Any], None]
 T = TypeVar("T")

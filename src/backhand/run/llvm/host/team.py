@@ -1,0 +1,236 @@
+"""Threads for native code: a team for one fit, and how many it should have.
+
+The threads are Python's; each sits inside one native call that has released the interpreter, and
+they meet at barriers there. Every training has a team of its own, so that two of them at once never
+wait for each other's threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import ClassVar
+
+from ....errors import BackhandError, InputError
+from .quota import granted
+from .workers import Task, Workers, insist
+
+ENVIRONMENT = ("BACKHAND_THREADS", "OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+
+
+def available_threads() -> int:
+    """How many threads a fit may use.
+
+    The smallest of: the processors that this process may run on, the quota of its container, and
+    what the environment grants. joblib sets OMP_NUM_THREADS in its workers, so nested fits share
+    the processors.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    if count > 1:
+        count = min(count, granted() or count)
+    for name in ENVIRONMENT:
+        value = os.environ.get(name, "").split(",")[0]
+        if value.isdigit() and int(value) > 0:
+            count = min(count, int(value))
+    return max(1, count // (1 + _Busy.others()))
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """``threads`` if it is None or a whole number above 0, else InputError."""
+    if threads is None:
+        return None
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise InputError(f"threads must be a whole number above 0, or None, got {threads!r}")
+    return threads
+
+
+LINGER = 0.02
+"""Seconds for which a caller counts as at work after a run: a fit is many runs, one by one."""
+
+
+MANY = 64  # callers that are remembered before those at rest are forgotten
+
+
+class _Busy:
+    """Which of the caller's threads have teams at work, and until when that counts."""
+
+    until: ClassVar[dict[int, float]] = {}
+
+    @classmethod
+    def others(cls) -> int:
+        """How many threads besides this one share the processors."""
+        me, now = threading.get_ident(), time.monotonic()
+        return sum(until > now for thread, until in list(cls.until.items()) if thread != me)
+
+
+@functools.cache
+def _processor_asker() -> Callable[[], int] | None:
+    """What tells on which processor a thread runs, where threads can be moved."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
+
+
+@contextlib.contextmanager
+def _busy() -> Iterator[None]:
+    """Count the calling thread as at work."""
+    me = threading.get_ident()
+    try:
+        _Busy.until[me] = math.inf
+        yield
+    finally:
+        _Busy.until[me] = time.monotonic() + LINGER
+        if len(_Busy.until) > MANY:  # threads that have ended
+            now = time.monotonic()
+            for thread in [t for t, until in list(_Busy.until.items()) if until < now]:
+                _Busy.until.pop(thread, None)
+
+
+class _Places:
+    """Gives each thread of a run a processor of its own, and leaves it free to be moved again.
+
+    A kernel may wake a thread on the processor of the one that wakes it, and there the two would
+    take turns while another processor is idle. They are not held where they are put: if another
+    process comes, the kernel knows better.
+
+    Parameters
+    ----------
+    here : bool
+        Whether the calling thread works too.
+    """
+
+    def __init__(self, here: bool) -> None:
+        self._ask = _processor_asker()
+        if self._ask:
+            self._allowed = os.sched_getaffinity(0)
+            self._taken = {self._ask()} if here else set()
+
+    def spread(self, idle: Collection[int], many: int) -> None:
+        """Have idle threads wake where none is at work; so many of them will be woken.
+
+        A thread that first wakes beside another and then moves away may meet it again: meanwhile
+        the kernel has often moved the other.
+        """
+        if self._ask is None or not (free := sorted(self._allowed - self._taken)):
+            return
+        for number, thread in enumerate(sorted(idle)):
+            where = free if many < len(free) else free[number % len(free) :][:1]
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(thread, where)
+
+    def take(self) -> None:
+        """Let the calling thread be moved; but first move it if another is at work where it is."""
+        if self._ask is None:
+            return
+        free = self._allowed - self._taken
+        with contextlib.suppress(OSError):  # the process has been confined meanwhile
+            if self._ask() in self._taken and free:
+                os.sched_setaffinity(0, free)
+            self._taken.add(self._ask())
+            os.sched_setaffinity(0, self._allowed)
+
+
+class Team:
+    """Threads that run one function together.
+
+    Parameters
+    ----------
+    threads : int
+        How many, the caller's own included.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._workers: Workers | None = None
+        self._process = 0
+        self._tasks: list[Task] = []
+
+    def run(
+        self, work: Callable[[int], object], give_up: Callable[[], object], apart: bool = False
+    ) -> None:
+        """Call ``work(0)`` here and ``work(1)``, ... in the other threads; return when all have.
+
+        Parameters
+        ----------
+        work : callable
+        give_up : callable
+            Called, once or more often, if something interrupts this: it lets those come to an end
+            that are at work and may be waiting for a thread that does not come.
+        apart : bool
+            Whether all the work is done in other threads, while this one waits: native code keeps
+            signals from the thread that it runs in.
+        """
+        if self.threads == 1 and not apart:
+            with _busy():
+                work(0)
+            return
+        places = _Places(here=not apart)
+
+        def at_work(number: int) -> None:
+            places.take()
+            work(number)
+
+        self._settle(drop=True)
+        numbers = range(0 if apart else 1, self.threads)
+        tasks = self._tasks = [Task(functools.partial(at_work, number)) for number in numbers]
+        workers = self._hired(len(tasks))
+        places.spread(workers.ids, len(tasks))
+        done = False
+
+        def end() -> None:
+            if not done:
+                give_up()
+            self._settle(drop=not done)
+
+        with _busy():
+            try:
+                for task in tasks:
+                    workers.give(task)
+                if apart:
+                    self._settle()
+                else:
+                    work(0)
+                done = True
+            finally:
+                insist(end)
+                workers.rest()
+        for error in (task.error for task in tasks if task.error):
+            raise error
+
+    def _settle(self, drop: bool = False) -> None:
+        """Wait for what has been handed out; also if an earlier run could not."""
+        for task in self._tasks:
+            if drop:
+                task.drop()
+            task.wait()
+
+    def _hired(self, many: int) -> Workers:
+        """So many threads; all of them, since those at work wait for one another."""
+        if self._workers is None or self._process != os.getpid():  # they do not survive a fork
+            self._workers, self._process = Workers("backhand"), os.getpid()
+        try:
+            self._workers.hire(many)
+        except RuntimeError as error:
+            self._workers.rest()
+            raise BackhandError(
+                f"compiled engine: the system grants no {many} threads more ({error}); choose "
+                "fewer with threads= or BACKHAND_THREADS"
+            ) from None
+        return self._workers
+
+
+def _forget_after_fork() -> None:
+    _Busy.until.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

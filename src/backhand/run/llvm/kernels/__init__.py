@@ -1,0 +1,9 @@
+"""The loops that work on arrays; sizes and strides are their arguments.
+
+- `gather`, `transpose`, `column_sum`
+- `tile`, `tile_ir`, `gemm_loops`, `gemm`: matrix products, from register tile to function
+- `sparse_rows`: the first layer over stored entries
+- `row_loss`: formulas on whole rows, such as losses
+- `grad_norm`: the length of all gradients
+- `barrier`, `cancellation`: threads wait for one another, or leave a batch before its end
+"""

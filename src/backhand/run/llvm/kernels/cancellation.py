@@ -1,0 +1,100 @@
+"""Leaving a batch before its end: loops that ask, after every few milliseconds, whether to go on.
+
+Python asks in words that all threads can see, and a thread that leaves something undone says so in
+the word after. Rows left undone leave the parameters as the step before made them; sums left undone
+leave some updated and others not, so they are asked for only where there is a copy to go back to.
+One more word says that thread 0 never comes: the others then leave the first barrier.
+
+A thread whose rows have a loss that is not finite leaves the batch likewise: parameters stay as
+they were when that loss came of them, and Python can look for the first value that is not finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..ir.builder import IR, accumulate, count, element, element_type, index, ir_module, minimum
+
+ROWS, SUMS = 0, 2
+"""The words that ask; those after them answer."""
+LOST = 4
+"""Whether a loss was not finite; the batch's first row is in the word after."""
+GONE = 6
+"""Whether thread 0 was interrupted before it began: no barrier was passed, and none will be."""
+WORDS = 8  # a cache line of int64, which nothing else writes to
+OPERATIONS = 1 << 29
+"""Of a piece of work: some milliseconds, beside which asking costs nothing."""
+FAR = 1 << 62  # farther than any loop counts
+
+
+def pieces(
+    build: IR,
+    words: IR,
+    which: int,
+    between: tuple[IR, IR],
+    piece: IR,
+    body: Callable[[IR, IR], object],
+) -> None:
+    """``body(first, last)`` for every piece of a range, until somebody asks to leave."""
+    begin, end = between
+
+    def one(first: IR) -> IR:
+        leave = said(build, words, which)
+        with build.if_else(leave) as (left, stayed):
+            with left:
+                build.store(
+                    index(1), element(build, words, index(which + 1), ir_module().IntType(64))
+                )
+            with stayed:
+                body(first, minimum(build, build.add(first, piece), end))
+        return build.select(leave, index(FAR), piece)
+
+    count(build, "piece", begin, end, one)
+
+
+def said(build: IR, words: IR, which: int) -> IR:
+    """Whether a word is set now."""
+    i64 = ir_module().IntType(64)
+    word = build.load_atomic(element(build, words, index(which), i64), "monotonic", 8, typ=i64)
+    return build.icmp_signed("!=", word, index(0))
+
+
+def leave_if_lost(
+    build: IR, words: IR, dtype: np.dtype, value: IR, between: tuple[IR, IR], begin: IR
+) -> None:
+    """Leave the batch that begins at a row if one of its losses, ``value``, is not finite."""
+    first, last = between
+    i64 = ir_module().IntType(64)
+    mine = element(build, value, first, element_type(dtype))
+    lost = build.call(_any_lost(build.module, dtype), [mine, build.sub(last, first)])
+    with build.if_then(lost):
+        for place, said_ in ((ROWS + 1, index(1)), (LOST, index(1)), (LOST + 1, begin)):
+            build.store(said_, element(build, words, index(place), i64))
+
+
+def _any_lost(module: IR, dtype: np.dtype) -> IR:
+    """``any_lost(values, count) -> bool``: whether a number has all bits of its exponent set."""
+    ir = ir_module()
+    known = module.globals.get("any_lost")
+    if known:
+        return known
+    word = ir.IntType(8 * dtype.itemsize)
+    function = ir.Function(
+        module, ir.FunctionType(ir.IntType(1), [ir.PointerType(), ir.IntType(64)]), "any_lost"
+    )
+    function.linkage = "internal"
+    values, size = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    infinity = np.array(np.inf, dtype).view(f"u{dtype.itemsize}")
+    exponent = ir.Constant(word, int(infinity))
+
+    def one(i: IR, largest: IR) -> IR:
+        bits = build.load(element(build, values, i, word), typ=word)
+        bits = build.and_(bits, exponent)
+        return build.select(build.icmp_unsigned(">", bits, largest), bits, largest)
+
+    largest = accumulate(build, "value", size, ir.Constant(word, 0), one)
+    build.ret(build.icmp_unsigned("==", largest, exponent))
+    return function

@@ -1,0 +1,92 @@
+"""Sums of columns as native code: the gradients of biases."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..ir.builder import IR, element, element_type, index, ir_module
+from ..machine.target import Target
+from .gemm import Epilogue, Prepare, emit_product
+from .gemm_loops import PRODUCT_ARGUMENTS, Start
+from .tile import Tile, constant, panel_columns
+from .tile_ir import SCALAR
+
+COLUMN_SUM_TILE = Tile(vectors=(4, 2, 1), rows=(1, 1, 1), unroll=(1, 1, 1), rest=(1,))
+"""Column sums: several vectors side by side hide the latency of an addition."""
+
+
+def emit_column_sum(
+    module: IR,
+    name: str,
+    target: Target,
+    dtype: Any,
+    *,
+    epilogue: Epilogue,
+    start: Start = "zero",
+    extra: Sequence[IR] = (),
+    prepare: Prepare | None = None,
+    columns: Collection[int] | None = None,
+) -> IR:
+    """Add to the module a function that sums columns, in the order of the rows.
+
+    It is the product with a left operand of ones, since ``fma(1, x, acc)`` is ``acc + x``. It takes
+    the source and its row stride, ``row_begin``, ``row_end``, ``column_begin``, ``column_end``,
+    with ``start="rows"`` where the sums start from, and then what the epilogue takes; strides and
+    positions count elements.
+
+    Parameters
+    ----------
+    module, name, target, dtype, extra, prepare, columns
+        As for `emit_product`.
+    epilogue : callable
+        As for `emit_product`; the row that it is given is 0.
+
+    Returns
+    -------
+    ir.Function
+        With internal linkage.
+    """
+    ir = ir_module()
+    tile = COLUMN_SUM_TILE
+    product = emit_product(
+        module,
+        f"{name}.product",
+        target,
+        dtype,
+        left="columns",
+        start=start,
+        epilogue=epilogue,
+        extra=extra,
+        prepare=prepare,
+        columns=columns,
+        tile=tile,
+    )
+    real = element_type(dtype)
+    ones = constant(module, f"one.{SCALAR[np.dtype(dtype).name][1]}", ir.Constant(real, 1.0))
+    pointer, i64 = ir.PointerType(), ir.IntType(64)
+    kinds = [pointer, *[i64] * 5, *([pointer] if start == "rows" else []), *extra]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    source, stride, row_begin, row_end, column_begin, column_end, *rest = function.args
+    first = rest.pop(0) if start == "rows" else ones
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    arguments = {
+        "left": ones,
+        "left_ld": index(0),
+        "right": element(build, source, build.mul(row_begin, stride), real),
+        "right_ld": stride,
+        "right_panel": index(panel_columns(target, dtype, tile)),
+        "start": first,
+        "start_ld": index(0),
+        "row_begin": index(0),
+        "row_end": index(1),
+        "column_begin": column_begin,
+        "column_end": column_end,
+        "depth": build.sub(row_end, row_begin),
+    }
+    build.call(product, [*(arguments[key] for key in PRODUCT_ARGUMENTS), *rest])
+    build.ret_void()
+    return function

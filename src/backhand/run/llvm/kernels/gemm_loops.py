@@ -1,0 +1,276 @@
+"""The loops around the tiles of a product, one function for all products of a kind.
+
+What is multiplied with what, and what becomes of the sums, come to it as arguments and in a table
+of functions, so products with different formulas share its machine code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from ..ir.builder import (
+    IR,
+    count,
+    element,
+    element_type,
+    fitting,
+    hurried,
+    index,
+    ir_module,
+    minimum,
+)
+from ..machine.target import Target
+from .tile import Tile, constant, panel_columns
+from .tile_ir import SCALAR, Left, tile_type
+
+Start = Literal["zero", "rows"]
+
+PRODUCT_ARGUMENTS = (
+    "left",
+    "left_ld",
+    "right",
+    "right_ld",
+    "right_panel",
+    "start",
+    "start_ld",
+    "row_begin",
+    "row_end",
+    "column_begin",
+    "column_end",
+    "depth",
+)
+"""Arguments of a product function in order; those of the epilogue follow."""
+
+LEFT_BLOCK_BYTES: dict[Left, int] = {"rows": 1 << 21, "columns": 1 << 19}
+"""Rows of the result are taken in blocks whose left operand is about this large, to stay in a cache
+while all the columns pass by. Rows stream well from one that is further away, and the more of them
+a block has, the fewer times the right operand is fetched; columns do not."""
+
+
+def block_rows(left: Left, height: int, itemsize: int, depth: int) -> int:
+    """Rows of a block: whole tiles of this height."""
+    return height * max(1, LEFT_BLOCK_BYTES[left] // itemsize // height // (depth + 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Width:
+    """What a driver does for the tiles of one width: an entry of its table.
+
+    Attributes
+    ----------
+    vectors, columns, height : int
+        Of its main tile.
+    main : ir.Function
+        Of type `tile_type`; if tiles are interleaved, `interleaved_type`.
+    finish : ir.Function
+        Of type `finish_type`: what becomes of a tile's sums.
+    rest : tuple of ir.Function
+        Tiles for the rows that are left over, as tall as ``Tile.rest`` says.
+    """
+
+    vectors: int
+    columns: int
+    height: int
+    main: IR
+    finish: IR
+    rest: tuple[IR, ...]
+
+    def fields(self) -> list[IR]:
+        numbers = [index(n) for n in (self.vectors, self.columns, self.height)]
+        return [*numbers, self.main, self.finish, *self.rest]
+
+
+def interleaved_type() -> IR:
+    """Of a tile function that finishes the tile before it: then its row, column and the room."""
+    ir = ir_module()
+    more = [ir.IntType(64), ir.IntType(64), ir.PointerType()]
+    return ir.FunctionType(ir.VoidType(), [*tile_type().args, *more])
+
+
+def finish_type() -> IR:
+    """``finish(sums, rows, vectors, row, column, room)``."""
+    ir = ir_module()
+    pointer, i64 = ir.PointerType(), ir.IntType(64)
+    return ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64, i64, pointer])
+
+
+def table_of(module: IR, name: str, widths: Sequence[Width]) -> IR:
+    """Add to the module the table that a driver reads; its address."""
+    ir = ir_module()
+    kinds = [field.type for field in widths[0].fields()]
+    entry = ir.LiteralStructType(kinds)
+    rows = [ir.Constant(entry, width.fields()) for width in widths]
+    return constant(module, name, ir.Constant(ir.ArrayType(entry, len(rows)), rows))
+
+
+def driver(
+    module: IR,
+    target: Target,
+    dtype: Any,
+    left: Left,
+    start: Start,
+    tile: Tile,
+    interleaved: bool = False,
+) -> IR:
+    """Find in the module, or add to it, the loops of a kind of product.
+
+    The function takes what a product takes, then its table, the number of its widths, and the
+    room, a pointer that it hands on.
+
+    Parameters
+    ----------
+    module, target, dtype, left, start, tile
+        As for `matmul.emit_product`.
+    interleaved : bool
+        Whether main tiles finish the one before them themselves.
+    """
+    shape = "-".join("".join(map(str, sizes)) for sizes in (tile.vectors, tile.rows, tile.rest))
+    kind = f"{SCALAR[np.dtype(dtype).name][1]}x{target.lanes(dtype)}"
+    name = f"product.{left}.{start}.{kind}.{shape}{'.interleaved' if interleaved else ''}"
+    known = module.globals.get(name)
+    return (
+        known
+        or _Driver(module, name, target, np.dtype(dtype), left, start, tile, interleaved).emit()
+    )
+
+
+class _Driver:
+    def __init__(
+        self,
+        module: IR,
+        name: str,
+        target: Target,
+        dtype: np.dtype,
+        left: Left,
+        start: Start,
+        tile: Tile,
+        interleaved: bool,
+    ) -> None:
+        ir = ir_module()
+        self.pointer, self.i64, self.byte = ir.PointerType(), ir.IntType(64), ir.IntType(8)
+        self.left, self.tile, self.interleaved, self.item = left, tile, interleaved, dtype.itemsize
+        arguments = (*PRODUCT_ARGUMENTS, "table", "widths", "room")
+        pointers = ("left", "right", "start", "table", "room")
+        kinds = [self.pointer if a in pointers else self.i64 for a in arguments]
+        self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+        self.function.linkage = "internal"
+        hurried(self.function)
+        self.given = dict(zip(arguments, self.function.args, strict=True))
+        for key, argument in self.given.items():
+            argument.name = key
+        self.panel = panel_columns(target, dtype, tile)
+        self.build = ir.IRBuilder(self.function.append_basic_block("entry"))
+        vector = ir.VectorType(element_type(dtype), target.lanes(dtype))
+        self.scratch = self.build.alloca(ir.ArrayType(vector, tile.scratch), name="scratch")
+        self.scratch.align = target.vector_bytes
+        self.zeros: IR = None
+        if start == "zero":
+            zeros = ir.ArrayType(vector, tile.vectors[0])
+            self.zeros = constant(module, f"{name}.zeros", ir.Constant(zeros, None))
+
+    def emit(self) -> IR:
+        build, given = self.build, self.given
+        strides = ("left_ld", "right_ld", "right_panel", "start_ld")
+        self.stride = {key: build.mul(given[key], index(self.item)) for key in strides}
+        self.at_column = build.alloca(self.i64, name="column")
+        height = self.tile.rows[0]
+        most = index(LEFT_BLOCK_BYTES[self.left] // self.item // height)
+        blocks = build.udiv(most, build.add(given["depth"], index(1)))
+        blocks = build.select(build.icmp_unsigned(">", blocks, index(1)), blocks, index(1))
+        block = build.mul(blocks, index(height))
+
+        def block_of(first: IR) -> IR:
+            end = minimum(build, given["row_end"], build.add(first, block))
+            build.store(given["column_begin"], self.at_column)
+            count(build, "width", index(0), given["widths"], lambda w: self._width(w, first, end))
+            return block
+
+        count(build, "block", given["row_begin"], given["row_end"], block_of)
+        build.ret_void()
+        return self.function
+
+    def _width(self, number: IR, first: IR, end: IR) -> None:
+        """All columns that tiles of a width cover."""
+        build = self.build
+        size = 5 + len(self.tile.rest)
+        entry = element(build, self.given["table"], build.mul(number, index(size)), self.i64)
+
+        def field(place: int, kind: IR) -> IR:
+            return build.load(element(build, entry, index(place), self.i64), typ=kind)
+
+        vectors, columns, height = (field(place, self.i64) for place in range(3))
+        main = field(3, self._function(interleaved_type() if self.interleaved else tile_type()))
+        finish = field(4, self._function(finish_type()))
+        others = element(build, entry, index(5), self.i64)
+
+        def finished(row: IR, rows: IR, column: IR) -> None:
+            build.call(finish, [self.scratch, rows, vectors, row, column, self.given["room"]])
+
+        def panel(column: IR) -> None:
+            right, start = self._right(column), self._start(column)
+
+            def tile(row: IR) -> None:
+                operands = self._operands(row, right, start)
+                if self.interleaved:
+                    build.call(main, [*operands, row, column, self.given["room"]])
+                    return
+                build.call(main, operands)
+                finished(row, height, column)
+
+            def remainder(row: IR) -> IR:
+                rows, which = _largest(build, build.sub(end, row), self.tile.rest)
+                address = element(build, others, which, self.pointer)
+                kernel = build.load(address, typ=self._function(tile_type()))
+                build.call(kernel, self._operands(row, right, start))
+                finished(row, rows, column)
+                return rows
+
+            count(build, "rest", fitting(build, "tile", first, end, height, tile), end, remainder)
+
+        column = build.load(self.at_column, typ=self.i64)
+        reached = fitting(build, "panel", column, self.given["column_end"], columns, panel)
+        build.store(reached, self.at_column)
+
+    @staticmethod
+    def _function(kind: IR) -> IR:
+        return ir_module().PointerType(kind)
+
+    def _right(self, column: IR) -> IR:
+        """Where the right operand has a column."""
+        build = self.build
+        panels = build.mul(build.udiv(column, index(self.panel)), self.stride["right_panel"])
+        within = build.mul(build.urem(column, index(self.panel)), index(self.item))
+        return element(build, self.given["right"], build.add(panels, within), self.byte)
+
+    def _start(self, column: IR) -> IR:
+        """Where the sums of row 0 start from."""
+        if self.zeros is not None:
+            return self.zeros
+        offset = self.build.mul(column, index(self.item))
+        return element(self.build, self.given["start"], offset, self.byte)
+
+    def _operands(self, row: IR, right: IR, start: IR) -> list[IR]:
+        """What a tile function takes."""
+        build, given, stride = self.build, self.given, self.stride
+        start_ld = index(0)
+        if self.zeros is None:
+            start_ld = stride["start_ld"]
+            start = element(build, start, build.mul(row, start_ld), self.byte)
+        one_row_left = stride["left_ld"] if self.left == "rows" else index(self.item)
+        left = element(build, given["left"], build.mul(row, one_row_left), self.byte)
+        operands = [left, stride["left_ld"], right, stride["right_ld"], given["depth"]]
+        return [*operands, start, start_ld, self.scratch]
+
+
+def _largest(build: IR, room: IR, sizes: Sequence[int]) -> tuple[IR, IR]:
+    """The first of descending sizes that fits, and its number; the last one always does."""
+    size, which = index(sizes[-1]), index(len(sizes) - 1)
+    for at in reversed(range(len(sizes) - 1)):
+        fits = build.icmp_signed(">=", room, index(sizes[at]))
+        size = build.select(fits, index(sizes[at]), size)
+        which = build.select(fits, index(at), which)
+    return size, which

@@ -1,0 +1,245 @@
+"""The innermost loops of a matrix product, one register tile at a time.
+
+What a tile function computes, for its number of rows and of vectors of columns::
+
+    for r, c:  acc = start[r, c]
+               for k in 0 .. depth-1:  acc = fma(left(r, k), right[k, c], acc)
+               out[r, c] = acc
+
+Every output is one chain of fused multiply-adds in the order of k, so its bits depend neither on
+the tile nor on the number of lanes.  A tile knows nothing of biases, activations or updates: it
+leaves its sums in a small scratch area, which the product in ``matmul.py`` then reads.  That is why
+a program needs each tile only once, whatever its layers and their formulas.
+
+The functions are written as text: they are the bulk of a program's instructions, and one object
+for each instruction would take longer to build than the machine code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from ..ir.builder import IR, element_type, ir_module
+from ..ir.padding import padded_columns
+from ..machine.target import Target
+from .tile_ir import SCALAR, InterleavedTile, Left, Pending, TileText, tile_type
+
+NARROWEST = 4
+"""Lanes below which vectors cost no less."""
+
+PANEL = 64
+"""Columns of a panel, which the widest tiles of any processor divide (but for single rows)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """The shapes that cover a product: for every width a preferred height, then a few smaller ones.
+
+    Attributes
+    ----------
+    vectors : tuple of int
+        Widths in vectors, descending to 1.
+    rows : tuple of int
+        For every width the height in rows of its main tile.
+    rest : tuple of int
+        Heights, descending to 1, for the rows that are left over.
+    unroll : tuple of int
+        For every width the steps of k that its main tile takes at once.
+    """
+
+    vectors: tuple[int, ...]
+    rows: tuple[int, ...]
+    unroll: tuple[int, ...]
+    rest: tuple[int, ...] = (4, 1)
+
+    def __post_init__(self) -> None:
+        for name, sizes in (("vectors", self.vectors), ("rest", self.rest)):
+            if not sizes or sizes[-1] != 1 or list(sizes) != sorted(set(sizes), reverse=True):
+                raise ValueError(f"Tile.{name} must descend to 1, got {sizes}")
+        if len(self.rows) != len(self.vectors) or min(self.rows) < self.rest[0]:
+            raise ValueError(
+                f"Tile.rows must have a height of at least {self.rest[0]} for each of "
+                f"{len(self.vectors)} widths, got {self.rows}"
+            )
+        if len(self.unroll) != len(self.vectors) or any(u not in (1, 2, 4, 8) for u in self.unroll):
+            raise ValueError(
+                f"Tile.unroll must be 1, 2, 4 or 8 for each of {len(self.vectors)} widths, "
+                f"got {self.unroll}"
+            )
+
+    @property
+    def registers(self) -> int:
+        """Vector registers in use: the sums, a row of the right operand, an element of the left."""
+        return max(r * v + v + 1 for r, v in zip(self.rows, self.vectors, strict=True))
+
+    @property
+    def scratch(self) -> int:
+        """Vectors that the largest tile leaves behind."""
+        return max(r * v for r, v in zip(self.rows, self.vectors, strict=True))
+
+
+def choose_tile(target: Target, *, single_row: bool = False) -> Tile:
+    """Choose shapes that keep the multipliers busy and spill no register.
+
+    Parameters
+    ----------
+    target : Target
+    single_row : bool
+        For batches of one row, where only width gives the multipliers independent sums.
+
+    Returns
+    -------
+    Tile
+    """
+    if single_row:
+        return Tile(vectors=(8, 4, 2, 1), rows=(1, 1, 1, 1), unroll=(1, 1, 1, 1), rest=(1,))
+    if target.registers >= 32:
+        return Tile(vectors=(4, 2, 1), rows=(6, 8, 8), unroll=(4, 2, 2))
+    return Tile(vectors=(2, 1), rows=(6, 10), unroll=(4, 2))
+
+
+def tile_function(
+    module: IR,
+    target: Target,
+    dtype: Any,
+    left: Left,
+    shape: tuple[int, int, int],
+    last: int | None = None,
+) -> IR:
+    """Find in the module, or add to it, the function of one tile.
+
+    It takes: left pointer and row stride, right pointer and row stride, depth, start pointer and
+    row stride, scratch pointer; strides in bytes.
+
+    Parameters
+    ----------
+    module : ir.Module
+    target : Target
+    dtype : float32 or float64
+    left : {"rows", "columns"}
+        Whether ``left(r, k)`` is ``x[r, k]`` or ``x[k, r]``.
+    shape : (int, int, int)
+        Rows, vectors and steps of k in one iteration.
+    last : int, optional
+        Lanes of the last vector that are computed; by default all. The others are zero.
+
+    Returns
+    -------
+    ir.Function
+    """
+    lanes = target.lanes(dtype)
+    dtype = np.dtype(dtype).name
+    rows, vectors, unroll = shape
+    name = f"tile.{left}.{SCALAR[dtype][1]}x{lanes}.{rows}x{vectors}.{unroll}"
+    name += f".{last}" if last else ""
+    if name in module.globals:
+        return module.globals[name]
+    _declare_fma(module, dtype, lanes, last or lanes)
+    function = _text_function()(module, tile_type(), name)
+    function.text = TileText(name, dtype, lanes, left, shape, last).function()
+    return function
+
+
+def constant(module: IR, name: str, value: IR) -> IR:
+    """Find in the module, or add to it, a constant in memory; returns its address."""
+    if name in module.globals:
+        return module.globals[name]
+    made = ir_module().GlobalVariable(module, value.type, name)
+    made.linkage, made.global_constant, made.initializer = "internal", True, value
+    return made
+
+
+def interleaved_tile(
+    module: IR,
+    name: str,
+    target: Target,
+    dtype: Any,
+    left: Left,
+    shape: tuple[int, int, int],
+    pending: Pending,
+    last: int | None = None,
+) -> IR:
+    """Add to the module a tile function that, between its own steps, finishes the tile before it.
+
+    Divisions and roots occupy a unit that the multipliers do not need: what an optimiser's update
+    waits for passes unnoticed beside the next tile's sums. Each pass through the loop over k brings
+    one vector of the earlier tile along, its instructions spread among the sums'.
+
+    It takes what a tile function takes, then its first row, its column, and the room in which it
+    finds the earlier tile and leaves its own sums.
+
+    Parameters
+    ----------
+    module, target, dtype, left, shape, last
+        As for `tile_function`.
+    name : str
+        Name of the function.
+    pending : Pending
+        The earlier tile.
+    """
+    ir = ir_module()
+    lanes = target.lanes(dtype)
+    dtype = np.dtype(dtype).name
+    _declare_fma(module, dtype, lanes, last or lanes)
+    kinds = [*tile_type().args, ir.IntType(64), ir.IntType(64), ir.PointerType()]
+    function = _text_function()(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    text = InterleavedTile(name, dtype, lanes, left, shape, last)
+    function.text = text.interleaved(function, pending)
+    return function
+
+
+def _declare_fma(module: IR, dtype: str, *widths: int) -> None:
+    ir = ir_module()
+    for lanes in widths:
+        name = f"llvm.fma.v{lanes}{SCALAR[dtype][1]}"
+        if name not in module.globals:
+            vector = ir.VectorType(element_type(dtype), lanes)
+            ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
+
+
+def _text_function() -> Any:
+    """A function of the IR that comes as text; a class made late, since llvmlite loads late."""
+    ir = ir_module()
+
+    class TextFunction(ir.Function):  # type: ignore[misc, name-defined]
+        text = ""
+
+        def __str__(self) -> str:
+            return self.text
+
+    return TextFunction
+
+
+def panel_columns(target: Target, dtype: Any, tile: Tile | None = None) -> int:
+    """How many columns a panel of the right operand has: whole tiles, and 64 on any processor."""
+    return max(PANEL, (tile or choose_tile(target)).vectors[0] * target.lanes(dtype))
+
+
+def lanes_of_last(tile: Tile, lanes: int, columns: int) -> int | None:
+    """How many lanes the last vector of so many columns needs in tiles; None if all of them.
+
+    Or if the tiles there are shared with other columns, or columns are padded by whole vectors.
+    """
+    padded = padded_columns(columns)
+    wide, spare = covering_widths(tile, lanes, [padded])[-1], padded - columns
+    apart = wide > 0 or padded == tile.vectors[0] * lanes
+    enough = max(NARROWEST, 1 << (lanes - spare - 1).bit_length()) if spare < lanes else lanes
+    return enough if enough < lanes and apart else None
+
+
+def covering_widths(tile: Tile, lanes: int, columns: Collection[int] | None) -> list[int]:
+    """Which widths of a tile, by number, cover so many columns; by default any could."""
+    if columns is None:
+        return list(range(len(tile.vectors)))
+    used = set()
+    for room in {-(-one // lanes) for one in columns}:
+        for wide, width in enumerate(tile.vectors):
+            if room >= width:
+                used.add(wide)
+                room %= width
+    return sorted(used)

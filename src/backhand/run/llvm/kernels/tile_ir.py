@@ -1,0 +1,358 @@
+"""Tile functions written as text; `tiles.py` says what they compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+
+from ..ir.builder import IR, ir_module
+
+Left = Literal["rows", "columns"]
+
+SCALAR = {"float32": ("float", "f32"), "float64": ("double", "f64")}
+"""What LLVM calls an element type, and its suffix in the names of intrinsics."""
+
+SPREAD = 4
+"""Steps of k that, taken at once, leave room for all of a vector's division: where there are enough
+of them, each has one of the tile before beside it; otherwise each single step has."""
+
+ROWS_PER_POINTER = 3
+"""Rows read through one pointer: at 0, 1 and 2 strides, which is what an x86 address can say."""
+
+
+class Pending(Protocol):
+    """The tile before the one at work, whose rows are still to be finished; see `matmul`."""
+
+    def read(self, build: IR, room: IR) -> dict[str, IR]:
+        """Its rows, first row, column, and where in the room its sums are and others may go."""
+
+    def follow(self, build: IR, room: IR, state: dict[str, IR], row: IR, column: IR) -> None:
+        """Make the tile at work, at this row and column, the pending one."""
+
+    def finish(
+        self,
+        build: IR,
+        number: IR,
+        sums: IR,
+        state: dict[str, IR],
+        room: IR,
+        following: tuple[IR, IR] | None,
+    ) -> None:
+        """Use a vector of the sums at an address; it must not branch.
+
+        With the first row and column of the tile at work, ask for what its vector will need.
+        """
+
+
+def tile_type() -> IR:
+    """The type of every tile function."""
+    ir = ir_module()
+    pointer, count = ir.PointerType(), ir.IntType(64)
+    return ir.FunctionType(
+        ir.VoidType(), [pointer, count, pointer, count, count, pointer, count, pointer]
+    )
+
+
+class TileText:
+    """Writes one tile function.
+
+    The last vector of a row may have fewer lanes, ``last``: its others are zero in the scratch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        dtype: str,
+        lanes: int,
+        left: Left,
+        shape: tuple[int, int, int],
+        last: int | None = None,
+    ) -> None:
+        self.name, self.lanes, self.last = name, lanes, last or lanes
+        self.rows, self.vectors, self.unroll = shape
+        self.scalar, self.suffix = SCALAR[dtype]
+        self.item = np.dtype(dtype).itemsize
+        self.vector = f"<{lanes} x {self.scalar}>"
+        self.kinds = dict.fromkeys(self.lanes_of(v) for v in range(self.vectors))
+        self.vector_bytes = lanes * self.item
+        self.by_rows = left == "rows"
+        self.grid = [(r, v) for r in range(self.rows) for v in range(self.vectors)]
+        # rows have pointers that step along them; columns have one that steps down
+        self.bases = range(0, self.rows, ROWS_PER_POINTER) if self.by_rows else range(1)
+        self.lines: list[str] = []
+
+    def put(self, line: str) -> None:
+        self.lines.append(line)
+
+    def lanes_of(self, v: int) -> int:
+        return self.last if v == self.vectors - 1 else self.lanes
+
+    def type_of(self, v: int) -> str:
+        return f"<{self.lanes_of(v)} x {self.scalar}>"
+
+    def function(self) -> str:
+        self.put(
+            f'define internal void @"{self.name}"(ptr noalias %left, i64 %left_ld,'
+            " ptr noalias %right, i64 %right_ld, i64 %depth, ptr %start, i64 %start_ld,"
+            " ptr noalias %out) {"
+        )
+        self.put("entry:")
+        sums = self.starts()
+        pointers = self.left_pointers() | {"right": "%right"}
+        if self.unroll > 1:
+            self.put(f" %whole = and i64 %depth, {-self.unroll}")
+            sums, pointers = self.loop(
+                "u", "entry", "rest", "0", "%whole", sums, pointers, self.unroll
+            )
+            sums, _ = self.loop("k", "rest", "done", "%whole", "%depth", sums, pointers, 1)
+        else:
+            sums, _ = self.loop("k", "entry", "done", "0", "%depth", sums, pointers, 1)
+        self.store(sums)
+        self.put(" ret void\n}")
+        return "\n".join(self.lines)
+
+    def store(self, sums: dict[tuple[int, int], str]) -> None:
+        """The sums into the scratch area."""
+        for r, v in self.grid:
+            place = f"%out.{r}.{v}"
+            offset = (r * self.vectors + v) * self.vector_bytes
+            self.put(f" {place} = getelementptr i8, ptr %out, i64 {offset}")
+            whole = sums[r, v]
+            if self.lanes_of(v) < self.lanes:
+                whole = self.widened(f"%whole.{r}.{v}", whole)
+            self.put(f" store {self.vector} {whole}, ptr {place}, align {self.item}")
+
+    def widened(self, name: str, value: str) -> str:
+        """The last vector with as many lanes as the others, zero in those that it lacks."""
+        kind = self.type_of(self.vectors - 1)
+        places = ", ".join(f"i32 {min(lane, self.last)}" for lane in range(self.lanes))
+        self.put(
+            f" {name} = shufflevector {kind} {value}, {kind} zeroinitializer,"
+            f" <{self.lanes} x i32> <{places}>"
+        )
+        return name
+
+    def splat(self, one: str, lanes: int) -> str:
+        """A number in all lanes."""
+        kind, all_ = f"<{lanes} x {self.scalar}>", f"{one}.x{lanes}"
+        self.put(f" {all_}.low = insertelement {kind} poison, {self.scalar} {one}, i64 0")
+        self.put(
+            f" {all_} = shufflevector {kind} {all_}.low, {kind} poison,"
+            f" <{lanes} x i32> zeroinitializer"
+        )
+        return all_
+
+    def starts(self) -> dict[tuple[int, int], str]:
+        sums, row = {}, "%start"
+        for r in range(self.rows):
+            if r:
+                self.put(f" %start.{r} = getelementptr i8, ptr {row}, i64 %start_ld")
+                row = f"%start.{r}"
+            for v in range(self.vectors):
+                sums[r, v] = self.load(
+                    f"%first.{r}.{v}", self.type_of(v), row, v * self.vector_bytes
+                )
+        return sums
+
+    def left_pointers(self) -> dict[str, str]:
+        pointers, base = {"0": "%left"}, "%left"
+        if self.by_rows:
+            self.put(" %twice = shl i64 %left_ld, 1")
+            self.put(" %thrice = add i64 %twice, %left_ld")
+            for r in self.bases[1:]:
+                self.put(f" %left.{r} = getelementptr i8, ptr {base}, i64 %thrice")
+                base = pointers[str(r)] = f"%left.{r}"
+        return pointers
+
+    def load(self, name: str, kind: str, base: str, offset: int) -> str:
+        self.put(f" {name}.at = getelementptr i8, ptr {base}, i64 {offset}")
+        self.put(f" {name} = load {kind}, ptr {name}.at, align {self.item}")
+        return name
+
+    def loop(
+        self,
+        tag: str,
+        before: str,
+        after: str,
+        begin: str,
+        end: str,
+        sums: dict[tuple[int, int], str],
+        pointers: dict[str, str],
+        steps: int,
+        beside: Sequence[str] = (),
+    ) -> tuple[dict[tuple[int, int], str], dict[str, str]]:
+        """Steps ``begin .. end - 1`` of k; returns the sums and pointers as they are after it.
+
+        The lines ``beside`` are spread among those of an iteration.
+        """
+        inside = f"{tag}.loop"
+        self.put(f" %{tag}.any = icmp slt i64 {begin}, {end}")
+        self.put(f" br i1 %{tag}.any, label %{inside}, label %{after}")
+        self.put(f"{inside}:")
+        self.put(f" %{tag} = phi i64 [{begin}, %{before}], [%{tag}.next, %{inside}]")
+        now, at = {}, {}
+        for r, v in self.grid:
+            now[r, v] = f"%{tag}.sum.{r}.{v}"
+            self.put(
+                f" {now[r, v]} = phi {self.type_of(v)} [{sums[r, v]}, %{before}],"
+                f" [%{tag}.{steps - 1}.{r}.{v}, %{inside}]"
+            )
+        for key, pointer in pointers.items():
+            at[key] = f"%{tag}.ptr.{key}"
+            self.put(
+                f" {at[key]} = phi ptr [{pointer}, %{before}], [%{tag}.ptr.{key}.next, %{inside}]"
+            )
+        moved, start = dict(at), len(self.lines)
+        for step in range(steps):
+            now = self.step(f"%{tag}.{step}", step, now, moved)
+            last = step == steps - 1
+            for key in ("right",) if self.by_rows else ("right", "0"):
+                stride = "%right_ld" if key == "right" else "%left_ld"
+                to = f"%{tag}.ptr.{key}.next" if last else f"%{tag}.ptr.{key}.{step}"
+                self.put(f" {to} = getelementptr i8, ptr {moved[key]}, i64 {stride}")
+                moved[key] = to
+        if self.by_rows:
+            for key in map(str, self.bases):
+                to = f"%{tag}.ptr.{key}.next"
+                self.put(f" {to} = getelementptr i8, ptr {at[key]}, i64 {steps * self.item}")
+                moved[key] = to
+        self.lines[start:] = interwoven(self.lines[start:], beside)
+        self.put(f" %{tag}.next = add i64 %{tag}, {steps}")
+        self.put(f" %{tag}.more = icmp slt i64 %{tag}.next, {end}")
+        self.put(f" br i1 %{tag}.more, label %{inside}, label %{after}")
+        self.put(f"{after}:")
+
+        def merge(name: str, kind: str, skipped: str, looped: str) -> str:
+            self.put(f" {name} = phi {kind} [{skipped}, %{before}], [{looped}, %{inside}]")
+            return name
+
+        out = {
+            (r, v): merge(f"%{tag}.out.{r}.{v}", self.type_of(v), sums[r, v], now[r, v])
+            for r, v in self.grid
+        }
+        ends = {
+            key: merge(f"%{tag}.end.{key}", "ptr", pointers[key], moved[key]) for key in pointers
+        }
+        return out, ends
+
+    def step(
+        self, tag: str, step: int, sums: dict[tuple[int, int], str], at: dict[str, str]
+    ) -> dict[tuple[int, int], str]:
+        """One value of k: a row of the right operand into every sum."""
+        rights = [
+            self.load(f"{tag}.right.{v}", self.type_of(v), at["right"], v * self.vector_bytes)
+            for v in range(self.vectors)
+        ]
+        out = {}
+        for r in range(self.rows):
+            one = f"{tag}.left.{r}"
+            if self.by_rows:
+                base = at[str(r - r % ROWS_PER_POINTER)]
+                if r % ROWS_PER_POINTER:
+                    stride = ("%left_ld", "%twice")[r % ROWS_PER_POINTER - 1]
+                    self.put(f" {one}.row = getelementptr i8, ptr {base}, i64 {stride}")
+                    base = f"{one}.row"
+                self.load(one, self.scalar, base, step * self.item)
+            else:
+                self.load(one, self.scalar, at["0"], r * self.item)
+            spread = {lanes: self.splat(one, lanes) for lanes in self.kinds}
+            for v in range(self.vectors):
+                out[r, v], lanes, kind = f"{tag}.{r}.{v}", self.lanes_of(v), self.type_of(v)
+                self.put(
+                    f' {out[r, v]} = call {kind} @"llvm.fma.v{lanes}{self.suffix}"('
+                    f"{kind} {spread[lanes]}, {kind} {rights[v]}, {kind} {sums[r, v]})"
+                )
+        return out
+
+
+class InterleavedTile(TileText):
+    """Writes a tile function that finishes the tile before it; see `interleaved_tile`."""
+
+    ARGUMENTS = (
+        *("left", "left_ld", "right", "right_ld", "depth", "start", "start_ld", "scratch"),
+        *("row", "column", "room"),
+    )
+
+    def interleaved(self, function: IR, pending: Pending) -> str:
+        for argument, given in zip(function.args, self.ARGUMENTS, strict=True):
+            argument.name = given
+        row, column, room = function.args[-3:]
+        arguments = ", ".join(f"{a.type} {a.get_reference()}" for a in function.args)
+        self.put(f'define internal void @"{self.name}"({arguments}) {{')
+        self.put("entry:")
+        build = self.builder(function)
+        state = pending.read(build, room)
+        byte = ir_module().IntType(8)
+        sums_there = build.gep(room, [state["there"]], source_etype=byte)
+        build.gep(room, [state["free"]], source_etype=byte, name="out")
+        pending.follow(build, room, state, row, column)
+        due = build.mul(state["rows"], ir_module().Constant(row.type, self.vectors), name="due")
+        for line in self.taken(function):
+            self.put(line)
+
+        def finish(number: str, following: tuple[IR, IR] | None = None) -> list[str]:
+            """One vector of the earlier tile."""
+            build = self.builder(function)
+            vector = ir_module().FormattedConstant(row.type, number)
+            pending.finish(build, vector, sums_there, state, room, following)
+            return self.taken(function)
+
+        due_now = due.get_reference()
+        self.put(f" %few = icmp slt i64 %depth, {due_now}")
+        self.put(f" %beside = select i1 %few, i64 %depth, i64 {due_now}")
+        sums, pointers = self.starts(), self.left_pointers() | {"right": "%right"}
+        before, begin, until = "entry", "0", "%beside"
+        if self.unroll >= SPREAD:
+            shift = self.unroll.bit_length() - 1
+            self.put(f" %passes = lshr i64 %depth, {shift}")
+            self.put(f" %many = icmp sgt i64 %passes, {due_now}")
+            self.put(f" %wide = shl i64 {due_now}, {shift}")
+            self.put(" %spread = select i1 %many, i64 %wide, i64 0")
+            self.put(" %until = select i1 %many, i64 %wide, i64 %beside")
+            more = [f" %number = lshr i64 %f, {shift}", *finish("%number", (row, column))]
+            sums, pointers = self.loop(
+                "f", "entry", "steps", "0", "%spread", sums, pointers, self.unroll, more
+            )
+            before, begin, until = "steps", "%spread", "%until"
+        more = finish("%g", (row, column))
+        sums, pointers = self.loop("g", before, "plain", begin, until, sums, pointers, 1, more)
+        self.put(f" %to.go = sub i64 %depth, {until}")
+        self.put(f" %turns = and i64 %to.go, {-self.unroll}")
+        self.put(f" %whole = add i64 {until}, %turns")
+        sums, pointers = self.loop(
+            "u", "plain", "rest", until, "%whole", sums, pointers, self.unroll
+        )
+        sums, _ = self.loop("k", "rest", "summed", "%whole", "%depth", sums, pointers, 1)
+        self.store(sums)
+        self.put(f" %left.over = icmp slt i64 %beside, {due_now}")
+        self.put(" br i1 %left.over, label %finish, label %done")
+        self.put("finish:")
+        self.put(" %last = phi i64 [%beside, %summed], [%last.next, %finish]")
+        self.lines += finish("%last")
+        self.put(" %last.next = add i64 %last, 1")
+        self.put(f" %last.more = icmp slt i64 %last.next, {due_now}")
+        self.put(" br i1 %last.more, label %finish, label %done")
+        self.put("done:")
+        self.put(" ret void\n}")
+        return "\n".join(self.lines)
+
+    @staticmethod
+    def builder(function: IR) -> IR:
+        """Where to write code that is then taken as text."""
+        return ir_module().IRBuilder(function.append_basic_block())
+
+    @staticmethod
+    def taken(function: IR) -> list[str]:
+        """The text of what was built, which must not branch."""
+        (block,) = function.blocks
+        function.blocks.clear()
+        return [f" {instruction}" for instruction in block.instructions]
+
+
+def interwoven(lines: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Two texts as one: the others spread evenly among the lines, both in their order."""
+    placed = [(i / len(lines), 0, line) for i, line in enumerate(lines)]
+    placed += [(i / len(others), 1, line) for i, line in enumerate(others)]
+    return [line for _, _, line in sorted(placed, key=lambda one: one[:2])]

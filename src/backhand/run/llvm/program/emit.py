@@ -1,0 +1,449 @@
+"""From a schedule to one function that runs many batches on a team of threads.
+
+    for each batch:
+        my rows: gather, then every row-wise kernel              barrier
+            (or all rows, my columns or inputs of the first layer    barrier)
+        my part of every parameter: sums over the batch, update  barrier
+
+Every thread calls the function with the same table of addresses and numbers, and with its own
+number. Kernels take sizes and strides as arguments, so layers that compute the same formulas share
+one; only the shapes in the calls differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ....plan.nodes import Gather, Matmul, Update
+from ..ir.builder import IR, count, element, element_type, hurried, index, ir_module, minimum
+from ..ir.padding import padded_columns
+from ..kernels.cancellation import FAR, GONE, ROWS, SUMS, leave_if_lost, pieces, said
+from ..kernels.gather import emit_gather
+from ..kernels.sparse_rows import SOME_ROWS, Entries
+from ..machine.fp_mode import flush_subnormals
+from ..machine.target import Target
+from ..objects import Offer
+from .buffers import Slots, buffer_strides, packed, program_slots, relays, static_shapes
+from .kernel_plan import ByRow, Fused, Reduced, Schedule
+from .kernel_set import Kernels
+from .partition import Shares
+from .split_k import Relay
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The emitted module, and where each thing lies in the table.
+
+    Attributes
+    ----------
+    module : llvmlite.ir.Module
+        It defines ``run(table, thread)``.
+    slots : dict of str to Slot or None
+        What the program expects in each entry of the table.
+    strides : dict of str to int
+        Row stride, in elements, of every buffer.
+    scalars : tuple of str
+        Names of the run-time scalars, in the order of a row of ``scalars``.
+    """
+
+    module: Any
+    slots: Slots
+    strides: dict[str, int]
+    scalars: tuple[str, ...]
+
+
+def emit_program(
+    schedule: Schedule,
+    target: Target,
+    sources: dict[str, np.dtype],
+    scalars: tuple[str, ...] = (),
+    offer: Offer = lambda module: None,
+) -> Program:
+    """Emit the program of a schedule.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    target : Target
+    sources : dict of str to dtype
+        Of the caller's arrays, by the names that the plan gathers from.
+    scalars : tuple of str
+        Names of the optimiser's run-time scalars; ``"l2"`` is among them.
+    offer : callable
+        Called with the module whenever functions of it are ready; see `objects.Store.objects`.
+    """
+    return Emitter(schedule, target, sources, scalars, offer).emit()
+
+
+class Emitter:
+    """Writes the program of a schedule."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        target: Target,
+        sources: dict[str, np.dtype],
+        scalars: tuple[str, ...],
+        offer: Offer = lambda module: None,
+    ) -> None:
+        ir = ir_module()
+        self.schedule, self.target, self.sources = schedule, target, sources
+        self.dtype = np.dtype(schedule.plan.description.dtype)
+        self.module = ir.Module("backhand")
+        what = schedule.plan, scalars, schedule.continued
+        self.kernels = Kernels(self.module, target, self.dtype, *what, offer=offer)
+        self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
+        self.real = element_type(self.dtype)
+        self.packed = packed(schedule, self.kernels.panel)
+        self.strides = buffer_strides(schedule, self.kernels.panel)
+        self.scalars = scalars
+        self.slots = program_slots(schedule, sources, len(scalars), self.kernels.panel)
+
+    def emit(self) -> Program:
+        ir = ir_module()
+        function = ir.Function(
+            self.module, ir.FunctionType(ir.VoidType(), [self.pointer, self.i64]), "run"
+        )
+        hurried(function)
+        table, self.thread = function.args
+        self.entry = function.append_basic_block("entry")
+        self.build = build = ir.IRBuilder(self.entry)
+        self.piece: dict[int, IR] = {}
+        as_before = flush_subnormals(build, self.target)
+        self.at: dict[str, IR] = {}
+        for place, (name, expected) in enumerate(self.slots.items()):
+            kind = self.i64 if expected is None else self.pointer
+            slot = element(build, table, index(place), self.i64)
+            self.at[name] = build.load(slot, typ=kind, name=name)
+        with build.if_then(build.icmp_signed("==", self.thread, index(0))):
+            build.store(index(1), element(build, self.at["meeting"], index(1), self.i64))
+        self.now: dict[str, IR] = {}
+        self.shares = Shares(build, self.at, self.thread, self.kernels.panel)
+        self.relay = Relay(self) if relays(self.schedule, self.kernels.panel) else None
+        mine = build.mul(self.at["x.own"], self.thread)
+        self.all_x, self.total = element(build, self.at["x"], mine, self.real), None
+        if self.schedule.continued and self._has_loss():
+            self.total = self._weight_sum(index(0), self.at["rows"])
+        count(build, "batch", self.at["first"], self.at["last"], self._batch)
+        as_before()
+        build.ret_void()
+        return Program(self.module, self.slots, self.strides, self.scalars)
+
+    def _batch(self, number: IR) -> IR | None:
+        build, at = self.build, self.at
+        begin = build.mul(number, at["batch"])
+        rows = minimum(build, at["batch"], build.sub(at["rows"], begin))
+        relative = build.sub(number, at["first"])
+        width = index(max(1, len(self.scalars)))
+        scalars = element(build, at["scalars"], build.mul(relative, width), self.real)
+        step = build.trunc(build.add(at["step"], relative), ir_module().IntType(32))
+        at["x"] = element(build, self.all_x, build.mul(begin, at["x.advance"]), self.real)
+        self.now = {"begin": begin, "rows": rows, "scalars": scalars, "step": step}
+        self.now["number"] = relative
+        # Where no barrier holds threads together, one may be a batch ahead; so each keeps to the
+        # same rows of the buffers, even in a last batch that is smaller.
+        first, last = self.shares.part(rows if self.schedule.across else at["batch"])
+        mine = minimum(build, first, rows), minimum(build, last, rows)
+        every = self.shares.chosen((index(0), rows), mine)
+        x = None
+        for node in self.schedule.gathers:
+            if node.out == "x":
+                x = None if node.sparse else node
+            else:
+                self._gather(node, *mine)
+        for group in self.schedule.rowwise:
+            if isinstance(group, Fused) and group.product.left == "x":
+                self._first_layer(x, group, every)
+            elif isinstance(group, Fused):
+                self._fused(group, mine)
+            else:
+                self._by_row(group, mine)
+        for name in self.schedule.delivered:
+            self._deliver(name, mine)
+        if not self.schedule.across:
+            return build.select(said(build, at["stop"], ROWS), index(FAR), index(1))
+        self._barrier()
+        # Who leaves rows undone says so before this barrier, so here all threads agree.
+        left = build.or_(said(build, at["stop"], ROWS + 1), said(build, at["stop"], GONE))
+        with build.if_then(build.and_(self._counts(), build.not_(left))):
+            for phase in ("gradient", "update") if self.schedule.clips else ("",):
+                if phase == "update":
+                    self._barrier()
+                    self._clip()
+                    if self.schedule.sparse:  # whose updates clear what others may still sum
+                        self._barrier()
+                for owner, reduced in enumerate(self.schedule.across):
+                    self._reduced(reduced, owner, phase)
+            self._loss()
+        self._barrier()
+        return build.select(left, index(FAR), index(1))
+
+    def _first_layer(self, x: Gather | None, group: Fused, mine: tuple[IR, IR]) -> None:
+        """Gather x, if it is not read where it is, and take the product with it."""
+        build = self.build
+
+        def usual() -> None:
+            if x:
+                some = index(self.kernels.rows_at_once(1, self.columns("x")))
+                self._pieces(ROWS, mine, some, functools.partial(self._gather, x))
+            self._fused(group, mine, own_columns=True)
+
+        if self.relay and x:
+            with build.if_else(self.shares.relayed) as (relayed, not_relayed):
+                with relayed:
+                    self.relay.run(x, group)
+                with not_relayed:
+                    usual()
+        else:
+            usual()
+        with build.if_then(self.shares.apart):
+            self._barrier()
+
+    # what threads share ----------------------------------------------------------------------
+
+    def _barrier(self) -> None:
+        with self.build.if_then(self.build.icmp_signed(">", self.at["threads"], index(1))):
+            meeting, threads = self.at["meeting"], self.at["threads"]
+            self.build.call(self.kernels.barrier(), [meeting, threads, self.gone()])
+
+    def gone(self) -> IR:
+        """The word that says that thread 0 never comes."""
+        return element(self.build, self.at["stop"], index(GONE), self.i64)
+
+    def _pieces(
+        self, which: int, between: tuple[IR, IR], piece: IR, body: Callable[[IR, IR], None]
+    ) -> None:
+        pieces(self.build, self.at["stop"], which, between, piece, body)
+
+    # kernels ------------------------------------------------------------------------------------
+
+    def _gather(self, node: Gather, first: IR, last: IR) -> None:
+        build, out = self.build, node.out
+        columns = self.columns(out)
+        wide = padded_columns(columns) if self.strides[out] > columns else columns
+        null = ir_module().Constant(self.pointer, None)
+        with build.if_then(build.icmp_unsigned("!=", self.at[node.source], null)):
+            self.move(node, columns, wide, (index(0), index(columns)), first, last)
+
+    def move(
+        self, node: Gather, columns: int, wide: int, some: tuple[IR, IR], first: IR, last: IR
+    ) -> None:
+        """Gather some columns of rows, by the function for so many, padded to ``wide``."""
+        build, at, source, out = self.build, self.at, node.source, node.out
+        to = self.dtype if self.kernels.is_real(out) else np.dtype("int32")
+        begin, end = some
+        start = element(build, at[source], begin, element_type(self.sources[source]))
+        where = start, at[f"{source}.stride"], at["order"], self.now["begin"]
+        between = build.sub(end, begin), first, last, at["rows"]
+        mover = self._mover(self.sources[source], to, columns, wide)
+        build.call(mover, [*where, at[out], self.stride(out), *between])
+
+    def _mover(self, dtype: np.dtype, to: np.dtype, columns: int, padded: int) -> IR:
+        lanes = self.target.lanes(self.dtype)
+        return emit_gather(self.module, lanes, dtype, to, columns, padded)
+
+    def _deliver(self, name: str, mine: tuple[IR, IR]) -> None:
+        """My rows of a buffer to the caller's array: row i of the batch is row begin + i there."""
+        build, at, begin = self.build, self.at, self.now["begin"]
+        columns = self.columns(name)
+        arguments = [
+            *(at[name], index(self.strides[name] * self.dtype.itemsize)),
+            *(ir_module().Constant(self.pointer, None), build.neg(begin)),
+            *(at[f"out.{name}"], index(columns), index(columns)),
+            *(build.add(begin, row) for row in (*mine, mine[1])),
+        ]
+        build.call(self._mover(self.dtype, self.dtype, columns, columns), arguments)
+
+    def stride(self, buffer: str) -> IR:
+        return self.at["x.ld"] if buffer == "x" else index(self.strides[buffer])
+
+    def _panel_stride(self, weights: str) -> int:
+        """Elements from one panel of columns of a layer's weights to the next."""
+        height = self.schedule.plan.description.inputs if weights in self.packed else 1
+        return self.kernels.panel * height
+
+    def _operands(self, names: tuple[str, ...]) -> list[IR]:
+        return [value for name in names for value in (self.at[name], self.stride(name))]
+
+    def columns(self, buffer: str) -> int:
+        if buffer in ("t", "weight"):
+            description = self.schedule.plan.description
+            one = buffer == "weight" or description.loss.by_row
+            return 1 if one else description.outputs
+        return self.schedule.shapes[buffer][1]
+
+    def _fused(self, group: Fused, mine: tuple[IR, IR], own_columns: bool = False) -> None:
+        at, node = self.at, group.product
+        _, columns = self.schedule.shapes[node.out]
+        entries = self._entries(node)
+        right = f"{node.right}.T" if node.right_transposed else node.right
+        w, bias = (at[right], index(self.strides[right])), at[node.bias or "zeros"]
+        wide = padded_columns(columns)
+        across = self.shares.columns_of(wide) if own_columns else (index(0), index(wide))
+        depth = self.schedule.shapes[node.left][1]
+        product = self.product(group, columns, entries)
+
+        def rows(first: IR, last: IR) -> None:
+            product(w, (bias, index(0)), (first, last), across, index(depth))
+
+        piece = index(self.kernels.rows_at_once(depth, columns))
+        self._pieces(ROWS, mine, piece, rows)
+
+    def product(
+        self, group: Fused, columns: int, entries: Entries | None = None
+    ) -> Callable[..., None]:
+        """What calls the kernel of a product: right and start with their strides; rows; columns."""
+        build, at, node = self.build, self.at, group.product
+        kernel, operands, layers = self.kernels.fused(group, entries, columns)
+        extra = self._operands(operands) + [self._layer_key(layer) for layer in layers]
+
+        def call(
+            right: tuple[IR, IR],
+            start: tuple[IR, IR],
+            rows: tuple[IR, IR],
+            across: tuple[IR, IR],
+            depth: IR,
+        ) -> None:
+            if entries:
+                build.call(kernel, [*self._csr(), *right, start[0], *rows, *extra])
+                return
+            left, panel = (at[node.left], self.stride(node.left)), self._panel_stride(node.right)
+            operands = *left, *right, index(panel), *start
+            build.call(kernel, [*operands, *rows, *across, depth, *extra])
+
+        return call
+
+    def _entries(self, node: Matmul) -> Entries | None:
+        """The types of the stored entries that a product reads; None if it reads rows."""
+        if node.left != "x" or not self.schedule.sparse:
+            return None
+        return Entries(self.sources["all_x"], self.sources["all_x.indices"])
+
+    def _csr(self) -> list[IR]:
+        """The caller's CSR matrix and where the batch begins in it."""
+        names = ("all_x", "all_x.indices", "all_x.indptr", "order")
+        return [*(self.at[name] for name in names), self.now["begin"]]
+
+    def _layer_key(self, layer: int) -> IR:
+        seed = self.build.trunc(self.at["seed"], ir_module().IntType(32))
+        return self.build.call(self.kernels.layer_key(), [seed, self.now["step"], _i32(layer)])
+
+    def _by_row(self, group: ByRow, mine: tuple[IR, IR]) -> None:
+        now = self.now
+        total = now["weights"] = self.total or self._weight_sum(now["begin"], now["rows"])
+        kernel, operands = self.kernels.by_row(group)
+        self.build.call(kernel, [*mine, total, *self._operands(operands)])
+        if any(reduced.update for reduced in self.schedule.across):
+            with self.build.if_then(self._counts()):
+                value, begin = self.at["value"], now["begin"]
+                leave_if_lost(self.build, self.at["stop"], self.dtype, value, mine, begin)
+
+    def _counts(self) -> IR:
+        """Whether a batch has any weight: if not, it says nothing, and is passed over."""
+        zero = ir_module().Constant(ir_module().DoubleType(), 0)
+        return self.build.fcmp_ordered(">", self.now["weights"], zero)
+
+    def _has_loss(self) -> bool:
+        return any(isinstance(group, ByRow) for group in self.schedule.rowwise)
+
+    def _weight_sum(self, begin: IR, rows: IR) -> IR:
+        """The sum of rows' weights; each thread works it out for itself, in one order."""
+        build, at = self.build, self.at
+        source = next(g.source for g in self.schedule.gathers if g.out == "weight")
+        kernel = self.kernels.weight_sum(self.sources[source])
+        return build.call(kernel, [at[source], at[f"{source}.stride"], at["order"], begin, rows])
+
+    def _clip(self) -> None:
+        """The factor of all gradients, among the step's scalars: every thread writes the same."""
+        shapes, names = static_shapes(self.schedule), [r.node.out for r in self.schedule.across]
+        limit, place = (
+            element(self.build, self.now["scalars"], index(self.scalars.index(name)), self.real)
+            for name in ("clip_norm", "clip")
+        )
+        gradients = [(self.at[name], *shapes[name]) for name in names]
+        self.kernels.clip().store(self.build, gradients, limit, place)
+
+    def _reduced(self, reduced: Reduced, owner: int, phase: str = "") -> None:
+        build, at, node = self.build, self.at, reduced.node
+        entries = self._entries(node) if isinstance(node, Matmul) else None
+        columns = self.columns(node.right if isinstance(node, Matmul) else node.source)
+        kernel, operands = self.kernels.reduced(reduced, columns, entries, phase)
+        stride, panel = self.stride(operands[0]), index(self._panel_stride(operands[0]))
+        extra = [self.now["scalars"], stride, panel, *(at[name] for name in operands)]
+        goes_on = self.schedule.continued or phase == "update"
+        start = at[node.out] if goes_on else at["zeros"]
+        depth = index(0) if phase == "update" else self.now["rows"]
+        if not isinstance(node, Matmul):
+            stride = index(self.strides[node.source])
+            wide = index(padded_columns(columns))
+            arguments = [at[node.source], stride, index(0), depth, index(0), wide]
+            arguments += [start] if goes_on else []
+            self.shares.only(owner, lambda: build.call(kernel, [*arguments, *extra]))
+            return
+        height = self.schedule.shapes[node.left][1]
+        wide = self.kernels.columns_summed(columns)
+        mine = self.shares.part(index(height), self.kernels.unit(height))
+        if entries:
+            summed = self._operands((node.right, node.out))
+
+            def add(first: IR, last: IR, some: tuple[IR, IR] = mine, done: bool = False) -> None:
+                flag = ir_module().Constant(ir_module().IntType(1), done)
+                build.call(kernel, [*self._csr(), first, last, *summed, *some, flag, *extra])
+
+            def finish(first: IR, last: IR) -> None:
+                add(index(0), index(0), (first, last), True)
+
+            self._pieces(SUMS, (index(0), depth), index(SOME_ROWS), add)
+            self._pieces(SUMS, mine, self._sums_at_once(columns), finish)
+            return
+        across, left = (index(0), index(wide)), at[node.left]
+        if node.left == "x":
+            mine = self.shares.chosen((index(0), index(height)), mine)
+            across = self.shares.columns_of(wide)
+            if self.relay:
+                left, mine = self.relay.sums(left, mine)
+
+        def sums(first: IR, last: IR) -> None:
+            right = at[node.right], self.stride(node.right), index(self.kernels.panel)
+            start_ld = index(self.strides[node.out] if goes_on else 0)
+            between = first, last, *across, depth
+            left_ = left, self.stride(node.left)
+            build.call(kernel, [*left_, *right, start, start_ld, *between, *extra])
+
+        self._pieces(SUMS, mine, self._sums_at_once(columns), sums)
+        if phase == "gradient":
+            return
+        if reduced.update and reduced.update.parameter in self.schedule.transposed:
+            self._transpose(reduced.update, mine, columns)
+
+    def _sums_at_once(self, columns: int) -> IR:
+        """Rows of a parameter whose sums over a batch are a piece of work: whole units."""
+        if columns not in self.piece:
+            unit, most = self.kernels.units_at_once(columns)
+            with self.build.goto_block(self.entry):
+                units = self.build.udiv(index(most), self.at["batch"])
+                self.piece[columns] = self.build.mul(self.build.add(units, index(1)), index(unit))
+        return self.piece[columns]
+
+    def _transpose(self, update: Update, mine: tuple[IR, IR], columns: int) -> None:
+        names = update.parameter, f"{update.parameter}.T"
+        operands = [value for n in names for value in (self.at[n], index(self.strides[n]))]
+        every = index(0), index(columns)
+        self.build.call(self.kernels.transpose(), [*operands, *mine, *every])
+
+    def _loss(self) -> None:
+        """Thread 0 adds the batch's loss to the results."""
+        if "value" not in self.strides:
+            return
+        numbers = self.at["value"], self.now["rows"], self.now["weights"], self.at["results"]
+        self.shares.only(0, lambda: self.build.call(self.kernels.add_loss(), numbers))
+
+
+def _i32(value: int) -> IR:
+    ir = ir_module()
+    return ir.Constant(ir.IntType(32), value)

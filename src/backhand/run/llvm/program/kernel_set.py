@@ -1,0 +1,447 @@
+"""The kernels of a program: products and row formulas with the plan's formulas traced into them.
+
+A kernel is made for what it computes, not for a layer: sizes, strides and addresses are arguments,
+and two layers that compute the same share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....expr.trace import Graph, trace
+from ....formulas import noise, optimisers
+from ....plan.nodes import Map, Matmul, Noise
+from ....plan.step import Plan
+from ..ir.builder import IR, element, element_type, index, ir_module
+from ..ir.padding import padded_columns
+from ..ir.simd import Lanes
+from ..kernels import barrier as meeting
+from ..kernels import cancellation as stopping
+from ..kernels import column_sum as column_sums
+from ..kernels import gemm as matmul
+from ..kernels import gemm_loops as driver
+from ..kernels import grad_norm as clipping
+from ..kernels import row_loss as row_kernel
+from ..kernels import sparse_rows as sparse
+from ..kernels import transpose
+from ..kernels.row_loss import Summable, plain, share_of
+from ..kernels.tile import choose_tile, panel_columns
+from ..lowering.lower import emit_vector
+from ..machine.target import Target
+from ..objects import Offer
+from .kernel_plan import ByRow, Fused, Reduced
+from .specialise import Widths
+
+Names = tuple[str, ...]
+
+SHORT = 12
+"""Simple operations of a formula that takes less time than the loop around it."""
+
+
+class Kernels:
+    """Makes kernels in a module, each once.
+
+    Parameters
+    ----------
+    module : llvmlite.ir.Module
+    target : Target
+    dtype : dtype
+    plan : Plan
+    scalars : tuple of str
+        Run-time scalars of the update, in the order in which they lie in memory.
+    continued : bool
+        Whether sums over the batch start from what they are stored in.
+    single_row : bool
+        Whether batches have one row.
+    offer : callable
+        Called with the module when a kernel is ready; see `objects.Store.objects`.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        target: Target,
+        dtype: np.dtype,
+        plan: Plan,
+        scalars: Names,
+        continued: bool = False,
+        single_row: bool = False,
+        offer: Offer = lambda module: None,
+    ) -> None:
+        ir = ir_module()
+        self.module, self.target, self.dtype, self._offer = module, target, dtype, offer
+        self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
+        self.real, self.word = element_type(dtype), ir.IntType(32)
+        self._tile = choose_tile(target, single_row=single_row)
+        self.panel = panel_columns(target, dtype, self._tile)
+        self._scalars, self._start = scalars, "rows" if continued else "zero"
+        self._words = {n.out: n.layer for n in plan.nodes if isinstance(n, Noise)}
+        self._classes = plan.description.loss.by_row
+        self._outputs = plan.description.outputs
+        # every product has as many columns as some layer has units, but for a gradient at x
+        inputs = any(isinstance(node, Matmul) and node.out == "dx" for node in plan.nodes)
+        self._units = plan.description.widths[0 if inputs else 1 :]
+        self._widths = Widths(target, dtype, self._tile, plan.description.shapes)
+        self._made: dict[str, Any] = {}
+
+    def is_real(self, buffer: str) -> bool:
+        """Whether a gathered buffer holds numbers, and not class indices."""
+        return not (buffer == "t" and self._classes)
+
+    def unit(self, height: int) -> int:
+        """Rows of a product that threads share out together."""
+        return self.height if height > 100 else 1
+
+    @property
+    def height(self) -> int:
+        """Rows of the main tile."""
+        return self._tile.rows[0]
+
+    def rows_at_once(self, depth: int, columns: int) -> int:
+        """Rows of a product that are a piece of work: whole blocks of it."""
+        block = driver.block_rows("rows", self.height, self.dtype.itemsize, depth)
+        return block * max(1, stopping.OPERATIONS // (2 * depth * columns * block))
+
+    def units_at_once(self, columns: int) -> tuple[int, int]:
+        """Rows of a tile, and for a sum of depth 1 the tiles that are a piece of work."""
+        return self.height, stopping.OPERATIONS // (2 * columns * self.height)
+
+    # products over the batch's rows, with formulas on their elements ----------------------------
+
+    def fused(
+        self, group: Fused, entries: sparse.Entries | None = None, columns: int = 0
+    ) -> tuple[IR, Names, tuple[int, ...]]:
+        """The kernel of a product and its formulas.
+
+        Parameters
+        ----------
+        group : Fused
+        entries : Entries, optional
+            Of the stored entries that it reads; the arguments are then those of
+            `sparse.emit_rows`.
+        columns : int
+            Of the product.
+
+        Returns
+        -------
+        function
+            With the arguments of `matmul.emit_product`, then for each operand its address and
+            stride, then for each layer of noise its key.
+        operands : tuple of str
+            Buffers that it reads, then buffers that it stores.
+        layers : tuple of int
+            Whose noise it draws.
+        """
+        inner = {group.product.out, *(node.out for node in group.maps)}
+        read = [name for node in group.maps for name in node.inputs if name not in inner]
+        outer = tuple(dict.fromkeys(name for name in read if name and name not in self._words))
+        layers = tuple(dict.fromkeys(self._words[name] for name in read if name in self._words))
+
+        def formula(xp: Any, product: Any, row: Any, column: Any, *rest: Any) -> tuple[Any, ...]:
+            at = {group.product.out: product, **dict(zip(outer, rest, strict=False))}
+            for layer, key in zip(layers, rest[len(outer) :], strict=True):
+                words = noise.noise(xp, noise.row_key(xp, key, row), column)
+                at |= {name: words for name, of in self._words.items() if of == layer}
+            perform(xp, group.maps, at)
+            return tuple(at[name] for name in group.stored)
+
+        graph = trace(
+            formula,
+            [
+                ("product", "real"),
+                ("row", "word"),
+                ("column", "column"),
+                *((f"read{i}", "real") for i in range(len(outer))),
+                *((f"key{i}", "word") for i in range(len(layers))),
+            ],
+        )
+        operands = outer + group.stored
+        last = None if entries else self._widths.last(columns)
+        kind = "stored" if entries else f"fused{columns}" if last else "fused"
+        name = self._name(kind, graph, len(outer))
+        if name not in self._made:
+            self._made[name] = self._product(
+                name, graph, len(outer), len(group.stored), len(layers), entries, columns, last
+            )
+            self._offer(self.module)
+        return self._made[name], operands, layers
+
+    def _product(
+        self,
+        name: str,
+        graph: Graph,
+        reads: int,
+        stores: int,
+        keys: int,
+        entries: sparse.Entries | None,
+        wide: int,
+        last: int | None,
+    ) -> IR:
+        def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
+            lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
+            places = self._places(build, extra[: 2 * (reads + stores)], row, column)
+            inputs = {"product": value, "row": build.trunc(row, self.word)}
+            inputs |= {f"key{i}": extra[2 * (reads + stores) + i] for i in range(keys)}
+            inputs |= {f"read{i}": lanes.load(places[i]) for i in range(reads)}
+            given = {key: inputs[key] for key in graph.inputs}
+            results = emit_vector(graph, lanes, given, column)
+            for result, place in zip(results, places[reads:], strict=True):
+                lanes.store(result, place)
+
+        extra = [self.pointer, self.i64] * (reads + stores) + [self.word] * keys
+        if entries:
+            where = self.module, name, self.target, self.dtype
+            padded = padded_columns(wide)
+            return sparse.emit_rows(*where, entries, padded, epilogue=epilogue, extra=extra)
+        return matmul.emit_product(
+            self.module,
+            name,
+            self.target,
+            self.dtype.name,
+            left="rows",
+            start="rows",
+            epilogue=epilogue,
+            columns={padded_columns(wide)} if last else self._widths.shared(self._units),
+            last=last,
+            short=len(graph.nodes) <= SHORT and not graph.calls,
+            tile=self._tile,
+            extra=extra,
+        )
+
+    def _places(self, build: IR, extra: Sequence[IR], row: IR, column: IR) -> list[IR]:
+        """Addresses of element (row, column) of buffers given as (address, stride) pairs."""
+        return [
+            element(build, base, build.add(build.mul(row, stride), column), self.real)
+            for base, stride in zip(extra[::2], extra[1::2], strict=True)
+        ]
+
+    def _name(self, kind: str, graph: Graph, reads: int) -> str:
+        """A name that is the same for the same computation."""
+        text = f"{kind} {reads} {graph}"
+        return f"{kind}.{self._made.setdefault(text, len(self._made))}"
+
+    # the loss -----------------------------------------------------------------------------------
+
+    def by_row(self, group: ByRow) -> tuple[IR, Names]:
+        """The kernel of the loss and its gradient.
+
+        It takes row_begin, row_end, the batch's sum of weights (a double), then for each operand
+        its address and stride.
+        """
+        inner = {group.share.out, *(n.out for n in group.maps), *(n.out for n in group.weighs)}
+        reads = [name for node in group.maps for name in node.inputs if name]
+        outer = tuple(dict.fromkeys(n for n in (*reads, group.share.weight) if n not in inner))
+
+        def formula(xp: Any, total: Any, *values: Any) -> tuple[Any, ...]:
+            at = dict(zip(outer, values, strict=True))
+            at[group.share.out] = share_of(group.share, at[group.share.weight], total)
+            perform(xp, group.maps, at)
+            for node in group.weighs:
+                source = Summable(at[node.source], xp)
+                at[node.out] = plain(node.formula(source, at[node.share]))
+            summed = {n.source: at[n.out] for n in group.weighs}
+            return tuple(summed.get(name, at[name]) for name in group.stored)
+
+        kinds = {"t": "real" if self.is_real("t") else "index", group.share.weight: "scalar"}
+        inputs = [(name, kinds.get(name, "real")) for name in outer]
+        graph = trace(formula, [("total", "scalar"), *inputs])
+        where, stores = (self.module, "by_row", self.target, self.dtype), len(group.stored)
+        kernel = row_kernel.emit_by_row(
+            *where, graph, [n for n, _ in inputs], stores, self._outputs
+        )
+        self._offer(self.module)
+        return kernel, outer + group.stored
+
+    # sums over the batch, and updates -----------------------------------------------------------
+
+    def reduced(
+        self,
+        reduced: Reduced,
+        columns: int,
+        entries: sparse.Entries | None = None,
+        phase: str = "",
+    ) -> tuple[IR, Names]:
+        """The kernel of a gradient of a parameter, and of its update.
+
+        Parameters
+        ----------
+        reduced : Reduced
+        columns : int
+            Of the parameter.
+        entries : Entries, optional
+            Of the stored entries that it sums; the arguments are then those of `sparse.emit_sums`.
+        phase : {"", "gradient", "update"}
+            Whether it only stores the gradient, or only updates by a stored one, which is what it
+            starts from.
+
+        Returns
+        -------
+        function
+            With the arguments of `matmul.emit_product` or `column_sums.emit_column_sum`, then the
+            address of the run-time scalars, the row stride of the operands, the distance of two
+            panels in them, and their addresses.
+        operands : tuple of str
+            Buffers that it reads and stores.
+        """
+        update = reduced.update
+        if update is None:
+            operands: Names = (reduced.node.out,)
+            graph = trace(lambda xp, g: g, [("gradient", "real")])
+        elif phase == "gradient":
+            operands = (reduced.node.out, update.parameter)
+
+            def penalised(xp: Any, g: Any, w: Any, **scalars: Any) -> Any:
+                return optimisers.l2_penalised(xp, w, g, scalars["l2"]) if update.decayed else g
+
+            inputs = [("gradient", "real"), ("read1", "real")]
+            graph = trace(penalised, inputs, dict.fromkeys(self._scalars, "real"))
+        else:
+            operands = (update.parameter, *update.state)
+
+            def formula(xp: Any, g: Any, w: Any, *state: Any, **scalars: Any) -> Any:
+                l2, clip, _ = (scalars.pop(key, None) for key in ("l2", "clip", "clip_norm"))
+                if phase == "update":
+                    g = g * clip
+                elif update.decayed:
+                    g = optimisers.l2_penalised(xp, w, g, l2)
+                if not update.decayed:
+                    scalars.update(update.optimiser.weights_only)
+                return update.optimiser.update(xp, w, g, *state, **scalars)
+
+            inputs = [("gradient", "real"), ("read0", "real")]
+            inputs += [(f"read{i}", "real") for i in range(1, len(operands))]
+            graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
+        by_columns = isinstance(reduced.node, Matmul)
+        kind = "stored" if entries else "weights" if by_columns else "biases"
+        target = self._widths.summing(columns) if kind == "weights" else self.target
+        last = self._widths.last(columns) if kind == "weights" and target == self.target else None
+        own = f"x{columns}" if last else ""
+        kind = f"{kind}{target.lanes(self.dtype)}{own}{phase and '.'}{phase}"
+        name = self._name(kind, graph, len(operands))
+        if name not in self._made:
+            self._made[name] = self._sum(
+                name, graph, len(operands), by_columns, entries, columns, phase, target, last
+            )
+            self._offer(self.module)
+        return self._made[name], operands
+
+    def columns_summed(self, columns: int) -> int:
+        """Columns of the weights that their sum over the batch covers: whole vectors."""
+        target = self._widths.summing(columns)
+        return padded_columns(columns) if target == self.target else target.lanes(self.dtype)
+
+    def _sum(
+        self,
+        name: str,
+        graph: Graph,
+        operands: int,
+        by_columns: bool,
+        entries: sparse.Entries | None,
+        wide: int,
+        phase: str,
+        target: Target,
+        last: int | None,
+    ) -> IR:
+        lanes_count = target.lanes(self.dtype)
+        scalars = [key for key in self._scalars if key in graph.inputs]
+
+        def prepare(build: IR, extra: Sequence[IR]) -> list[IR]:
+            """The run-time scalars in all lanes, once for all the epilogues."""
+            lanes = Lanes(build, self.dtype, lanes_count)
+            places = [
+                element(build, extra[0], index(self._scalars.index(key)), self.real)
+                for key in scalars
+            ]
+            spread = [lanes.splat(build.load(place, typ=self.real)) for place in places]
+            apart = build.sub(extra[2], index(self.panel))
+            return [extra[1], apart, *extra[3:], *spread]
+
+        def places(build: IR, row: IR, column: IR, extra: Sequence[IR]) -> list[IR]:
+            stride, apart, *bases = extra[: 2 + operands]
+            panels = build.mul(build.udiv(column, index(self.panel)), apart)
+            at = build.add(build.mul(row, stride), build.add(column, panels))
+            return [element(build, base, at, self.real) for base in bases]
+
+        def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
+            lanes = Lanes(build, self.dtype, lanes_count)
+            at, given = places(build, row, column, extra), extra[2 + operands :]
+            inputs = {"gradient": value, **dict(zip(scalars, given, strict=True))}
+            for i in range(operands):
+                if f"read{i}" in graph.inputs:
+                    inputs[f"read{i}"] = lanes.load(at[i])
+            results = emit_vector(graph, lanes, inputs, column)
+            for result, place in zip(results, at, strict=not phase):
+                lanes.store(result, place)
+
+        common: dict[str, Any] = {
+            "epilogue": epilogue,
+            "prepare": prepare,
+            "extra": [self.pointer, self.i64, self.i64, *[self.pointer] * operands],
+        }
+        if entries:
+            where = self.module, name, self.target, self.dtype
+            return sparse.emit_sums(*where, entries, padded_columns(wide), **common)
+        common["start"] = "rows" if phase == "update" else self._start
+        if by_columns:
+            alone, own = last or target != self.target, {self.columns_summed(wide)}
+            common["columns"] = own if alone else self._widths.shared(self._units)
+            return matmul.emit_product(
+                self.module,
+                name,
+                target,
+                self.dtype.name,
+                left="columns",
+                interleaved=bool(scalars) and not phase,
+                reads=places,
+                last=last,
+                **common,
+            )
+        every = {padded_columns(width) for width in self._units}
+        return column_sums.emit_column_sum(
+            self.module, name, self.target, self.dtype.name, columns=every, **common
+        )
+
+    # what a team shares -------------------------------------------------------------------------
+
+    def barrier(self) -> IR:
+        return self._once("barrier", lambda: meeting.emit_barrier(self.module, self.wait()))
+
+    def wait(self) -> IR:
+        x86 = self.target.triple.startswith("x86")
+        pause = ("llvm.x86.sse2.pause", ()) if x86 else ("llvm.aarch64.hint", (1,))
+        return self._once("wait", lambda: meeting.emit_wait(self.module, *pause))
+
+    def weight_sum(self, source: np.dtype) -> IR:
+        return self._once("weight_sum", lambda: meeting.emit_weight_sum(self.module, source))
+
+    def add_loss(self) -> IR:
+        return self._once("add_loss", lambda: meeting.emit_add_loss(self.module, self.dtype))
+
+    def transpose(self) -> IR:
+        return self._once(
+            "transpose",
+            lambda: transpose.emit_transpose(
+                self.module, "transpose", self.target, self.dtype.name
+            ),
+        )
+
+    def clip(self) -> IR:
+        where = self.module, self.target, self.dtype
+        return self._once("clip", lambda: clipping.Clipping(*where))
+
+    def layer_key(self) -> IR:
+        """``layer_key(seed, step, layer) -> word``, by the formula."""
+        return self._once("layer_key", lambda: meeting.emit_layer_key(self.module, self.dtype))
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        return self._made.get(name) or self._made.setdefault(name, make())
+
+
+def perform(xp: Any, maps: Sequence[Map], at: dict[str, Any]) -> None:
+    """Run formulas on named values, as the array executor does."""
+    for node in maps:
+        inputs = [None if name is None else at[name] for name in node.inputs]
+        at[node.out] = node.formula(xp, *inputs, **dict(node.keywords))

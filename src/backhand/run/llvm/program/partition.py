@@ -1,0 +1,65 @@
+"""Who does what: the part of a step's work that falls to the thread at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..ir.builder import IR, index, minimum
+
+
+class Shares:
+    """Writes ranges that depend on the thread.
+
+    Parameters
+    ----------
+    build : ir.IRBuilder
+    at : mapping of str to ir.Value
+        The program's table.
+    thread : ir.Value
+        The thread's number.
+    panel : int
+        Columns that are not divided.
+
+    Attributes
+    ----------
+    apart, relayed, own : ir.Value
+        Whether each thread has an x of its own: for its inputs of the first layer, in a relay, or
+        for its columns. See `schedule`.
+    """
+
+    def __init__(self, build: IR, at: Mapping[str, IR], thread: IR, panel: int) -> None:
+        self.build, self.threads, self.thread, self.panel = build, at["threads"], thread, panel
+        self.apart = build.icmp_signed("!=", at["x.own"], index(0))
+        self.relayed = build.icmp_signed("!=", at["x.relay"], index(0))
+        self.own = build.and_(self.apart, build.not_(self.relayed))
+
+    def part(self, whole: IR, unit: int = 1) -> tuple[IR, IR]:
+        """This thread's part of ``range(whole)``, in units; the first threads may have one more."""
+        build = self.build
+        units = build.sdiv(build.add(whole, index(unit - 1)), index(unit))
+        others = build.sub(self.threads, index(1))
+
+        def bound(thread: IR) -> IR:
+            share = build.sdiv(build.add(build.mul(units, thread), others), self.threads)
+            return minimum(build, build.mul(share, index(unit)), whole)
+
+        return bound(self.thread), bound(build.add(self.thread, index(1)))
+
+    def chosen(self, own: tuple[IR, IR], shared: tuple[IR, IR]) -> tuple[IR, IR]:
+        """One range if this thread owns columns of the first layer, another if not."""
+        first, last = (
+            self.build.select(self.own, mine, ours) for mine, ours in zip(own, shared, strict=True)
+        )
+        return first, last
+
+    def columns_of(self, wide: int) -> tuple[IR, IR]:
+        """The columns of the first layer that this thread works on: whole panels, or all."""
+        whole = index(0), index(wide)
+        return self.chosen(self.part(index(wide), self.panel), whole)
+
+    def only(self, owner: int, body: Callable[[], None]) -> None:
+        """``body`` on one thread alone."""
+        build = self.build
+        chosen = build.urem(index(owner), self.threads)
+        with build.if_then(build.icmp_signed("==", chosen, self.thread)):
+            body()

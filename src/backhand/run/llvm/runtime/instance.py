@@ -1,0 +1,355 @@
+"""A compiled program with its buffers, ready to be called without the GIL."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....plan.description import Description
+from ..host.team import Team, available_threads, checked_threads
+from ..ir.padding import PAGE, padded
+from ..kernels.cancellation import GONE, ROWS, SUMS, WORDS
+from ..kernels.gather import READABLE
+from ..program.buffers import FLAG, Slot, most_inputs
+from ..program.compiled import Compiled, Sharing
+from .binding import Table, check_sources, with_padding
+
+Array = Any
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+STAGGER = 2560  # bytes from where an array begins in its page to where the next one does
+SLOW = 1e10  # operations a second that one thread of any machine manages
+LONG_CALL = 0.1  # seconds of native code from which Ctrl-C does not wait for its end
+NOTHING = 0, (), 0, ""  # as arguments of `Runner.reserve`: what is reserved at first
+MOST_IDLE = 8  # runners that are kept, of whatever programs, for later calls
+TOGETHER = 64  # columns of a transposed copy: some cache lines of each row
+ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros that begin on a cache line."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def together(wanted: Mapping[str, tuple[tuple[int, ...], Any]]) -> dict[str, Array]:
+    """Zeros, `aligned`, for all of the names side by side, each elsewhere in its page.
+
+    First caches tell lines apart by parts of their addresses, so that arrays which lie here and
+    there may hinder each other by chance; `benchmarks/placement.py` measures it.
+    """
+    at, places = 0, {}
+    for number, (name, (shape, dtype)) in enumerate(wanted.items()):
+        first = at + (number * STAGGER - at) % PAGE
+        at = first + int(np.prod(shape)) * np.dtype(dtype).itemsize
+        places[name] = slice(first, at)
+    room = aligned((at,), np.uint8)
+    return {
+        name: room[places[name]].view(dtype).reshape(shape)
+        for name, (shape, dtype) in wanted.items()
+    }
+
+
+def readable(a: Array) -> Array:
+    """``a`` itself if its rows can be gathered in place, else a copy that can.
+
+    In place: native numbers (half precision and the like excepted) whose row is contiguous. The
+    distance between rows may be anything, so slices, memory maps and read-only arrays stay.
+    """
+    a = np.asarray(a)
+    if a.ndim == 1:
+        a = a[:, None]
+    contiguous = a.shape[1] <= 1 or a.strides[1] == a.itemsize
+    if a.dtype in READABLE and a.flags.aligned and contiguous:
+        return a
+    native = a.dtype.newbyteorder("=")
+    return np.require(a, native if native in READABLE else np.float64, ["C", "A"])
+
+
+def housed(a: Array) -> Array:
+    """A copy of a parameter, (d, k) or (k,), that programs can read where it is.
+
+    It may be written to at any time; the next pass sees it.
+    """
+    stride = padded(a.shape[-1], a.dtype.itemsize)
+    room = aligned((*a.shape[:-1], stride), a.dtype)
+    home = room[..., : a.shape[-1]]
+    home[...] = a
+    return home
+
+
+def housed_buffers(params: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
+    """`housed` parameters by the names that programs know, with their padding."""
+    named: dict[str, Array] = {}
+    for layer, (w, b) in enumerate(params, 1):
+        for name, a in ((f"w{layer}", w), (f"b{layer}", b[None])):
+            named[name] = with_padding(a, padded(a.shape[1], a.itemsize))
+    return named
+
+
+def transpose(w: Array, copy: Array) -> None:
+    """Write ``w.T`` some columns at a time, which stay in a cache, and Ctrl-C may come between."""
+    for first in range(0, len(w), TOGETHER):
+        copy[:, first : first + TOGETHER] = w[first : first + TOGETHER].T
+
+
+_idle: list[Runner] = []
+
+
+def _taken(code: Compiled) -> Runner | None:
+    """An idle runner of a program, which serves one call at a time."""
+    for runner in [runner for runner in _idle if runner.code is code]:
+        with contextlib.suppress(ValueError):  # another thread was quicker
+            _idle.remove(runner)
+            return runner
+    return None
+
+
+@contextlib.contextmanager
+def borrowed(code: Compiled, description: Description, threads: int | None) -> Iterator[Runner]:
+    """A runner of a program, for one call; later calls may get it again.
+
+    Its parameters are those of the last call: load others.
+    """
+    runner = (_taken(code) if threads is None else None) or Runner(code, description, threads)
+    yield runner
+    if threads is None:
+        _idle.append(runner)
+        with contextlib.suppress(IndexError):
+            while len(_idle) > MOST_IDLE:
+                _idle.pop(0)
+
+
+class Runner:
+    """One program with its buffers, ready to be called.
+
+    Parameters
+    ----------
+    code : Compiled
+    description : Description
+    threads : int or None
+        None: as many as the work is worth.
+    """
+
+    def __init__(self, code: Compiled, description: Description, threads: int | None) -> None:
+        self.code, self.description = code, description
+        self.dtype = np.dtype(description.dtype)
+        self.team = Team(threads or 1)
+        self._teams = {self.team.threads: self.team}
+        self._fixed = checked_threads(threads)
+        self.table = Table(code.slots)
+        self._reserved: tuple[int, tuple[str, ...], int, str] = NOTHING
+        widest = max(description.widths) + 64
+        words = {"relay": (0, FLAG), "meeting": (8,), "stop": (WORDS,)}
+        found = together(
+            {name: (shape, np.int64) for name, shape in words.items()}
+            | {"results": ((8,), np.float64), "zeros": ((widest,), self.dtype)}
+            | {name: (shape, self.dtype) for name, shape in code.static.items()}
+        )
+        for name, a in found.items():
+            self.table.bind(name, a)
+        self.relay, self.meeting = found["relay"], found["meeting"]
+        self.stop, self.results = found["stop"], found["results"]
+
+    def reserve(
+        self, rows: int, without: tuple[str, ...] = (), threads: int = 1, sharing: Sharing = "rows"
+    ) -> None:
+        """Make the buffers of a batch of this many rows, but for some.
+
+        x is that of all threads, or one for each of them; see `Compiled.sharing`.
+        """
+        if (rows, without, threads, sharing) == self._reserved:
+            return
+        self._reserved = NOTHING
+        wanted: dict[str, tuple[tuple[int, ...], Any]] = {
+            name: ((rows, stride), dtype) for name, (stride, dtype) in self.code.batched.items()
+        }
+        (_, stride), dtype = wanted["x"]
+        if sharing == "inputs":
+            stride = padded(most_inputs(self.description.inputs, threads), dtype.itemsize)
+            wanted["relay"] = (threads, FLAG), np.int64
+        own = rows * stride if sharing != "rows" else 0
+        wanted["x"] = (rows * (threads if own else 1), stride), dtype
+        for name in without:
+            del wanted[name]
+        for name, a in together(wanted).items():
+            self.table.bind(name, a)
+        self.relay = self.table["relay"]
+        numbers = {"x.ld": stride, "x.advance": 0, "x.own": own, "x.relay": sharing == "inputs"}
+        self.table.set(**numbers)
+        self._reserved = rows, without, threads, sharing
+
+    def attach(
+        self,
+        sources: Mapping[str, Array],
+        order: Array | None = None,
+        outputs: Mapping[str, Array] | None = None,
+        in_place: Array | None = None,
+    ) -> Iterable[str]:
+        """Let the program read and write the caller's arrays until they are released.
+
+        Parameters
+        ----------
+        sources : mapping of str to array
+            What it gathers from; of sparse rows, their arrays.
+        order : (rows,) int64, optional
+            Which rows, in which order.
+        outputs : mapping of str to array, optional
+        in_place : (rows, inputs) array, optional
+            An x of the network's dtype that products read themselves; it is not gathered.
+
+        Returns
+        -------
+        iterable of str
+            What is to be released from the table.
+
+        Raises
+        ------
+        InputError
+            If an array is not what the program was compiled for, or rows lie outside of it.
+        """
+        held = {**sources, **(outputs or {})}
+        if order is not None:
+            held["order"] = order
+        try:
+            for name, a in held.items():
+                self.table.bind(name, a)
+            if in_place is not None:
+                held["x"] = self._read_in_place(in_place)
+                sources = {**sources, "x": in_place}
+            self.table.set(rows=check_sources(sources, self.description.inputs, order))
+        except BaseException:
+            self.table.release(held)
+            raise
+        return held
+
+    def load(self, params: Sequence[tuple[Array, Array]]) -> None:
+        """Copy parameters in, with their transposed copies."""
+        for layer, (w, b) in enumerate(params, 1):
+            self.put(f"w{layer}", w)
+            self.put(f"b{layer}", b)
+        self._refresh()
+        if "dw1" in self.code.static:  # sums in memory, of which some may be half done
+            self.table["dw1"][...] = 0
+
+    def share(self, params: Sequence[tuple[Array, Array]]) -> None:
+        """Read `housed` parameters where they are; nothing may be kept of them transposed."""
+        for name, a in housed_buffers(params).items():
+            self.table.bind(name, a)
+
+    def stored(self, prefix: str = "") -> tuple[tuple[Array, Array], ...]:
+        """Copies of the parameters, or of arrays of their shapes such as gradients (``"d"``)."""
+        return tuple(
+            (
+                self.get(f"{prefix}w{layer}", (d, k)),
+                self.get(f"{prefix}b{layer}", (k,)),
+            )
+            for layer, (d, k) in enumerate(self.description.shapes, 1)
+        )
+
+    def get(self, name: str, shape: tuple[int, ...]) -> Array:
+        """A copy of a buffer without its padding: (d, k) of weights, (k,) of biases."""
+        buffer = self.table[name]
+        panels = self.code.packed.get(name)
+        if panels:
+            buffer = np.hstack(np.split(buffer, panels))
+        part = buffer[: shape[0], : shape[1]] if len(shape) == 2 else buffer[0, : shape[0]]
+        return part.copy()
+
+    def put(self, name: str, a: Array) -> None:
+        """Copy an array into a buffer."""
+        buffer, k = self.table[name], a.shape[-1]
+        panels = self.code.packed.get(name)
+        if panels:
+            width = buffer.shape[1]
+            for first, panel in zip(range(0, k, width), np.split(buffer, panels), strict=True):
+                part = a[:, first : first + width]
+                panel[:, : part.shape[1]] = part
+        else:
+            buffer[: a.shape[0] if a.ndim == 2 else 1, :k] = a
+
+    def clear(self, sums: Iterable[str]) -> None:
+        """Begin sums that go on from block to block anew, and the loss."""
+        self.results[:] = 0
+        for name in sums:
+            self.table[name][...] = 0
+
+    def _read_in_place(self, x: Array) -> Array:
+        """Let products read x itself."""
+        self.table.bind("x", x, Slot(self.dtype, (None, self.description.inputs), True))
+        stride = x.strides[0] // x.itemsize
+        self.table.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0, "x.relay": 0})
+        return x
+
+    def run(
+        self, first: int, last: int, threads: int, seconds: float, may_tear: bool = False
+    ) -> None:
+        """Run batches ``first`` to ``last - 1``, which take about this many seconds.
+
+        Ctrl-C leaves the parameters and their state as a whole number of steps has made them.
+
+        Parameters
+        ----------
+        may_tear : bool
+            Whether a step may be left amid its updates, so that `torn` is true; the caller has a
+            copy to go back to.
+        """
+        if threads != self.team.threads:
+            self.team = self._teams.setdefault(threads, Team(threads))
+        self.table.set(first=first, last=last, threads=threads)
+        meeting, stop = self.meeting, self.stop
+        meeting[:2] = stop[:] = self.relay[...] = 0
+
+        def leave() -> None:
+            stop[ROWS], stop[SUMS] = 1, may_tear
+
+        def abandon() -> None:
+            stop[GONE] = not meeting[1]
+
+        if seconds > LONG_CALL:
+            self.team.run(self._work, leave, apart=True)
+        else:
+            self.team.run(self._work, abandon)
+
+    def _work(self, thread: int) -> None:
+        """What one thread does of a run."""
+        self.code.call(self.table.address, thread)
+
+    @property
+    def torn(self) -> bool:
+        """Whether the last run has left some parameters a step ahead of others."""
+        return bool(self.stop[SUMS + 1])
+
+    def _refresh(self) -> None:
+        """Transposed copies of the parameters that there are now."""
+        for layer, (d, k) in enumerate(self.description.shapes, 1):
+            if f"w{layer}.T" in self.table:
+                transpose(self.table[f"w{layer}"][:, :k], self.table[f"w{layer}.T"][:k, :d])
+
+    def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
+        """Run all rows once, in blocks that a cache holds; how many blocks.
+
+        ``x`` of the network's dtype is read where it is; everything else is gathered.
+        """
+        threads = self._fixed or self.code.readers_for(rows, available_threads)
+        seconds = self.code.flops * rows / (SLOW * threads)
+        block = min(rows, ROWS_AT_ONCE * threads)
+        blocks = -(-rows // block)
+        x = given["x"]
+        in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
+        sources = {f"all_{n}": a for n, a in given.items() if not (in_place and n == "x")}
+        results = {f"out.{name}": a for name, a in outputs.items()}
+        self.reserve(block, without=("x",) if in_place else ())
+        held = self.attach(sources, outputs=results, in_place=x if in_place else None)
+        try:
+            self.table.set(batch=block)
+            self.run(0, blocks, threads, seconds)
+        finally:
+            self.table.release(held)
+        return blocks

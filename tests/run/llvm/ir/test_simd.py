@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+from llvmlite import ir
+
+from backhand.run.llvm.ir.simd import Lanes
+from backhand.run.llvm.machine.target import compile_module
+
+DTYPES = [np.float32, np.float64]
+
+
+def run(dtype, count, body, *arrays):
+    """Call ``body(lanes, *pointers)`` as native code on arrays."""
+    module = ir.Module()
+    types = [ir.PointerType()] * len(arrays)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), types), "f")
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    body(Lanes(build, dtype, count), *function.args)
+    build.ret_void()
+    library = compile_module(module)
+    kernel = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(arrays))(library.address("f"))
+    kernel(*(a.ctypes.data for a in arrays))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("value", [0.1, -0.0, 1e300, -1e-310, np.inf, np.nan, 1 / 3])
+def test_constants_are_exact_to_the_bit(dtype, value):
+    out = np.empty(4, dtype)
+    run(dtype, 4, lambda lanes, p: lanes.store(lanes.real(value), p), out)
+    with np.errstate(over="ignore", under="ignore"):
+        want = np.full(4, value, np.float64).astype(dtype)
+    np.testing.assert_array_equal(out, want)
+    assert np.array_equal(np.signbit(out), np.signbit(want))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("valid", [0, 1, 5, 8])
+def test_masked_memory_is_not_touched(dtype, valid):
+    source, out = np.arange(1, 9, dtype=dtype), np.full(8, -1, dtype)
+
+    def body(lanes, p, q):
+        mask = lanes.first_lanes(valid)
+        lanes.store(lanes.load(p, mask=mask), q, mask)
+
+    run(dtype, 8, body, source, out)
+    np.testing.assert_array_equal(out[:valid], source[:valid])
+    np.testing.assert_array_equal(out[valid:], -1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_columns_count_from_the_first(count):
+    out = np.zeros(2 * count, np.uint32)
+
+    def body(lanes, p):
+        lanes.store(lanes.columns(7), p)
+        first = lanes.builder.load(p, typ=lanes.word_element)
+        at = lanes.builder.gep(p, [lanes.word_element(count)], source_etype=lanes.word_element)
+        lanes.store(lanes.columns(first), at)
+
+    run(np.float32, count, body, out)
+    np.testing.assert_array_equal(out, np.tile(np.arange(7, 7 + count), 2))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_extrema_that_pass_nan_of_the_right_side_alone(dtype):
+    nan = np.nan
+    a, b = np.array([nan, 1, 2, nan], dtype), np.array([1, nan, 1, nan], dtype)
+    out = np.empty(8, dtype)
+
+    def body(lanes, p, q, r):
+        x, y = lanes.load(p), lanes.load(q)
+        lanes.store(lanes.max_keeping_right(x, y), r)
+        at = lanes.builder.gep(r, [lanes.word_element(4)], source_etype=lanes.element)
+        lanes.store(lanes.min_keeping_right(x, y), at)
+
+    run(dtype, 4, body, a, b, out)
+    np.testing.assert_array_equal(out, [1, nan, 2, nan, 1, nan, 1, nan])
+
+
+@pytest.mark.parametrize("place", [None, 0, 3])
+def test_any_nan(place):
+    a, out = np.zeros(4), np.empty(1)
+    if place is not None:
+        a[place] = np.nan
+
+    def body(lanes, p, q):
+        one = lanes.scalar
+        lanes.store(lanes.builder.uitofp(lanes.any_nan(lanes.load(p)), one.element), q)
+
+    run(np.float64, 4, body, a, out)
+    assert out[0] == (place is not None)
+
+
+def test_other_element_types_are_refused():
+    with pytest.raises(ValueError, match="got int32"):
+        Lanes(None, np.int32, 4)
