@@ -13,7 +13,15 @@ import pytest
 
 from backhand import files
 from backhand.errors import InputError
-from backhand.files import ABANDONED, TEMPORARY, replacing, sweep, temporary_name, write_whole
+from backhand.files import (
+    ABANDONED,
+    TEMPORARY,
+    as_path,
+    replacing,
+    sweep,
+    temporary_name,
+    write_whole,
+)
 
 LONG_AGO = 0
 
@@ -164,3 +172,21 @@ def test_nothing_but_leftovers_is_removed(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_listed_is_no_error(tmp_path):
     sweep(str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize("given", [3, None, ["a"], {}, b"a", "a\0b", "", "\ud800"])
+def test_what_is_no_path_is_refused_in_one_line(given, tmp_path):
+    with pytest.raises(InputError) as caught:
+        as_path(given)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+    with pytest.raises(InputError):
+        write_whole(given, b"")
+
+
+def test_paths_may_be_texts_and_path_objects(tmp_path):
+    for given in (str(tmp_path / "a"), tmp_path / "a"):
+        assert as_path(given) == str(tmp_path / "a")
+        write_whole(given, b"whole")
+    assert as_path("./digits") == "./digits"  # not the data set of that name
+    assert os.listdir(tmp_path) == ["a"]

@@ -284,3 +284,11 @@ def test_sparse_x_gives_what_dense_x_gives(engine):
     assert np.allclose(z, net.forward(params, x.toarray(), engine=engine), rtol=0, atol=1e-13)
     with pytest.raises(InputError, match="toarray"):
         net.statistics(params, x, t)
+
+
+def test_logits_that_are_sparse_are_refused():
+    from scipy.sparse import csr_matrix
+
+    network = Network((2, 3), loss="softmax_cross_entropy")
+    with pytest.raises(InputError, match="z is sparse"):
+        network.loss_at(csr_matrix(np.eye(3)), np.arange(3))

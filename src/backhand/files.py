@@ -25,6 +25,27 @@ ABANDONED = 3600.0  # seconds after the last write, until a temporary file count
 MOST_LISTED = 10_000  # files of a folder that are looked at: bounds the time a write takes
 
 
+def as_path(given: Any) -> str:
+    """What was given as the path of a file, a str or a path object, as text.
+
+    Raises
+    ------
+    InputError
+        If it is something else, or no file can be called so.
+    """
+    named = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(named, str):
+        kind = "None" if given is None else f"a value of type {type(given).__name__}"
+        raise InputError(f"a path must be a str or a pathlib.Path, got {kind}")
+    try:
+        possible = "\0" not in named and bool(os.fsencode(named))
+    except UnicodeError:  # a lone half of a pair
+        possible = False
+    if not possible:
+        raise InputError(f"no file can be called {named!a}: give another path")
+    return named
+
+
 def temporary_name() -> str:
     """A name for a file or a folder that is being written; nothing has it yet."""
     return f".backhand-{secrets.token_hex(16)}.part"
@@ -57,7 +78,7 @@ def replacing(
     OSError
         If the file cannot be written. What was there before is still there.
     """
-    path = os.fspath(path)
+    path = as_path(path)
     temporary = os.path.join(os.path.dirname(path), temporary_name())
     old = _permissions(path, folder) if mode is None else None
     first = next(bits for bits in (old, mode, 0o666) if bits is not None)
@@ -94,6 +115,7 @@ def _permissions(path: str, folder: int | None) -> int | None:
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write beside, then rename. Raises InputError if the folder cannot be written to."""
+    path = as_path(path)
     try:
         with replacing(path) as file:
             file.write(content)

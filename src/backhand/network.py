@@ -213,7 +213,7 @@ class Network(Description):
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is seen in the result
     def loss_at(self, z: Array, t: Array, sample_weight: Array | None = None) -> Any:
         """The loss of logits z (N, outputs), with targets and weights as `loss_and_grads`."""
-        z = self._real(z, "z")
+        z = self._real(z if is_tensor(z) else as_numbers(z, "z"), "z")
         if tuple(z.shape[1:]) != (self.outputs,):
             raise InputError(f"z has shape {tuple(z.shape)}: logits are (N, {self.outputs})")
         given = self._given(z, t, sample_weight)

@@ -70,3 +70,16 @@ def test_importing_it_is_light():
     heavy = "{'sklearn', 'pyarrow', 'pooch', 'requests', 'scipy'}"
     code = f"import sys, backhand.datasets; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", [3, None, ["digits"], "a\0b", "~nobody-of-this-name/x.csv"])
+def test_what_is_no_path_is_refused(name):
+    with pytest.raises(InputError):
+        datasets.load(name)
+
+
+@pytest.mark.parametrize("target", [3, b"y", ["y"]])
+def test_a_target_is_named_by_a_text(tmp_path, target):
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n3,4\n")
+    with pytest.raises(InputError, match="target must be the name of a column"):
+        datasets.load(tmp_path / "t.csv", target=target)

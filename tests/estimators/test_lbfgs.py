@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
-from backhand import MLPClassifier, MLPRegressor, Network
+from backhand import InputError, MLPClassifier, MLPRegressor, Network
 from backhand.estimators.descent import Data
 from backhand.estimators.lbfgs import minimise
 
@@ -93,3 +93,36 @@ def test_the_same_bits_whatever_the_threads_of_the_blas():
         found.append([*model.coefs_, model.loss_])
     for other in found[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+def test_the_parameters_have_the_networks_dtype(engine, tmp_path):
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    seen = []
+    model = MLPRegressor(
+        **{**SETTINGS, "max_iter": 3, "dtype": "float32", "engine": engine},
+        callbacks=lambda progress: seen.extend(a.dtype for layer in progress.params for a in layer),
+    ).fit(X, X[:, 0])
+    assert {a.dtype for a in (*model.coefs_, *model.intercepts_)} == {np.dtype("float32")}
+    assert set(seen) == {np.dtype("float32")}
+    model.save(tmp_path / "m")
+    expected = model.predict(X)
+    np.testing.assert_array_equal(MLPRegressor.load(tmp_path / "m").predict(X), expected)
+    logits = model.predictor()(X.astype("float32"))[:, 0]
+    np.testing.assert_allclose(logits, expected, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_loss_that_is_not_finite_is_told(dtype):
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    X[7, 1] = 1e300 if dtype == "float64" else 1e38
+    with pytest.raises(InputError, match=r"largest of X is 1e\+.* in row 7, column 1"):
+        MLPRegressor(**SETTINGS, dtype=dtype).fit(X, X[:, 0])
+
+
+def test_a_penalty_that_weights_make_infinite_is_told():
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    with pytest.raises(InputError, match="alpha divided by the weight"):
+        MLPRegressor(**SETTINGS, alpha=1e10).fit(X, X[:, 0], np.full(30, 1e-300))

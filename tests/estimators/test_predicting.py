@@ -165,3 +165,18 @@ def test_probabilities_of_float64_rows_have_the_order_of_the_logits(classes):
             ).tolist()
     np.testing.assert_array_equal(p.argmax(1), z.argmax(1))
     np.testing.assert_allclose(np.log(p), model.predict_log_proba(x), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("form", [np.array, sparse.csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_overflow_in_the_network_is_told_with_row_and_layer(engine, dtype, form):
+    model, X = fitted(engine=engine, dtype=dtype)
+    large = X.astype(dtype)
+    large[1, 2] = np.finfo(dtype).max / 4
+    model.coefs_[0][:] = 100
+    with pytest.raises(InputError, match=rf"row 1 of X .* layer 1 .* not finite in {dtype}"):
+        model.predict(form(large))
+    model.coefs_[0][:] = 1  # what is merely large is predicted as before
+    large[1, 2] = 1e30
+    assert np.isfinite(model.predict(form(large))).all()

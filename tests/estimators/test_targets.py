@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from backhand import InputError, MLPClassifier, MLPRegressor
+from backhand.estimators.targets import Classes, shown
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -140,3 +141,11 @@ def test_masked_elements_are_refused():
     ):
         with pytest.raises(InputError, match="has masked elements"):
             call()
+
+
+def test_messages_show_large_labels_in_one_line():
+    labels = np.array([-(2**62), 2**53, 2**60])
+    with pytest.raises(InputError, match="classes not in") as caught:
+        Classes.named(labels, several=False).check(labels + np.array([[1], [2], [3]])[0], "y")
+    assert "\n" not in str(caught.value)
+    assert "\n" not in shown(np.arange(10**6))

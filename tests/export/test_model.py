@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
+from scipy.sparse import csr_matrix
 
 from backhand import MLPRegressor
 from backhand.datasets.preparation import Standardise, TablePreparation
@@ -348,3 +349,20 @@ def test_a_label_that_is_no_text_of_unicode_is_refused(tmp_path):
     save_model(example(classes=["a", "b", "\ud800"]), tmp_path / "m")
     with pytest.raises(InputError, match=r"class: .* is not valid Unicode"):
         load_model(tmp_path / "m")
+
+
+@pytest.mark.parametrize("path", [3, None, ["m"], "m\0", b"no such file"])
+def test_what_is_no_path_or_no_file_is_refused(path):
+    with pytest.raises(InputError):
+        Model.load(path)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [csr_matrix(np.eye(4)), np.ma.array(np.eye(4), mask=np.eye(4)), np.eye(4).astype("M8[D]")],
+    ids=["sparse", "masked", "dates"],
+)
+@pytest.mark.parametrize("preparation", [None, Standardise(0.5, 2.0, 1.0, 4)])
+def test_rows_that_are_no_plain_numbers_are_refused(raw, preparation):
+    with pytest.raises(InputError, match="the array of rows"):
+        example(preparation=preparation).predict(raw)

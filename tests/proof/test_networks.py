@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from backhand.errors import InputError
 from backhand.network import Network
@@ -29,3 +30,10 @@ def test_rows_at_a_kink_are_left_out_and_told():
     assert "1 rows at a kink left out" in str(proof)
     with pytest.raises(InputError, match="every row"):
         verify(network, params, x[:1], np.zeros(1))
+
+
+def test_sparse_rows_are_refused_before_they_are_compared():
+    network = Network((2, 3, 1), activation="tanh")
+    params = network.init("glorot_uniform")
+    with pytest.raises(InputError, match="x is sparse"):
+        verify(network, params, csr_matrix(np.eye(2)), np.ones(2))

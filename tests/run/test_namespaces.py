@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from backhand.errors import InputError
 from backhand.formulas.namespace import Namespace
 from backhand.run.namespaces import (
     NUMPY,
@@ -202,3 +203,62 @@ def test_an_index_outside_the_matrix_is_refused(form):
     x.indices[1] = 7
     with pytest.raises(ValueError, match="damaged sparse matrix"):
         stored_rows(x)
+
+
+def damaged(form, change):
+    x = sparse.csr_matrix(np.eye(4)).asformat(form)
+    change(x)
+    return x
+
+
+def write(name, place, value):
+    def change(x):
+        getattr(x, name)[place] = value
+
+    return change
+
+
+def put(name, make):
+    return lambda x: setattr(x, name, make(getattr(x, name)))
+
+
+DAMAGES = {
+    "csr column": ("csr", write("indices", 1, 4)),
+    "csr negative column": ("csr", write("indices", 1, -1)),
+    "csr indptr beyond": ("csr", write("indptr", -1, 2**29)),
+    "csr indptr of floats": ("csr", put("indptr", lambda a: a + 0.5)),
+    "csr indices of floats": ("csr", put("indices", lambda a: a + 0.5)),
+    "csr short data": ("csr", put("data", lambda a: a[:-1])),
+    "csc row": ("csc", write("indices", 1, 4)),
+    "csc shape": ("csc", put("_shape", lambda a: (4, 6))),
+    "bsr block": ("bsr", write("indices", 0, 9)),
+    "bsr indptr beyond": ("bsr", write("indptr", -1, 2**29)),
+    "bsr indices of floats": ("bsr", put("indices", lambda a: a + 0.5)),
+    "bsr shape": ("bsr", put("_shape", lambda a: (5, 4))),
+    "bsr flat data": ("bsr", put("data", np.ravel)),
+    "coo short data": ("coo", put("data", lambda a: a[:-1])),
+    "coo row": ("coo", write("row", 0, -5000)),
+    "coo column": ("coo", write("col", 0, 2**30)),
+    "dia offsets": ("dia", put("offsets", lambda a: np.append(a, 1))),
+    "dia flat data": ("dia", put("data", np.ravel)),
+    "lil column": ("lil", lambda x: x.rows[0].__setitem__(0, 2**30)),
+    "lil values": ("lil", lambda x: x.data[0].append(1.0)),
+    "lil lists": ("lil", put("rows", lambda a: a[:-1])),
+    "dok key": ("dok", lambda x: x._dict.__setitem__((0, 9), 1.0)),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_to_any_sparse_format_is_seen_before_scipy_follows_an_index(name):
+    with pytest.raises(InputError, match="x is a damaged sparse matrix, make it anew") as caught:
+        stored_rows(damaged(*DAMAGES[name]))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr", "lil", "dok", "dia"])
+@pytest.mark.parametrize("shape", [(4, 6), (0, 6), (4, 0)])
+def test_healthy_matrices_of_any_sparse_format_become_rows(form, shape):
+    dense = np.where(np.random.default_rng(0).random(shape) < 0.5, 1.5, 0)
+    rows = stored_rows(sparse.csr_matrix(dense).asformat(form))
+    assert rows.format == "csr"
+    np.testing.assert_array_equal(rows.toarray(), dense)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backhand.datasets.data import TASKS, Data, Split, Task
 from backhand.errors import InputError, unknown_name
+from backhand.files import as_path
 
 __all__ = ["NAMES", "Data", "Split", "Task", "load"]
 
@@ -49,13 +50,15 @@ def load(
     InputError
         For an unknown name, a file that is not there, and everything that is wrong with one.
     """
-    given = os.fspath(name)
-    path = Path(given).expanduser()
+    given = as_path(name)
+    path = Path(os.path.expanduser(given))
     known = given in NAMES
-    if not known and not path.exists():
+    if not known and not os.path.exists(path):
         if path.suffix or os.sep in given or (os.altsep and os.altsep in given):
             raise InputError(f"no such file: {given}")
         raise unknown_name("data set", given, NAMES)
+    if target is not None and not isinstance(target, str):
+        raise InputError(f"target must be the name of a column, got {target!r:.60}")
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
     if not known and not given.lower().endswith(_PICKLES):

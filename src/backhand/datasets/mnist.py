@@ -22,7 +22,7 @@ from backhand.datasets.files import unpack
 from backhand.datasets.idx import read_idx
 from backhand.datasets.preparation import Standardise
 from backhand.errors import InputError
-from backhand.files import replacing
+from backhand.files import as_path, replacing
 
 # Of the uncompressed files.
 SHA256: Mapping[str, str] = {
@@ -122,7 +122,7 @@ def _named_folder(data_dir: str | os.PathLike[str] | None) -> Path | None:
     named = data_dir if data_dir is not None else os.environ.get(VARIABLE) or None
     if named is None:
         return None
-    folder = Path(named).expanduser()
+    folder = Path(os.path.expanduser(as_path(named)))
     if not folder.is_dir():
         source = "the data folder" if data_dir is not None else VARIABLE
         raise InputError(f"{source}: no such folder: {folder}")

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from backhand.datasets import columns as cols
 from backhand.datasets.checks import entries, finite, one_of, positive_int
 from backhand.datasets.files import check_size, most_bytes
-from backhand.errors import InputError, first_line
+from backhand.errors import InputError
+from backhand.plan.ranges import as_numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,22 +155,9 @@ class Standardise:
         )
 
 
-def as_numbers(raw: Any) -> NDArray[Any]:
-    """Return rows as an array of numbers. Raises InputError for anything else, such as a dict."""
-    try:
-        rows = np.asarray(raw)
-    except Exception as error:  # whatever an object raises that is asked for its array
-        raise InputError(f"rows must be an array of numbers: {first_line(error)}") from None
-    if rows.dtype.kind not in "biuf":
-        raise InputError(
-            f"rows must be an array of numbers, not {type(raw).__name__} of dtype {rows.dtype}"
-        )
-    return rows
-
-
 def _rows(raw: ArrayLike) -> NDArray[Any]:
     """Return pixels as (N, D), uint8 or floating point, all finite."""
-    rows = as_numbers(raw)
+    rows: NDArray[Any] = as_numbers(raw, "the array of rows")
     if rows.ndim == 3:
         rows = rows.reshape(len(rows), rows.shape[1] * rows.shape[2])
     if rows.ndim != 2:

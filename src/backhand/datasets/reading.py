@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import itertools
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from backhand.datasets import cells
 from backhand.datasets.files import check_size, most_bytes, open_unpacked, reading
 from backhand.errors import InputError, first_line
+from backhand.files import as_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,14 +68,14 @@ def read_table(path: str | Path) -> pa.Table:
     UserWarning
         If a column without a name, such as the row labels that pandas and R write, is left out.
     """
-    path = Path(path)
+    path = Path(as_path(path))
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in PACKED:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"no such file: {path}")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path}: is a folder, not a file")
     if kind not in DELIMITERS and kind not in PARQUET:
         raise InputError(f"{path}: tables can be read from {FORMATS}")

@@ -20,10 +20,11 @@ from . import lbfgs, parameters, stochastic
 from .course import BY_EPOCHS, Course
 from .curves import draw_curves
 from .descent import Data, Descent, Params, parts
+from .entering import as_input_error, validated
 from .fitted import Fitted, composed
 from .judging import functions_of
 from .persistence import Persistent
-from .predicting import Predicting, as_input_error, validated
+from .predicting import Predicting
 from .task import Task
 from .watching import Watchable, watch_of
 from .weighing import checked_weight, product

@@ -17,7 +17,7 @@ from ..run.namespaces import NUMPY
 from . import parameters
 from .base import BaseMLP, can_learn_in_parts
 from .fitted import Fitted
-from .targets import Classes
+from .targets import Classes, shown
 from .weighing import weights_of_classes, weights_of_labels
 
 Array = Any
@@ -258,8 +258,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             binary = targets.several and set(known) <= {0, 1}
             if not binary and not np.array_equal(targets.labels, known):
                 raise InputError(
-                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                    f"{targets.labels!r}"
+                    f"`classes={shown(known)}` is not the same as on last call to partial_fit, was: "
+                    f"{shown(targets.labels)}"
                 )
         targets.check(y, "y", self.warm_start)
 

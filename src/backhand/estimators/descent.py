@@ -192,14 +192,9 @@ class Descent:
             sizes = np.add.reduceat(data.weight[order, 0].astype(float), firsts)
         steps = np.arange(self.step, self.step + len(firsts), dtype=float)
         scalars, _ = step_scalars(self.optimiser, self.schedule, self.rate, steps, total)
-        strength = alpha / sizes
         assert self.trainer is not None
         assert self.network is not None
-        if not strength.max() <= np.finfo(self.network.dtype).max:
-            raise InputError(
-                f"alpha divided by the weight of a batch, {alpha:.3g} / {sizes.min():.3g}, is "
-                "beyond what the network's dtype holds: set alpha=0, or scale sample_weight up"
-            )
+        strength = strengths(alpha, sizes, self.network.dtype)
         if alpha > 0 and self.penalised is None:
             self.penalised = squares(self.final())
         self.latest = None
@@ -213,6 +208,18 @@ class Descent:
         progress = (len(firsts) - 1) / (2 * len(firsts))
         mean = before + (self.penalised - before) * progress
         return loss, 0.5 * alpha * mean * len(firsts) / float(sizes.sum())
+
+
+def strengths(alpha: float, sizes: Array, dtype: str) -> Array:
+    """The L2 penalty divided by the weight of each batch. Raises InputError beyond the dtype."""
+    with np.errstate(over="ignore"):
+        found = alpha / sizes
+    if not found.max() <= np.finfo(dtype).max:
+        raise InputError(
+            f"alpha divided by the weight of a batch, {alpha:.3g} / {sizes.min():.3g}, is "
+            "beyond what the network's dtype holds: set alpha=0, or scale sample_weight up"
+        )
+    return found
 
 
 def _same(a: Params, b: Params) -> bool:

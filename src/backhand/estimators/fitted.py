@@ -83,7 +83,10 @@ class Fitted:
             copied = housed
         return dataclasses.replace(
             self,
-            params=tuple(Layer(copied(np.asarray(w)), copied(np.asarray(b))) for w, b in params),
+            params=tuple(
+                Layer(*(copied(np.asarray(a, self.network.dtype)) for a in layer))
+                for layer in params
+            ),
         )
 
     def attributes(self, course: dict[str, Any]) -> dict[str, Any]:
@@ -175,6 +178,25 @@ class Fitted:
             buffers["x"] = some.astype(self.network.dtype, copy=False)
             pieces.append(walk(plan, buffers)[out])
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def check_logits(self, z: Array, x: Array, params: Params) -> None:
+        """Raise InputError unless logits z (N, K) of x are finite: it names the layer."""
+        bad = ~np.isfinite(z).all(1)
+        if not bad.any():
+            return
+        row = int(bad.argmax())
+        some = stored_rows(x)[row : row + 1].toarray() if is_sparse(x) else x[row : row + 1]
+        buffers = {"x": some.astype(self.network.dtype), **parameter_buffers(params)}
+        with np.errstate(over="ignore", invalid="ignore"):
+            at = walk(self._plan[0], buffers)
+        layers = range(1, len(params) + 1)
+        layer = next((n for n in layers if not np.isfinite(at[f"z{n}"]).all()), len(params))
+        raise InputError(
+            f"row {row} of X makes values of layer {layer} that are not finite in "
+            f"{self.network.dtype} (the largest of that row is {float(abs(some).max()):.3g}, of "
+            f"the layer's weights {float(abs(params[layer - 1][0]).max()):.3g}): scale X, or fit "
+            "anew"
+        )
 
     @functools.cached_property
     def _plan(self) -> tuple[Any, str]:

@@ -16,7 +16,7 @@ from ..callbacks import told
 from ..engines import compiles
 from ..network import Layer, Network
 from . import stochastic
-from .descent import Data, Params, parts, squares
+from .descent import Data, Params, parts, squares, strengths
 from .judging import Progress, functions_of
 from .task import Task
 from .watching import Watch
@@ -80,7 +80,7 @@ def descend(task: Task, watch: Watch | None) -> Params:
             ConvergenceWarning,
             stacklevel=6,
         )
-    stochastic.check_finite(task, minimum.params)
+    stochastic.check_finite(task, minimum.params, loss=course.loss_)
     return best_of(minimum.params)
 
 
@@ -132,19 +132,21 @@ def minimise(
 
     rows = data.x.shape[0]
     total = float(rows) if data.weight is None else float(data.weight.sum(dtype=float))
-    strength = alpha / total
+    strength = float(strengths(alpha, np.array([total]), network.dtype)[0])
 
+    @np.errstate(over="ignore")  # a step too far is seen in the loss
     def unpack(vector: Array) -> tuple[Layer, ...]:
         pieces, first = [], 0
         for shape in [*network.shapes, *((k,) for _, k in network.shapes)]:
             size = math.prod(shape)
-            pieces.append(vector[first : first + size].reshape(shape))
+            part = vector[first : first + size].reshape(shape)
+            pieces.append(part.astype(network.dtype, copy=False))  # SciPy's vector is in float64
             first += size
         return tuple(map(Layer, pieces[: len(network.shapes)], pieces[len(network.shapes) :]))
 
     def objective(vector: Array) -> tuple[float, Array]:
         layers = unpack(vector)
-        loss, gradient = 0.0, np.zeros_like(vector)
+        loss, gradient = 0.0, np.zeros(vector.shape)
         for some, x in parts(data.x):
             weight = None if data.weight is None else data.weight[some]
             counted = x.shape[0] if weight is None else float(weight.sum())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -77,7 +76,6 @@ class Persistent:
         """
         from ..export import sealed
 
-        path = Path(path)
         tensors, text = sealed.read_sealed(path, FORMAT)
         try:
             kept = json.loads(text)

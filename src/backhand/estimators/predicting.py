@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import numbers
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from ..errors import InputError
 from ..plan.ranges import check_range, squares_within
 from .descent import Params
+from .entering import validated
 from .fitted import Fitted
 
 Array = Any
@@ -63,11 +62,18 @@ class Predicting:
         result = np.float32 if X.dtype == np.float32 else np.float64
         predict = None if sparse else fitted.compiled(self.coefs_, self.intercepts_)
         if predict is None:
-            z = fitted.forward(X, self._params(fitted))
-            return z.astype(result, copy=False)
-        dtype = fitted.dtype
-        z = predict(X if X.dtype is dtype or len(X) > 1 else X.astype(dtype, order="C"))
-        return z if z.dtype == result else z.astype(result)
+            with np.errstate(over="ignore", invalid="ignore"):  # as machine code does
+                z = fitted.forward(X, self._params(fitted))
+        else:
+            dtype = fitted.dtype
+            z = predict(X if X.dtype is dtype or len(X) > 1 else X.astype(dtype, order="C"))
+        flat = z.ravel()
+        if not np.vdot(flat, flat) < math.inf:  # the quick way to see that all are finite
+            fitted.check_logits(z, X, self._params(fitted))
+        if z.dtype == result:
+            return z
+        with np.errstate(over="ignore"):
+            return z.astype(result)
 
 
 def is_right(X: Array, fitted: Fitted) -> bool:
@@ -85,42 +91,3 @@ def is_right(X: Array, fitted: Fitted) -> bool:
         return False
     limit = fitted.limits.get(X.dtype.char)
     return limit is not None and squares_within(X, limit)
-
-
-class NotNumbersError(InputError, TypeError):
-    """Something that holds no numbers: scikit-learn raises a TypeError for some of it."""
-
-
-@contextlib.contextmanager
-def as_input_error(name: str) -> Iterator[None]:
-    """Raise a TypeError of NumPy's or scikit-learn's as an InputError that names the argument."""
-    try:
-        yield
-    except TypeError as error:
-        raise NotNumbersError(f"{name}: {error}") from None
-
-
-def validated(estimator: Any, X: Any, y: Any = "no_validation", **settings: Any) -> Any:
-    """X, or X and y, as scikit-learn checks them for an estimator: finite numbers in a table.
-
-    Raises
-    ------
-    InputError, ValueError
-        If they are something else.
-    """
-    if X is None or isinstance(X, (numbers.Number, str, bytes, Mapping, set, frozenset)):
-        got = "None" if X is None else f"{type(X).__name__} {str(X)[:40]!r}"
-        raise InputError(f"X must be rows and columns of numbers, (N, D), got {got}")
-    for name, a in (("X", X), ("y", y)):
-        if np.ma.is_masked(a):
-            raise InputError(f"{name} has masked elements: fill them, or leave their rows out")
-    with as_input_error("X or y" if y is not None and settings.get("multi_output") else "X"):
-        if not hasattr(X, "dtype") and isinstance(X, (list, tuple)):
-            X = _of_lists(X)
-        return validate_data(estimator, X, y, accept_sparse=["csr", "csc"], **settings)
-
-
-def _of_lists(X: Any) -> Any:
-    """Rows that are lists; None and the like become NaN, which scikit-learn reports."""
-    array = np.asarray(X)
-    return array.astype(float) if array.dtype.kind == "O" else array

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from ..errors import InputError
 from ..formulas.activations import Activation, choose_activation
 from ..formulas.losses import Loss
-from ..plan.ranges import check_range
+from ..plan.ranges import as_numbers, check_range
 from . import parameters
 from .base import BaseMLP, can_learn_in_parts
 from .fitted import Fitted
@@ -283,6 +283,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             At most 1. D² is the share of the pinball loss of a constant that is saved, as
             `sklearn.metrics.d2_pinball_score`.
         """
+        y = as_numbers(y, "y")
         predictions = self.predict(X)
         return float(self._fitted.targets.score(y, predictions, sample_weight))
 

@@ -122,20 +122,28 @@ def best_of(task: Task, last: Params) -> Params:
     return last if best is None else best
 
 
-def check_finite(task: Task, params: Params, lost: Any = None) -> None:
+def check_finite(task: Task, params: Params, lost: Any = None, loss: float = 0.0) -> None:
     """Raise InputError if training has diverged: it names the values that may have been too large.
 
-    ``lost`` is the batch whose loss was not finite, and its step.
+    ``lost`` is the batch whose loss was not finite, and its step; ``loss`` where training ended.
     """
-    if lost is None and all(np.isfinite(a).all() for layer in params for a in layer):
+    right = all(np.isfinite(a).all() for layer in params for a in layer)
+    if lost is None and right and math.isfinite(loss):
         return
     x, t, _ = task.data
-    rate = f"learning_rate_init={task.settings.learning_rate_init:g}, "
+    settings, dtype = task.settings, task.network.dtype
+    what = (
+        "Solver produced non-finite parameter weights"
+        if math.isfinite(loss) or not right
+        else f"The loss is {loss} at finite weights"
+    )
+    remedy = f"or learning_rate_init be smaller ({settings.learning_rate_init:g}, in {dtype})"
+    if settings.solver == "lbfgs":
+        remedy = f"or alpha be smaller ({settings.alpha:g}, in {dtype})"
     raise InputError(
-        f"Solver produced non-finite parameter weights in iteration {task.course.n_iter_}. The "
-        f"input data may contain large values and need to be preprocessed ({_largest(x, 'X')}"
-        f"{'' if task.network.loss.by_row else ', ' + _largest(t, 'y')}), or learning_rate_init "
-        f"be smaller ({rate}in {task.network.dtype})."
+        f"{what} in iteration {task.course.n_iter_}. The input data may contain large values and "
+        f"need to be preprocessed ({_largest(x, 'X')}"
+        f"{'' if task.network.loss.by_row else ', ' + _largest(t, 'y')}), {remedy}."
     )
 
 

@@ -76,12 +76,12 @@ class Classes:
         if all_of_them and set(classes) != set(self.labels):
             raise InputError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.labels}, `y` has {classes}"
+                f"call to fit. Previously got {shown(self.labels)}, `y` has {shown(classes)}"
             )
         if not set(classes) <= set(self.labels):
             raise InputError(
                 f"`{name}` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.labels}. '{name}' has {classes}."
+                f"`self.classes_` has {shown(self.labels)}. '{name}' has {shown(classes)}."
             )
 
     def encode(self, y: Array) -> Array:
@@ -104,6 +104,11 @@ class Classes:
         if not np.isfinite(z).all():
             return float("nan")
         return float(np.average((self.choose(z) == t).all(1), weights=weight))
+
+
+def shown(labels: Array) -> str:
+    """Labels as text in one line; of many, the first and the last."""
+    return np.array2string(np.asarray(labels), max_line_width=10**9, threshold=20)
 
 
 VALUES: dict[str, tuple[Any, str]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 from sklearn.utils.validation import _check_sample_weight
 
 from ..errors import InputError
-from ..plan.ranges import SAFE_EXPONENT, usable_weight
+from ..plan.ranges import SAFE_EXPONENT, as_numbers, usable_weight
 
 Array = Any
 
@@ -87,10 +88,10 @@ def weights_of_labels(given: Any, t: Array) -> list[Array]:
 
 def checked_weight(weight: Any, X: Array, name: str) -> Array:
     """The weights of rows in float64. Raises ValueError unless they are finite and at least 0."""
-    try:
+    if not isinstance(weight, numbers.Real):  # which counts for every row
+        weight = as_numbers(weight, name)
+    with np.errstate(over="ignore"):  # what float64 does not hold is told by its place
         return _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
-    except TypeError as error:
-        raise InputError(f"{name} must be a number for each row: {error}") from None
 
 
 def product(factors: list[Array], dtype: str, name: str) -> tuple[Array, int]:

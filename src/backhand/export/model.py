@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from ..formulas.activations import ACTIVATIONS
 from ..formulas.loss import OF
 from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Layer, Network, Params
+from ..plan.ranges import as_numbers
 from .sealed import UNFIT, read_sealed, write_sealed
 
 if TYPE_CHECKING:
@@ -59,11 +59,9 @@ class Model:
 
     def inputs(self, raw: Any) -> Array:
         """Raw rows (a table, or an array of rows) as the network's inputs (N, D)."""
-        from ..datasets.preparation import as_numbers
-
         if self.preparation is not None:
             return self.preparation.apply(raw)
-        rows = as_numbers(raw)
+        rows = as_numbers(raw, "the array of rows")
         if rows.ndim != 2:
             raise InputError(
                 f"rows have shape {rows.shape}; the model takes (N, {self.network.widths[0]})"
@@ -255,7 +253,6 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         If there is no such file, or it is truncated, foreign, edited or of another version; the
         message says which.
     """
-    path = Path(path)
     tensors, text = read_sealed(path, FORMAT)
     try:
         layers = range(1, len(tensors) // 2 + 1)

@@ -12,13 +12,12 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, first_line
-from ..files import write_whole
+from ..files import as_path, write_whole
 
 Array = Any
 
@@ -29,7 +28,7 @@ LARGEST_HEADER = 1 << 24
 4,000 columns has 1 MB."""
 READERS = {
     "backhand model 1": "backhand.Model.load",
-    "backhand estimator 1": "load of MLPClassifier or MLPRegressor",
+    "backhand estimator 2": "load of MLPClassifier or MLPRegressor",
 }
 """What reads which kind of file, for messages."""
 
@@ -63,7 +62,7 @@ def write_sealed(
     write_whole(path, content)
 
 
-def read_sealed(path: Path, kind: str) -> tuple[dict[str, Array], str]:
+def read_sealed(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Array], str]:
     """The arrays and the description that `write_sealed` wrote.
 
     Raises
@@ -74,6 +73,7 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Array], str]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    path = as_path(path)
     content, seal = _read(path)
     if not seal:
         raise InputError(f"{path} is a safetensors file, but not a backhand model")
@@ -94,7 +94,7 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Array], str]:
     return tensors, text
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+def _read(path: str) -> tuple[bytes, dict[str, Any]]:
     """The content of a safetensors file, and our entry in its metadata.
 
     What is no model is refused by its header, before the rest is read.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 
 Array = Any
 
@@ -38,8 +38,9 @@ def as_numbers(a: Any, name: str) -> Array:
     InputError
         If it is no array, has masked elements, or holds something else than real numbers.
     """
-    if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
-        raise InputError(f"{name} has masked elements: fill them, or leave their rows out")
+    check_unmasked(a, name)
+    if hasattr(a, "tocoo"):
+        raise InputError(f"{name} is sparse, and every element is needed: pass its toarray()")
     try:
         array = np.asarray(a)
         if array.dtype.kind == "O" and all(
@@ -47,11 +48,17 @@ def as_numbers(a: Any, name: str) -> Array:
         ):
             array = array.astype(np.float64)
     except Exception as error:  # whatever somebody's array-like raises when asked for an array
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{name} is no array of numbers: {reason}") from None
+        raise InputError(f"{name} is no array of numbers: {first_line(error)}") from None
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name} has dtype {array.dtype}: real numbers are needed")
     return array
+
+
+def check_unmasked(a: Any, name: str) -> None:
+    """Raise InputError if any element of an array is masked: it would count as a number."""
+    mask = np.ma.getmask(a) if isinstance(a, np.ma.MaskedArray) else np.ma.nomask
+    if mask.dtype == bool and mask.any():  # those of records have fields
+        raise InputError(f"{name} has masked elements: fill them, or leave their rows out")
 
 
 def check_range(a: Array, dtype: Any, name: str) -> None:

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..formulas.activations import ACTIVATIONS
 from ..formulas.losses import LOSSES
 from ..network import Layer, Network
+from ..plan.ranges import as_numbers
 from ..plan.step import Plan, forward_plan, gradient_plan, logits, loss_plan
 from ..run.arrays import parameter_buffers, walk
 from . import autodiff
@@ -67,7 +68,7 @@ def verify(
     oracles = autodiff.available()
     exact = Network.from_dict({**network.to_dict(), "dtype": "float64"})
     exact_params = exact.checked_parameters(params)
-    buffers = exact._enter(x, t, sample_weight)
+    buffers = exact._enter(as_numbers(x, "x"), t, sample_weight)
     buffers |= parameter_buffers(exact_params)
     kept = ~rows_at_kinks(exact, buffers, NEAR[network.dtype])
     note = "" if kept.all() else f"{int((~kept).sum())} rows at a kink left out"

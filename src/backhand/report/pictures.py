@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..files import write_whole
+from ..files import as_path, write_whole
 from ..network import LayerStatistics
 from ..training import Epoch
 
@@ -33,21 +33,22 @@ def check_picture(path: str | os.PathLike[str]) -> None:
     InputError
         If the name says no format, or the folder cannot be written to.
     """
-    ending = os.path.splitext(os.fspath(path))[1].lower()
+    path = as_path(path)
+    ending = os.path.splitext(path)[1].lower()
     if ending not in FORMATS:
-        raise InputError(f"picture {os.fspath(path)!r}: its name must end in {', '.join(FORMATS)}")
+        raise InputError(f"picture {path!r}: its name must end in {', '.join(FORMATS)}")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise InputError(f"picture {os.fspath(path)!r}: there is no folder {folder}")
+        raise InputError(f"picture {path!r}: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
-        raise InputError(f"picture {os.fspath(path)!r}: the folder {folder} cannot be written to")
+        raise InputError(f"picture {path!r}: the folder {folder} cannot be written to")
     if os.path.isdir(path):
-        raise InputError(f"picture {os.fspath(path)!r}: this is a folder")
+        raise InputError(f"picture {path!r}: this is a folder")
     _figure(1, 1, 1)
 
 
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
-    ending = os.path.splitext(os.fspath(path))[1].lower()[1:]
+    ending = os.path.splitext(as_path(path))[1].lower()[1:]
     buffer = io.BytesIO()
     figure.savefig(buffer, format=ending, dpi=130)
     write_whole(path, buffer.getvalue())

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 
 Array = Any
 
@@ -145,9 +145,6 @@ def is_sparse(a: Any) -> bool:
 def stored_rows(x: Array) -> Array:
     """The rows of a sparse matrix as CSR, in order and without duplicates; ``x`` stays as it is.
 
-    SciPy converts formats without looking at indices, and reads and writes where they point: so
-    they are checked before.
-
     Parameters
     ----------
     x : sparse matrix or array of SciPy's (N, D)
@@ -156,30 +153,110 @@ def stored_rows(x: Array) -> Array:
     Raises
     ------
     InputError
-        If its indices do not fit its shape, or it holds something else than real numbers.
+        If `check_stored` finds something wrong with it.
     """
-    if len(x.shape) != 2:
-        raise InputError(f"x is sparse and has shape {x.shape}: rows and columns are needed")
-    if x.dtype.kind not in "biuf":
-        raise InputError(f"x has dtype {x.dtype}: real numbers are needed")
-    try:
-        if x.format not in ("csr", "csc"):
-            x = x.tocoo()
-            for name, indices, size in (("row", x.row, x.shape[0]), ("column", x.col, x.shape[1])):
-                check_indices(indices, size, name)
-        else:
-            by_row = x.format == "csr"
-            major, minor = x.shape if by_row else x.shape[::-1]
-            if len(x.indptr) != major + 1:
-                raise InputError(f"its indptr has {len(x.indptr)} elements, not {major + 1}")
-            check_entries(x.indptr, x.indices, x.data, minor, "column" if by_row else "row")
-    except (ValueError, TypeError, IndexError) as error:
-        raise InputError(f"x is a damaged sparse matrix, make it anew: {error}") from None
+    check_stored(x, "x")
     rows = x.tocsr()
     if not rows.has_canonical_format:
         rows = rows.copy()
         rows.sum_duplicates()
     return rows
+
+
+def check_stored(x: Array, name: str) -> None:
+    """Check a sparse matrix before anything else of SciPy's sees it.
+
+    SciPy converts formats without looking at indices, and reads and writes where they point.
+
+    Parameters
+    ----------
+    x : sparse matrix or array of SciPy's (N, D)
+        In any format.
+    name : str
+        What the message calls it.
+
+    Raises
+    ------
+    InputError
+        If its arrays do not fit each other or its shape, or it holds something else than real
+        numbers.
+    """
+    if len(x.shape) != 2:
+        raise InputError(f"{name} is sparse and has shape {x.shape}: rows and columns are needed")
+    if x.dtype.kind not in "biuf":
+        raise InputError(f"{name} has dtype {x.dtype}: real numbers are needed")
+    try:
+        _FORMATS[x.format](x)
+    except Exception as error:  # whatever comes of arrays that somebody has replaced
+        raise InputError(
+            f"{name} is a damaged sparse matrix, make it anew: {first_line(error)}"
+        ) from None
+
+
+def _check_compressed(x: Array) -> None:
+    by_row = x.format == "csr"
+    major, minor = x.shape if by_row else x.shape[::-1]
+    _check_blocks(x, major, minor, "column" if by_row else "row")
+
+
+def _check_bsr(x: Array) -> None:
+    if x.data.ndim != 3 or 0 in x.data.shape[1:]:
+        raise InputError(f"its data has shape {x.data.shape}, not that of blocks")
+    (rows, left), (columns, beside) = map(divmod, x.shape, x.data.shape[1:])
+    if left or beside:
+        raise InputError(f"its shape {x.shape} is not made of blocks {x.data.shape[1:]}")
+    _check_blocks(x, rows, columns, "block column")
+
+
+def _check_blocks(x: Array, major: int, minor: int, name: str) -> None:
+    if len(x.indptr) != major + 1:
+        raise InputError(f"its indptr has {len(x.indptr)} elements, not {major + 1}")
+    check_entries(x.indptr, x.indices, x.data, minor, name)
+
+
+def _check_coo(x: Array) -> None:
+    if not len(x.row) == len(x.col) == len(x.data):
+        raise InputError(
+            f"it has {len(x.row)} rows and {len(x.col)} columns of {len(x.data)} entries"
+        )
+    check_indices(x.row, x.shape[0], "row")
+    check_indices(x.col, x.shape[1], "column")
+
+
+def _check_dia(x: Array) -> None:
+    if x.data.ndim != 2 or x.offsets.shape != x.data.shape[:1] or x.offsets.dtype.kind not in "iu":
+        raise InputError(f"it has offsets {x.offsets.shape} of diagonals {x.data.shape}")
+
+
+def _check_lil(x: Array) -> None:
+    if not len(x.rows) == len(x.data) == x.shape[0]:
+        raise InputError(
+            f"it has {len(x.rows)} lists of columns and {len(x.data)} of values for "
+            f"{x.shape[0]} rows"
+        )
+    for columns, values in zip(x.rows, x.data, strict=True):
+        if len(columns) != len(values):
+            raise InputError(f"a row has {len(columns)} columns of {len(values)} entries")
+        if columns:
+            check_indices(np.array(columns), x.shape[1], "column")
+
+
+def _check_dok(x: Array) -> None:
+    if len(x):
+        row, column = np.array(list(x.keys())).T
+        check_indices(row, x.shape[0], "row")
+        check_indices(column, x.shape[1], "column")
+
+
+_FORMATS = {
+    **dict.fromkeys(("csr", "csc"), _check_compressed),
+    "bsr": _check_bsr,
+    "coo": _check_coo,
+    "dia": _check_dia,
+    "lil": _check_lil,
+    "dok": _check_dok,
+}
+"""What looks at the arrays of a sparse matrix, by its format."""
 
 
 def check_entries(
@@ -204,6 +281,8 @@ def check_entries(
         If one lies elsewhere.
     """
     stored = min(len(indices), len(data))
+    if indptr.dtype.kind not in "iu" or indptr.ndim != 1:
+        raise InputError(f"its indptr has dtype {indptr.dtype} and shape {indptr.shape}")
     if len(indptr) < 1 or indptr[0] < 0 or indptr[-1] > stored or (np.diff(indptr) < 0).any():
         raise InputError(f"its indptr does not rise from 0 to its {stored} entries")
     check_indices(indices, size, name)
@@ -213,6 +292,8 @@ def check_indices(indices: Array, size: int, name: str) -> None:
     """Check that indices lie in 0 .. size - 1. Raises InputError."""
     if indices.dtype.kind not in "iu":
         raise InputError(f"its {name} numbers have dtype {indices.dtype}")
+    if indices.ndim != 1:
+        raise InputError(f"its {name} numbers have shape {indices.shape}")
     if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < size:
         bad = indices[(indices < 0) | (indices >= size)][0]
         raise InputError(f"it has an entry in {name} {bad}, and there are 0 to {size - 1}")
