@@ -7,9 +7,7 @@ import pytest
 from backhand.errors import (
     BackhandError,
     InputError,
-    MissingExtraError,
     first_line,
-    missing_extra,
     printable,
     unknown_name,
 )
@@ -30,20 +28,9 @@ def test_names_the_nearest_valid_name(name, said):
     assert str(error) == said
 
 
-def test_a_missing_extra_says_how_to_get_it():
-    error = missing_extra("reading Parquet", "pyarrow", "table")
-    assert isinstance(error, MissingExtraError)
-    assert str(error) == (
-        "reading Parquet needs pyarrow, which is not installed: pip install 'backhand[table]'"
-    )
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"), [(InputError, ValueError), (MissingExtraError, ImportError)]
-)
-def test_people_can_catch_them_as_pythons_or_as_ours(ours, theirs):
-    assert issubclass(ours, theirs)
-    assert issubclass(ours, BackhandError)
+def test_people_can_catch_it_as_pythons_or_as_ours():
+    assert issubclass(InputError, ValueError)
+    assert issubclass(InputError, BackhandError)
 
 
 def test_what_other_libraries_say_is_one_short_printable_line():

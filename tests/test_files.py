@@ -17,6 +17,7 @@ from backhand.files import (
     ABANDONED,
     TEMPORARY,
     as_path,
+    is_there,
     replacing,
     sweep,
     temporary_name,
@@ -182,6 +183,14 @@ def test_what_is_no_path_is_refused_in_one_line(given, tmp_path):
     assert str(caught.value).isprintable()
     with pytest.raises(InputError):
         write_whole(given, b"")
+
+
+def test_whether_a_file_is_there(tmp_path):
+    (tmp_path / "a").touch()
+    found = [is_there(tmp_path / name) for name in ("", "a", "b", "a/b")]
+    assert found == [True, True, False, False]
+    with pytest.raises(InputError, match="cannot read nnn.*too long"):
+        is_there("n" * 5000)
 
 
 def test_paths_may_be_texts_and_path_objects(tmp_path):

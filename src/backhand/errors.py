@@ -17,23 +17,12 @@ class InputError(BackhandError, ValueError):
     """
 
 
-class MissingExtraError(BackhandError, ImportError):
-    """A feature needs an optional dependency; the message names the extra to install."""
-
-
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> InputError:
     """Say that ``name`` is no known ``kind``, with the nearest valid name if one is near."""
     names = sorted(valid)
     near = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"unknown {kind} {str(name)!r}: {hint}valid: {', '.join(names)}")
-
-
-def missing_extra(feature: str, package: str, extra: str) -> MissingExtraError:
-    """Say that ``feature`` needs ``package`` and how to install the ``extra`` that has it."""
-    return MissingExtraError(
-        f"{feature} needs {package}, which is not installed: pip install 'backhand[{extra}]'"
-    )
 
 
 def first_line(error: BaseException) -> str:

@@ -46,6 +46,17 @@ def as_path(given: Any) -> str:
     return named
 
 
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether there is such a file or folder. Raises InputError for a name that is too long."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    return True
+
+
 def temporary_name() -> str:
     """A name for a file or a folder that is being written; nothing has it yet."""
     return f".backhand-{secrets.token_hex(16)}.part"

@@ -4,8 +4,10 @@ import pytest
 import typer
 
 from backhand.cli import options
+from backhand.cli.app import run
 from backhand.errors import InputError
 from backhand.network import Network
+from backhand.report.peers import PEERS
 
 
 def test_names_are_parted_by_commas_that_do_not_belong_to_a_parameter():
@@ -52,3 +54,10 @@ def test_size():
     options.check_size(Network((10, 10)), "")
     with pytest.raises(InputError, match="900000,900000 makes 810,00"):
         options.check_size(Network((1, 900_000, 900_000, 1)), "900000,900000")
+
+
+def test_the_help_of_bench_names_the_peers_that_it_takes(capsys):
+    assert run(["bench", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert [name for name in PEERS if name not in said] == []
+    assert " sklearn" not in said

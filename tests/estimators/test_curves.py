@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 from backhand import InputError, MLPClassifier, MLPRegressor
-from backhand.errors import MissingExtraError
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -17,7 +14,6 @@ X, Y = load_iris(return_X_y=True)
 
 @pytest.fixture
 def axes():
-    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     from matplotlib.figure import Figure
 
     return Figure().subplots()
@@ -58,17 +54,15 @@ def test_a_warm_start_that_came_to_judge_later(axes):
     assert list(drawn(axes)["validation loss"][0]) == [4, 5, 6]
 
 
-def test_new_axes_and_no_matplotlib(monkeypatch):
+def test_new_axes():
     model = MLPClassifier(max_iter=2, random_state=0).fit(X, Y)
-    matplotlib = pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    import matplotlib
+
     with matplotlib.rc_context({"backend": "agg"}):
         from matplotlib import pyplot
 
         assert drawn(model.plot_history()).keys() == {"training loss"}
         pyplot.close("all")
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtraError, match=r"backhand\[plot\]"):
-        model.plot_history()
 
 
 def test_nothing_to_draw():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn import neural_network
 from sklearn.exceptions import NotFittedError
 
 from backhand import InputError, MLPClassifier, MLPRegressor
+from backhand.export import sealed
 from backhand.export.sealed import read_sealed, write_sealed
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -129,3 +131,37 @@ def test_what_is_not_scikit_learns_is_refused():
         MLPClassifier.from_sklearn({})
     with pytest.raises(NotFittedError):
         MLPRegressor.from_sklearn(neural_network.MLPRegressor())
+
+
+@pytest.mark.parametrize("dtype", ["<U100000000", "S100000000", "(30000000,)f8", "M8[D]"])
+def test_a_small_file_cannot_ask_for_much_memory_by_the_dtype_of_its_labels(tmp_path, dtype):
+    MLPClassifier(**SETTINGS).fit(X, TARGETS["text"]).save(tmp_path / "m")
+    tensors, text = read_sealed(tmp_path / "m", "backhand estimator 2")
+    kept = json.loads(text)
+    kept["classes"][0] = dtype
+    write_sealed(tmp_path / "m", tensors, json.dumps(kept), "backhand estimator 2")
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"class labels of dtype .* must be numbers"):
+        MLPClassifier.load(tmp_path / "m")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()
+
+
+def test_nor_by_how_many_labels_a_row_has(tmp_path):
+    MLPClassifier(**SETTINGS).fit(X, TARGETS["labels"]).save(tmp_path / "m")
+    tensors, text = read_sealed(tmp_path / "m", "backhand estimator 2")
+    kept = json.loads(text)
+    kept["classes"][1] = {"list": list(range(20_000))}
+    write_sealed(tmp_path / "m", tensors, json.dumps(kept), "backhand estimator 2")
+    tracemalloc.start()
+    with pytest.raises(InputError, match="its targets need 20000 outputs, but it has 3"):
+        MLPClassifier.load(tmp_path / "m")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 26  # the square of that is 3 GB
+    tracemalloc.stop()
+
+
+def test_labels_that_could_not_be_loaded_are_not_saved(tmp_path, monkeypatch):
+    model = MLPClassifier(**SETTINGS).fit(X, TARGETS["text"])
+    monkeypatch.setattr(sealed, "LARGEST_HEADER", 80)
+    with pytest.raises(InputError, match="class labels of dtype"):
+        model.save(tmp_path / "m")

@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backhand.errors import MissingExtraError
 from backhand.formulas.activations import ACTIVATIONS, softplus
 from backhand.formulas.deviances import rate
 from backhand.formulas.losses import LOSSES
@@ -102,12 +101,6 @@ def test_mathematics_sees_mpmath_and_parameters_and_nothing_else():
     assert float(mathematics("exp(z) + a", a=1.0)(z=0)) == 2.0
     with pytest.raises(NameError):
         mathematics("open(z)")(z=0)
-
-
-def test_no_mpmath_is_said_with_the_remedy(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "mpmath", None)
-    with pytest.raises(MissingExtraError, match=r"backhand\[check\]"):
-        mathematics("z")
 
 
 def test_slopes_reach_as_far_as_float32():

@@ -326,7 +326,7 @@ def bench(
     peers: Annotated[
         str | None,
         _option(
-            metavar="NAME,...", help="torch, jax, sklearn; by default those that are installed"
+            metavar="NAME,...", help="torch, jax, scikit-learn; by default those that are installed"
         ),
     ] = None,
     out: Annotated[
@@ -376,8 +376,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         print("interrupted: nothing was written", file=sys.stderr)
         return INTERRUPTED
     except BackhandError as error:
-        given = isinstance(error, (InputError, ImportError))
-        return _say(str(error), 2 if given else 1)
+        return _say(str(error), 2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:  # whoever read the output has gone; nobody is there to be told
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or the interpreter complains at exit

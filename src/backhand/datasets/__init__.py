@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backhand.datasets.data import TASKS, Data, Split, Task
 from backhand.errors import InputError, unknown_name
-from backhand.files import as_path
+from backhand.files import as_path, is_there
 
 __all__ = ["NAMES", "Data", "Split", "Task", "load"]
 
@@ -53,7 +53,7 @@ def load(
     given = as_path(name)
     path = Path(os.path.expanduser(given))
     known = given in NAMES
-    if not known and not os.path.exists(path):
+    if not known and not is_there(path):
         if path.suffix or os.sep in given or (os.altsep and os.altsep in given):
             raise InputError(f"no such file: {given}")
         raise unknown_name("data set", given, NAMES)

@@ -16,7 +16,7 @@ import numpy as np
 from backhand.datasets import cells
 from backhand.datasets.files import check_size, most_bytes, open_unpacked, reading
 from backhand.errors import InputError, first_line
-from backhand.files import as_path
+from backhand.files import as_path, is_there
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ def read_table(path: str | Path) -> pa.Table:
     if suffixes and suffixes[-1] in PACKED:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
-    if not os.path.exists(path):
+    if not is_there(path):
         raise InputError(f"no such file: {path}")
     if os.path.isdir(path):
         raise InputError(f"{path}: is a folder, not a file")

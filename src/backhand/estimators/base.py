@@ -347,8 +347,6 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         ------
         InputError
             If the solver was "lbfgs", which has no epochs.
-        MissingExtraError
-            Without matplotlib.
         """
         return draw_curves(self._record(), ax)
 

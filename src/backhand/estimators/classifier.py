@@ -258,8 +258,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             binary = targets.several and set(known) <= {0, 1}
             if not binary and not np.array_equal(targets.labels, known):
                 raise InputError(
-                    f"`classes={shown(known)}` is not the same as on last call to partial_fit, was: "
-                    f"{shown(targets.labels)}"
+                    f"`classes={shown(known)}` is not the same as on last call to partial_fit, "
+                    f"was: {shown(targets.labels)}"
                 )
         targets.check(y, "y", self.warm_start)
 

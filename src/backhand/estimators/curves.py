@@ -1,4 +1,4 @@
-"""The course of a fit as a picture, by matplotlib, which is in the extra `plot`."""
+"""The course of a fit as a picture, by matplotlib."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, missing_extra
+from ..errors import InputError
 from .fitted import Fitted
 
 
@@ -20,10 +20,8 @@ def draw_curves(fitted: Fitted, ax: Any) -> Any:
             f"loss_curve_, got solver={fitted.solver!r}"
         )
     if ax is None:
-        try:
-            from matplotlib import pyplot
-        except ImportError:
-            raise missing_extra("a picture", "matplotlib", "plot") from None
+        from matplotlib import pyplot  # slow to import
+
         _, ax = pyplot.subplots()
     epochs = np.arange(1, len(losses) + 1)
     lines = ax.plot(epochs, losses, color="C0", label="training loss")

@@ -59,6 +59,7 @@ class Persistent:
         }
         if isinstance(fitted.targets, Classes):
             labels = fitted.targets.labels
+            _check_size(labels.dtype, len(labels))
             kept["classes"] = [labels.dtype.str, _plain("classes_", labels)]
             kept["several"] = fitted.targets.several
         if fitted.names is not None:
@@ -85,9 +86,9 @@ class Persistent:
             portable = {name: _read(value) for name, value in kept["network"].items()}
             targets: Any = Numbers(portable["widths"][-1])
             if "classes" in kept:
-                dtype, labels = kept["classes"]
-                labels = np.array(_read(labels), np.dtype(dtype))
-                targets = Classes.named(labels, bool(kept["several"]))
+                dtype, labels = np.dtype(kept["classes"][0]), _read(kept["classes"][1])
+                _check_size(dtype, len(labels))
+                targets = Classes.named(np.array(labels, dtype), bool(kept["several"]))
             others = {name: _read(kept[name]) for name in ("engine", "solver", "scoring")}
             names = np.array(kept["features"], object) if "features" in kept else None
             course = Course.of({name: _read(value) for name, value in kept["fitted"].items()})
@@ -182,6 +183,17 @@ def _arrange(
     fitted = dataclasses.replace(fitted, targets=targets, out_activation=out_activation)
     fitted = fitted.with_params(layers)
     made._hand_over(fitted.attributes(course.settled()))
+
+
+def _check_size(dtype: np.dtype[Any], labels: int) -> None:
+    """Raise InputError for a dtype of class labels that takes more memory than a file warrants."""
+    from ..export import sealed
+
+    if dtype.itemsize * labels > sealed.LARGEST_HEADER or dtype.kind not in "biufUO":
+        raise InputError(
+            f"its {labels} class labels of dtype {dtype} take {dtype.itemsize * labels:,} bytes of "
+            f"at most {sealed.LARGEST_HEADER:,}: they must be numbers or shorter texts"
+        )
 
 
 def _plain(name: str, value: Any) -> Any:

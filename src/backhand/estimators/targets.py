@@ -41,7 +41,7 @@ class Classes:
     @classmethod
     def named(cls, labels: Array, several: bool) -> Classes:
         """Classes of these labels."""
-        wanted = np.eye(max(len(labels), 2), dtype=int)[:, : len(labels)] if several else labels
+        wanted = np.array([[0], [1]]).repeat(len(labels), 1) if several else labels
         return cls(LabelBinarizer().fit(wanted), labels)
 
     @property

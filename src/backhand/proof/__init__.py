@@ -68,8 +68,6 @@ def run_checks(*, seed: int = 0, networks: int = 48) -> Iterator[Comparison]:
 
     Raises
     ------
-    MissingExtraError
-        If mpmath, or every oracle for derivatives, is missing.
     BackhandError
         If the processor is not one that can be compiled for.
     """

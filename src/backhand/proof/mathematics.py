@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import missing_extra
 from .rounding import spacing
 
 Array = Any
@@ -37,17 +36,9 @@ ROUNDINGS = 2
 
 
 def mathematics(definition: str, **values: Any) -> Function:
-    """A formula's definition as a function for mpmath, at 100 digits.
+    """A formula's definition as a function for mpmath, at 100 digits."""
+    import mpmath  # slow to import
 
-    Raises
-    ------
-    MissingExtraError
-        If mpmath is not installed.
-    """
-    try:
-        import mpmath
-    except ImportError:
-        raise missing_extra("a check against mathematics", "mpmath", "check") from None
     names = {name: getattr(mpmath.mp, name) for name in dir(mpmath.mp) if name[0] != "_"}
     names |= {"max": max, "abs": abs, "__builtins__": {}}
     code = compile(definition, "definition", "eval")

@@ -60,8 +60,6 @@ def verify(
 
     Raises
     ------
-    MissingExtraError
-        If neither autograd nor PyTorch is installed.
     InputError
         If shapes do not fit, or every row lies at a kink.
     """
