@@ -189,7 +189,7 @@ def test_whether_a_file_is_there(tmp_path):
     (tmp_path / "a").touch()
     found = [is_there(tmp_path / name) for name in ("", "a", "b", "a/b")]
     assert found == [True, True, False, False]
-    with pytest.raises(InputError, match="cannot read nnn.*too long"):
+    with pytest.raises(InputError, match=r"cannot read nnn.*too long"):
         is_there("n" * 5000)
 
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import typer
+from backhand.report.peers import PEERS
 
 from backhand.cli import options
 from backhand.cli.app import run
 from backhand.errors import InputError
 from backhand.network import Network
-from backhand.report.peers import PEERS
 
 
 def test_names_are_parted_by_commas_that_do_not_belong_to_a_parameter():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -67,8 +67,7 @@ class Predicting:
         else:
             dtype = fitted.dtype
             z = predict(X if X.dtype is dtype or len(X) > 1 else X.astype(dtype, order="C"))
-        flat = z.ravel()
-        if not np.vdot(flat, flat) < math.inf:  # the quick way to see that all are finite
+        if not squares_within(z, sys.float_info.max):  # else all are finite
             fitted.check_logits(z, X, self._params(fitted))
         if z.dtype == result:
             return z
