@@ -50,7 +50,7 @@ def test_ctrl_c_in_a_destructor_is_not_lost():
         Freed()
 
 
-def test_handlers_of_others_are_called_and_stay(monkeypatch):
+def test_handlers_of_others_are_called_and_stay():
     class LateError(Exception):
         pass
 

@@ -8,7 +8,7 @@ import pytest
 from backhand.errors import BackhandError, InputError
 from backhand.run.llvm.host import team
 from backhand.run.llvm.host.team import Team, available_threads, checked_threads
-from backhand.run.llvm.host.workers import Task
+from backhand.run.llvm.host.workers import Task, Workers
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_environment_grants_threads(four, name, value, threads):
 
 def test_callers_in_other_threads_share_the_processors(four):
     def other():
-        Team(1).run(lambda number: inside.set() or leave.wait(10), lambda: True)
+        Team(1).run(lambda number: inside.set() or leave.wait(10), lambda missing: True)
 
     inside, leave = threading.Event(), threading.Event()
     thread = threading.Thread(target=other)
@@ -42,14 +42,14 @@ def test_callers_in_other_threads_share_the_processors(four):
     leave.set()
     thread.join()
     four.setattr(team, "LINGER", 0.0)
-    Team(1).run(lambda number: None, lambda: True)
+    Team(1).run(lambda number: None, lambda missing: True)
     assert available_threads() >= 2  # the caller itself never counts
 
 
 def test_callers_that_have_ended_are_forgotten(four):
     four.setattr(team, "LINGER", -1.0)
     team._Busy.until.update({-number: 0.0 for number in range(1, 2 * team.MANY)})
-    Team(1).run(lambda number: None, lambda: True)
+    Team(1).run(lambda number: None, lambda missing: True)
     assert len(team._Busy.until) <= 1
 
 
@@ -75,15 +75,17 @@ def test_every_number_works_once_and_at_the_same_time(threads):
     crew = Team(threads)
     for _ in range(3):
         seen.clear()
-        crew.run(work, lambda: True)
+        crew.run(work, lambda missing: True)
         assert sorted(seen) == list(range(threads))
 
 
 @pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("given", [0, 1, 2, 3])
 @pytest.mark.parametrize("apart", [False, True])
-def test_ctrl_c_lets_those_at_work_come_to_an_end(monkeypatch, apart, times):
-    """They wait for thread 0, which was interrupted before it began, or are asked to leave."""
-    gone, left, pressed, wait = threading.Event(), [], [], Task.wait
+def test_ctrl_c_lets_those_at_work_come_to_an_end(monkeypatch, apart, given, times):
+    """They wait for one another at a barrier, and some may never come."""
+    gone, leave, begun, ended, pressed = threading.Event(), threading.Event(), [], [], []
+    threads, give = 3, Workers.give
 
     def press():
         if len(pressed) < times:
@@ -93,24 +95,38 @@ def test_ctrl_c_lets_those_at_work_come_to_an_end(monkeypatch, apart, times):
     def work(number):
         if number == 0 and not apart:
             press()
-        assert gone.wait(10)
-        left.append(number)
+        begun.append(number)
+        while len(begun) < threads:
+            if gone.wait(0.001):
+                break
+        else:
+            assert leave.wait(10)
+        ended.append(number)
 
-    def give_up():
-        gone.set()
+    def give_up(missing):
+        if missing or (0 not in begun and not apart):
+            gone.set()
+        leave.set()
         press()
 
-    crew = Team(3)
-    if apart:
-        monkeypatch.setattr(Task, "wait", lambda task: (press(), wait(task)))
+    def interrupted(self, call):
+        if calls[0] == given:
+            press()
+        calls[0] += 1
+        give(self, call)
+
+    calls, crew = [0], Team(threads)
+    monkeypatch.setattr(Workers, "give", interrupted)
+    if apart and given == threads:
+        threading.Timer(0.05, leave.set).start()
+        monkeypatch.setattr(Task, "wait", lambda task, wait=Task.wait: (press(), wait(task)))
     with pytest.raises(KeyboardInterrupt):
         crew.run(work, give_up, apart)
-    assert len(pressed) == times
-    assert set(left) <= {0, 1, 2}
-    ended = len(left)
-    gone.clear()
-    crew.run(lambda number: None, lambda: None, apart)  # nobody is left over
-    assert len(left) == ended
+    assert sorted(ended) == sorted(begun)
+    monkeypatch.undo()
+    before = len(begun)
+    crew.run(lambda number: None, lambda missing: None, apart)  # nobody is left over
+    assert len(begun) == before
 
 
 def test_nobody_works_if_the_system_refuses_a_thread(monkeypatch):
@@ -125,7 +141,7 @@ def test_nobody_works_if_the_system_refuses_a_thread(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", refused)
     with pytest.raises(BackhandError, match="grants no 2 threads more"):
-        Team(3).run(calls.append, lambda: True)
+        Team(3).run(calls.append, lambda missing: True)
     assert not calls
 
 
@@ -135,7 +151,7 @@ def test_an_error_in_a_worker_is_raised():
             raise ValueError("planted")
 
     with pytest.raises(ValueError, match="planted"):
-        Team(2).run(work, lambda: True)
+        Team(2).run(work, lambda missing: True)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads cannot be moved here")
@@ -143,7 +159,8 @@ def test_threads_are_left_free_to_move():
     before = os.sched_getaffinity(0)
     after = []
     crew = Team(3)
-    crew.run(lambda number: None, lambda: True)
+    together = threading.Barrier(3)  # each thread takes its turn
+    crew.run(lambda number: together.wait(10), lambda missing: True)
     task = Task(lambda: after.append(os.sched_getaffinity(0)))
     crew._hired(2).give(task)
     task.wait()
@@ -177,6 +194,8 @@ def test_a_team_knows_its_idle_threads():
     crew = Team(2)
     seen = []
     for _ in range(3):
-        crew.run(lambda number: seen.append((number, threading.get_native_id())), lambda: True)
+        crew.run(
+            lambda number: seen.append((number, threading.get_native_id())), lambda missing: True
+        )
     assert crew._hired(1).ids == {thread for number, thread in seen if number == 1}
     crew._hired(1).rest()

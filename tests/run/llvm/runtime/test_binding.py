@@ -140,7 +140,7 @@ def trainer(network):
 
 def one_epoch(trainer, x, t, weight=None, order=None):
     order = np.arange(len(t)) if order is None else order
-    return trainer.epoch(x, t, weight, order, 4, {"rate": 0.1}, np.zeros(len(order)), 0)
+    return trainer.epoch(x, t, weight, order, 4, {"rate": 0.1}, np.zeros(-(-len(order) // 4)), 0)
 
 
 def given(rows=8, inputs=6, outputs=2, weights=None):

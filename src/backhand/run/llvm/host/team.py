@@ -115,7 +115,7 @@ class _Places:
             self._taken = {self._ask()} if here else set()
 
     def spread(self, idle: Collection[int], many: int) -> None:
-        """Have idle threads wake where none is at work; so many of them will be woken.
+        """Have idle threads wake where none is at work; ``many`` of them will be woken.
 
         A thread that first wakes beside another and then moves away may meet it again: meanwhile
         the kernel has often moved the other.
@@ -155,7 +155,7 @@ class Team:
         self._tasks: list[Task] = []
 
     def run(
-        self, work: Callable[[int], object], give_up: Callable[[], object], apart: bool = False
+        self, work: Callable[[int], object], give_up: Callable[[bool], object], apart: bool = False
     ) -> None:
         """Call ``work(0)`` here and ``work(1)``, ... in the other threads; return when all have.
 
@@ -163,8 +163,8 @@ class Team:
         ----------
         work : callable
         give_up : callable
-            Called, once or more often, if something interrupts this: it lets those come to an end
-            that are at work and may be waiting for a thread that does not come.
+            Called, once or more often, if something interrupts this: it lets those at work come to
+            an end. It is told whether a thread is missing, for which they would wait for ever.
         apart : bool
             Whether all the work is done in other threads, while this one waits: native code keeps
             signals from the thread that it runs in.
@@ -176,10 +176,11 @@ class Team:
         places = _Places(here=not apart)
 
         def at_work(number: int) -> None:
-            places.take()
+            with contextlib.suppress(Exception):  # others wait for this one, wherever it runs
+                places.take()
             work(number)
 
-        self._settle(drop=True)
+        self.settle()
         numbers = range(0 if apart else 1, self.threads)
         tasks = self._tasks = [Task(functools.partial(at_work, number)) for number in numbers]
         workers = self._hired(len(tasks))
@@ -188,15 +189,18 @@ class Team:
 
         def end() -> None:
             if not done:
-                give_up()
-            self._settle(drop=not done)
+                dropped = [task.drop() for task in tasks]  # all, before any is waited for
+                give_up(any(dropped))
+            for task in tasks:
+                task.wait()
 
         with _busy():
             try:
                 for task in tasks:
                     workers.give(task)
                 if apart:
-                    self._settle()
+                    for task in tasks:
+                        task.wait()
                 else:
                     work(0)
                 done = True
@@ -206,15 +210,14 @@ class Team:
         for error in (task.error for task in tasks if task.error):
             raise error
 
-    def _settle(self, drop: bool = False) -> None:
-        """Wait for what has been handed out; also if an earlier run could not."""
+    def settle(self) -> None:
+        """Wait until nobody is at work, and nobody will be, whatever interrupted the last run."""
         for task in self._tasks:
-            if drop:
-                task.drop()
+            task.drop()
             task.wait()
 
     def _hired(self, many: int) -> Workers:
-        """So many threads; all of them, since those at work wait for one another."""
+        """A number of threads; all of them, since those at work wait for one another."""
         if self._workers is None or self._process != os.getpid():  # they do not survive a fork
             self._workers, self._process = Workers("backhand"), os.getpid()
         try:

@@ -135,10 +135,12 @@ class Task:
             self._call, self._ended = None, True  # nothing of the call lives on
             self._bell.put(None)
 
-    def drop(self) -> None:
-        """Keep the call from being made, if it has not begun."""
-        if self._owner.setdefault("is", "dropped") == "dropped":
+    def drop(self) -> bool:
+        """Keep the call from being made, if it has not begun; whether it never will be."""
+        dropped = self._owner.setdefault("is", "dropped") == "dropped"
+        if dropped:
             self._call, self._ended = None, True
+        return dropped
 
     def wait(self) -> None:
         """Return when the call has ended; what interrupts this may wait again."""

@@ -3,7 +3,7 @@
 Python asks in words that all threads can see, and a thread that leaves something undone says so in
 the word after. Rows left undone leave the parameters as the step before made them; sums left undone
 leave some updated and others not, so they are asked for only where there is a copy to go back to.
-One more word says that thread 0 never comes: the others then leave the first barrier.
+One more word says that a thread never comes: the others then leave the first barrier.
 
 A thread whose rows have a loss that is not finite leaves the batch likewise: parameters stay as
 they were when that loss came of them, and Python can look for the first value that is not finite.
@@ -22,7 +22,7 @@ ROWS, SUMS = 0, 2
 LOST = 4
 """Whether a loss was not finite; the batch's first row is in the word after."""
 GONE = 6
-"""Whether thread 0 was interrupted before it began: no barrier was passed, and none will be."""
+"""Whether a thread will never begin: no barrier has been passed, and none will be."""
 WORDS = 8  # a cache line of int64, which nothing else writes to
 OPERATIONS = 1 << 29
 """Of a piece of work: some milliseconds, beside which asking costs nothing."""

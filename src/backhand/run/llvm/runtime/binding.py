@@ -44,6 +44,10 @@ class Table:
     def __contains__(self, name: str) -> bool:
         return name in self._bound
 
+    def arrays(self) -> tuple[Array, ...]:
+        """All arrays whose addresses stand in the table."""
+        return tuple(self._bound.values())
+
     def number(self, name: str) -> int:
         """A number of the table, or an address."""
         return int(self._words[self._place[name]])

@@ -154,7 +154,7 @@ class CompiledTrainer:
         held = runner.attach(sources, order)
         try:
             given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
-            table = np.empty((len(l2), len(runner.code.scalars)), runner.dtype)
+            table = np.empty((batches, len(runner.code.scalars)), runner.dtype)
             for column, name in enumerate(runner.code.scalars):
                 table[:, column] = given[name]
             runner.table.set(batch=batch, seed=self._seed)

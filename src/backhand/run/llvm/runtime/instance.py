@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -223,7 +224,8 @@ class Runner:
             if in_place is not None:
                 held["x"] = self._read_in_place(in_place)
                 sources = {**sources, "x": in_place}
-            self.table.set(rows=check_sources(sources, self.description.inputs, order))
+            rows = check_sources({**sources, **(outputs or {})}, self.description.inputs, order)
+            self.table.set(rows=rows)
         except BaseException:
             self.table.release(held)
             raise
@@ -300,25 +302,27 @@ class Runner:
             Whether a step may be left amid its updates, so that `torn` is true; the caller has a
             copy to go back to.
         """
+        self.team.settle()  # before anything changes that threads of an interrupted run may read
         if threads != self.team.threads:
             self.team = self._teams.setdefault(threads, Team(threads))
         self.table.set(first=first, last=last, threads=threads)
         meeting, stop = self.meeting, self.stop
         meeting[:2] = stop[:] = self.relay[...] = 0
 
-        def leave() -> None:
-            stop[ROWS], stop[SUMS] = 1, may_tear
+        def leave(missing: bool) -> None:
+            stop[ROWS], stop[SUMS], stop[GONE] = 1, may_tear, missing
 
-        def abandon() -> None:
-            stop[GONE] = not meeting[1]
+        def abandon(missing: bool) -> None:
+            stop[GONE] = missing or not meeting[1]
 
+        work = functools.partial(self._work, self.table.arrays())
         if seconds > LONG_CALL:
-            self.team.run(self._work, leave, apart=True)
+            self.team.run(work, leave, apart=True)
         else:
-            self.team.run(self._work, abandon)
+            self.team.run(work, abandon)
 
-    def _work(self, thread: int) -> None:
-        """What one thread does of a run."""
+    def _work(self, arrays: tuple[Array, ...], thread: int) -> None:
+        """What one thread does of a run; it keeps the arrays alive until it has ended."""
         self.code.call(self.table.address, thread)
 
     @property

@@ -96,7 +96,7 @@ def slots(arranged: Schedule) -> Slots:
 
 def _library(arranged: Schedule) -> Library | Image:
     target = Target.host()
-    key = f"single row {program_key(arranged, target, {}, ())}"
+    key = f"single row {HEADER} {program_key(arranged, target, {}, ())}"
     with COMPILING:
         return _known.get(
             key, lambda: load(key, target, lambda offer: emit_single(arranged, target))
