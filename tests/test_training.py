@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -420,3 +421,15 @@ def test_a_hole_far_down_is_found():
     x[9_876, 2] = np.nan
     with pytest.raises(InputError, match=r"validation x\[9876, 2\] is nan"):
         train(validation=Rows(x, np.zeros(10_000)))
+
+
+@pytest.mark.parametrize("name", ["rate", "l2", "tolerance", "clip_norm"])
+def test_numbers_of_any_kind_are_settings_and_none_beyond_a_float(name):
+    for value in (np.float16(1), np.float32(1), np.longdouble(1), np.int8(1), Fraction(1)):
+        settings = Settings(**{name: value})
+        found = settings.optimiser.clip_norm if name == "clip_norm" else getattr(settings, name)
+        assert found == 1.0
+        assert type(found) is float
+    for value in (10**400, np.longdouble("inf"), math.nan, "1", 1j, [1]):
+        with pytest.raises(InputError, match=f"{name} must be a finite number"):
+            Settings(**{name: value})

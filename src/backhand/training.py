@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +16,7 @@ import numpy as np
 from .callbacks import entered, told
 from .engines import checked_engine
 from .errors import BackhandError, InputError, unknown_name
+from .formulas.entry import as_float
 from .formulas.optimisers import Optimiser, choose_optimiser, clipping
 from .formulas.schedules import Schedule, choose_schedule
 from .network import Layer, Network, Params
@@ -141,7 +141,7 @@ class Settings:
             object.__setattr__(self, name, int(value))
         for name in ("rate", "l2", "tolerance"):
             value = getattr(self, name)
-            number = _as_float(value)
+            number = as_float(value)
             if not 0 <= number < math.inf:
                 raise InputError(f"{name} must be a finite number, at least 0, got {value!r:.40}")
             object.__setattr__(self, name, number)
@@ -150,16 +150,6 @@ class Settings:
             object.__setattr__(self, "optimiser", limited)
         if not isinstance(self.shuffle, (bool, np.bool_)):
             raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
-
-
-def _as_float(value: Any) -> float:
-    """A real number as a float; NaN for anything else, and for what a float does not hold."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return math.nan
 
 
 class Epoch(NamedTuple):

@@ -97,3 +97,8 @@ def test_parameter_values_are_numbers(value):
 def test_values_outside_a_parameters_limits_are_refused(choose_it, text, wanted):
     with pytest.raises(InputError, match=re.escape(wanted)):
         choose_it(text)
+
+
+def test_a_parameter_beyond_a_float_is_refused():
+    with pytest.raises(InputError, match="must be a finite number"):
+        ACTIVATIONS["elu"].with_(alpha=10**400)

@@ -293,3 +293,26 @@ def test_all_of_them_are_public():
     for kind in REGISTER:
         assert getattr(backhand, f"register_{kind}") is REGISTER[kind][0]
         assert getattr(backhand, kind.capitalize()) is type(next(iter(REGISTER[kind][1].values())))
+
+
+def raises(*args, **keywords):
+    raise RuntimeError("one\ntwo")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"value": raises}, "cannot be evaluated: RuntimeError: one$"),
+        ({"mean": None}, "cannot be evaluated: TypeError"),
+        ({"mean": lambda xp, z: None}, "mean gives object"),
+        ({"mean": lambda xp, z: z[:, 0]}, r"mean gives float64 \(\d+,\)"),
+        ({"parameters": 3}, "parameters must be pairs"),
+        ({"limits": (("a", 1),)}, "parameters must be pairs"),
+    ],
+)
+def test_a_loss_that_is_no_loss_is_refused_in_one_line(changes, said):
+    own = dataclasses.replace(LOSSES["mean_squared_error"], name="own", **changes)
+    with pytest.raises(InputError, match=said) as caught:
+        register_loss(own)
+    assert "\n" not in str(caught.value)
+    assert "own" not in LOSSES

@@ -26,6 +26,16 @@ def finds(kind: str) -> Callable[[Callable[[Any], E]], Callable[[Any], E]]:
     return enter
 
 
+def as_float(value: Any) -> float:
+    """A real number as a float; NaN for anything else, and for what a float does not hold."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """A named formula with parameters, frozen.
@@ -66,13 +76,13 @@ class Entry:
                 if not known:
                     raise InputError(f"{self.kind} {self.name!r} takes no parameters, got {name!r}")
                 raise unknown_name(f"parameter of {self.kind} {self.name!r}", name, known)
-            number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-            if not number or not math.isfinite(value):
+            number = as_float(value)
+            if not math.isfinite(number):
                 raise InputError(
-                    f"{self.kind} {self.name!r}: {name} must be a finite number, got {value!r}"
+                    f"{self.kind} {self.name!r}: {name} must be a finite number, got {value!r:.40}"
                 )
             for limited, least, largest in self.limits:
-                if name == limited and not least <= float(value) <= largest:
+                if name == limited and not least <= number <= largest:
                     wanted = _described(least, largest)
                     raise InputError(
                         f"{self.kind} {self.name!r}: {name} must be {wanted}, got {value!r}"

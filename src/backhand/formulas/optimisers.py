@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..errors import InputError
-from .entry import BELOW_ONE, Entry, choose, finds
+from .entry import BELOW_ONE, Entry, as_float, choose, finds
 from .namespace import XP, Array
 
 Scalars = dict[str, Any]
@@ -79,10 +78,12 @@ def clip_factor(xp: XP, squares: Array, clip_norm: float) -> Array:
 
 def clipping(optimiser: Optimiser, clip_norm: Any) -> Optimiser:
     """The optimiser with a limit on gradients. Raises InputError unless it is above 0."""
-    number = isinstance(clip_norm, numbers.Real) and not isinstance(clip_norm, bool)
-    if not number or not 0 < clip_norm < math.inf:
-        raise InputError(f"clip_norm must be a finite number above 0, or None, got {clip_norm!r}")
-    return dataclasses.replace(optimiser, clip_norm=float(clip_norm))
+    number = as_float(clip_norm)
+    if not 0 < number < math.inf:
+        raise InputError(
+            f"clip_norm must be a finite number above 0, or None, got {clip_norm!r:.40}"
+        )
+    return dataclasses.replace(optimiser, clip_norm=number)
 
 
 def sgd(xp: XP, w: Array, g: Array, *, rate: float) -> tuple[Array, ...]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..engines import default_engine
-from ..errors import BackhandError, InputError
+from ..errors import BackhandError, InputError, first_line
 from ..formulas.activations import ACTIVATIONS, Activation
 from ..formulas.entry import Entry
 from ..formulas.initialisers import INITIALISERS, Initialiser
@@ -96,7 +96,15 @@ def _register(
     taken = InputError(f"{kind.kind} {name!r} is already there: choose another name")
     if name in table or (table is LOSSES and f"{name}:" == QUANTILES):
         raise taken
-    entry.with_(**entry.keywords)  # its parameters are numbers within its limits
+    try:
+        parameters = dict(entry.parameters)
+        _ = {name: (least, largest) for name, least, largest in entry.limits}
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{kind.kind} {name!r}: parameters must be pairs (name, value), and limits "
+            "(name, least, largest)"
+        ) from None
+    entry.with_(**parameters)  # they are numbers within their limits
     try:
         found = next(faults(entry), None)
     except BackhandError as error:
@@ -104,7 +112,7 @@ def _register(
     except Exception as error:
         # whatever a formula of the user's raises
         raise InputError(
-            f"{kind.kind} {name!r} cannot be evaluated: {type(error).__name__}: {error}"
+            f"{kind.kind} {name!r} cannot be evaluated: {type(error).__name__}: {first_line(error)}"
         ) from error
     if found is not None:
         raise InputError(f"{kind.kind} {name!r}: {found}")
@@ -155,6 +163,9 @@ def _loss_faults(loss: Loss) -> Iterator[str]:
 
         want[:, k] = slopes(of_one, z[:, k])
     yield from _wrong_slopes(f"{loss.name}: grad", got, want, z)
+    mean = np.asarray(loss.mean(NUMPY, z))
+    if mean.shape != z.shape or mean.dtype.kind != "f":
+        yield f"mean gives {mean.dtype} {mean.shape} of logits {z.shape}"
     for dtype in DTYPES if _compiles() else ():
         yield from _unlike(check_loss_kernel(loss, dtype))
 
