@@ -292,3 +292,10 @@ def test_logits_that_are_sparse_are_refused():
     network = Network((2, 3), loss="softmax_cross_entropy")
     with pytest.raises(InputError, match="z is sparse"):
         network.loss_at(csr_matrix(np.eye(3)), np.arange(3))
+
+
+def test_statistics_of_what_overflows_are_not_finite_and_warn_of_nothing():
+    network = Network((2, 3, 1), activation="identity")
+    params = [(w * 0 + np.float32(3e38), b) for w, b in network.init("glorot_uniform")]
+    found = network.statistics(params, np.full((4, 2), 3e38), engine="numpy")
+    assert not all(np.isfinite(line.std) for line in found)

@@ -422,6 +422,7 @@ def _name(layer: int, kind: str) -> str:
     return kind if kind.endswith("x") else f"{kind}{layer}"
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is seen in the result
 def _describe(layer: int, kind: str, at: dict[str, Array]) -> LayerStatistics:
     a = np.asarray(at[_name(layer, kind)])
     return LayerStatistics(

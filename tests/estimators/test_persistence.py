@@ -165,3 +165,14 @@ def test_labels_that_could_not_be_loaded_are_not_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(sealed, "LARGEST_HEADER", 80)
     with pytest.raises(InputError, match="class labels of dtype"):
         model.save(tmp_path / "m")
+
+
+@pytest.mark.parametrize("outputs", ["median", {"list": [3]}, 7])
+def test_a_forged_combination_of_outputs_is_refused(tmp_path, outputs):
+    MLPRegressor(**SETTINGS).fit(X, X[:, 0]).save(tmp_path / "m")
+    tensors, text = read_sealed(tmp_path / "m", "backhand estimator 2")
+    kept = json.loads(text)
+    kept["network"]["outputs"] = outputs
+    write_sealed(tmp_path / "m", tensors, json.dumps(kept), "backhand estimator 2")
+    with pytest.raises(InputError, match="outputs must be 'mean' or 'sum'"):
+        MLPRegressor.load(tmp_path / "m")

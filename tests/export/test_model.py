@@ -366,3 +366,10 @@ def test_what_is_no_path_or_no_file_is_refused(path):
 def test_rows_that_are_no_plain_numbers_are_refused(raw, preparation):
     with pytest.raises(InputError, match="the array of rows"):
         example(preparation=preparation).predict(raw)
+
+
+@pytest.mark.parametrize("params", [3, None, [], NETWORK.init("kaiming_normal")[:1]])
+def test_what_are_not_the_networks_parameters_is_not_saved(tmp_path, params):
+    with pytest.raises(InputError, match="layer"):
+        save_model(example(params=params), tmp_path / "m")
+    assert os.listdir(tmp_path) == []

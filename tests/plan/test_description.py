@@ -106,7 +106,7 @@ def test_survives_json(loss):
     ("change", "said"),
     [
         ({"widths": None}, "widths must be a sequence"),
-        ({"loss_outputs": "median"}, "loss_outputs must be 'mean' or 'sum', got 'median'"),
+        ({"loss_outputs": "median"}, "outputs must be 'mean' or 'sum', got 'median'"),
         ({"activation": ["sinus"]}, "unknown activation 'sinus'"),
         ({"loss": 7}, "loss must be a name or an entry, got 7"),
     ],

@@ -37,3 +37,9 @@ def test_sparse_rows_are_refused_before_they_are_compared():
     params = network.init("glorot_uniform")
     with pytest.raises(InputError, match="x is sparse"):
         verify(network, params, csr_matrix(np.eye(2)), np.ones(2))
+
+
+def test_an_overflow_fails_and_warns_of_nothing():
+    network = Network((2, 3, 1), activation="identity")
+    params = [(w * 0 + np.float32(3e38), b) for w, b in network.init("glorot_uniform")]
+    assert not verify(network, params, np.full((4, 2), 3e38), np.ones(4))

@@ -90,6 +90,8 @@ def checked_weight(weight: Any, X: Array, name: str) -> Array:
     """The weights of rows in float64. Raises ValueError unless they are finite and at least 0."""
     if not isinstance(weight, numbers.Real):  # which counts for every row
         weight = as_numbers(weight, name)
+        if weight.ndim == 0:
+            raise InputError(f"{name} must be a number for each row, got {weight}")
     with np.errstate(over="ignore"):  # what float64 does not hold is told by its place
         return _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
 

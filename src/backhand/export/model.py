@@ -235,11 +235,11 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     InputError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or the parameters are not the network's.
     """
     tensors = {}
-    for number, (w, b) in enumerate(model.params, 1):
-        tensors[f"w{number}"], tensors[f"b{number}"] = np.ascontiguousarray(w), np.asarray(b)
+    for number, layer in enumerate(model.network.checked_parameters(model.params), 1):
+        tensors[f"w{number}"], tensors[f"b{number}"] = map(np.ascontiguousarray, layer)
     text = json.dumps(model.to_dict(), sort_keys=True, allow_nan=False)
     write_sealed(path, tensors, text, FORMAT)
 

@@ -53,6 +53,12 @@ class Loss(Entry):
     torch: str = ""
     levels: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.outputs not in ("mean", "sum"):
+            raise InputError(
+                f"loss {self.name!r}: outputs must be 'mean' or 'sum', got {self.outputs!r:.60}"
+            )
+
     @property
     def by_row(self) -> bool:
         """Whether it gives one value a row, (N, 1), and not one an element, (N, K)."""

@@ -127,8 +127,6 @@ class Description:
         """The description that `to_dict` wrote. Raises InputError if it is none."""
         try:
             loss = dataclasses.replace(choose_loss(data["loss"]), outputs=data["loss_outputs"])
-            if loss.outputs not in ("mean", "sum"):
-                raise InputError(f"loss_outputs must be 'mean' or 'sum', got {loss.outputs!r}")
             return cls(
                 data["widths"],
                 activation=data["activation"],

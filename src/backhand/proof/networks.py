@@ -27,6 +27,7 @@ NEAR = {"float64": 1e-7, "float32": 1e-3}
 put it on the other side."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is seen in the lines
 def verify(
     network: Network,
     params: Sequence[tuple[Array, Array]],
