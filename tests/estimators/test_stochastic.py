@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 import backhand
-from backhand import MLPClassifier, MLPRegressor, Network
+from backhand import InputError, MLPClassifier, MLPRegressor, Network
 from backhand.estimators import descent, parameters, stochastic
 from backhand.formulas.schedules import SCHEDULES
 
@@ -415,3 +415,13 @@ def test_rows_to_judge_parts_by(ours):
         asked = ours().set_partial_fit_request(X_val=True, y_val=True, sample_weight_val="w")
         requests = asked.get_metadata_routing().partial_fit.requests
     assert (requests["X_val"], requests["sample_weight_val"]) == (True, "w")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+def test_a_loss_or_a_penalty_that_is_not_finite_is_told_at_finite_weights(engine, monkeypatch):
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    epoch = descent.Descent.epoch
+    monkeypatch.setattr(descent.Descent, "epoch", lambda *given: (epoch(*given)[0], float("nan")))
+    with pytest.raises(InputError, match="The loss is nan at finite weights in iteration 1"):
+        MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, engine=engine).fit(X, X[:, 0])

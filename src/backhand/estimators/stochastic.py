@@ -84,8 +84,8 @@ def _descend(
             course.record("loss_curve_", course.loss_)
             if settings.verbose:
                 say(course.n_iter_, course.loss_)
-            if descent.lost or not math.isfinite(loss):
-                check_finite(task, descent.final(), descent.lost)
+            if descent.lost or not math.isfinite(course.loss_):
+                check_finite(task, descent.final(), descent.lost, course.loss_)
             judge_epoch(task, lambda: descent.params, judge)
             if settings.solver == "sgd" and settings.learning_rate == "invscaling":
                 rate = settings.learning_rate_init / (course.t_ + 1) ** settings.power_t
@@ -134,7 +134,7 @@ def check_finite(task: Task, params: Params, lost: Any = None, loss: float = 0.0
     settings, dtype = task.settings, task.network.dtype
     what = (
         "Solver produced non-finite parameter weights"
-        if math.isfinite(loss) or not right
+        if lost is not None or not right
         else f"The loss is {loss} at finite weights"
     )
     remedy = f"or learning_rate_init be smaller ({settings.learning_rate_init:g}, in {dtype})"
