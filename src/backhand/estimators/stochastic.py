@@ -132,17 +132,13 @@ def check_finite(task: Task, params: Params, lost: Any = None, loss: float = 0.0
         return
     x, t, _ = task.data
     settings, dtype = task.settings, task.network.dtype
-    what = (
-        "Solver produced non-finite parameter weights"
-        if lost is not None or not right
-        else f"The loss is {loss} at finite weights"
-    )
     remedy = f"or learning_rate_init be smaller ({settings.learning_rate_init:g}, in {dtype})"
     if settings.solver == "lbfgs":
         remedy = f"or alpha be smaller ({settings.alpha:g}, in {dtype})"
     raise InputError(
-        f"{what} in iteration {task.course.n_iter_}. The input data may contain large values and "
-        f"need to be preprocessed ({_largest(x, 'X')}"
+        "Solver produced non-finite parameter weights or a non-finite loss in iteration "
+        f"{task.course.n_iter_}. The input data may contain large values and need to be "
+        f"preprocessed ({_largest(x, 'X')}"
         f"{'' if task.network.loss.by_row else ', ' + _largest(t, 'y')}), {remedy}."
     )
 
