@@ -128,6 +128,33 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path):
     assert (tmp_path / "link").read_bytes() == b"ours"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs pipes and links to open files")
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_no_file_is_not_replaced(tmp_path, linked):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    places = [tmp_path / "pipe", tmp_path / "folder", tmp_path / "device"]
+    (tmp_path / "device").symlink_to("/dev/null")
+    if linked:
+        places = [tmp_path / f"to {path.name}" for path in places]
+        for path in places:
+            path.symlink_to(path.name[3:])
+    before = {path: path.lstat() for path in places}
+    for path in places:
+        with pytest.raises(InputError, match=r"cannot write .*: is (not a regular|a folder, not)"):
+            write_whole(path, b"content")
+    assert {path: path.lstat()[:4] for path in places} == {p: s[:4] for p, s in before.items()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs links to open files")
+def test_a_link_to_an_open_file_is_not_replaced(tmp_path):
+    with open(tmp_path / "redirected", "wb") as file:
+        (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{file.fileno()}")
+        with pytest.raises(InputError, match="is not a regular file"):
+            write_whole(tmp_path / "stdout", b"content")
+    assert (tmp_path / "stdout").is_symlink()
+
+
 def test_a_name_may_be_as_long_as_the_system_allows(tmp_path):
     write_whole(tmp_path / ("n" * 255), b"content")
 

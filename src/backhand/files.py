@@ -7,6 +7,7 @@ it, and what a killed process left beside is removed by the next one that writes
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -22,6 +23,7 @@ TEMPORARY = re.compile(r"\.backhand-[0-9a-f]{32}\.part")
 """Names of files that are being written. Nothing else that lies beside is ever removed."""
 
 ABANDONED = 3600.0  # seconds after the last write, until a temporary file counts as left over
+NOT_REGULAR = "is not a regular file"
 MOST_LISTED = 10_000  # files of a folder that are looked at: bounds the time a write takes
 
 
@@ -87,9 +89,11 @@ def replacing(
     Raises
     ------
     OSError
-        If the file cannot be written. What was there before is still there.
+        If the file cannot be written, or what has its name is a folder, a device, a pipe, or a link
+        to one. What was there before is still there.
     """
     path = as_path(path)
+    _check_replaceable(path, folder)
     temporary = os.path.join(os.path.dirname(path), temporary_name())
     old = _permissions(path, folder) if mode is None else None
     first = next(bits for bits in (old, mode, 0o666) if bits is not None)
@@ -115,6 +119,27 @@ def replacing(
     sweep(os.path.dirname(path) or "." if folder is None else folder)
 
 
+def _check_replaceable(path: str, folder: int | None) -> None:
+    """Raise OSError if a file would take the place of a folder, a device or a pipe.
+
+    Nor may it take that of a link to an open file, such as /dev/stdout, wherever that leads today.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        what = _irregular(os.stat(path, dir_fd=folder))
+        link = stat.S_ISLNK(os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode)
+        if link and os.readlink(path, dir_fd=folder).startswith("/proc/"):
+            what = NOT_REGULAR
+        if what is not None:
+            raise OSError(errno.EINVAL, what)
+
+
+def _irregular(status: os.stat_result) -> str | None:
+    """What is wrong with something that is no regular file; None for one that is."""
+    if stat.S_ISDIR(status.st_mode):
+        return "is a folder, not a file"
+    return None if stat.S_ISREG(status.st_mode) else NOT_REGULAR
+
+
 def _permissions(path: str, folder: int | None) -> int | None:
     """The permissions of a regular file; None if there is none."""
     try:
@@ -125,7 +150,7 @@ def _permissions(path: str, folder: int | None) -> int | None:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write beside, then rename. Raises InputError if the folder cannot be written to."""
+    """Write beside, then rename. Raises InputError if it cannot be written there."""
     path = as_path(path)
     try:
         with replacing(path) as file:
