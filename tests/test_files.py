@@ -8,16 +8,20 @@ import stat
 import subprocess
 import sys
 import threading
+import tokenize
 
 import pytest
 
-from backhand import files
+import backhand
+from backhand import MLPClassifier, Model, files
+from backhand.datasets.files import unpack
 from backhand.errors import InputError
 from backhand.files import (
     ABANDONED,
     TEMPORARY,
     as_path,
     is_there,
+    reading,
     replacing,
     sweep,
     temporary_name,
@@ -216,7 +220,7 @@ def test_whether_a_file_is_there(tmp_path):
     (tmp_path / "a").touch()
     found = [is_there(tmp_path / name) for name in ("", "a", "b", "a/b")]
     assert found == [True, True, False, False]
-    with pytest.raises(InputError, match=r"cannot read nnn.*too long"):
+    with pytest.raises(InputError, match=r"nnn: cannot be read: .*too long"):
         is_there("n" * 5000)
 
 
@@ -226,3 +230,63 @@ def test_paths_may_be_texts_and_path_objects(tmp_path):
         write_whole(given, b"whole")
     assert as_path("./digits") == "./digits"  # not the data set of that name
     assert os.listdir(tmp_path) == ["a"]
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("no\nsense"), r".*f: is no table \(no\)"),
+        (tokenize.TokenError("EOF", (2, 0)), r".*f: is no table \(\('EOF', \(2, 0\)\)\)"),
+        (RuntimeError(), r".*f: is no table \(RuntimeError\)"),
+        (UserWarning("\x1b[31m"), r".*f: is no table \(\\x1b\[31m\)"),
+        (MemoryError(), r".*f: there is not enough memory to read it"),
+        (PermissionError(13, "Permission denied"), r".*f: cannot be read: Permission denied"),
+        (InputError("our own"), r"our own"),
+    ],
+)
+def test_whatever_a_library_raises_is_one_line(tmp_path, error, message):
+    (tmp_path / "f").touch()
+    with pytest.raises(InputError, match=f"^{message}$"), reading(tmp_path / "f", "is no table"):
+        raise error
+
+
+def test_ctrl_c_is_not_taken_for_damage(tmp_path):
+    (tmp_path / "f").touch()
+    with pytest.raises(KeyboardInterrupt), reading(tmp_path / "f"):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("command", ["predict", "show", "train"])
+def test_a_pipe_is_not_waited_for(tmp_path, command):
+    os.mkfifo(tmp_path / "pipe.csv")
+    arguments = [command, str(tmp_path / "pipe.csv"), *(["x.csv"] if command == "predict" else [])]
+    found = subprocess.run(
+        [sys.executable, "-m", "backhand", *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert found.returncode == 2
+    assert found.stderr.endswith("pipe.csv: is not a regular file\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize(
+    "read",
+    [
+        Model.load,
+        MLPClassifier.load,
+        lambda path: backhand.datasets.load(str(path)),
+        lambda path: unpack(path, 10),
+    ],
+)
+def test_no_reader_takes_what_is_no_file(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe.pkl")
+    (tmp_path / "link.pkl").symlink_to("pipe.pkl")
+    (tmp_path / "folder.pkl").mkdir()
+    for name in ("pipe", "link", "folder"):
+        with pytest.raises(InputError, match=rf"{name}.pkl: is (not a regular file|a folder, no)"):
+            read(tmp_path / f"{name}.pkl")
+    with pytest.raises(InputError, match=r"no such file: .*none.pkl"):
+        read(tmp_path / "none.pkl")

@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all: written beside, then renamed.
+"""Files that are there whole or not at all, written beside and renamed; and what can be read.
 
-This is the one place that writes files. A new file has the permissions that ``open`` would give
-it, and what a killed process left beside is removed by the next one that writes there.
+This is the one place that writes files, and that says why one cannot be read. A new file has the
+permissions that ``open`` would give it, and what a killed process left beside is removed by the
+next one that writes there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, Any
 
-from .errors import InputError
+from .errors import BackhandError, InputError, first_line
 
 TEMPORARY = re.compile(r"\.backhand-[0-9a-f]{32}\.part")
 """Names of files that are being written. Nothing else that lies beside is ever removed."""
@@ -55,8 +56,45 @@ def is_there(path: str | os.PathLike[str]) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     return True
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raise InputError unless it is a regular file, or a link to one: a pipe would have us wait."""
+    if not is_there(path):
+        raise InputError(f"no such file: {path}")
+    if (what := _irregular(os.stat(path))) is not None:
+        raise InputError(f"{path}: {what}")
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], fault: str = "is damaged or cut off") -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into one line that names the file.
+
+    Parameters
+    ----------
+    path : path-like
+    fault : str
+        What the line says of the file where the error is not the system's.
+
+    Raises
+    ------
+    InputError
+        Before anything is read, for what `check_file` refuses; then for every error that is not
+        one of ours, since a library may raise anything on a damaged file.
+    """
+    check_file(path)
+    try:
+        yield
+    except (BackhandError, ImportError):
+        raise
+    except MemoryError:
+        raise InputError(f"{path}: there is not enough memory to read it") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{path}: {fault} ({first_line(error)})") from error
 
 
 def temporary_name() -> str:

@@ -3,14 +3,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import os
 import subprocess
 import sys
-import tokenize
 
 import pytest
 
-from backhand.datasets.files import most_bytes, reading, unpack
+from backhand.datasets.files import most_bytes, unpack
 from backhand.errors import InputError
 
 CONTENT = bytes(range(256)) * 40
@@ -50,36 +48,6 @@ def test_no_file_and_a_folder(tmp_path):
         unpack(tmp_path / "nothing", 10)
     with pytest.raises(InputError, match="is a folder, not a file"):
         unpack(tmp_path, 10)
-
-
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (ValueError("no\nsense"), r"f\.x: is no table \(no\)"),
-        (tokenize.TokenError("EOF", (2, 0)), r"f\.x: is no table \(\('EOF', \(2, 0\)\)\)"),
-        (RuntimeError(), r"f\.x: is no table \(RuntimeError\)"),
-        (UserWarning("\x1b[31m"), r"f\.x: is no table \(\\x1b\[31m\)"),
-        (MemoryError(), r"f\.x: there is not enough memory to read it"),
-        (FileNotFoundError(2, "No such file"), r"no such file: f\.x"),
-        (PermissionError(13, "Permission denied"), r"f\.x: cannot be read: Permission denied"),
-        (InputError("our own"), r"our own"),
-    ],
-)
-def test_whatever_a_library_raises_is_one_line(error, message):
-    with pytest.raises(InputError, match=f"^{message}$"), reading("f.x", "is no table"):
-        raise error
-
-
-def test_ctrl_c_is_not_taken_for_damage():
-    with pytest.raises(KeyboardInterrupt), reading("f.x"):
-        raise KeyboardInterrupt
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_pipe_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="is not a regular file"):
-        unpack(tmp_path / "pipe", 10)
 
 
 def test_how_much_a_file_may_ask_for(tmp_path, monkeypatch):

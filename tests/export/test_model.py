@@ -295,7 +295,7 @@ def test_garbage_is_refused_and_runs_nothing(tmp_path, content):
 def test_no_file_and_a_folder(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_model(tmp_path / "none")
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="is a folder, not a file"):
         load_model(tmp_path)
     with pytest.raises(InputError, match="cannot write"):
         save_model(example(), tmp_path / "no" / "m")

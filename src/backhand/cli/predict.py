@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.files import reading
 from ..datasets.preparation import TablePreparation
 from ..errors import InputError
 from ..export import Model, load_model
-from ..files import write_whole
+from ..files import check_file, reading, write_whole
 
 OUTPUTS = (".csv", ".tsv", ".parquet")
 
@@ -42,8 +41,7 @@ def run(model_file: Path, file: Path, out: Path | None) -> None:
 
 
 def _rows(model: Model, file: Path) -> Any:
-    if not file.exists():
-        raise InputError(f"no such file: {file}")
+    check_file(file)
     table = isinstance(model.preparation, TablePreparation)
     if file.suffix.lower() == ".npy":
         if table:

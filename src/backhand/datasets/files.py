@@ -1,7 +1,7 @@
 """Reading files that may be compressed, damaged, or made to fill the memory.
 
-Whatever a library raises on a damaged file becomes one clear line in `reading`; `most_bytes` says
-how much of the memory a file may ask for.
+Whatever a library raises on a damaged file becomes one clear line in `backhand.files.reading`;
+`most_bytes` says how much of the memory a file may ask for.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import itertools
 import lzma
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from backhand.errors import BackhandError, InputError, first_line
+from backhand.errors import InputError
+from backhand.files import reading
 
 VARIABLE = "BACKHAND_MEMORY"
 # A table, its prepared inputs and their split into three parts are in memory side by side, so each
@@ -32,39 +32,6 @@ MOST_EXPANSION = 100
 _PIECE = 1 << 20
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _LIMITS = ("memory.max", "memory.limit_in_bytes")  # of control groups, versions 2 and 1
-
-
-@contextlib.contextmanager
-def reading(path: str | os.PathLike[str], fault: str = "is damaged or cut off") -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into one line that names the file.
-
-    Parameters
-    ----------
-    path : path
-    fault : str
-        What the line says of the file where the error is not the system's.
-
-    Raises
-    ------
-    InputError
-        For every error that is not one of ours, since a library may raise anything on a damaged
-        file; and for what is no regular file.
-    """
-    if os.path.exists(path) and not os.path.isfile(path):
-        what = "is a folder, not a file" if os.path.isdir(path) else "is not a regular file"
-        raise InputError(f"{path}: {what}")  # a pipe would keep us waiting
-    try:
-        yield
-    except (BackhandError, ImportError):
-        raise
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except MemoryError:
-        raise InputError(f"{path}: there is not enough memory to read it") from None
-    except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-        raise InputError(f"{path}: {fault} ({first_line(error)})") from error
 
 
 def open_unpacked(path: Path) -> IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import itertools
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backhand.datasets import cells
-from backhand.datasets.files import check_size, most_bytes, open_unpacked, reading
+from backhand.datasets.files import check_size, most_bytes, open_unpacked
 from backhand.errors import InputError, first_line
-from backhand.files import as_path, is_there
+from backhand.files import as_path, check_file, reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,10 +72,7 @@ def read_table(path: str | Path) -> pa.Table:
     if suffixes and suffixes[-1] in PACKED:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
-    if not is_there(path):
-        raise InputError(f"no such file: {path}")
-    if os.path.isdir(path):
-        raise InputError(f"{path}: is a folder, not a file")
+    check_file(path)
     if kind not in DELIMITERS and kind not in PARQUET:
         raise InputError(f"{path}: tables can be read from {FORMATS}")
     if kind in PARQUET:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, first_line
-from ..files import as_path, write_whole
+from ..files import as_path, reading, write_whole
 
 Array = Any
 
@@ -99,45 +98,36 @@ def _read(path: str) -> tuple[bytes, dict[str, Any]]:
 
     What is no model is refused by its header, before the rest is read.
     """
-    try:
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"cannot read {path}: it is not a regular file")
-            start = file.read(LENGTH)
-            # JSON behind its own length; then the arrays
-            size = int.from_bytes(start, "little")
-            if len(start) < LENGTH or size > status.st_size - LENGTH:
-                raise InputError(f"{path} is not a model: truncated or no safetensors file")
-            if size > LARGEST_HEADER:
-                raise InputError(
-                    f"{path} is not a model: its header has {size:,} bytes, more than the "
-                    f"{LARGEST_HEADER:,} of the longest description"
-                )
-            header = file.read(size)
-            try:
-                about = json.loads(header)
-                seal = dict(json.loads((about.pop("__metadata__", None) or {}).get(KEY, "{}")))
-                arrays = max((int(a["data_offsets"][1]) for a in about.values()), default=0)
-            except UNFIT as error:
-                raise InputError(
-                    f"{path} is not a model: truncated or no safetensors file ({first_line(error)})"
-                ) from None
-            if not seal:
-                return b"", seal
-            if arrays != status.st_size - LENGTH - size:
-                raise InputError(
-                    f"{path} is not a model: truncated or damaged (its arrays end at byte "
-                    f"{LENGTH + size + arrays:,} of {status.st_size:,})"
-                )
-            file.seek(0)
-            return file.read(status.st_size), seal
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except MemoryError:
-        raise InputError(f"cannot read {path}: not enough memory for what it holds") from None
+    with reading(path), open(path, "rb") as file:
+        total = os.fstat(file.fileno()).st_size
+        start = file.read(LENGTH)
+        # JSON behind its own length; then the arrays
+        size = int.from_bytes(start, "little")
+        if len(start) < LENGTH or size > total - LENGTH:
+            raise InputError(f"{path} is not a model: truncated or no safetensors file")
+        if size > LARGEST_HEADER:
+            raise InputError(
+                f"{path} is not a model: its header has {size:,} bytes, more than the "
+                f"{LARGEST_HEADER:,} of the longest description"
+            )
+        header = file.read(size)
+        try:
+            about = json.loads(header)
+            seal = dict(json.loads((about.pop("__metadata__", None) or {}).get(KEY, "{}")))
+            arrays = max((int(a["data_offsets"][1]) for a in about.values()), default=0)
+        except UNFIT as error:
+            raise InputError(
+                f"{path} is not a model: truncated or no safetensors file ({first_line(error)})"
+            ) from None
+        if not seal:
+            return b"", seal
+        if arrays != total - LENGTH - size:
+            raise InputError(
+                f"{path} is not a model: truncated or damaged (its arrays end at byte "
+                f"{LENGTH + size + arrays:,} of {total:,})"
+            )
+        file.seek(0)
+        return file.read(total), seal
 
 
 def _checksum(tensors: Mapping[str, Array], text: str) -> str:
