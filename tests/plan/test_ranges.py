@@ -5,7 +5,12 @@ import pytest
 import scipy.sparse as sp
 
 from backhand.errors import InputError
-from backhand.plan.ranges import check_range, usable_weight
+from backhand.plan.ranges import (
+    SQUARED_AT_ONCE,
+    check_range,
+    squares_within,
+    usable_weight,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +65,9 @@ def test_a_weight_that_vanishes_beside_the_largest_is_named():
     with pytest.warns(UserWarning, match=r"sample_weight of row 1 is 1e-30, which counts as 0"):
         found, _ = usable_weight(np.array([1e20, 1e-30, 0.0]), "float32")
     assert found.tolist()[1:] == [0, 0]
+
+
+@pytest.mark.parametrize("rows", [3, 3 * SQUARED_AT_ONCE])
+def test_a_limit_may_be_beyond_the_dtype(rows):
+    assert squares_within(np.ones(rows, np.float32), float(np.finfo(np.float64).max))
+    assert not squares_within(np.full(rows, np.inf, np.float32), float(np.finfo(np.float64).max))

@@ -102,9 +102,9 @@ def squares_within(a: Array, most: float) -> bool:
         return False
     flat = a.reshape(-1, order="A")
     if flat.size <= SQUARED_AT_ONCE:
-        return bool(np.vdot(flat, flat) <= most)
+        return float(np.vdot(flat, flat)) <= most  # a float32 would overflow on the right
     parts = (flat[i : i + SQUARED_AT_ONCE] for i in range(0, flat.size, SQUARED_AT_ONCE))
-    return all(np.vdot(part, part) <= most for part in parts)
+    return all(float(np.vdot(part, part)) <= most for part in parts)
 
 
 def _beyond(
