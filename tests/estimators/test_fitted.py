@@ -390,3 +390,16 @@ def test_types_of_the_record():
     model = fitted(out_activation="softplus")
     assert isinstance(model._fitted.loss, Loss)
     assert isinstance(model._fitted.link, Activation)
+
+
+@pytest.mark.parametrize("engines", [("numpy", "llvm"), ("llvm", "numpy")])
+@pytest.mark.parametrize("copied", [lambda model: model, lambda m: pickle.loads(pickle.dumps(m))])
+def test_the_environment_may_name_another_engine_after_the_fit(monkeypatch, engines, copied):
+    monkeypatch.setenv("BACKHAND_ENGINE", engines[0])
+    model = fitted(dtype="float64")
+    monkeypatch.setenv("BACKHAND_ENGINE", engines[1])
+    params = list(zip(model.coefs_, model.intercepts_, strict=True))
+    z = model._fitted.network.forward(params, X, engine="numpy")[:, 0]
+    # both executors sum at most 6 products in another order
+    np.testing.assert_allclose(copied(model).predict(X), z, rtol=1e-12, atol=1e-12)
+    copied(model).partial_fit(X, NUMBERS).predict(X)

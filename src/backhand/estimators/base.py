@@ -363,7 +363,7 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         try:
             fitted = fitted.with_params(self._params(fitted))
         except InputError:  # which predicting will raise again
-            fitted = dataclasses.replace(fitted, params=())
+            fitted = fitted.without_params()
         else:
             self.coefs_ = [w for w, _ in fitted.params]
             self.intercepts_ = [b for _, b in fitted.params]

@@ -59,6 +59,9 @@ class Fitted:
     params : tuple of Layer
         The arrays that the estimator shows as `coefs_` and `intercepts_`. They may be written to;
         those that somebody puts in their place count too, see `params_of`.
+    housed : bool
+        They are laid out for compiled code, which then predicts whatever the environment names by
+        that time.
     """
 
     network: Network
@@ -73,11 +76,13 @@ class Fitted:
     course: Course
     descent: Descent | None
     params: tuple[Layer, ...] = ()
+    housed: bool = False
 
     def with_params(self, params: Params) -> Fitted:
         """The same with a copy of these parameters, laid out for the executor that reads them."""
         copied: Callable[[Array], Array] = np.array
-        if parameters.engine_name(self.engine) == "llvm":
+        compiled = parameters.engine_name(self.engine) == "llvm"
+        if compiled:
             from ..run.llvm.runtime.instance import housed
 
             copied = housed
@@ -87,7 +92,12 @@ class Fitted:
                 Layer(*(copied(np.asarray(a, self.network.dtype)) for a in layer))
                 for layer in params
             ),
+            housed=compiled,
         )
+
+    def without_params(self) -> Fitted:
+        """The same with no parameters of its own, so that only the estimator's count."""
+        return dataclasses.replace(self, params=(), housed=False)
 
     def attributes(self, course: dict[str, Any]) -> dict[str, Any]:
         """All that an estimator has after the fit; ``course`` comes from its `Course`."""
@@ -148,7 +158,7 @@ class Fitted:
 
     def _compile(self) -> Any:
         """The compiled forward pass; False if there is none to be had."""
-        if not self.params or parameters.engine_name(self.engine) != "llvm":
+        if not self.housed:
             return False
         from ..run.llvm.runtime.engine import Forward
 
@@ -218,7 +228,7 @@ class Fitted:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        left = ("network", "loss", "link", "params")  # the estimator has its parameters
+        left = ("network", "loss", "link", "params", "housed")  # the estimator has its parameters
         others = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
