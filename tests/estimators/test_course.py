@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -11,20 +13,21 @@ def test_a_course_that_goes_on_leaves_the_earlier_one_as_it_was():
     first = Course()
     first.begin(early_stopping=False)
     first.record("loss_curve_", 3.0)
-    shown = first.settled()["loss_curve_"]
+    first.settle()
     second = first.resumed()
     second.record("loss_curve_", 2.0)
-    assert second.attributes()["loss_curve_"] == [3.0, 2.0]
-    assert (shown, first.last("loss_curve_"), second.last("loss_curve_")) == ([3.0], 3.0, 2.0)
-    assert second.settled()["loss_curve_"] is shown  # the list that the user has grows
-    assert shown == second.attributes()["loss_curve_"] == [3.0, 2.0]
+    for _ in range(2):
+        assert second.attributes()["loss_curve_"] == [3.0, 2.0]
+        assert first.attributes()["loss_curve_"] == [3.0]
+        assert (first.last("loss_curve_"), second.last("loss_curve_")) == (3.0, 2.0)
+        second.settle()
 
 
 def test_a_score_begins_anew_where_early_stopping_comes_later():
     course = Course()
     course.begin(early_stopping=False)
     course.record("loss_curve_", 3.0)
-    course.settled()
+    course.settle()
     course.begin(early_stopping=True)
     assert course.attributes()["loss_curve_"] == [3.0]
     assert course.attributes()["validation_scores_"] == []
@@ -46,11 +49,17 @@ def test_attributes_that_make_no_course(attributes, message):
         Course.of(attributes)
 
 
-def test_a_part_costs_the_same_however_long_the_curve():
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_the_curve_of_a_copy_is_its_own(copied):
     X = np.zeros((5, 2))
     model = MLPRegressor(hidden_layer_sizes=(2,), random_state=0)
-    curve = model.partial_fit(X, X[:, 0]).loss_curve_
-    for _ in range(3):
-        model.partial_fit(X, X[:, 0])
-    assert model.loss_curve_ is curve
-    assert len(curve) == 4
+    shown = model.partial_fit(X, X[:, 0]).loss_curve_
+    first = list(shown)
+    other = copied(model)
+    other.partial_fit(X, X[:, 0])
+    assert model.loss_curve_ == shown == first
+    assert len(other.loss_curve_) == 2
+    model.loss_curve_.append(0.5)
+    model.partial_fit(X, X[:, 0])
+    assert len(model.loss_curve_) == len(other.loss_curve_)
+    assert shown == [*first, 0.5]

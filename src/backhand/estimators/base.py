@@ -198,7 +198,8 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         fitted = dataclasses.replace(fitted, descent=descent).with_params(params)
         if descent is not None and descent.trainer is None:
             descent.latest = fitted.params  # not a copy more
-        self._hand_over(fitted.attributes(course.settled()))
+        course.settle()
+        self._hand_over(fitted.attributes(course.attributes()))
         return self
 
     def _descended(
@@ -216,10 +217,8 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
 
     def _hand_over(self, attributes: dict[str, Any]) -> None:
         """Have the attributes of a new fit, and none of an earlier one."""
-        self.__dict__.update(attributes)
-        for name in OF_A_FIT:
-            if name not in attributes:
-                self.__dict__.pop(name, None)
+        kept = {name: value for name, value in self.__dict__.items() if name not in OF_A_FIT}
+        self.__dict__ = kept | attributes  # at once, for whoever predicts in another thread
 
     def _checked(self, X: Array, y: Array, seen: Any) -> tuple[Array, Array, Any]:
         """Checked rows and targets; ``seen`` knows the columns, or learns of them."""

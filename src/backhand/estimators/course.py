@@ -28,8 +28,7 @@ class Course:
     curves : dict of str to list or None
         What earlier fits recorded, by the names of `LISTS`; empty before there was an epoch.
     added : dict of str to list
-        What this fit has recorded besides. A list of its own, so that a call of `partial_fit`
-        costs the same however long the curve is.
+        What this fit has recorded besides.
     best : parameters or None
         Those of the best validation score.
     waited : int
@@ -103,21 +102,17 @@ class Course:
         values = self.added[name] or self.curves.get(name)
         return values[-1] if values else None
 
+    def settle(self) -> None:
+        """End the record of this fit: what it added is what later ones go on from."""
+        self.curves = {name: self._curve(name) for name in self.curves}
+        self.added = {name: [] for name in LISTS}
+
+    def _curve(self, name: str) -> list[Any] | None:
+        earlier = self.curves[name]
+        return None if earlier is None else earlier + self.added[name]
+
     def attributes(self) -> dict[str, Any]:
-        """The fitted attributes, with curves of their own."""
-        return self._attributes(lambda earlier, new: earlier + new)
-
-    def settled(self) -> dict[str, Any]:
-        """The fitted attributes at the end of a fit: the lists of earlier fits grow."""
-
-        def grown(earlier: list[Any], new: list[Any]) -> list[Any]:
-            earlier.extend(new)
-            new.clear()
-            return earlier
-
-        return self._attributes(grown)
-
-    def _attributes(self, joined: Any) -> dict[str, Any]:
+        """The fitted attributes, with lists that are the caller's own."""
         found: dict[str, Any] = {"n_iter_": self.n_iter_, "t_": self.t_}
         if self.loss_ is not None:
             found["loss_"] = self.loss_
@@ -126,6 +121,5 @@ class Course:
         if self.curves:
             found["best_loss_"] = self.best_loss_
             found["best_validation_score_"] = self.best_validation_score_
-            for name, earlier in self.curves.items():
-                found[name] = None if earlier is None else joined(earlier, self.added[name])
+            found.update({name: self._curve(name) for name in self.curves})
         return found

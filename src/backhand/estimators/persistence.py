@@ -182,7 +182,7 @@ def _arrange(
                 raise InputError("its weights are not all finite")
     fitted = dataclasses.replace(fitted, targets=targets, out_activation=out_activation)
     fitted = fitted.with_params(layers)
-    made._hand_over(fitted.attributes(course.settled()))
+    made._hand_over(fitted.attributes(course.attributes()))
 
 
 def _check_size(dtype: np.dtype[Any], labels: int) -> None:
