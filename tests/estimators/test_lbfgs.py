@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from backhand import InputError, MLPClassifier, MLPRegressor, Network
 from backhand.estimators.descent import Data
 from backhand.estimators.lbfgs import minimise
+from backhand.run.llvm.runtime import engine as llvm_engine
 
 # of scikit-learn's own before 1.7, with a new SciPy
 pytestmark = pytest.mark.filterwarnings("ignore:scipy.optimize.*iprint:DeprecationWarning")
@@ -126,3 +127,14 @@ def test_a_penalty_that_weights_make_infinite_is_told():
     X = np.random.default_rng(0).normal(size=(30, 3))
     with pytest.raises(InputError, match="alpha divided by the weight"):
         MLPRegressor(**SETTINGS, alpha=1e10).fit(X, X[:, 0], np.full(30, 1e-300))
+
+
+@pytest.mark.parametrize("engine", ["numpy", "llvm"])
+def test_the_engine_that_is_named_computes(monkeypatch, engine):
+    runs = []
+    execute = llvm_engine.execute
+    monkeypatch.setattr(llvm_engine, "execute", lambda *a: runs.append(a) or execute(*a))
+    monkeypatch.setenv("BACKHAND_ENGINE", "llvm" if engine == "numpy" else "numpy")
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", engine=engine, tol=1e-2).fit(X, X[:, 0])
+    assert bool(runs) == (engine == "llvm")

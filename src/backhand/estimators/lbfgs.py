@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ..callbacks import told
 from ..engines import compiles
 from ..network import Layer, Network
-from . import stochastic
+from . import parameters, stochastic
 from .descent import Data, Params, parts, squares, strengths
 from .judging import Progress, functions_of
 from .task import Task
@@ -69,6 +69,7 @@ def descend(task: Task, watch: Watch | None) -> Params:
         max_iter=settings.max_iter,
         max_fun=settings.max_fun,
         tol=settings.tol,
+        engine=parameters.engine_name(settings.engine),
         report=report if watched else None,
     )
     course.loss_ = minimum.loss / task.averaged + minimum.penalty
@@ -104,6 +105,7 @@ def minimise(
     max_iter: int,
     max_fun: int,
     tol: float,
+    engine: str | None = None,
     report: Callable[[int, float, float, Callable[[], Params]], bool] | None = None,
 ) -> Minimum:
     """Minimise the loss over all rows with SciPy's L-BFGS-B, in the network's dtype.
@@ -120,6 +122,8 @@ def minimise(
         Iterations and evaluations, at most.
     tol : float
         It has converged when no element of the gradient is larger.
+    engine : str, optional
+        The executor that computes losses and gradients.
     report : callable, optional
         Called with the number of each iteration, its loss, its penalty, and a function that
         gives its parameters. If it returns True, that was the last.
@@ -150,7 +154,7 @@ def minimise(
         for some, x in parts(data.x):
             weight = None if data.weight is None else data.weight[some]
             counted = x.shape[0] if weight is None else float(weight.sum())
-            part, grads = network.loss_and_grads(layers, x, data.t[some], weight)
+            part, grads = network.loss_and_grads(layers, x, data.t[some], weight, engine=engine)
             loss += part * counted / total
             gradient += pack(grads) * (counted / total)
         decay = gradient[: sum(w.size for w, _ in layers)]
@@ -174,7 +178,7 @@ def minimise(
             stopped = True
             raise StopIteration
 
-    with _one_blas_thread() if compiles(None, data.x) else contextlib.nullcontext():
+    with _one_blas_thread() if compiles(engine, data.x) else contextlib.nullcontext():
         result = minimize(
             objective,
             pack(params),
