@@ -196,6 +196,17 @@ def test_what_killed_processes_left_goes_with_the_next_write(home):
     assert [path.exists() for path in (new, old, former)] == [True, False, False]
 
 
+def test_nothing_goes_from_a_folder_where_others_may_write(home):
+    cache.write("a", b"code")
+    home.parent.chmod(0o1777)  # as /tmp
+    theirs = home.parent / ".new-data2024"
+    theirs.write_bytes(b"somebody's")
+    os.utime(theirs, (0, 0))
+    cache.write("b", b"code")
+    assert cache.read("b") == b"code"
+    assert theirs.exists()
+
+
 def parts(path):
     """The parts of the package that a file imports."""
     package = Path(backhand.__file__).parent

@@ -35,7 +35,8 @@ LARGEST_ENTRY = 1 << 28  # bytes; a thousand times what an entry has, and little
 OFF = "off"
 ENTRY = re.compile(r"backhand-[0-9a-f]{64}\.o")
 FORMER = re.compile(r"\.new-(?=[a-z]*[0-9_])[a-z0-9_]{8}")
-"""Temporary files that earlier versions left in the folder that ``BACKHAND_CACHE`` names."""
+"""Temporary files that earlier versions left in the folder that ``BACKHAND_CACHE`` names. Other
+files may have such names, so they only go where nobody but this user can write."""
 
 GENERATING = ("expr", "formulas", "plan", "run")
 """The parts of the package that decide what code is generated."""
@@ -188,7 +189,8 @@ def write(key: str, code: bytes) -> None:
         with contextlib.suppress(OSError):
             _write(_entry(path, key), key, code)
             _prune(path)
-            sweep(str(path.parent), FORMER)
+        with contextlib.suppress(OSError), _opened(path.parent) as ours:  # never in /tmp
+            sweep(ours, FORMER)
 
 
 def _entry(path: Path, key: str) -> Path:
