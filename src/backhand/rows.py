@@ -19,7 +19,7 @@ EVALUATED_AT_ONCE = 4096  # rows; bounds the memory of a pass over a whole data 
 class Rows(NamedTuple):
     """Rows to learn from or to judge by: x (N, D), t (N, K) or (N, 1), weight (N, 1) or None.
 
-    x may be a sparse matrix of SciPy's: training reads its stored entries alone.
+    x may be a sparse matrix of SciPy's: training reads only its stored entries.
     """
 
     x: Array

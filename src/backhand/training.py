@@ -166,7 +166,7 @@ class Epoch(NamedTuple):
     rate : float
         Learning rate of the epoch's last step.
     rows_per_second : float
-        Of training alone.
+        Only of training.
     """
 
     epoch: int

@@ -48,7 +48,7 @@ class Data:
     classes : list of str, int, float or bool, or None
         The class that each index stands for; None for regression.
     preparation : Preparation
-        Fitted on the training rows alone; ``preparation.apply`` prepares new rows.
+        Fitted only on the training rows; ``preparation.apply`` prepares new rows.
     target : str or None
         The target's column for a table, None otherwise.
     feature_names : list of str

@@ -197,7 +197,7 @@ class TablePreparation:
         """Choose and fit an encoder for each column.
 
         What a column holds (numbers, dates, booleans, text) is read off the whole table; every
-        statistic, category and decision to drop comes from ``rows`` alone.
+        statistic, category and decision to drop comes only from ``rows``.
 
         Parameters
         ----------

@@ -121,7 +121,7 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Every value must be finite. A dense array of any real type is used where it lies; of a
-            sparse one, CSR or CSC, the first layer reads the stored entries alone.
+            sparse one, CSR or CSC, the first layer reads only the stored entries.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or an indicator matrix of several labels; for the regressor, numbers.
         sample_weight : array-like of shape (n_samples,), default=None

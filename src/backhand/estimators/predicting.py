@@ -48,7 +48,7 @@ class Predicting:
         return self._forwarded(X, fitted), fitted
 
     def predictor(self) -> Callable[[Array], Array]:
-        """The compiled forward pass alone, for programs that predict one row at a time.
+        """The compiled forward pass by itself, for programs that predict one row at a time.
 
         It takes x (n_samples, n_features), unchecked, in C order and of the dtype of ``coefs_``,
         and gives the logits (n_samples, n_outputs) in that dtype; other arrays take it longer. It

@@ -80,7 +80,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         Whether the momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to set rows aside, to stop when the score on them no longer improves, and to keep
-        the weights of the best epoch. For "lbfgs" with `scoring` or ``X_val`` alone.
+        the weights of the best epoch. For "lbfgs" only with `scoring` or ``X_val``.
     validation_fraction : float, default=0.1
         The share of rows that early stopping sets aside.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -111,7 +111,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         changes a bit of the result.
     weight_decay : float, default=0.01
         For "adamw": a step multiplies weights by one minus the learning rate times this, whatever
-        the gradient. The penalty `alpha` is added to the loss there too: 0 leaves decay alone.
+        the gradient. The penalty `alpha` is added to the loss there too: with ``alpha=0`` only
+        decay acts.
     scoring : str, callable or None, default=None
         The score that early stopping goes by: the name of one of scikit-learn's, a function of
         (estimator, X, y), or "loss" for the negative of the validation loss. None: R².
@@ -146,7 +147,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
     validation_loss_curve_ : list of float or None
         The loss on those rows, without the penalty.
     stopped_ : bool
-        Of `partial_fit` with early stopping alone: whether it has stopped.
+        Only of `partial_fit` with early stopping: whether it has stopped.
     n_iter_ : int
         Epochs, or iterations, of the last fit.
     t_ : int

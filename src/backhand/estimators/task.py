@@ -17,7 +17,7 @@ Array = Any
 
 @dataclasses.dataclass
 class Task:
-    """What a solver works on. It reads the settings, and writes to the course alone.
+    """What a solver works on. It reads the settings, and only writes to the course.
 
     Parameters
     ----------

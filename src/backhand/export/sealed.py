@@ -1,6 +1,6 @@
 """Files of arrays and a description: safetensors, sealed with a checksum.
 
-Arrays are tensors, everything else is JSON in the metadata. It is data alone, so loading runs no
+Arrays are tensors, everything else is JSON in the metadata. It is only data, so loading runs no
 code. A checksum over both tells an edited or damaged file. Before the arrays are read, the header
 must account for every byte of the file, so a small file cannot ask for much memory.
 """

@@ -33,7 +33,7 @@ class Optimiser(Entry):
         ``scalars(step, rate, **parameters) -> dict``, the run-time scalars of ``update`` for step
         1, 2, ... at learning rate ``rate``; both may be float64 arrays, one element a step.
     weights_only : tuple of (str, float)
-        Scalars that act on weights alone, with the value that leaves biases as they are.
+        Scalars that act only on weights, with the value that leaves biases as they are.
     torch : str
         The class of ``torch.optim`` with the same rule.
     clip_norm : float

@@ -1,7 +1,7 @@
 """The nodes of a step: what every executor must be able to do, with named buffers.
 
 A formula of the linear layer is run once on `Symbol` buffers, and what it does is recorded: so the
-transposes stand in `formulas.linear` alone.
+transposes stand only in `formulas.linear`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..formulas.optimisers import Optimiser
 class Gather:
     """``out = source[order]``: the rows of this batch, as ``dtype`` (None: as they are).
 
-    ``sparse`` if they hold only the entries that are stored; the products read those alone.
+    ``sparse`` if they hold only the entries that are stored; the products read only those.
     """
 
     source: str

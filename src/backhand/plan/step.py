@@ -41,7 +41,7 @@ class Plan:
 
 @functools.lru_cache(maxsize=KEPT)
 def forward_plan(description: Description, *, dropout: bool = False) -> Plan:
-    """From ``x`` to the logits. Dropout is for training alone."""
+    """From ``x`` to the logits. Dropout is only for training."""
     return Plan(description, tuple(_forward(description, dropout)))
 
 

@@ -2,7 +2,7 @@
 
 llvmlite frees LLVM's objects in destructors, where Python drops every exception; so one that a
 signal's handler raises there, such as KeyboardInterrupt, would be lost. Handlers are therefore
-called a little later. While native code of ours runs, nothing is held back: see `runner`.
+called a little later. While native code of ours runs, nothing is held back: see `runtime.instance`.
 """
 
 from __future__ import annotations

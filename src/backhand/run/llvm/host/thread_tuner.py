@@ -40,7 +40,7 @@ class Pace:
     threads : int
         The fastest number as far as is known.
     seconds : float
-        A batch, as last measured on so many; 0 before anything was.
+        Seconds per batch at `threads` threads; 0 until measured.
     """
 
     def __init__(self, start: int, most: int = 0, fixed: bool = False) -> None:

@@ -46,7 +46,7 @@ READABLE = tuple(
 def emit_gather(
     module: IR, lanes: int, source: np.dtype, out: np.dtype, columns: int, padded: int
 ) -> IR:
-    """Find in the module, or add to it, the function that gathers rows of so many columns.
+    """Find in the module, or add to it, the function that gathers rows of ``columns`` columns.
 
     It takes source, source_stride (bytes between rows), order (or null), first, out, out_ld
     (elements), columns, row_begin, row_end, and how many rows there are from row 0 of the order:
@@ -127,7 +127,7 @@ def emit_gather(
 
 
 def _several(kind: IR, width: int) -> IR:
-    """The type of so many elements side by side."""
+    """The type of ``width`` elements side by side."""
     return kind if width == 1 else ir_module().VectorType(kind, width)
 
 

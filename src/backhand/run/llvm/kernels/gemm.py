@@ -145,7 +145,7 @@ class Room:
         self.base.type = ir.PointerType()  # llvmlite would hold on to that of the words
 
     def take(self, size: int, whole: bool = False) -> int:
-        """Where there is room for so many bytes; ``whole`` aligns it for vectors."""
+        """Where there is room for ``size`` bytes; ``whole`` aligns it for vectors."""
         unit = self.alignment if whole else INDEX_BYTES
         place = -(-self.bytes // unit) * unit
         self.bytes = place + size

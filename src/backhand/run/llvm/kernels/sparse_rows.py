@@ -10,7 +10,7 @@
             if k_begin <= k < k_end:  dw[k, :] = fma(x, dz[n, :], dw[k, :])
     for k in k_begin .. k_end-1:  epilogue(dw[k, :], k);  dw[k, :] = 0
 
-The same chains as those of the dense product in `matmul`, without the entries that are zero. With
+The same chains as those of the dense product in `gemm`, without the entries that are zero. With
 finite numbers that changes no bit but the sign of a zero; what is infinite or NaN is not multiplied
 by the zeros that are not stored. Threads share out rows, and then ranges of k, so their number
 changes nothing either. Entries lie in order and indices within the columns, which the caller sees

@@ -221,7 +221,7 @@ def panel_columns(target: Target, dtype: Any, tile: Tile | None = None) -> int:
 
 
 def lanes_of_last(tile: Tile, lanes: int, columns: int) -> int | None:
-    """How many lanes the last vector of so many columns needs in tiles; None if all of them.
+    """How many lanes the last vector of ``columns`` columns needs in tiles; None if all of them.
 
     Or if the tiles there are shared with other columns, or columns are padded by whole vectors.
     """
@@ -233,7 +233,7 @@ def lanes_of_last(tile: Tile, lanes: int, columns: int) -> int | None:
 
 
 def covering_widths(tile: Tile, lanes: int, columns: Collection[int] | None) -> list[int]:
-    """Which widths of a tile, by number, cover so many columns; by default any could."""
+    """Which widths of a tile, by number, cover ``columns``; by default any could."""
     if columns is None:
         return list(range(len(tile.vectors)))
     used = set()

@@ -1,4 +1,4 @@
-"""Tile functions written as text; `tiles.py` says what they compute."""
+"""Tile functions written as text; `tile` says what they compute."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS_PER_POINTER = 3
 
 
 class Pending(Protocol):
-    """The tile before the one at work, whose rows are still to be finished; see `matmul`."""
+    """The tile before the one at work, whose rows are still to be finished; see `gemm`."""
 
     def read(self, build: IR, room: IR) -> dict[str, IR]:
         """Its rows, first row, column, and where in the room its sums are and others may go."""

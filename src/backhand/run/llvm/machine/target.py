@@ -1,6 +1,6 @@
 """The processor that code is made for, and the way from LLVM IR to an address one can call.
 
-The bits of a result are decided by the IR alone: nothing here contracts ``a * b + c``, reorders a
+The bits of a result are decided only by the IR: nothing here contracts ``a * b + c``, reorders a
 sum or estimates a division, at any level of optimisation and for any instruction set.
 """
 

@@ -125,9 +125,10 @@ def _columns(schedule: Schedule, gather: Gather) -> int:
 def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
     """Buffers that lie panel by panel: first-layer weights that are updated, and their state.
 
-    A panel of so many columns is a stretch of memory of its own, so that a thread's columns share
-    no stretch with another's, from which the processor would fetch ahead. Weights that would grow
-    by more than a quarter, or have a single panel, stay row by row, as do those of a sparse x.
+    The ``panel`` columns of a panel are a stretch of memory of their own, so that a thread's
+    columns share no stretch with another's, from which the processor would fetch ahead. Weights
+    that would grow by more than a quarter, or have a single panel, stay row by row, as do those of
+    a sparse x.
     """
     width = schedule.plan.description.widths[1]
     padding = -width % panel
@@ -145,7 +146,7 @@ MANY_INPUTS = 4
 
 
 def relays(schedule: Schedule, panel: int) -> bool:
-    """Whether threads may share out the inputs of the first layer; see `relay`."""
+    """Whether threads may share out the inputs of the first layer; see `split_k`."""
     description = schedule.plan.description
     learns = any(reduced.update for reduced in schedule.across)
     many = description.inputs >= MANY_INPUTS * description.widths[1]

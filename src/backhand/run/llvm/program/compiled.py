@@ -55,7 +55,7 @@ class Compiled:
     scalars : tuple of str
         Names of run-time scalars, in order.
     flops : int
-        Floating-point operations for each row of a batch, in products alone.
+        Floating-point operations for each row of a batch, only in products.
     weights : int
         How many weights a step updates.
     inputs, columns : int
@@ -80,7 +80,7 @@ class Compiled:
     packed: dict[str, int]
 
     def readers_for(self, rows: int, available: Callable[[], int]) -> int:
-        """How many of the available threads a pass over so many rows is worth."""
+        """How many of the available threads a pass over ``rows`` rows is worth."""
         return _granted((self.flops + ROW_WORK) * rows // WORTH_WAKING, available)
 
     def sharing(self, rows: int, threads: int) -> Sharing:
@@ -109,7 +109,7 @@ class Compiled:
     def learners_for(
         self, rows: int, steps: int, available: Callable[[], int], more: int = 0
     ) -> tuple[int, int]:
-        """How many of the available threads so many training steps of so many rows are worth.
+        """How many of the available threads ``steps`` training steps of ``rows`` rows are worth.
 
         And how many might be, on a machine where threads meet more quickly. ``more`` is as for
         `step_work`.
@@ -125,7 +125,7 @@ class Compiled:
 
 
 def _granted(worth: int, available: Callable[[], int]) -> int:
-    """Of so many threads, those that there are; asking takes longer than a small step."""
+    """At most ``worth`` threads, if there are as many; asking takes longer than a small step."""
     return min(worth, available()) if worth > 1 else 1
 
 

@@ -233,7 +233,7 @@ class Emitter:
     def move(
         self, node: Gather, columns: int, wide: int, some: tuple[IR, IR], first: IR, last: IR
     ) -> None:
-        """Gather some columns of rows, by the function for so many, padded to ``wide``."""
+        """Gather some columns of rows, padded to ``wide``, by the function for ``columns``."""
         build, at, source, out = self.build, self.at, node.source, node.out
         to = self.dtype if self.kernels.is_real(out) else np.dtype("int32")
         begin, end = some

@@ -5,10 +5,10 @@ slice of the batch's rows; `Schedule.across` sums over the whole batch, each thr
 every parameter. Where weights would travel between processors more than the data does, threads
 own columns of the first layer instead, in both phases: each then gathers the whole batch for
 itself, and a barrier follows the first layer. Where rows are long and that layer is narrow, they
-own inputs of it, and hand its sums on: see `relay`.
+own inputs of it, and hand its sums on: see `split_k`.
 
-Formulas on the elements of a product become its epilogue, and a buffer that is read inside one
-epilogue alone is never stored.
+Formulas on the elements of a product become its epilogue, and a buffer that is read only inside one
+epilogue is never stored.
 """
 
 from __future__ import annotations

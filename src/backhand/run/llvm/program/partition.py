@@ -24,7 +24,7 @@ class Shares:
     ----------
     apart, relayed, own : ir.Value
         Whether each thread has an x of its own: for its inputs of the first layer, in a relay, or
-        for its columns. See `schedule`.
+        for its columns. See `kernel_plan`.
     """
 
     def __init__(self, build: IR, at: Mapping[str, IR], thread: IR, panel: int) -> None:
@@ -58,7 +58,7 @@ class Shares:
         return self.chosen(self.part(index(wide), self.panel), whole)
 
     def only(self, owner: int, body: Callable[[], None]) -> None:
-        """``body`` on one thread alone."""
+        """``body`` on a single thread."""
         build = self.build
         chosen = build.urem(index(owner), self.threads)
         with build.if_then(build.icmp_signed("==", chosen, self.thread)):

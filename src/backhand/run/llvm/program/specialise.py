@@ -37,14 +37,14 @@ class Widths:
     shapes: Collection[tuple[int, int]]
 
     def last(self, columns: int) -> int | None:
-        """Lanes for the last vector of a product with so many columns; None: no own kernel."""
+        """Lanes for the last vector of a product with ``columns`` columns; None: no own kernel."""
         lanes = self.target.lanes(self.dtype)
         last = lanes_of_last(self.tile, lanes, columns)
         saved = (lanes - (last or lanes)) / padded_columns(columns)
         return last if saved * self._part(columns) > MUCH else None
 
     def summing(self, columns: int) -> Target:
-        """For the sums over the batch of so many columns: narrow if that is worth a kernel."""
+        """For the sums over the batch of ``columns`` columns: narrow if that is worth a kernel."""
         much = self._part(columns) > MUCH
         return self.target.narrowed(self.dtype, columns) if much else self.target
 
@@ -53,7 +53,7 @@ class Widths:
         return {padded_columns(one) for one in columns if not self.last(one)}
 
     def _part(self, columns: int) -> float:
-        """Of all weights as they are stored, those of layers with so many units."""
+        """Of all weights as they are stored, those of layers with ``columns`` units."""
         sizes = [(k, d * padded_columns(k)) for d, k in self.shapes]
         mine = max((size for k, size in sizes if k == columns), default=0)
         return mine / sum(size for _, size in sizes)

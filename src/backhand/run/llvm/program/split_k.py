@@ -112,7 +112,7 @@ class Relay:
         return element(self.build, self.program.at["relay"], place, self.i64)
 
     def _gather(self, node: Gather, last: IR, first_row: IR, end: IR) -> None:
-        """This thread's inputs of some rows; only the last thread's may end amid a vector."""
+        """This thread's inputs of some rows; only the last thread's may end inside a vector."""
         program, build = self.program, self.build
         inputs = program.schedule.plan.description.inputs
         whole = inputs // PAD * PAD
