@@ -352,5 +352,7 @@ def test_targets_to_judge_by_must_be_such_as_were_learned():
         MLPClassifier(early_stopping=True).fit(X, y, X_val=X, y_val=y + 1)
     with pytest.raises(InputError, match="y_val has 1 columns and y has 2"):
         MLPRegressor(early_stopping=True).fit(X, X[:, :2], X_val=X, y_val=y)
-    with pytest.raises(InputError, match=r"needs targets >= 0, got -2\.0 in y_val"):
+    with pytest.raises(
+        InputError, match=r"needs targets finite and at least 0, got -2\.0 in y_val"
+    ):
         MLPRegressor("poisson", early_stopping=True).fit(X, y, X_val=X, y_val=y - 2.0)

@@ -161,7 +161,7 @@ def test_losses_of_the_other_estimator_are_refused():
         MLPClassifier(loss=LOSSES["half_squared_error"]).fit(X, y)
     with pytest.raises(InputError, match="'focal' is for classes: MLPClassifier takes it"):
         MLPRegressor(loss=LOSSES["focal"]).fit(X, y)
-    with pytest.raises(InputError, match=r"needs targets from 0 to 1, got .* in y \(the first"):
+    with pytest.raises(InputError, match=r"needs targets between 0 and 1, got .* in y \(the first"):
         MLPRegressor(loss="binary_cross_entropy").fit(X, X[:, 0])
 
 

@@ -55,7 +55,7 @@ def test_poisson_is_scikit_learns():
 
 def test_poisson_refuses_negative_targets():
     X, y = diabetes()
-    with pytest.raises(ValueError, match="needs targets >= 0"):
+    with pytest.raises(ValueError, match="needs targets finite and at least 0"):
         MLPRegressor("poisson").fit(X, y - 100)
 
 
@@ -138,7 +138,9 @@ def test_a_log_link_is_scikit_learns_linear_model():
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=2 * np.sqrt(2e-9))
 
 
-@pytest.mark.parametrize(("loss", "wanted"), [("gamma", "> 0"), ("tweedie", ">= 0")])
+@pytest.mark.parametrize(
+    ("loss", "wanted"), [("gamma", "finite and above 0"), ("tweedie", "finite and at least 0")]
+)
 def test_targets_that_a_log_link_cannot_have(loss, wanted):
     with pytest.raises(InputError, match=f"loss='{loss}' needs targets {wanted}, got -1.0 in y"):
         MLPRegressor(loss).fit(np.ones((3, 1)), [1.0, -1.0, 2.0])

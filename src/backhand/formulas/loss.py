@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -26,8 +27,8 @@ class Loss(Entry):
     mean : callable
         ``mean(xp, z) -> (N, K)``, the expected target given the logits.
     target : {"real", "probability", "class", "count", "positive"}
-        What the targets must be: any finite number; a number in [0, 1]; a class index; a finite
-        number >= 0; a finite number > 0. A loss with class targets is a row loss.
+        What the targets must be: class indices, or numbers as `TARGETS` says. A loss with class
+        targets is a row loss.
     outputs : {"mean", "sum"}
         How an element loss combines the K outputs of one row.
     kinks : callable
@@ -64,6 +65,14 @@ class Loss(Entry):
         """Whether it gives one value a row, (N, 1), and not one an element, (N, K)."""
         return self.target == "class"
 
+
+TARGETS: dict[str, tuple[Callable[[Array], Array], str]] = {
+    "real": (lambda t: abs(t) < math.inf, "finite"),
+    "probability": (lambda t: (t >= 0) & (t <= 1), "between 0 and 1"),
+    "count": (lambda t: (t >= 0) & (t < math.inf), "finite and at least 0"),
+    "positive": (lambda t: (t > 0) & (t < math.inf), "finite and above 0"),
+}
+"""By `Loss.target`: which numbers can be targets, and how messages say it."""
 
 OF = " of "
 

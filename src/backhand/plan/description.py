@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ..errors import InputError, unknown_name
 from ..formulas.activations import Activation, choose_activation
+from ..formulas.loss import TARGETS
 from ..formulas.losses import Loss, choose_loss
 from .ranges import as_numbers, check_range
 
@@ -161,20 +162,14 @@ class Description:
 
     def check_values(self, t: Any) -> None:
         """Raise InputError unless every target is one that the loss can take."""
-        kind = self.loss.target
-        if kind == "class":
+        if self.loss.by_row:
             whole = str(t.dtype).startswith("torch.int") or getattr(t.dtype, "kind", "f") in "iu"
             if not whole:
                 raise InputError(f"{self.loss.name!r} takes class indices, got dtype {t.dtype}")
             bad, wanted = (t < 0) | (t >= self.outputs), f"0 to {self.outputs - 1}"
-        elif kind == "probability":
-            bad, wanted = ~((t >= 0) & (t <= 1)), "between 0 and 1"
-        elif kind == "count":
-            bad, wanted = ~((t >= 0) & (t < float("inf"))), "finite and at least 0"
-        elif kind == "positive":
-            bad, wanted = ~((t > 0) & (t < float("inf"))), "finite and above 0"
         else:
-            bad, wanted = ~(abs(t) < float("inf")), "finite"
+            fits, wanted = TARGETS[self.loss.target]
+            bad = ~fits(t)
         if bool(bad.any()):
             row = int(bad.any(1).nonzero()[0][0])
             raise InputError(
