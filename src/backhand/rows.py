@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors import InputError
 from .network import Network
-from .plan.ranges import as_numbers, check_range, usable_weight
+from .plan.ranges import as_numbers, check_range, place_of, usable_weight
 from .run.namespaces import is_sparse, stored_rows
 
 Array = Any
@@ -70,10 +70,11 @@ def _check_finite(x: Array, what: str) -> None:
     for first in range(0, x.shape[0], EVALUATED_AT_ONCE):
         part = x[first : first + EVALUATED_AT_ONCE]
         stored = part.data if is_sparse(part) else part
-        if not np.isfinite(stored).all():
-            part = part.toarray() if is_sparse(part) else part
-            row, column = np.argwhere(~np.isfinite(part))[0]
+        finite = np.isfinite(stored)
+        if not finite.all():
+            bad = int(np.flatnonzero(~finite)[0])
+            row, column = place_of(part, bad)
             raise InputError(
-                f"{what} x[{first + row}, {column}] is {part[row, column]}: "
+                f"{what} x[{first + row}, {column}] is {stored.flat[bad]}: "
                 "every feature must be finite"
             )

@@ -8,6 +8,8 @@ from backhand.errors import InputError
 from backhand.plan.ranges import (
     SQUARED_AT_ONCE,
     check_range,
+    place_of,
+    power_of_two,
     squares_within,
     usable_weight,
 )
@@ -71,3 +73,21 @@ def test_a_weight_that_vanishes_beside_the_largest_is_named():
 def test_a_limit_may_be_beyond_the_dtype(rows):
     assert squares_within(np.ones(rows, np.float32), float(np.finfo(np.float64).max))
     assert not squares_within(np.full(rows, np.inf, np.float32), float(np.finfo(np.float64).max))
+
+
+@pytest.mark.parametrize("laid", [np.array, np.asfortranarray, sp.csr_matrix, sp.csc_matrix])
+def test_the_place_of_an_element(laid):
+    x = np.zeros((4, 3))
+    x[0, 2], x[2, 1], x[3, 0] = 1, 5, 2
+    a = laid(x)
+    stored = a.data if sp.issparse(a) else a
+    assert place_of(a, int(np.argmax(stored))) == (2, 1)
+
+
+@pytest.mark.parametrize("largest", [0.0, 1e-300, 1e-12, 1.0, 1e12, 1e300])
+def test_the_power_of_two_of_weights(largest):
+    exponent = power_of_two(largest)
+    if 1e-15 < largest < 1e15 or not largest:
+        assert exponent == 0
+    else:
+        assert 0.5 <= largest * 2.0**exponent < 1

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ..callbacks import told
 from ..errors import InputError
 from ..formulas.schedules import choose_schedule
+from ..plan.ranges import place_of
 from ..run.namespaces import is_sparse
 from . import parameters
 from .descent import SMALLEST_RATE, Data, Descent, Params, optimiser_of
@@ -151,11 +152,7 @@ def _largest(a: Array, name: str) -> str:
     at = [int(np.argmax(stored)), int(np.argmin(stored))]
     first = max(at, key=lambda i: abs(float(stored.flat[i])))
     value = float(stored.flat[first])
-    if is_sparse(a):
-        entries = a.tocoo()
-        row, column = int(entries.row[first]), int(entries.col[first])
-    else:
-        row, column = map(int, np.unravel_index(first, a.shape))
+    row, column = place_of(a, first)
     return f"the largest of {name} is {value:.6g} in row {row}, column {column}"
 
 

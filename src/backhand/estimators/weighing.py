@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from typing import Any
 
@@ -11,7 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 from sklearn.utils.validation import _check_sample_weight
 
 from ..errors import InputError
-from ..plan.ranges import SAFE_EXPONENT, as_numbers, usable_weight
+from ..plan.ranges import as_numbers, power_of_two, usable_weight
 
 Array = Any
 
@@ -109,9 +108,7 @@ def product(factors: list[Array], dtype: str, name: str) -> tuple[Array, int]:
     """
     found, exponent = np.ones(len(factors[0])), 0
     for factor in factors:
-        largest = float(factor.max(initial=0.0))
-        shift = -math.frexp(largest)[1] if largest > 0 else 0
-        shift = shift if abs(shift) > SAFE_EXPONENT else 0
+        shift = power_of_two(float(factor.max(initial=0.0)))
         found, exponent = found * np.ldexp(factor, shift), exponent + shift
     if not found.any():
         raise InputError(f"{name} is 0 for every row: give a positive weight to some")

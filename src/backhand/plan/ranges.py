@@ -84,7 +84,9 @@ def check_range(a: Array, dtype: Any, name: str) -> None:
             part = np.asarray(stored[first : first + ROWS_AT_ONCE])
             beyond = np.isinf(part.astype(dtype)) & np.isfinite(part)
             if beyond.any():
-                raise _beyond(a, tuple(np.argwhere(beyond)[0]), first, part, dtype, name)
+                at = int(np.flatnonzero(beyond)[0])
+                place = place_of(a, at + first * (part.size // len(part)))
+                raise _beyond(float(part.flat[at]), place, dtype, name)
 
 
 def squares_within(a: Array, most: float) -> bool:
@@ -107,20 +109,27 @@ def squares_within(a: Array, most: float) -> bool:
     return all(float(np.vdot(part, part)) <= most for part in parts)
 
 
-def _beyond(
-    a: Array, at: tuple[int, ...], first: int, part: Array, dtype: Any, name: str
-) -> InputError:
-    """The error for the element ``at`` of a part that begins at row ``first``."""
-    value = part[at]
-    row, *rest = first + int(at[0]), *map(int, at[1:])
-    if hasattr(a, "tocoo"):  # `first` and `at` count its stored entries
+def place_of(a: Array, number: int) -> tuple[int, ...]:
+    """Row and column of an element: of dense arrays by its number in C order, of sparse in data."""
+    if hasattr(a, "tocoo"):
         entries = a.tocoo()
-        row, *rest = int(entries.row[row]), int(entries.col[row])
-    place = f"row {row}" + "".join(f", column {column}" for column in rest)
+        return int(entries.row[number]), int(entries.col[number])
+    return tuple(map(int, np.unravel_index(number, a.shape)))
+
+
+def _beyond(value: float, place: tuple[int, ...], dtype: Any, name: str) -> InputError:
+    row, *rest = place
+    where = f"row {row}" + "".join(f", column {column}" for column in rest)
     return InputError(
-        f"{name} is {float(value):.6g} in {place}, beyond what {np.dtype(dtype)} holds "
+        f"{name} is {value:.6g} in {where}, beyond what {np.dtype(dtype)} holds "
         f"({float(np.finfo(dtype).max):.2g}): scale it, or compute in float64 (dtype='float64')"
     )
+
+
+def power_of_two(largest: float) -> int:
+    """The exponent of the power of 2 that weights are multiplied by; 0 for those of usual size."""
+    exponent = -math.frexp(largest)[1] if largest > 0 else 0
+    return exponent if abs(exponent) > SAFE_EXPONENT else 0
 
 
 def usable_weight(weight: Array, dtype: Any, name: str = "sample_weight") -> tuple[Array, int]:
@@ -153,9 +162,7 @@ def usable_weight(weight: Array, dtype: Any, name: str = "sample_weight") -> tup
     weight = np.asarray(weight)
     wide = weight.astype(np.float64, copy=False)
     largest = float(wide.max(initial=0.0))
-    exponent = -math.frexp(largest)[1] if largest > 0 else 0
-    if abs(exponent) <= SAFE_EXPONENT:
-        exponent = 0
+    exponent = power_of_two(largest)
     scaled = np.ldexp(wide, exponent).astype(dtype) if exponent else weight.astype(dtype)
     lost = (scaled < np.finfo(dtype).tiny) & (wide > 0)
     if lost.any():
