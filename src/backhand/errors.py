@@ -25,6 +25,11 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {str(name)!r}: {hint}valid: {', '.join(names)}")
 
 
+def count(n: int, noun: str) -> str:
+    """Return a number with its noun: "1 row", "1,200 rows"."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what another library's error says, or else its kind, to be quoted.
 

@@ -58,8 +58,11 @@ def test_a_missing_or_misspelt_column_is_named(backhand, people, model, tmp_path
 def test_unseen_values_are_predicted_too(backhand, people, model, tmp_path):
     columns, _ = people
     strange = {**columns, "city": ["Atlantis"] * 300, "age": [""] * 300}
-    code, out, _ = backhand("predict", model, write_csv(tmp_path / "s.csv", strange))
+    code, out, err = backhand("predict", model, write_csv(tmp_path / "s.csv", strange))
     assert code == 0
+    assert err == (
+        "warning: column 'city': 1 value not seen in training ('Atlantis'), in 300 rows\n"
+    )
     assert len(read(out)) == 300
 
 

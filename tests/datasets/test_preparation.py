@@ -101,16 +101,29 @@ def test_without_missing_values_in_training_later_ones_get_the_mean():
     np.testing.assert_array_equal(preparation.apply({"a": [3.0, None]}), [[0], [0]])
 
 
-def test_text_and_booleans_become_one_hot_with_a_place_for_unseen():
+def test_text_and_booleans_become_one_hot():
     preparation = fit({"c": ["b", "a", None, "b"], "f": [True, False, True, True]})
-    assert preparation.feature_names == [
-        *("c = a", "c = b", "c is missing", "c is unseen"),
-        *("f = false", "f = true", "f is unseen"),
+    assert preparation.feature_names == ["c = a", "c = b", "c is missing", "f = false", "f = true"]
+    x = preparation.apply({"f": [False, True, True], "c": ["a", "", "b"]})
+    np.testing.assert_array_equal(x, [[1, 0, 0, 1, 0], [0, 0, 1, 0, 1], [0, 1, 0, 0, 1]])
+
+
+def test_what_was_not_seen_in_training_is_the_mean_of_what_was():
+    preparation = fit({"c": ["b", "a", None, "d", "e"], "f": [True, False, True, True, False]})
+    with pytest.warns(UserWarning, match="not seen in training") as caught:
+        x = preparation.apply({"c": ["z", "y", None, "z"], "f": ["", "maybe", "1", "false"]})
+    told = [str(warning.message) for warning in caught]
+    assert told == [
+        "column 'c': 2 values not seen in training ('z', ...), in 3 rows",
+        "column 'f': 1 value not seen in training ('maybe'), in 1 row",
     ]
-    x = preparation.apply({"f": [False, None, True], "c": ["a", "", "z"]})
-    np.testing.assert_array_equal(
-        x, [[1, 0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0, 1], [0, 0, 0, 1, 0, 1, 0]]
-    )
+    unseen = [1 / 4] * 4 + [0]
+    want = [[*unseen, 0.5, 0.5], [*unseen, 0.5, 0.5], [0, 0, 0, 0, 1, 0, 1], [*unseen, 1, 0]]
+    np.testing.assert_array_equal(x, want)
+    # any weights of a first layer: what goes in for an unseen value is the mean of what can go in
+    w = np.random.default_rng(0).normal(size=(7, 3))
+    seen = preparation.apply({"c": ["a", "b", "d", "e"], "f": [True] * 4}) @ w
+    np.testing.assert_allclose(x[3] @ w - w[5], seen.mean(axis=0) - w[6], rtol=1e-6)
 
 
 def test_columns_are_found_by_name_in_any_order():
@@ -231,7 +244,7 @@ CELLS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.* left out")
+@pytest.mark.filterwarnings("ignore:.* left out", "ignore:.* not seen in training")
 @given(st.lists(st.fixed_dictionaries(CELLS), min_size=2, max_size=30), st.data())
 def test_any_table_is_prepared_finite_and_round_trips(rows, data):
     columns = {name: [row[name] for row in rows] for name in CELLS}

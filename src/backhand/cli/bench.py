@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..bench.peers import PEERS
 from ..bench.training import OURS, TASKS, Record, Result, run_benchmarks
-from ..errors import InputError
+from ..errors import InputError, count
 from ..files import write_whole
 from ..report import tables
 
@@ -32,20 +32,16 @@ def run(networks: str, rounds: int, peers: str | None, out: Path | None) -> None
 def _print(record: Record, screen: Console) -> None:
     machine = record.machine
     screen.print(
-        f"{machine['processor']} ({machine['target']}), {_count(machine['threads'], 'thread')}"
+        f"{machine['processor']} ({machine['target']}), {count(machine['threads'], 'thread')}"
     )
     for cores, rate in record.peaks.items():
-        screen.print(f"measured peak of {_count(cores, 'core')}, float32: {rate / 1e9:.0f} GF/s")
+        screen.print(f"measured peak of {count(cores, 'core')}, float32: {rate / 1e9:.0f} GF/s")
     screen.print(", ".join(f"{name} {version}" for name, version in record.versions.items()))
     if record.missing:
         screen.print(f"not installed, left out: {', '.join(record.missing)}")
     for result in record.results:
         _network(result, screen)
-    screen.print(f"medians and quartiles over {record.rounds} interleaved rounds")
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    screen.print(f"medians and quartiles over {count(record.rounds, 'interleaved round')}")
 
 
 def _network(result: Result, screen: Console) -> None:

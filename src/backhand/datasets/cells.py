@@ -258,7 +258,7 @@ def categories(table: Any, name: str, kind: str) -> Any:
         lower = pc.utf8_lower(text)
         spelling = pc.index_in(lower, value_set=pa.array(list(TRUE_AND_FALSE)))
         read = pa.array(list(TRUE_AND_FALSE.values())).take(spelling)
-        # What is neither stays as it is, and so becomes the unseen place.
+        # What is neither stays as it is, and so counts as unseen.
         spelt = pc.coalesce(read, lower)
         return pc.if_else(pa.array(missing), pa.scalar(None, pa.string()), spelt)
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)

@@ -5,9 +5,13 @@ holds     becomes                       missing values
 ========= ============================= ======================================================
 numbers   (value - mean) / std          the mean, and an indicator column if any training row
 dates     the same, in days since 1970  has none (without that column, just the mean)
-text      one-hot, last place unseen    a category if any training row has none, else unseen
-booleans  one-hot, last place unseen    the same
+text      one-hot                       a category if any training row has none, else unseen
+booleans  one-hot                       the same
 ========= ============================= ======================================================
+
+A value that is unseen, since no training row has it, becomes an equal share of all that were seen.
+For the first layer that is the mean of their weights, whereas an input of its own would have
+weights that no training row has ever changed.
 
 Text is compared with surrounding spaces removed, and an empty text is missing. In number, date and
 boolean columns the spellings in `MISSING` are missing too. The std is the population's (divided by
@@ -26,7 +30,7 @@ from numpy.typing import NDArray
 
 from backhand.datasets import cells
 from backhand.datasets.checks import entries, finite, flag, one_of, text
-from backhand.errors import InputError, first_line
+from backhand.errors import InputError, count, first_line
 
 # More categories than this, or nearly one for each row, is a name or a key and not a category.
 MOST_CATEGORIES = 1000
@@ -52,8 +56,11 @@ class NumberColumn:
         value = [self.name] if self.std > 0 else []
         return value + ([f"{self.name} is missing"] if self.missing else [])
 
-    def encode(self, table: Any, x: NDArray[np.float32]) -> None:
-        """Write the column's rows of ``table`` into ``x`` (N, len(feature_names))."""
+    def encode(self, table: Any, x: NDArray[np.float32]) -> str | None:
+        """Write the column's rows of ``table`` into ``x`` (N, len(feature_names)).
+
+        Returns what a user should know of them, None if there is nothing.
+        """
         values = cells.numbers(table, self.name, self.kind)
         absent = np.isnan(values)
         if self.std > 0:
@@ -67,6 +74,7 @@ class NumberColumn:
                 )
         if self.missing:
             x[:, -1] = absent
+        return None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -80,7 +88,7 @@ class NumberColumn:
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """Text or booleans: one-hot over the training rows' values, with a last place for unseen ones.
+    """Text or booleans: one-hot over the training rows' values, an equal share of each for others.
 
     ``values`` are sorted; booleans are "false" and "true".
     """
@@ -95,20 +103,31 @@ class CategoryColumn:
         places = [f"{self.name} = {value}" for value in self.values]
         if self.missing:
             places.append(f"{self.name} is missing")
-        return [*places, f"{self.name} is unseen"]
+        return places
 
-    def encode(self, table: Any, x: NDArray[np.float32]) -> None:
-        """Write the column's rows of ``table`` into ``x`` (N, len(feature_names))."""
+    def encode(self, table: Any, x: NDArray[np.float32]) -> str | None:
+        """Write the column's rows into ``x`` as `NumberColumn`; say which values are unseen."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         found = cells.categories(table, self.name, self.kind)
         place = pc.index_in(found, value_set=pa.array(self.values, type=pa.string()))
-        unseen = x.shape[1] - 1
-        places = np.array(pc.fill_null(place, unseen), dtype=np.int64)
+        places = np.array(pc.fill_null(place, -1), dtype=np.int64)
+        absent = np.asarray(pc.is_null(found))
         if self.missing:
-            places[np.asarray(pc.is_null(found))] = len(self.values)
-        x[np.arange(len(x)), places] = 1.0
+            places[absent] = len(self.values)
+        known = places >= 0
+        x[np.flatnonzero(known), places[known]] = 1.0
+        x[~known, : len(self.values)] = 1 / len(self.values)
+        strange = found.filter(pa.array(~known & ~absent))
+        if not len(strange):
+            return None
+        values = strange.unique()
+        some = f"{values[0].as_py()!r}{', ...' if len(values) > 1 else ''}"
+        return (
+            f"column {self.name!r}: {count(len(values), 'value')} not seen in training ({some}), "
+            f"in {count(len(strange), 'row')}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return {

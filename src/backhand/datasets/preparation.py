@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from backhand.datasets import columns as cols
 from backhand.datasets.checks import entries, finite, one_of, positive_int
 from backhand.datasets.files import check_size, most_bytes
-from backhand.errors import InputError
+from backhand.errors import InputError, count
 from backhand.plan.ranges import as_numbers
 
 if TYPE_CHECKING:
@@ -265,10 +265,14 @@ class TablePreparation:
                 made.append(f"{len(found)} of {holds}" + (f" ({values} values)" if values else ""))
         gaps = [repr(encoder.name) for encoder in self.encoders if encoder.missing]
         shown = ", ".join(gaps[:5]) + (f" and {len(gaps) - 5} more" if len(gaps) > 5 else "")
-        missing = f"; values are missing in {shown}" if gaps else ""
-        return f"columns: {', '.join(made)}, as {self.width:,} inputs{missing}"
+        if gaps:
+            one = "an input" if len(gaps) == 1 else "an input each"
+            shown = f" ({one} for values that are missing in training rows: {shown})"
+        return f"columns: {', '.join(made)}, as {count(self.width, 'input')}{shown}"
 
-    def apply(self, raw: pa.Table | Mapping[str, Any]) -> NDArray[np.float32]:
+    def apply(
+        self, raw: pa.Table | Mapping[str, Any], tell_unseen: bool = True
+    ) -> NDArray[np.float32]:
         """Prepare the rows of a table.
 
         Parameters
@@ -276,6 +280,8 @@ class TablePreparation:
         raw : table
             What `backhand.datasets.columns.as_table` takes: a DataFrame, a pyarrow.Table, a mapping
             of columns, a list of rows. The original columns in any order; others are ignored.
+        tell_unseen : bool
+            Whether to warn of text that no training row has.
 
         Returns
         -------
@@ -286,6 +292,11 @@ class TablePreparation:
         InputError
             For a missing column (with the nearest name that is there), for text where numbers
             belong and for an infinite number (with column, row and value).
+
+        Warns
+        -----
+        UserWarning
+            Names a column with text that no training row has, how much of it, and one value.
         """
         table = cols.as_table(raw)
         given, needed = set(table.column_names), self.columns
@@ -300,7 +311,9 @@ class TablePreparation:
         first = 0
         for encoder in self.encoders:
             last = first + len(encoder.feature_names)
-            encoder.encode(table, x[:, first:last])
+            unseen = encoder.encode(table, x[:, first:last])
+            if unseen and tell_unseen:
+                warnings.warn(unseen, stacklevel=2)
             first = last
         return x
 

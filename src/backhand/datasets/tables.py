@@ -131,7 +131,7 @@ def _classification(name: str, table: Any, target: str, values: NDArray[Any], se
     labels = labels.reshape(-1).astype(np.int64)
     parts = split_rows(len(labels), labels, seed)
     preparation = TablePreparation.fit(table, parts[0], exclude=[target])
-    x = preparation.apply(table)
+    x = preparation.apply(table, tell_unseen=False)
     train, validation, test = (Split(x[rows], labels[rows]) for rows in parts)
     return Data(
         name=name,
@@ -149,7 +149,7 @@ def _classification(name: str, table: Any, target: str, values: NDArray[Any], se
 def _regression(name: str, table: Any, target: str, values: NDArray[Any], seed: int) -> Data:
     parts = split_rows(len(values), None, seed)
     preparation = TablePreparation.fit(table, parts[0], exclude=[target])
-    x = preparation.apply(table)
+    x = preparation.apply(table, tell_unseen=False)
     t = values.astype(np.float64)
     mean, std = mean_and_std(t[parts[0]], f"target column {target!r}")
     std = std or 1.0  # all training targets alike, while others differ

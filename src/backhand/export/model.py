@@ -95,6 +95,12 @@ class Model:
         ------
         InputError
             If a column is missing or a value is not of its kind; the message names it.
+
+        Warns
+        -----
+        UserWarning
+            Names a column with text that no training row has; it counts as the mean of what they
+            have.
         """
         if self.task == "classification":
             assert self.classes is not None
