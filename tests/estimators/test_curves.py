@@ -65,6 +65,12 @@ def test_new_axes():
         pyplot.close("all")
 
 
+def test_a_file_instead_of_axes():
+    model = MLPClassifier(max_iter=2, random_state=0).fit(X, Y)
+    with pytest.raises(InputError, match=r"must be matplotlib Axes, got str; to save .*savefig"):
+        model.plot_history("history.png")
+
+
 def test_nothing_to_draw():
     with pytest.raises(NotFittedError):
         MLPClassifier().plot_history()

@@ -19,6 +19,11 @@ def draw_curves(fitted: Fitted, ax: Any) -> Any:
             "there are no epochs to draw: fit with solver 'adam', 'adamw' or 'sgd', which keep "
             f"loss_curve_, got solver={fitted.solver!r}"
         )
+    if ax is not None and not hasattr(ax, "twinx"):
+        raise InputError(
+            f"ax must be matplotlib Axes, got {type(ax).__name__}; "
+            "to save a picture, use plot_history().figure.savefig"
+        )
     if ax is None:
         from matplotlib import pyplot  # slow to import
 
