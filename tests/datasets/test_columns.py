@@ -120,3 +120,21 @@ def test_the_nearest_name_is_found_whatever_its_case():
     assert columns.nearest("Age", ["AGE", "name"]) == "AGE"
     assert columns.nearest("heigth", ["height", "weight"]) == "height"
     assert columns.nearest("zzz", ["height"]) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([1, 2, 6], "mean 3, standard deviation 2.16"),
+        ([4, 4, None], "one value, or missing"),
+        (["2024-03-01", "2024-03-03"], "about 2024-03-02, 1 days around"),
+        (["b", "a", None, "b"], "a, b, or missing"),
+        (list("abcdefghijkl"), "a, b, c, d, e, f, g, h, i, j and 2 more"),
+    ],
+)
+def test_what_a_column_has_for_people(values, told):
+    assert fitted(values).summary == told
+
+
+def test_a_date_that_somebody_edited_has_a_summary():
+    assert columns.NumberColumn("day", "date", 1e300, 1.0, False).summary.startswith("mean 1e+300")

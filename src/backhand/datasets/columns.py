@@ -35,6 +35,8 @@ from backhand.errors import InputError, count, first_line
 # More categories than this, or nearly one for each row, is a name or a key and not a category.
 MOST_CATEGORIES = 1000
 FEW_CATEGORIES = 20
+MOST_SHOWN = 10
+MOST_DAYS = 1_000_000  # since 1970, that are shown as a date
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,15 @@ class NumberColumn:
     def feature_names(self) -> list[str]:
         value = [self.name] if self.std > 0 else []
         return value + ([f"{self.name} is missing"] if self.missing else [])
+
+    @property
+    def summary(self) -> str:
+        """What the training rows have, for people."""
+        spread = f"mean {self.mean:.4g}, standard deviation {self.std:.4g}"
+        if self.kind == "date" and abs(self.mean) < MOST_DAYS:
+            spread = f"about {np.datetime64(0, 'D') + round(self.mean)}, {self.std:.4g} days around"
+        known = spread if self.std > 0 else "one value"
+        return known + (", or missing" if self.missing else "")
 
     def encode(self, table: Any, x: NDArray[np.float32]) -> str | None:
         """Write the column's rows of ``table`` into ``x`` (N, len(feature_names)).
@@ -104,6 +115,13 @@ class CategoryColumn:
         if self.missing:
             places.append(f"{self.name} is missing")
         return places
+
+    @property
+    def summary(self) -> str:
+        """What the training rows have, for people."""
+        more = len(self.values) - MOST_SHOWN
+        shown = ", ".join(self.values[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        return shown + (", or missing" if self.missing else "")
 
     def encode(self, table: Any, x: NDArray[np.float32]) -> str | None:
         """Write the column's rows into ``x`` as `NumberColumn`; say which values are unseen."""

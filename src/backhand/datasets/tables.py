@@ -14,7 +14,7 @@ from backhand.datasets.data import TASKS, Data, Split, Task
 from backhand.datasets.preparation import TablePreparation
 from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import checked_seed, split_rows
-from backhand.errors import InputError, unknown_name
+from backhand.errors import InputError, count, unknown_name
 
 FEWEST_ROWS = 10
 # An integer target with no more values than this, and with this many rows for each of them on
@@ -93,7 +93,7 @@ def _target(table: Any, target: str, task: str | None) -> tuple[Task, NDArray[An
     values: NDArray[Any]
     if kind in ("text", "boolean"):
         if task == "regression":
-            raise InputError(f"{where} holds {kind}; regression needs numbers")
+            raise InputError(f"{_no_number(table, target)}; regression needs numbers")
         found = cells.categories(table, target, kind)
         absent = np.asarray(found.is_null())
         values = np.array(found.to_pylist(), dtype=object)
@@ -108,7 +108,11 @@ def _target(table: Any, target: str, task: str | None) -> tuple[Task, NDArray[An
             values = values.astype(np.int64)
     if absent.any():
         row = cells.row_number(table, int(np.flatnonzero(absent)[0]))
-        raise InputError(f"{where}, row {row}: the value is missing; fill it in or remove the row")
+        others = int(absent.sum()) - 1
+        also = f", and in {count(others, 'row')} after it" if others else ""
+        raise InputError(
+            f"{where}, row {row}: the value is missing{also}; fill it in or remove the row"
+        )
     distinct = len(np.unique(values))
     if distinct == 1:
         shown = values[0].item() if isinstance(values[0], np.generic) else values[0]
@@ -120,10 +124,20 @@ def _target(table: Any, target: str, task: str | None) -> tuple[Task, NDArray[An
         classes = distinct == 2 or (whole and few)
         task = "classification" if classes else "regression"
     if task == "classification" and 2 * distinct > len(values):
-        raise InputError(
-            f"{where} has {distinct} distinct values in {len(values)} rows, too many for classes"
-        )
+        many = f"{distinct} distinct values in {len(values)} rows, too many for classes"
+        if kind == "text":
+            raise InputError(f"{_no_number(table, target)}, and the column has {many}")
+        raise InputError(f"{where} has {many}")
     return ("classification" if task == "classification" else "regression"), values
+
+
+def _no_number(table: Any, target: str) -> str:
+    """Say which of the target's values keeps it from being a number."""
+    try:
+        cells.numbers(table, target)
+    except InputError as error:
+        return f"target {error}"
+    return f"target column {target!r} holds {cells.type_of(table, target)}"
 
 
 def _classification(name: str, table: Any, target: str, values: NDArray[Any], seed: int) -> Data:
