@@ -69,7 +69,8 @@ def test_unseen_values_are_predicted_too(backhand, people, model, tmp_path):
 def test_files_out(backhand, people, model, tmp_path):
     want = backhand("predict", model, people[1])[1]
     for name, delimiter in (("out.csv", ","), ("out.tsv", "\t")):
-        assert backhand("predict", model, people[1], "-o", name)[0] == 0
+        done = backhand("predict", model.parent, people[1], "-o", name)
+        assert done == (0, "", f"300 predictions: {name}\n")
         assert read((tmp_path / name).read_text(), delimiter) == read(want)
     assert backhand("predict", model, people[1], "-o", "out.parquet")[0] == 0
     import pyarrow.parquet

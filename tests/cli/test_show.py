@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
+from backhand import Model, Network
+
 
 def test_plan(backhand):
     code, out, _ = backhand("show", "784-50-10", "--loss", "softmax_cross_entropy")
@@ -28,8 +32,40 @@ def test_a_models_file(backhand):
     assert about[0] == "classification"
     assert about[1] == "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
     assert about[2] == "inputs: 64 pixels"
-    assert about[3].startswith("command: backhand train digits --hidden 7")
-    assert any(line.startswith("scores: {'test': {'accuracy': 0.") for line in about)
+    assert about[3] == "network: 64-7-10, relu"
+    assert about[4].split() == ["accuracy", "loss"]
+    assert [line.split()[0] for line in about[5:8]] == ["train", "validation", "test"]
+    assert about[8] == "kept: epoch 1; ended: after all epochs"
+    assert about[9].startswith("command: backhand train digits --hidden 7")
+    short = backhand("show", "run")[1]
+    assert out.startswith(short)
+    assert "dropout(" not in short
+
+
+def test_the_columns_of_a_table(backhand, people):
+    backhand("train", people[1], "--target", "label", "--epochs", "1", "--out", "run")
+    code, out, _ = backhand("show", "run")
+    assert code == 0
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line}
+    assert rows["city"] == ["city", "text", "Oslo,", "Paris,", "Rome,", "or", "missing"]
+    assert rows["smokes"] == ["smokes", "true/false", "false,", "true"]
+    assert rows["age"][:3] == ["age", "numbers", "mean"]
+    assert 38 < float(rows["age"][3].strip(",")) < 42
+    assert rows["age"][-2:] == ["or", "missing"]
+    assert "label" not in rows
+    assert "unit" not in rows
+
+
+@pytest.mark.parametrize("scores", [None, {}, 3, {"test": None}, {"test": {"loss": "\x1b[2J"}}])
+def test_scores_that_somebody_edited(backhand, tmp_path, scores):
+    network = Network((6, 5, 2), loss="softmax_cross_entropy")
+    made = {"scores": scores, "stopped": "\x1b[2J", "best_epoch": []}
+    params = network.init("kaiming_normal")
+    model = Model(network, params, "classification", classes=[0, 1], provenance=made)
+    model.save(tmp_path / "m.safetensors")
+    code, out, err = backhand("show", "m.safetensors")
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out
 
 
 def test_an_activation_for_each_layer(backhand):

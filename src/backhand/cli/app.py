@@ -222,7 +222,7 @@ def train(
 @app.command()
 def predict(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="a model.safetensors that train wrote")
+        Path, typer.Argument(metavar="MODEL", help="a run folder that train wrote, or its file")
     ],
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="rows: a CSV, TSV or Parquet table, or .npy")
@@ -291,7 +291,7 @@ def check(
 @app.command()
 def show(
     network: Annotated[
-        str, typer.Argument(metavar="NETWORK", help="widths such as 784-50-10, or a model's file")
+        str, typer.Argument(metavar="NETWORK", help="widths such as 784-50-10, or a model's folder")
     ],
     activation: Annotated[
         str, _option(metavar="NAME,...", help=f"one, or one for each layer: {_listed(ACTIVATIONS)}")
@@ -301,7 +301,7 @@ def show(
     optimiser: Annotated[str, _option(metavar="NAME", help=_listed(OPTIMISERS))] = "adam",
     dtype: Annotated[str, _option(metavar="NAME", help="float32 or float64")] = "float32",
     plan: Annotated[
-        bool, typer.Option("--plan", help="the nodes of a training step (the default)")
+        bool, typer.Option("--plan", help="the nodes of a training step (for widths the default)")
     ] = False,
     ir: Annotated[bool, typer.Option("--ir", help="the LLVM IR of an epoch")] = False,
     asm: Annotated[bool, typer.Option("--asm", help="the machine code of an epoch")] = False,
@@ -310,11 +310,14 @@ def show(
         _option(metavar="NAME", help="avx512, avx2, fma128 or aarch64; by default this processor"),
     ] = None,
 ) -> None:
-    """Print what runs for a network: plan, IR or assembly."""
+    """Print what a model is and takes, and what runs for a network.
+
+    What runs is shown as the plan of a training step, as LLVM IR or as assembly.
+    """
     from .show import run
 
     kinds = [kind for kind, on in (("plan", plan), ("ir", ir), ("asm", asm)) if on]
-    run(network, activation, loss, dropout, optimiser, dtype, kinds or ["plan"], target)
+    run(network, activation, loss, dropout, optimiser, dtype, kinds, target)
 
 
 @app.command()

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..datasets.preparation import TablePreparation
-from ..errors import InputError
+from ..errors import InputError, count
 from ..export import Model, load_model
 from ..files import check_file, reading, write_whole
+from . import runs
 
 OUTPUTS = (".csv", ".tsv", ".parquet")
 
@@ -25,7 +26,7 @@ def run(model_file: Path, file: Path, out: Path | None) -> None:
     for given in (model_file, file):
         if out is not None and out.exists() and given.exists() and out.samefile(given):
             raise InputError(f"--out {out} would overwrite what is read: name another file")
-    model = load_model(model_file)
+    model = load_model(runs.model_file(model_file))
     answers = columns(model, _rows(model, file))
     if not answers["prediction"]:
         raise InputError(f"{file}: has no rows")
@@ -38,6 +39,8 @@ def run(model_file: Path, file: Path, out: Path | None) -> None:
     else:
         separator = "\t" if out.suffix.lower() == ".tsv" else ","
         write_whole(out, _text(answers, separator).encode())
+    if out is not None:
+        print(f"{count(len(answers['prediction']), 'prediction')}: {out}", file=sys.stderr)
 
 
 def _rows(model: Model, file: Path) -> Any:

@@ -20,6 +20,7 @@ from pathlib import Path
 from ..errors import BackhandError, InputError
 from ..files import ABANDONED, TEMPORARY, temporary_name, user
 
+MODEL = "model.safetensors"
 MOST_TRIED = 10_000  # names, before the folder counts as one that cannot be written to
 
 
@@ -44,6 +45,12 @@ def checked_place(out: Path | None, name: str) -> Path:
     except OSError as error:
         raise InputError(f"cannot write to {place}: {error.strerror or error}") from None
     return place
+
+
+def model_file(path: Path) -> Path:
+    """Return the file of a model, which may be given as the folder of its run."""
+    inside = path / MODEL
+    return inside if path.is_dir() and inside.exists() else path
 
 
 def keep(place: Path, write: Callable[[Path], None]) -> tuple[Path, str]:

@@ -6,14 +6,18 @@ import re
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
+from ..datasets.preparation import KINDS, TablePreparation
 from ..errors import InputError, printable
 from ..export import Model, load_model
 from ..formulas.activations import choose_activation
 from ..formulas.optimisers import choose_optimiser
 from ..network import Network
 from ..plan.step import training_plan
+from ..report import tables
 from .options import names
+from .runs import model_file
 
 
 def run(
@@ -26,13 +30,17 @@ def run(
     kinds: list[str],
     target: str | None,
 ) -> None:
-    """Print the plan, IR or assembly of a training epoch."""
+    """Print what a model is, and the plan, IR or assembly of a training epoch."""
     if Path(network).suffix == ".safetensors" or Path(network).exists():
-        model = load_model(network)
+        model = load_model(model_file(Path(network)))
         described = model.network
-        print(f"{_about(model)}\n")
+        _about(model, tables.console())
+        if not kinds:
+            return
+        print()
     else:
         described = _network(network, activation, loss, dropout, dtype)
+        kinds = kinds or ["plan"]
     chosen = choose_optimiser(optimiser)
     plan = training_plan(described, chosen)
     if "plan" in kinds:
@@ -56,17 +64,55 @@ def run(
         print(emit_assembly(program.module, machine))
 
 
-def _about(model: Model) -> str:
-    """What a model is for, what it takes, how it was made and how it scored."""
-    lines = [model.task + (f" of {model.target!r}" if model.target is not None else "")]
+ENDS = {
+    "epochs": "after all epochs",
+    "patience": "no lower validation loss (--patience)",
+    "interrupted": "interrupted",
+}
+
+
+def _about(model: Model, screen: Console) -> None:
+    """Print what a model is for, what it takes, how it scored and how it was made."""
+
+    def say(line: str) -> None:
+        screen.print(printable(line), soft_wrap=True)
+
+    say(model.task + (f" of {model.target!r}" if model.target is not None else ""))
     if model.classes is not None:
-        lines.append(f"classes: {', '.join(map(str, model.classes))}")
-    if model.preparation is not None:
-        lines.append(model.preparation.summary)
-    for name in ("command", "backhand", "best_epoch", "stopped", "scores"):
-        if name in model.provenance:
-            lines.append(f"{name}: {model.provenance[name]}")
-    return "\n".join(printable(line) for line in lines)
+        say(f"classes: {', '.join(map(str, model.classes))}")
+    preparation, made = model.preparation, model.provenance
+    if preparation is not None:
+        say(preparation.summary)
+    if isinstance(preparation, TablePreparation):
+        tables.grid(
+            [[e.name, KINDS[e.kind], e.summary] for e in preparation.encoders],
+            ("column", "holds", "training rows have"),
+            screen,
+        )
+    network = model.network
+    widths = "-".join(map(str, network.widths))
+    say(f"network: {widths}, {', '.join(dict.fromkeys(network.to_dict()['activation']))}")
+    scores = _scores(made.get("scores"))
+    if scores:
+        splits = sorted(scores, key=lambda split: (split == "test", split))
+        tables.scores({printable(split): scores[split] for split in splits}, screen)
+    if "best_epoch" in made and "stopped" in made:
+        ended = ENDS.get(str(made["stopped"]), str(made["stopped"]))
+        say(f"kept: epoch {made['best_epoch']}; ended: {ended}")
+    for name in ("command", "backhand"):
+        if name in made:
+            say(f"{name}: {made[name]}")
+
+
+def _scores(found: object) -> dict[str, dict[str, float]]:
+    """Scores as `train` writes them; none if somebody has edited the file to something else."""
+    if not isinstance(found, dict):
+        return {}
+    fit = all(
+        isinstance(values, dict) and all(isinstance(v, float) for v in values.values())
+        for values in found.values()
+    )
+    return found if fit else {}
 
 
 def _network(text: str, activation: str, loss: str, dropout: float, dtype: str) -> Network:

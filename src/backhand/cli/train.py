@@ -98,7 +98,7 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
     score = _score(data.task)  # the last of what is loaded; a Ctrl-C that this lost is heeded next
     heed()
     start = time.perf_counter()
-    screen.print(_headline(network, data), soft_wrap=True)
+    screen.print(_headline(network, data, options.task), soft_wrap=True)
     params = network.init(options.init, options.seed, data.train.x[:2048])
     trained = _fit(network, params, data, settings, score, screen)
     with undisturbed():  # a second Ctrl-C must not lose what the first one kept
@@ -160,7 +160,7 @@ def _report(
     if trained.stopped != "epochs":
         why += f"; {settings.epochs} epochs were asked for"
     screen.print(f"{why}; {seconds:.1f} s", soft_wrap=True)
-    screen.print(f"model: {kept / 'model.safetensors'}", soft_wrap=True)
+    screen.print(f"model: {kept / runs.MODEL}", soft_wrap=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,13 +246,14 @@ def _network(options: Options, inputs: int, hidden: tuple[int, ...], outputs: in
     )
 
 
-def _headline(network: Network, data: Data) -> str:
+def _headline(network: Network, data: Data, task: str | None) -> str:
     widths = "-".join(map(str, network.widths))
     counts = ", ".join(
         f"{len(getattr(data, split)):,} {split}" for split in ("train", "validation", "test")
     )
+    inferred = " (inferred; --task decides)" if task is None and data.target is not None else ""
     return (
-        f"{data.name}: {data.task}, {counts} rows\n"
+        f"{data.name}: {data.task}{inferred}, {counts} rows\n"
         f"{data.preparation.summary}; network {widths}, {network.parameters:,} parameters"
     )
 
@@ -361,7 +362,7 @@ def _write(
     options: Options,
     scored: dict[str, dict[str, float]],
 ) -> None:
-    save_model(model, folder / "model.safetensors")
+    save_model(model, folder / runs.MODEL)
     lines = "".join(json.dumps(_finite(line)) + "\n" for line in trained.history)
     write_whole(folder / "history.jsonl", lines.encode())
     record = {

@@ -57,6 +57,10 @@ class Model:
     target_std: float = 1.0
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        of = "" if self.target is None else f" of {self.target!r}"
+        return f"<Model: {self.task}{of}, network {'-'.join(map(str, self.network.widths))}>"
+
     def inputs(self, raw: Any) -> Array:
         """Raw rows (a table, or an array of rows) as the network's inputs (N, D)."""
         if self.preparation is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import printable
 from ..network import LayerStatistics
 from ..proof.compare import KINDS, Comparison, worst_of
 
@@ -79,6 +80,16 @@ def scores(rows: dict[str, dict[str, float]], out: Console) -> None:
         table.add_column(name, justify="right")
     for split, values in rows.items():
         table.add_row(split, *(_score(values[n]) if n in values else "" for n in names))
+    out.print(table)
+
+
+def grid(rows: Iterable[Sequence[str]], heading: Sequence[str], out: Console) -> None:
+    """A plain table of texts, each made fit for a terminal."""
+    table = Table(box=None, pad_edge=False)
+    for name in heading:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(printable, row))
     out.print(table)
 
 
