@@ -52,6 +52,8 @@ def test_statistics(tmp_path):
     rows = network.statistics(network.init("lecun_normal", 0), x, engine="numpy")
     pictures.plot_statistics({"lecun_normal, relu": rows}, tmp_path / "s.png", "title")
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+    pictures.plot_statistics({"lecun_normal, relu": rows}, tmp_path / "s.svg", "title")
+    assert "activation -->" not in (tmp_path / "s.svg").read_text()  # there is but one
 
 
 def test_initialisers_and_activations_have_a_key_each(tmp_path):
@@ -62,6 +64,7 @@ def test_initialisers_and_activations_have_a_key_each(tmp_path):
     cases = {f"{scheme}, {activation}": rows for scheme, activation in pairs}
     pictures.plot_statistics(cases, tmp_path / "s.svg", "title")
     text = (tmp_path / "s.svg").read_text()
+    assert "<!-- activation -->" in text
     for label in ("lecun_normal", "lsuv", "relu", "own:a=1, b=2", "tanh", "half at each layer"):
         assert text.count(f"<!-- {label} -->") == 1
 

@@ -118,8 +118,9 @@ def plot_statistics(
     axes[0].legend([guide], ["half at each layer"], loc="lower left")
     colour = [guide.__class__([], [], color=c) for c in colours.values()]
     figure.legend(colour, list(colours), loc="outside right upper", title="initialiser")
-    look = [guide.__class__([], [], color="black", markersize=4, **how) for how in looks.values()]
-    figure.legend(look, list(looks), loc="outside right center", title="activation")
+    if len(looks) > 1:
+        look = [guide.__class__([], [], color="black", markersize=4, **h) for h in looks.values()]
+        figure.legend(look, list(looks), loc="outside right center", title="activation")
     figure.suptitle(title)
     _save(figure, path)
 
