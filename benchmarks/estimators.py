@@ -44,6 +44,7 @@ from threadpoolctl import threadpool_limits
 import backhand
 import pages
 import real_data
+from backhand.errors import count
 
 SETTLED = 0.2  # seconds after which another library's idle threads no longer spin
 LEVEL = 0.05
@@ -245,19 +246,20 @@ def table(records: list[dict]) -> str:
     """All that the records say of the two MLPs, in Markdown."""
     found = compare_all(records)
     lines = pages.head(
-        ["table", "rows × columns", "score"],
+        ["table", "training rows × columns", "score"],
         [
             *("scikit-learn", "backhand", "difference", "p (worse)"),
-            *("fit, s: scikit-learn", "backhand", "fit ratio", "predict ratio"),
+            *("fit, s: scikit-learn", "backhand", "fit: scikit-learn / backhand", "predict"),
         ],
     )
     lines += [_line(one) for one in found.values()]
     ps = {name: one["p"] for name, one in found.items()}
     if ps:
+        seeds = count(min(one["seeds"] for one in found.values()), "seed")
         worse = [f"{name} ({p:.3f})" for name, p in ps.items() if p < LEVEL]
         lines += [
             "",
-            f"At least {min(one['seeds'] for one in found.values())} seeds for each data set. "
+            f"At least {seeds} for each table. "
             f"Worse at the {LEVEL:.0%} level: "
             f"{', '.join(worse) or 'none'}. Of {len(ps)} tests of equals, "
             f"{LEVEL * len(ps):.1f} would come out worse by chance; corrected for that "
@@ -286,7 +288,7 @@ def short_table(records: list[dict]) -> str:
     found = {name: one for name, one in compare_all(records).items() if one["times"]}
     others = ["scikit-learn", "boosting"]
     lines = pages.head(
-        ["table", "rows × columns"],
+        ["table", "training rows × columns"],
         ["score: backhand", *others, "fit, s: backhand", *others],
     )
     for one in found.values():

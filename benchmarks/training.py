@@ -15,6 +15,7 @@ from pathlib import Path
 import pages
 from backhand.bench.peers import PEERS
 from backhand.bench.training import OURS, TASKS, Line, Record, run_benchmarks
+from backhand.errors import count
 
 
 def readme_table(record: Record) -> str:
@@ -42,7 +43,7 @@ def readme_table(record: Record) -> str:
         [
             *lines,
             "",
-            f"Medians over {record.rounds} rounds. {machine['threads']} threads, "
+            f"Medians over {count(record.rounds, 'round')}. {count(machine['threads'], 'thread')}, "
             f"{machine['processor']}; {versions}. Each library runs with the number of threads "
             "that is best for it; in brackets, how many times as long as backhand it takes.",
         ]
