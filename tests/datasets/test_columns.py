@@ -87,13 +87,13 @@ def test_single_values_are_one_row():
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"a": [1, "x"]}, "column 'a' cannot be read"),
-        ({"a": [2**70]}, "column 'a' cannot be read"),
+        ({"a": [1, "x"]}, "column 'a', row 2 cannot be read"),
+        ({"a": [2**70]}, "column 'a', row 1 cannot be read"),
         ({"a": object()}, "column 'a' cannot be read"),
         ({"a": np.zeros((2, 2))}, "column 'a' cannot be read"),
         ({"a": [1], "b": [1, 2]}, "columns differ in length: 'a' 1, 'b' 2"),
         ({"a": [1], "b": 2}, "'b' is a single value and column 'a' is not: give lists"),
-        ([{"a": 1}, {"a": "x"}], "column 'a' cannot be read"),
+        ([{"a": 1}, {"a": "x"}], "column 'a', row 2 cannot be read"),
         ([1, 2], "must be a DataFrame, a pyarrow.Table, .* not list"),
         ([], "must be a DataFrame, .* not list"),
         (None, "must be a DataFrame, .* not NoneType"),
@@ -138,3 +138,12 @@ def test_what_a_column_has_for_people(values, told):
 
 def test_a_date_that_somebody_edited_has_a_summary():
     assert columns.NumberColumn("day", "date", 1e300, 1.0, False).summary.startswith("mean 1e+300")
+
+
+@pytest.mark.parametrize(
+    ("values", "row"),
+    [([True, "false", None], 2), ([None, 1.5, 2, "x", 3], 4), (["a"] * 40 + [3], 41)],
+)
+def test_a_list_of_mixed_values_is_refused_with_its_row(values, row):
+    with pytest.raises(InputError, match=f"column 'c', row {row} cannot be read: "):
+        columns.as_table({"c": values})

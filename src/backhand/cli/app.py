@@ -338,7 +338,8 @@ def bench(
 ) -> None:
     """Measure how fast networks train on this machine.
 
-    Beside the other libraries that are installed, and as a share of the machine's own peak.
+    Beside the other libraries that are installed, and as a share of the machine's own peak. Each
+    network takes some minutes.
     """
     from .bench import run
 

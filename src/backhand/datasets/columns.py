@@ -20,6 +20,7 @@ the count).
 
 from __future__ import annotations
 
+import bisect
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -313,7 +314,8 @@ def _from_columns(raw: Any) -> Any:
         try:
             arrays.append(_array(values, bool(single)))
         except Exception as error:  # Arrow raises of many kinds, and so may what is iterated
-            raise InputError(f"column {name!r} cannot be read: {first_line(error)}") from None
+            where = f"column {name!r}{_first_misfit(values)}"
+            raise InputError(f"{where} cannot be read: {first_line(error)}") from None
     if len({len(array) for array in arrays}) > 1:
         counts = ", ".join(
             f"{name!r} {len(array)}" for (name, _), array in zip(given, arrays, strict=True)
@@ -328,6 +330,21 @@ def _array(values: Any, single: bool) -> Any:
     if single:
         values = [values.item() if isinstance(values, np.ndarray) else values]
     return pa.array(values, from_pandas=True)
+
+
+def _first_misfit(values: Any) -> str:
+    """Name the row with which a list stops being a column, such as text after numbers."""
+    if not isinstance(values, (list, tuple)):
+        return ""
+
+    def fails(row: int) -> bool:
+        try:
+            _array(values[: row + 1], False)
+        except Exception:
+            return True
+        return False
+
+    return f", row {1 + bisect.bisect_left(range(len(values) - 1), True, key=fails)}"
 
 
 def _is_single(values: Any) -> bool:
