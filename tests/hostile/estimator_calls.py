@@ -40,19 +40,40 @@ def sessions(dice: Dice, memory: Any) -> Calls:
         yield from dice.one(steps)(session)
 
 
-def fitting(session: Session) -> Calls:
-    """`fit` or `partial_fit`."""
+def parts(dice: Dice, memory: Any) -> Calls:
+    """Several calls of `partial_fit`, between which parameters, targets or columns change."""
+    session = Session(dice, memory)
+    session.model.set_params(solver=dice.one(("sgd", "adam")), early_stopping=False)
+    yield from fitting(session, in_parts=True)
+    for _ in range(dice.whole(1, 3)):
+        change = dice.one(("parameters", "parameters", "outputs", "columns", "labels"))
+        if change == "parameters":
+            yield from setting(session)
+        elif change == "outputs":
+            session.outputs = 3 - min(session.outputs, 2)
+        elif change == "columns":
+            session.columns += dice.one((-1, 1))
+        else:
+            session.labels = dice.one(list(LABELS))
+        yield from fitting(session, in_parts=True)
+        yield from predicting(session)
+
+
+def fitting(session: Session, in_parts: bool = False) -> Calls:
+    """`fit` or `partial_fit`; in parts, of arguments that mostly pass."""
     dice, model = session.dice, session.model
-    incremental = dice.chance(0.5) and model.solver in ("sgd", "adam", "adamw")
+    incremental = in_parts or (dice.chance(0.5) and model.solver in ("sgd", "adam", "adamw"))
     rows = dice.one((1, 5, 23, 23))
     peril = dice.perils("X", "X", "y", "weight", "validation", "parameters")
+    if in_parts:
+        peril = dict.fromkeys(peril, 0.1)
     anew = not hasattr(model, "coefs_") or not (incremental or model.warm_start)
     given = {
         "X": inputs(dice, session.memory, rows, session.columns, peril["X"], anew),
         "y": session.targets(rows, peril["y"]),
         "weight": weights(dice, session.memory, rows, peril["weight"]),
     }
-    if dice.chance(0.1):
+    if dice.chance(0.1) and not in_parts:
         model.early_stopping = True
         given["X_val"] = inputs(dice, session.memory, 9, session.columns, peril["validation"])
         given["y_val"] = session.targets(9, peril["validation"])

@@ -37,6 +37,7 @@ _ALL: dict[str, tuple[Any, float]] = {
     "meddling": (meddling.training, 1),
     "settings": (training_calls.settings, 1),
     "sessions": (estimator_calls.sessions, 6),
+    "parts": (estimator_calls.parts, 2),
     "meddled sessions": (meddling.estimators, 1),
     "models": (file_calls.models, 1),
     "files": (file_calls.files, 1),

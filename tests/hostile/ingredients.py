@@ -332,6 +332,13 @@ def contained(dice: Dice, base: np.ndarray) -> Given:
     return Given(value, truth, f"{kind} {base.shape}")
 
 
+def _with_hole(base: np.ndarray) -> np.ndarray:
+    """What is missing is NaN."""
+    truth = base.copy()
+    truth[0] = np.nan if base.ndim == 1 else [np.nan, *base[0, 1:]]
+    return truth
+
+
 def _framed(dice: Dice, kind: str, base: np.ndarray) -> tuple[Any, Any]:
     import pandas as pd
 
@@ -344,13 +351,13 @@ def _framed(dice: Dice, kind: str, base: np.ndarray) -> tuple[Any, Any]:
         frame = {n: columns[:, i].tolist() for i, n in enumerate(names)}
         if holes:
             frame[names[0]][0] = None
-        return pl.DataFrame(frame), None if holes else base
+        return pl.DataFrame(frame), _with_hole(base) if holes else base
     frame = pd.DataFrame(columns.copy(), columns=names)
     if kind == "pandas nullable":
         frame = frame.astype("Float64")
         if holes:
             frame.iloc[0, 0] = pd.NA
-        return frame, None if holes else base
+        return frame, _with_hole(base) if holes else base
     if kind == "pandas object" and names:
         frame[names[0]] = frame[names[0]].astype(object)
         if holes:
