@@ -103,8 +103,8 @@ def weights(dice: Dice, memory: Any, rows: int, peril: float = 1.0) -> Given:
     base = dice.rng.random(rows) + 0.5
     chance = dice.rng.random() / peril
     if chance < 0.04:
-        return nothing(dice, base)
-    if chance < 0.1:
+        given = nothing(dice, base)
+    elif chance < 0.1:
         given = dense(dice, memory, np.abs(plain(dice, shaped(dice, (rows, 1)))), 0)
     elif chance < 0.3:
         factor = dice.one((1e-300, 1e-45, 1e-38, 1e30, 1e37, 1e300, 0.0, -1.0))
@@ -114,6 +114,9 @@ def weights(dice: Dice, memory: Any, rows: int, peril: float = 1.0) -> Given:
     if given.value is None:
         return Given(None, np.ones(rows), "None", True)
     t = given.truth
+    if isinstance(given.value, (int, float, np.generic, np.ndarray)) and np.ndim(given.value) == 0:
+        number = numbers_in(given.value)  # scikit-learn takes one weight for all rows
+        t = None if number is None else np.full(rows, number)
     if t is not None and t.shape == (rows, 1):
         t = t[:, 0]
     good = t is not None and t.shape == (rows,) and np.isfinite(t).all() and (t >= 0).all()

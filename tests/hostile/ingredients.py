@@ -95,7 +95,7 @@ def numbers_in(a: Any) -> np.ndarray | None:
     """The elements as float64, or None if some are no real numbers."""
     try:
         a = np.asarray(a)
-    except ValueError:  # lists of several lengths
+    except (ValueError, UserError):  # lists of several lengths, or no array after all
         return None
     with np.errstate(all="ignore"):
         if a.dtype.kind in "biuf":

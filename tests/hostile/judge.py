@@ -18,6 +18,8 @@ from backhand.training import DivergedError
 from .ingredients import Given, UserError, fingerprint
 
 LONGEST = 600  # characters of a message
+NO_PATH = re.compile(r"os\.PathLike|embedded null byte|in path components")
+"""Python's own words for what is no path; they are clear enough."""
 
 
 @dataclasses.dataclass
@@ -123,6 +125,8 @@ def unclear(error: BaseException) -> str:
     below = frames[ours[-1] + 1 :] if ours else frames
     theirs = bool(below) and "/sklearn/" in below[-1].filename + below[0].filename
     if theirs and isinstance(error, (ValueError, TypeError, AttributeError)) and message:
+        return ""
+    if isinstance(error, (TypeError, ValueError)) and NO_PATH.search(message):
         return ""
     if "/torch/" in frames[-1].filename:  # says what to do with a tensor that needs gradients
         return ""
