@@ -266,7 +266,7 @@ class Raises:
 
 
 class Another:
-    """Says that it has two dimensions, and gives one."""
+    """Says that it has the elements of a table, and gives some of them in a row."""
 
     def __init__(self, a: np.ndarray) -> None:
         self.shape, self.dtype, self.ndim, self._a = a.shape, a.dtype, a.ndim, a
@@ -275,7 +275,7 @@ class Another:
         return len(self._a)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        return np.asarray(self._a.ravel(), dtype)
+        return np.asarray(self._a.ravel()[:-1], dtype)
 
 
 def nothing(dice: Dice, base: np.ndarray) -> Given:
