@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from .arguments import inputs, weights
-from .ingredients import Dice, Given, nothing, numbers_in, plain, shape_of, shaped
+from .ingredients import Dice, Given, nothing, plain, shape_of, shaped
 from .judge import Call, difference, differs, not_finite
 from .network_calls import Calls
-from .sessions import BETWEEN, LABELS, LIVE, SHOWN, Session, said
+from .sessions import BETWEEN, LABELS, LIVE, SHOWN, Session, logits_of, said
 from .training_calls import MODERATE
 
 
@@ -196,21 +196,6 @@ def setting(session: Session) -> Calls:
         session.twin.set_params(
             **{n: v for n, v in chosen.items() if n not in ("threads", "callbacks")}
         )
-
-
-def logits_of(model: Any, activation: str, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The logits by the textbook, and what rounding may do."""
-    z, size, terms = X, np.abs(X), 8
-    with np.errstate(all="ignore"):
-        for layer, (w, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
-            z = (SHOWN[activation](z) if layer else z) @ numbers_in(w) + numbers_in(b)
-            size, terms = (
-                size @ np.abs(numbers_in(w)) + np.abs(numbers_in(b)) + 1,
-                terms + len(w) + 16,
-            )
-    kinds = [a.dtype for a in (*model.coefs_, *model.intercepts_, X)]
-    eps = max(np.finfo(kind if kind.kind == "f" else "f4").eps for kind in kinds)
-    return z, terms * size * eps
 
 
 def predicting(session: Session) -> Calls:

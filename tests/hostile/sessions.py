@@ -189,3 +189,18 @@ def _frozen(value: Any) -> Any:
 
 def said(model: Any) -> str:
     return " ".join(repr(model).split())
+
+
+def logits_of(model: Any, activation: str, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The logits by the textbook, and what rounding may do."""
+    z, size, terms = X, np.abs(X), 8
+    with np.errstate(all="ignore"):
+        for layer, (w, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+            z = (SHOWN[activation](z) if layer else z) @ numbers_in(w) + numbers_in(b)
+            size, terms = (
+                size @ np.abs(numbers_in(w)) + np.abs(numbers_in(b)) + 1,
+                terms + len(w) + 16,
+            )
+    kinds = [a.dtype for a in (*model.coefs_, *model.intercepts_, X)]
+    eps = max(np.finfo(kind if kind.kind == "f" else "f4").eps for kind in kinds)
+    return z, terms * size * eps
