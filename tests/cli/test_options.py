@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import typer
-from backhand.report.peers import PEERS
 
+from backhand.bench.peers import PEERS
 from backhand.cli import options
 from backhand.cli.app import run
 from backhand.errors import InputError

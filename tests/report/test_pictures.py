@@ -53,7 +53,9 @@ def test_statistics(tmp_path):
     pictures.plot_statistics({"lecun_normal, relu": rows}, tmp_path / "s.png", "title")
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
     pictures.plot_statistics({"lecun_normal, relu": rows}, tmp_path / "s.svg", "title")
-    assert "activation -->" not in (tmp_path / "s.svg").read_text()  # there is but one
+    text = (tmp_path / "s.svg").read_text()
+    assert "<!-- activation -->" not in text
+    assert "<!-- title, relu -->" in text
 
 
 def test_initialisers_and_activations_have_a_key_each(tmp_path):

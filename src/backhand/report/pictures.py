@@ -121,6 +121,8 @@ def plot_statistics(
     if len(looks) > 1:
         look = [guide.__class__([], [], color="black", markersize=4, **h) for h in looks.values()]
         figure.legend(look, list(looks), loc="outside right center", title="activation")
+    else:
+        title = f"{title}, {activations[0]}"
     figure.suptitle(title)
     _save(figure, path)
 

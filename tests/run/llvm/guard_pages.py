@@ -299,7 +299,10 @@ class Case:
         other = memory.copy(np.asfortranarray(x[::-1].astype(DTYPES[len(x) % len(DTYPES)])))
         with contextlib.suppress(ValueError):  # the refusal may be the same in all memories
             made.partial_fit(other, memory.copy(t[::-1]))
-        return [*made.coefs_, *made.intercepts_, made.predict(x)]
+        predicted = []
+        with contextlib.suppress(ValueError):  # it overflows
+            predicted.append(made.predict(x))
+        return [*made.coefs_, *made.intercepts_, *predicted]
 
     def _forward(self, memory, x, t, weight):
         """Weights are read in their homes, and so is what is written there later."""

@@ -156,7 +156,8 @@ class CompiledTrainer:
             given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
             table = np.empty((batches, len(runner.code.scalars)), runner.dtype)
             for column, name in enumerate(runner.code.scalars):
-                table[:, column] = given[name]
+                values = np.asarray(given[name])
+                table[:, column] = values[:batches] if values.ndim else values
             runner.table.set(batch=batch, seed=self._seed)
             runner.results[:2] = 0
             self.lost = None
