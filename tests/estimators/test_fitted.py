@@ -27,6 +27,7 @@ RNG = np.random.default_rng(0)
 X = RNG.standard_normal((230, 4))
 NUMBERS = np.exp(0.5 * X[:, 0]) + 0.1
 LABELS = np.array(["low", "mid", "top"])[np.digitize(X[:, 1], [-0.4, 0.4])]
+COMPARED = np.char.add(LABELS, "er")
 BOTH = {MLPRegressor: NUMBERS, MLPClassifier: LABELS}
 
 
@@ -185,7 +186,7 @@ REFUSED = {  # parameters to set, arguments to replace
     "beyond float32": ({}, {"X": np.where(X > 2, 1e39, X)}),
     "fewer targets": ({}, {"y": NUMBERS[:10]}),
     "targets of another kind": ({}, {"y": {MLPRegressor: Y2, MLPClassifier: (X > 0).astype(int)}}),
-    "other targets": ({}, {"y": {MLPRegressor: NUMBERS * 1e39, MLPClassifier: LABELS + "er"}}),
+    "other targets": ({}, {"y": {MLPRegressor: NUMBERS * 1e39, MLPClassifier: COMPARED}}),
     "weights": ({}, {"sample_weight": np.zeros(len(X))}),
     "negative weights": ({}, {"sample_weight": -np.ones(len(X))}),
     "rows to judge by": ({"early_stopping": True}, {"X_val": X[:, :3], "y_val": "y"}),
