@@ -49,7 +49,7 @@ def checked(network: Network, rows: Rows, what: str) -> CheckedRows:
     count = x.shape[0]
     if count == 0:
         raise InputError(f"no {what} rows: x has shape {x.shape}")
-    _check_finite(x, what)
+    check_finite(x, what)
     check_range(x, network.dtype, f"{what} x")
     t = t[:, None] if t.ndim == 1 else t
     network.check_t(t, count)
@@ -63,7 +63,7 @@ def checked(network: Network, rows: Rows, what: str) -> CheckedRows:
     return CheckedRows(x, t, weight)
 
 
-def _check_finite(x: Array, what: str) -> None:
+def check_finite(x: Array, what: str) -> None:
     """Raise InputError at the first NaN or infinity, naming its row and column."""
     if x.dtype.kind != "f":
         return

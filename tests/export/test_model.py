@@ -373,3 +373,13 @@ def test_what_are_not_the_networks_parameters_is_not_saved(tmp_path, params):
     with pytest.raises(InputError, match="layer"):
         save_model(example(params=params), tmp_path / "m")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_model_without_preparation_names_a_value_that_is_not_finite():
+    network = Network((3, 4, 2), loss="softmax_cross_entropy")
+    model = Model(network, network.init("kaiming_normal"), "classification", classes=["a", "b"])
+    x = np.ones((4, 3))
+    assert len(model.predict(x)) == 4
+    x[2, 1] = np.nan
+    with pytest.raises(InputError, match=r"prediction x\[2, 1\] is nan"):
+        model.predict(x)

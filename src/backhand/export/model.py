@@ -16,6 +16,7 @@ from ..formulas.loss import OF
 from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Layer, Network, Params
 from ..plan.ranges import as_numbers
+from ..rows import check_finite
 from .sealed import UNFIT, read_sealed, write_sealed
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Model:
             raise InputError(
                 f"rows have shape {rows.shape}; the model takes (N, {self.network.widths[0]})"
             )
+        check_finite(rows, "prediction")
         return rows
 
     def predict_proba(self, raw: Any) -> Array:
