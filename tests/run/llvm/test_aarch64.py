@@ -64,10 +64,10 @@ class Emulation:
             self.binaries[id(code)] = self.linked(schedule, sources, scalars)
             return code
 
-        def compared(runner, first, last, threads, seconds, deferred):
+        def compared(runner, first, last, threads, seconds, may_tear=False):
             content, names = dumped(runner, first, last, self.threads)
             got = self.emulate(self.binaries[id(runner.code)], content)
-            run(runner, first, last, threads, seconds, deferred)
+            run(runner, first, last, threads, seconds, may_tear)
             self.compare(runner, names, got)
 
         monkeypatch.setattr(engine, "compiled", remembered)
