@@ -115,3 +115,13 @@ def test_damaged_sparse_matrices_are_seen_before_they_are_converted(make):
         with pytest.raises(InputError, match="X is a damaged sparse matrix"):
             function(make())
     refused(MLPClassifier(early_stopping=True).fit, X, Y, X_val=make(), y_val=Y)
+
+
+def test_targets_that_cannot_be_compared_are_refused_in_one_line():
+    X, y = np.arange(20.0)[:, None], np.arange(20) % 2
+    mixed = y.astype(object)
+    mixed[3] = np.datetime64("1970-01-01")
+    with pytest.raises(InputError, match=r"^y: "):
+        MLPClassifier(max_iter=1).partial_fit(X, y, classes=[0, 1]).score(X, mixed)
+    with pytest.raises(InputError, match=r"too large"):
+        MLPRegressor(max_iter=1).fit(X, [10**400, *y[1:]])

@@ -226,7 +226,7 @@ def predicting(session: Session) -> Calls:
             and way != "predictor"
         ):
             return fault
-        if session.tampered or activation not in SHOWN:
+        if session.tampered or not isinstance(activation, str) or activation not in SHOWN:
             return ""
         z, allowed = logits_of(model, activation, given["X"].truth)
         if result.dtype == np.float32:
@@ -256,7 +256,7 @@ def predicting(session: Session) -> Calls:
 def replacing(session: Session) -> Calls:
     """Coefficients of another dtype, shape or layout in the place of the fitted ones."""
     dice, model = session.dice, session.model
-    if not hasattr(model, "coefs_"):
+    if not getattr(model, "coefs_", None):
         return
     layer = dice.whole(0, len(model.coefs_) - 1)
     w = model.coefs_[layer]

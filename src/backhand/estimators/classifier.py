@@ -16,6 +16,7 @@ from ..formulas.losses import Loss, softmax
 from ..run.namespaces import NUMPY
 from . import parameters
 from .base import BaseMLP, can_learn_in_parts
+from .entering import as_input_error
 from .fitted import Fitted
 from .targets import Classes, shown
 from .weighing import weights_of_classes, weights_of_labels
@@ -403,6 +404,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         if fitted.targets.several:
             return logistic(NUMPY, z)
         return logistic(NUMPY, np.concatenate([-z, z], axis=1))
+
+    def score(self, X: Array, y: Array, sample_weight: Array | None = None) -> float:
+        """The share of rows whose class, or whose labels, are all right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        with as_input_error("y"):
+            return float(super().score(X, y, sample_weight))
 
     def predict_log_proba(self, X: Array) -> Array:
         """The logarithm of `predict_proba`, which stays finite where a probability is 0.

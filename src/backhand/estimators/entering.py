@@ -30,10 +30,10 @@ class NotNumbersError(InputError, TypeError):
 
 @contextlib.contextmanager
 def as_input_error(name: str) -> Iterator[None]:
-    """Raise a TypeError of NumPy's or scikit-learn's as an InputError that names the argument."""
+    """Raise what NumPy or scikit-learn say of a value as an InputError that names the argument."""
     try:
         yield
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise NotNumbersError(f"{name}: {first_line(error)}") from None
 
 

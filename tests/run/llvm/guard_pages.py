@@ -293,7 +293,10 @@ class Case:
             threads=self.threads,
             dtype=dtype,
         )
-        made.partial_fit(x, memory.copy(t), weight)
+        try:
+            made.partial_fit(x, memory.copy(t), weight)
+        except ValueError:  # it diverges, in any memory
+            return [self.x[:1]]
         made.set_params(hidden_layer_sizes=(3, 200), activation="tanh", batch_size=self.batch)
         made.set_params(dtype="float64", solver="adam", alpha=0.1)
         other = memory.copy(np.asfortranarray(x[::-1].astype(DTYPES[len(x) % len(DTYPES)])))
