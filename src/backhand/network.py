@@ -268,6 +268,7 @@ class Network(Description):
         loss = at["loss"] if is_tensor(at["loss"]) else float(at["loss"])
         return (loss, grads, at["dx"]) if wrt_input else (loss, grads)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is seen in the result
     def statistics(
         self,
         params: Sequence[tuple[Array, Array]],

@@ -125,3 +125,14 @@ def test_targets_that_cannot_be_compared_are_refused_in_one_line():
         MLPClassifier(max_iter=1).partial_fit(X, y, classes=[0, 1]).score(X, mixed)
     with pytest.raises(InputError, match=r"too large"):
         MLPRegressor(max_iter=1).fit(X, [10**400, *y[1:]])
+
+
+def test_parameters_that_are_set_between_two_parts_are_checked():
+    X, y = np.arange(20.0)[:, None], np.arange(20.0)
+    model = MLPRegressor(max_iter=1).partial_fit(X, y)
+    before = model.predict(X)
+    for wrong in ({"batch_size": 0}, {"max_iter": 2.5}, {"callbacks": 3}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            model.set_params(**wrong).partial_fit(X, y)
+        model.set_params(batch_size="auto", max_iter=1, callbacks=None)
+    np.testing.assert_array_equal(model.predict(X), before)

@@ -161,6 +161,8 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
                 "partial_fit with early_stopping=True needs X_val and y_val, rows to judge by: "
                 "rows set aside from one call may be learnt from in another"
             )
+        if incremental:  # scikit-learn looks at parameters in the first part only
+            self._validate_params()
         parameters.check_together(self)
         before = self.__dict__.get("_fitted") if self.warm_start or incremental else None
         X, y, seen = self._checked(X, y, self if before else _scratch(self))

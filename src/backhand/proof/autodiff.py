@@ -78,5 +78,6 @@ def as_tensor(a: Any, like: Any) -> Any:
     if hasattr(like, "requires_grad"):
         import torch
 
-        return torch.as_tensor(np.asarray(a))
+        array = np.asarray(a)
+        return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
     return a
