@@ -363,9 +363,13 @@ class Network(Description):
         """Parameters in the network's dtype, checked; tensors stay as they are, beside a tensor."""
         if not is_tensor(x):
             return self.checked_parameters(params)
+        try:
+            tensors = all(is_tensor(a) for w, b in params for a in (w, b))
+        except (TypeError, ValueError):
+            tensors = False
+        if not tensors:
+            raise InputError("x is a tensor, and parameters are no tensors: pass all of one kind")
         self.check_parameters(params)
-        if not all(is_tensor(a) for layer in params for a in layer):
-            raise InputError("x is a tensor, and parameters are arrays: pass all of one kind")
         return params
 
     def _enter(
