@@ -315,7 +315,8 @@ class Runner:
         def abandon(missing: bool) -> None:
             stop[GONE] = missing or not meeting[1]
 
-        work = functools.partial(self._work, self.table.arrays())
+        others = threads > 1 or seconds > LONG_CALL  # which may outlive an interrupted call
+        work = functools.partial(self._work, self.table.arrays() if others else ())
         if seconds > LONG_CALL:
             self.team.run(work, leave, apart=True)
         else:
