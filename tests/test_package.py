@@ -24,14 +24,16 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # Imports go to the own floor or a lower one. What stands on a line may import one another.
 FLOORS = (
-    {"callbacks", "errors", "files", "testing", "__version__"},
+    {"callbacks", "control_groups", "errors", "files", "memory", "testing", "__version__"},
     {"formulas"},
     {"expr"},
     {"plan"},
     {"run"},
     {"network", "engines"},
     {"training", "rows"},
-    {"proof", "estimators", "datasets", "report", "export", "bench"},
+    {"preprocess"},
+    {"check", "estimators", "datasets", "export"},
+    {"report", "bench"},
     {"cli", "__main__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

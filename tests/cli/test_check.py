@@ -4,15 +4,15 @@ import dataclasses
 
 import pytest
 
+from backhand.check import check_activation
+from backhand.check.kernels import check_activation_kernel
 from backhand.cli import check
 from backhand.formulas.activations import ACTIVATIONS
-from backhand.proof import check_activation
-from backhand.proof.kernels import check_activation_kernel
 
 
 @pytest.fixture(autouse=True)
 def two_formulas(monkeypatch):
-    """All comparisons are for the tests of `proof`, and for `backhand check` in `.ci/run`."""
+    """All comparisons are for the tests of `check`, and for `backhand check` in `.ci/run`."""
 
     def run_checks(seed, networks):
         for activation in (ACTIVATIONS["relu"], ACTIVATIONS["tanh"]):

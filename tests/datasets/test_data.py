@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backhand.datasets.data import Data, Split
-from backhand.datasets.preparation import Standardise
+from backhand.preprocess.preparation import Standardise
 
 
 def test_a_split_has_the_length_of_its_rows():

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backhand.datasets import cells
 from backhand.datasets.reading import read_table
 from backhand.datasets.tables import load_table
 from backhand.errors import InputError
+from backhand.preprocess import cells
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def test_rows_outside_training_have_no_part_in_any_statistic(write, task):
 
 
 def test_the_leak_test_catches_statistics_of_all_rows(write, monkeypatch):
-    from backhand.datasets.preparation import TablePreparation
+    from backhand.preprocess.preparation import TablePreparation
 
     honest = TablePreparation.fit.__func__
     monkeypatch.setattr(

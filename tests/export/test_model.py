@@ -15,11 +15,11 @@ from safetensors.numpy import save
 from scipy.sparse import csr_matrix
 
 from backhand import MLPRegressor
-from backhand.datasets.preparation import Standardise, TablePreparation
 from backhand.errors import InputError
 from backhand.export import Model, load_model, model, save_model, sealed
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.network import Network
+from backhand.preprocess.preparation import Standardise, TablePreparation
 
 NETWORK = Network((4, 5, 3), activation="elu:alpha=0.5", loss="softmax_cross_entropy", dropout=0.2)
 

@@ -1,7 +1,7 @@
 """Activations against scipy and torch, at kinks, far out and at values that are no numbers.
 
-`backhand.proof` compares them with mpmath and with automatic differentiation of themselves; see
-tests/proof.
+`backhand.check` compares them with mpmath and with automatic differentiation of themselves; see
+tests/check.
 """
 
 from __future__ import annotations

@@ -269,7 +269,7 @@ def verified(dice: Dice, memory: Any) -> Calls:
         f"verify({shown(network)})",
         do,
         given,
-        lambda proof: "" if len(proof) else "no line",
+        lambda report: "" if len(report) else "no line",
         harmless=False,
     )
 

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
+from backhand.check import Comparison
 from backhand.network import LayerStatistics
-from backhand.proof import Comparison
 from backhand.report import tables
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from ..proof import run_checks
-from ..proof.autodiff import available
-from ..proof.compare import verdict
+from ..check import run_checks
+from ..check.autodiff import available
+from ..check.compare import verdict
 from ..report import tables
 from .options import check_limits
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.preparation import TablePreparation
 from ..errors import InputError, count
 from ..export import Model, load_model
 from ..files import check_file, reading, write_whole
+from ..preprocess.preparation import TablePreparation
 from . import runs
 
 OUTPUTS = (".csv", ".tsv", ".parquet")

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from ..datasets.preparation import KINDS, TablePreparation
 from ..errors import InputError, printable
 from ..export import Model, load_model
 from ..formulas.activations import choose_activation
 from ..formulas.optimisers import choose_optimiser
 from ..network import Network
 from ..plan.step import training_plan
+from ..preprocess.preparation import KINDS, TablePreparation
 from ..report import tables
 from .options import names
 from .runs import model_file

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from backhand.datasets.data import Data, Split
-from backhand.datasets.preparation import Standardise
 from backhand.datasets.splitting import checked_seed, split_rows
+from backhand.preprocess.preparation import Standardise
 
 # Pixels count from 0 to 16.
 SCALE = 1 / 16

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from backhand.datasets.data import Data, Split
 from backhand.datasets.files import unpack
 from backhand.datasets.idx import read_idx
-from backhand.datasets.preparation import Standardise
 from backhand.errors import InputError
 from backhand.files import as_path, replacing
+from backhand.preprocess.preparation import Standardise
 
 # Of the uncompressed files.
 SHA256: Mapping[str, str] = {

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backhand.datasets import cells
-from backhand.datasets.files import check_size, most_bytes, open_unpacked
+from backhand.datasets.files import open_unpacked
 from backhand.errors import InputError, first_line
 from backhand.files import as_path, check_file, reading
+from backhand.memory import check_size, most_bytes
+from backhand.preprocess import cells
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,7 @@ def read_table(path: str | Path) -> pa.Table:
     InputError
         For no such file, an unknown suffix, an empty file, a header without rows, a row with too
         many or too few values, duplicate column names, bytes that are not UTF-8, a damaged file,
-        and one that asks for more memory than `backhand.datasets.files.most_bytes` allows.
+        and one that asks for more memory than `backhand.memory.most_bytes` allows.
 
     Warns
     -----

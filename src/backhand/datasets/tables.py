@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backhand.datasets import cells
-from backhand.datasets.columns import as_table, mean_and_std, nearest
 from backhand.datasets.data import TASKS, Data, Split, Task
-from backhand.datasets.preparation import TablePreparation
 from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import checked_seed, split_rows
 from backhand.errors import InputError, count, unknown_name
+from backhand.preprocess import cells
+from backhand.preprocess.columns import as_table, mean_and_std, nearest
+from backhand.preprocess.preparation import TablePreparation
 
 FEWEST_ROWS = 10
 # An integer target with no more values than this, and with this many rows for each of them on

@@ -20,7 +20,7 @@ from ..rows import check_finite
 from .sealed import UNFIT, read_sealed, write_sealed
 
 if TYPE_CHECKING:
-    from ..datasets.preparation import Preparation
+    from ..preprocess.preparation import Preparation
 
 Array = Any
 
@@ -158,7 +158,7 @@ class Model:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], params: Params) -> Model:
         """The model of `to_dict` with these parameters. Raises InputError if they do not fit."""
-        from ..datasets.preparation import preparation_from_dict
+        from ..preprocess.preparation import preparation_from_dict
 
         try:
             _check_formulas(data["network"])
@@ -184,7 +184,7 @@ class Model:
 
     def _check(self) -> None:
         """Raise InputError if the parts do not fit one another."""
-        from ..datasets.checks import text
+        from ..preprocess.checks import text
 
         network, classes = self.network, self.classes
         network.check_parameters(self.params)

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..check.compare import KINDS, Comparison, worst_of
 from ..errors import printable
 from ..network import LayerStatistics
-from ..proof.compare import KINDS, Comparison, worst_of
 
 
 def console(stderr: bool = False) -> Console:

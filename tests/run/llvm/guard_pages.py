@@ -20,6 +20,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.sparse import csr_array
 
+from backhand.check.kernels import PRIMES, random_problem, tile_sizes
 from backhand.estimators import MLPRegressor
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
@@ -27,7 +28,6 @@ from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.plan.step import gradient_plan
-from backhand.proof.kernels import PRIMES, random_problem, tile_sizes
 from backhand.run.llvm.runtime import binding, engine
 from backhand.run.llvm.runtime import instance as runner
 from backhand.run.llvm.runtime import single_row as single

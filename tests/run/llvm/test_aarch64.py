@@ -12,11 +12,11 @@ import subprocess
 import numpy as np
 import pytest
 
+from backhand.check.kernels import random_problem, trained
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.network import Network
-from backhand.proof.kernels import random_problem, trained
 from backhand.run.llvm.machine.target import Target, emit_object
 from backhand.run.llvm.program.emit import emit_program
 from backhand.run.llvm.runtime import engine

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from backhand.check.kernels import compare_training, random_problem, trained
 from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.proof.kernels import compare_training, random_problem, trained
 from backhand.run.llvm.kernels.sparse_rows import stored_entries
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.runtime.engine import CompiledTrainer

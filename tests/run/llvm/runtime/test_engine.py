@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from backhand.check.kernels import compare_training, random_problem, trained
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.proof.kernels import compare_training, random_problem, trained
 from backhand.run.arrays import ArrayTrainer
 from backhand.run.llvm.host import thread_tuner as pace
 from backhand.run.llvm.machine.target import Target

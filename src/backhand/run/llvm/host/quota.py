@@ -5,11 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Iterator
 
-GROUPS = "/sys/fs/cgroup"
-OWN = "/proc/self/cgroup"
-MOUNTS = {"cpu": ("/cpu", "/cpu,cpuacct")}  # of version 1, where not by name; version 2: the root
+from ....control_groups import GROUPS, OWN, lines, places
+
 KEPT = 1.0  # seconds; a quota may change while a process lives, and asking takes 0.05 to 0.3 ms
 
 
@@ -46,38 +44,13 @@ def quota(groups: str = GROUPS, own: str = OWN) -> float | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def places(controller: str, groups: str = GROUPS, own: str = OWN) -> Iterator[str]:
-    """The folders that may say what is granted, of both versions, up to the root."""
-    mounts = MOUNTS.get(controller, (f"/{controller}",))
-    inner = dict.fromkeys(("", *mounts), "")  # the group's path in each hierarchy
-    for line in _lines(own):
-        _, _, rest = line.partition(":")  # number:controllers:path
-        controllers, _, path = rest.partition(":")
-        if not controllers:
-            inner[""] = path
-        elif controller in controllers.split(","):
-            inner |= dict.fromkeys((*mounts, f"/{controllers}"), path)
-    for mounted, path in inner.items():
-        steps = [step for step in path.split("/") if step not in ("", "..")]
-        for count in range(len(steps), -1, -1):
-            yield "/".join([groups + mounted, *steps[:count]])
-
-
 def _limit(place: str) -> float | None:
     """What one group grants: ``cpu.max`` of version 2, or the two files of version 1."""
-    said = _lines(f"{place}/cpu.max")
+    said = lines(f"{place}/cpu.max")
     if not said:
-        said = [*_lines(f"{place}/cpu.cfs_quota_us"), *_lines(f"{place}/cpu.cfs_period_us")]
+        said = [*lines(f"{place}/cpu.cfs_quota_us"), *lines(f"{place}/cpu.cfs_period_us")]
     try:
         share, period = map(int, " ".join(said).split())
     except ValueError:  # "max", or no such files
         return None
     return share / period if share > 0 and period > 0 else None  # -1 is no limit
-
-
-def _lines(file: str) -> list[str]:
-    try:
-        with open(file, encoding="utf-8", errors="replace") as opened:
-            return opened.read().splitlines()
-    except OSError:
-        return []

@@ -15,13 +15,7 @@ import pytest
 
 import backhand
 from backhand import Network, Rows, Settings, fit
-from backhand.errors import InputError
-from backhand.formulas.activations import ACTIVATIONS, Activation
-from backhand.formulas.initialisers import INITIALISERS, Initialiser, choose_initialiser
-from backhand.formulas.losses import LOSSES, choose_loss
-from backhand.formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser, clipping
-from backhand.formulas.schedules import SCHEDULES, Schedule, choose_schedule
-from backhand.proof import (
+from backhand.check import (
     register_activation,
     register_initialiser,
     register_loss,
@@ -29,7 +23,13 @@ from backhand.proof import (
     register_schedule,
     verify,
 )
-from backhand.proof.networks import random_case
+from backhand.check.networks import random_case
+from backhand.errors import InputError
+from backhand.formulas.activations import ACTIVATIONS, Activation
+from backhand.formulas.initialisers import INITIALISERS, Initialiser, choose_initialiser
+from backhand.formulas.losses import LOSSES, choose_loss
+from backhand.formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser, clipping
+from backhand.formulas.schedules import SCHEDULES, Schedule, choose_schedule
 
 REGISTER = {
     "activation": (register_activation, ACTIVATIONS),

@@ -82,7 +82,7 @@ class Comparison:
         )
 
 
-class Proof(tuple[Comparison, ...]):
+class Report(tuple[Comparison, ...]):
     """Comparisons, one after another. It is true if all passed, and prints as a summary.
 
     The summary is a line for each of the arrays with the largest errors; failures are there in

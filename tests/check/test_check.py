@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from backhand.check import autodiff
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
-from backhand.proof import autodiff
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from backhand.check import check_activation, check_loss, verify
+from backhand.check.networks import random_case
 from backhand.formulas import activations
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.network import Network
 from backhand.plan.nodes import Matmul, Share
 from backhand.plan.step import Plan, gradient_plan
-from backhand.proof import check_activation, check_loss, verify
-from backhand.proof.networks import random_case
 
 
 def failures(lines):
@@ -65,9 +65,9 @@ def test_missing_1_over_n_is_caught(square_case):
             return dataclasses.replace(node, formula=lambda weight, outputs: weight)
         return node
 
-    proof = verify(network, *case, plan=planted(network, change))
-    assert not proof
-    assert all(not line.passed for line in proof)  # it scales every gradient
+    report = verify(network, *case, plan=planted(network, change))
+    assert not report
+    assert all(not line.passed for line in report)  # it scales every gradient
 
 
 @pytest.mark.parametrize("layer", [1, 2])
@@ -79,8 +79,8 @@ def test_transposed_dw_is_caught_and_named(square_case, layer):
             return dataclasses.replace(node, left=node.right, right=node.left)
         return node
 
-    proof = verify(network, *case, plan=planted(network, change))
-    assert {line.what for line in proof if not line.passed} == {f"dw{layer}"}
+    report = verify(network, *case, plan=planted(network, change))
+    assert {line.what for line in report if not line.passed} == {f"dw{layer}"}
 
 
 def test_wrong_loss_gradient_is_caught():

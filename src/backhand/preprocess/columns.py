@@ -29,9 +29,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backhand.datasets import cells
-from backhand.datasets.checks import entries, finite, flag, one_of, text
 from backhand.errors import InputError, count, first_line
+from backhand.preprocess import cells
+from backhand.preprocess.checks import entries, finite, flag, one_of, text
 
 # More categories than this, or nearly one for each row, is a name or a key and not a category.
 MOST_CATEGORIES = 1000

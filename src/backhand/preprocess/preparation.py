@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backhand.datasets import columns as cols
-from backhand.datasets.checks import entries, finite, one_of, positive_int
-from backhand.datasets.files import check_size, most_bytes
 from backhand.errors import InputError, count
+from backhand.memory import check_size, most_bytes
 from backhand.plan.ranges import as_numbers
+from backhand.preprocess import columns as cols
+from backhand.preprocess.checks import entries, finite, one_of, positive_int
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -180,7 +180,7 @@ class TablePreparation:
     """One encoder a column, in the order of the prepared columns.
 
     Numbers are standardised, a missing one becomes the mean; text and booleans become one-hot. See
-    `backhand.datasets.columns` for what each does. The original columns are found by name, so
+    `backhand.preprocess.columns` for what each does. The original columns are found by name, so
     their order in a new table does not matter, and other columns are ignored.
     """
 
@@ -278,8 +278,9 @@ class TablePreparation:
         Parameters
         ----------
         raw : table
-            What `backhand.datasets.columns.as_table` takes: a DataFrame, a pyarrow.Table, a mapping
-            of columns, a list of rows. The original columns in any order; others are ignored.
+            What `backhand.preprocess.columns.as_table` takes: a DataFrame, a pyarrow.Table, a
+            mapping of columns, a list of rows. The original columns in any order; others are
+            ignored.
         tell_unseen : bool
             Whether to warn of text that no training row has.
 

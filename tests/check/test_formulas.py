@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from backhand.check import check_optimiser
+from backhand.check.formulas import activation_vjp, points
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.optimisers import OPTIMISERS
-from backhand.proof import check_optimiser
-from backhand.proof.formulas import activation_vjp, points
 
 
 def test_points_keep_away_from_kinks_and_reach_far():

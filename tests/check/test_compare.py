@@ -3,18 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backhand.proof.compare import Comparison, Proof, compare
+from backhand.check.compare import Comparison, Report, compare
 
 
 def line(error):
     return Comparison("autodiff", "dw1", "autograd", error, "rtol 1e-10", "[0]")
 
 
-def test_proof_is_true_only_if_there_is_a_line_and_all_pass():
-    assert not Proof([])
-    assert Proof([line(0.5)])
-    assert not Proof([line(0.5), line(2.0)])
-    assert not Proof([line(float("nan"))])
+def test_a_report_is_true_only_if_there_is_a_line_and_all_pass():
+    assert not Report([])
+    assert Report([line(0.5)])
+    assert not Report([line(0.5), line(2.0)])
+    assert not Report([line(float("nan"))])
 
 
 def test_compare_tells_element_values_and_inputs():
@@ -75,25 +75,25 @@ def named(what, error, oracle="autograd"):
     return Comparison("autodiff", what, oracle, error, "3 ULP", "[0]: got 1, want 2")
 
 
-def test_a_proof_prints_the_worst_arrays_and_what_was_compared():
-    few = Proof([named("dw1", 0.5), named("dw1", 0.25, "torch"), named("db1", 0.03)])
+def test_a_report_prints_the_worst_arrays_and_what_was_compared():
+    few = Report([named("dw1", 0.5), named("dw1", 0.25, "torch"), named("db1", 0.03)])
     assert str(few).splitlines() == [
         "Gradient check: derivatives against automatic differentiation (autograd, torch)",
         "  dw1  worst error     50 % of what is allowed",
         "  db1  worst error      3 % of what is allowed",
         "3 comparisons, all passed",
     ]
-    many = Proof([named(f"dw{n}", 0.01 * n) for n in range(1, 30)])
+    many = Report([named(f"dw{n}", 0.01 * n) for n in range(1, 30)])
     lines = str(many).splitlines()
     assert len(lines) == 8
     assert lines[-2:] == ["  and 24 more arrays, with smaller errors", "29 comparisons, all passed"]
     assert many.details.count("\n") == 28
 
 
-def test_a_proof_prints_every_failure_in_full():
-    lines = str(Proof([named("dw1", 0.5), named("dw2", 7.0), named("db2", float("nan"))]))
+def test_a_report_prints_every_failure_in_full():
+    lines = str(Report([named("dw1", 0.5), named("dw2", 7.0), named("db2", float("nan"))]))
     assert "FAIL  dw2 against autograd: worst error 7 times what is allowed (3 ULP)" in lines
     assert "FAIL  db2" in lines
     assert "[0]: got 1, want 2" in lines
     assert lines.endswith("3 comparisons, 2 FAILED")
-    assert str(Proof([])) == "Gradient check: nothing was compared"
+    assert str(Report([])) == "Gradient check: nothing was compared"

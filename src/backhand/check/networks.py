@@ -16,7 +16,7 @@ from ..plan.ranges import as_numbers
 from ..plan.step import Plan, forward_plan, gradient_plan, logits, loss_plan
 from ..run.arrays import parameter_buffers, walk
 from . import autodiff
-from .compare import ATOL, RTOL, Comparison, Proof, compare, worst_of
+from .compare import ATOL, RTOL, Comparison, Report, compare, worst_of
 from .formulas import near_kink, targets
 from .rounding import FUNCTIONS, NUMPY_ULP, Rounded, Rounding, perform
 
@@ -36,7 +36,7 @@ def verify(
     sample_weight: Array | None = None,
     *,
     plan: Plan | None = None,
-) -> Proof:
+) -> Report:
     """Check a network's gradients on your own parameters and data.
 
     Every weight, every bias and the input are compared: the hand-written derivatives in the
@@ -55,7 +55,7 @@ def verify(
 
     Returns
     -------
-    Proof
+    Report
         A line for each array and oracle; true if all passed. Rows in which a pre-activation lies
         at a declared kink are left out, and the lines say how many.
 
@@ -107,7 +107,7 @@ def verify(
                     note=note,
                 )
             )
-    return Proof(lines)
+    return Report(lines)
 
 
 def rounding_bounds(network: Network, buffers: dict[str, Array]) -> dict[str, Array]:
@@ -165,9 +165,9 @@ def check_networks(networks: int = 24, seed: int = 0) -> Iterator[Comparison]:
     for number in range(networks):
         dtype = ("float64", "float32")[number % 2]
         network = random_network(rng, number // 2, dtype)
-        proof = verify(network, *random_case(rng, network))
-        for oracle in dict.fromkeys(line.oracle for line in proof):
-            worst = worst_of(c for c in proof if c.oracle == oracle)
+        report = verify(network, *random_case(rng, network))
+        for oracle in dict.fromkeys(line.oracle for line in report):
+            worst = worst_of(c for c in report if c.oracle == oracle)
             yield dataclasses.replace(
                 worst, what=f"{describe(network)} {dtype}", where=f"{worst.what} {worst.where}"
             )

@@ -8,8 +8,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from backhand.datasets import cells, columns
 from backhand.errors import InputError
+from backhand.preprocess import cells, columns
 
 
 def fitted(values):

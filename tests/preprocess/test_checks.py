@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backhand.datasets import checks
+from backhand.preprocess import checks
 from backhand.errors import InputError
 
 

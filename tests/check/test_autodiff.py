@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backhand.proof import autodiff
+from backhand.check import autodiff
 from backhand.testing import assert_near
 
 

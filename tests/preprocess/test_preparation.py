@@ -1,4 +1,4 @@
-"""Formulas against plain Python, and the proof that no statistic sees a row it must not see."""
+"""Formulas against plain Python; no statistic sees a row that it must not see."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backhand.datasets.preparation import Standardise, TablePreparation, preparation_from_dict
 from backhand.errors import InputError
+from backhand.preprocess.preparation import Standardise, TablePreparation, preparation_from_dict
 
 
 def fit(columns, **kwargs):
@@ -50,7 +50,7 @@ def test_large_pixels_arrays_are_taken_in_pieces(rng, monkeypatch):
     raw = rng.normal(size=(50, 7))
     whole = Standardise.fit(raw)
     x = whole.apply(raw)
-    monkeypatch.setattr("backhand.datasets.preparation.CHUNK_VALUES", 20)
+    monkeypatch.setattr("backhand.preprocess.preparation.CHUNK_VALUES", 20)
     assert math.isclose(Standardise.fit(raw).std, whole.std, rel_tol=1e-12)
     np.testing.assert_array_equal(whole.apply(raw), x)
 

@@ -4,30 +4,30 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from backhand.check import verify
+from backhand.check.networks import random_case
 from backhand.errors import InputError
 from backhand.network import Network
-from backhand.proof import verify
-from backhand.proof.networks import random_case
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", ["mean_squared_error", "softmax_cross_entropy", "poisson"])
 def test_own_network_and_data(loss, dtype):
     network = Network((7, 5, 3), activation=["mish"], loss=loss, dtype=dtype)
-    proof = verify(network, *random_case(np.random.default_rng(0), network))
-    assert proof.passed
-    assert {line.what for line in proof} == {"dw1", "db1", "dw2", "db2", "dx"}
-    assert "all passed" in str(proof)
-    assert max(map(len, str(proof).splitlines())) <= 80
+    report = verify(network, *random_case(np.random.default_rng(0), network))
+    assert report.passed
+    assert {line.what for line in report} == {"dw1", "db1", "dw2", "db2", "dx"}
+    assert "all passed" in str(report)
+    assert max(map(len, str(report).splitlines())) <= 80
 
 
 def test_rows_at_a_kink_are_left_out_and_told():
     network = Network((2, 3, 1), activation="relu", dtype="float64")
     params = network.init("kaiming_normal", 1)  # biases are 0, so a row of zeros lies at the kink
     x = np.array([[0.0, 0.0], [1.0, 2.0], [-1.0, 0.5]])
-    proof = verify(network, params, x, np.zeros(3))
-    assert proof
-    assert "1 rows at a kink left out" in str(proof)
+    report = verify(network, params, x, np.zeros(3))
+    assert report
+    assert "1 rows at a kink left out" in str(report)
     with pytest.raises(InputError, match="every row"):
         verify(network, params, x[:1], np.zeros(1))
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from backhand.datasets import cells
 from backhand.errors import InputError
+from backhand.preprocess import cells
 
 
 def one(values, **kwargs):

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from backhand.check import check_activation, check_loss
+from backhand.check.mathematics import ULPS, allowed, mathematics, sensitivity, slope
 from backhand.formulas.activations import ACTIVATIONS, softplus
 from backhand.formulas.deviances import rate
 from backhand.formulas.losses import LOSSES
-from backhand.proof import check_activation, check_loss
-from backhand.proof.mathematics import ULPS, allowed, mathematics, sensitivity, slope
 
 
 def failures(lines):

@@ -7,14 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backhand.formulas.activations import ACTIVATIONS
-from backhand.formulas.losses import LOSSES
-from backhand.formulas.optimisers import OPTIMISERS, clipping
-from backhand.network import Network
-from backhand.plan.nodes import ColumnSum, Map, Matmul, Share
-from backhand.plan.step import Plan, gradient_plan
-from backhand.proof import run_checks
-from backhand.proof.kernels import (
+from backhand.check import run_checks
+from backhand.check.kernels import (
     _identity,
     check_activation_kernel,
     check_loss_kernel,
@@ -23,7 +17,13 @@ from backhand.proof.kernels import (
     shaped_network,
     tile_sizes,
 )
-from backhand.proof.mathematics import allowed, mathematics, sensitivity
+from backhand.check.mathematics import allowed, mathematics, sensitivity
+from backhand.formulas.activations import ACTIVATIONS
+from backhand.formulas.losses import LOSSES
+from backhand.formulas.optimisers import OPTIMISERS, clipping
+from backhand.network import Network
+from backhand.plan.nodes import ColumnSum, Map, Matmul, Share
+from backhand.plan.step import Plan, gradient_plan
 from backhand.run.llvm.kernels.tile import choose_tile
 from backhand.run.llvm.lowering import mathfuncs as functions
 from backhand.run.llvm.machine.target import Target
@@ -56,7 +56,7 @@ def test_every_formula_in_both_dtypes_and_every_optimiser_is_there(lines):
 
 
 def test_bounds_are_close_to_what_is_seen(lines):
-    """A bound that nothing comes near would prove little."""
+    """A bound that nothing comes near would show little."""
     elementwise = [line.error for line in lines if "emitted" in line.what and line.error > 0]
     assert np.median(elementwise) > 0.1
 

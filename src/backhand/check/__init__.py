@@ -19,7 +19,7 @@ from ..engines import default_engine
 from ..formulas.activations import ACTIVATIONS
 from ..formulas.losses import LOSSES
 from ..formulas.optimisers import OPTIMISERS
-from .compare import Comparison, Proof
+from .compare import Comparison, Report
 from .formulas import check_activation, check_linear, check_loss, check_optimiser
 from .kernels import check_kernels
 from .networks import check_networks, verify
@@ -33,7 +33,7 @@ from .registration import (
 
 __all__ = [
     "Comparison",
-    "Proof",
+    "Report",
     "check_activation",
     "check_kernels",
     "check_linear",

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from backhand.proof import run_checks
-from backhand.proof.compare import Comparison
+from backhand.check import run_checks
+from backhand.check.compare import Comparison
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backhand.check.kernels import rounding
+from backhand.check.rounding import Rounded, terms
 from backhand.formulas.activations import ACTIVATIONS, logistic, softplus
-from backhand.proof.kernels import rounding
-from backhand.proof.rounding import Rounded, terms
 from backhand.run.namespaces import NUMPY
 
 FORMULAS = {
