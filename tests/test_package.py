@@ -24,7 +24,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # Imports go to the own floor or a lower one. What stands on a line may import one another.
 FLOORS = (
-    {"callbacks", "control_groups", "errors", "files", "memory", "testing", "__version__"},
+    {"control_groups", "errors", "files", "memory", "sealed", "__version__"},
+    {"callbacks", "testing"},
     {"formulas"},
     {"expr"},
     {"plan"},

@@ -32,6 +32,7 @@ _HOME = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "Model": "export",
+    "load": "export",
     "BackhandError": "errors",
     "InputError": "errors",
 }

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from backhand import Model, Network
+from backhand import MLPClassifier, MLPRegressor, Model, Network
 
 from .conftest import write_csv
 
@@ -217,3 +217,36 @@ def test_labels_go_through_any_pipe_as_utf_8(backhand, tmp_path, encoding):
     done = subprocess.run([*words, *predict], capture_output=True, env=env, check=True)
     assert done.stderr == b""
     assert {row["prediction"] for row in read(done.stdout.decode())} <= {"сыр", "茶"}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_file_of_an_estimator_predicts_and_shows_too(backhand, tmp_path):
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.standard_normal((30, 3)), columns=["a", "b", "c"])
+    named = MLPClassifier((4,), max_iter=3, batch_size=8).fit(X, X["a"] > 0)
+    named.save(tmp_path / "named.safetensors")
+    X[["c", "a", "b"]].to_csv(tmp_path / "x.csv", index=False)
+    code, out, err = backhand("predict", tmp_path / "named.safetensors", tmp_path / "x.csv")
+    assert (code, err) == (0, "")
+    answers = read(out)
+    assert [a["prediction"] for a in answers] == list(map(str, named.predict(X)))
+    p = [[float(a[f"probability {k}"]) for k in named.classes_] for a in answers]
+    np.testing.assert_allclose(p, named.predict_proba(X), atol=1e-6)
+    several = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3).fit(X.to_numpy(), X[["a", "b"]])
+    several.save(tmp_path / "several.safetensors")
+    np.save(tmp_path / "x.npy", X.to_numpy())
+    X.to_csv(tmp_path / "x.csv", index=False)
+    for file in ("x.npy", "x.csv"):
+        code, out, _ = backhand("predict", tmp_path / "several.safetensors", tmp_path / file)
+        found = [[float(a["prediction 1"]), float(a["prediction 2"])] for a in read(out)]
+        np.testing.assert_allclose(found, several.predict(X.to_numpy()), rtol=1e-5)
+    X.drop(columns="b").to_csv(tmp_path / "less.csv", index=False)
+    for model, said in (("named", "column 'b' is missing"), ("several", "has 2 columns; the")):
+        code, _, err = backhand("predict", tmp_path / f"{model}.safetensors", tmp_path / "less.csv")
+        assert code == 2
+        assert said in err
+    code, out, _ = backhand("show", tmp_path / "named.safetensors")
+    assert code == 0
+    assert "classes: False, True" in out
+    assert "inputs: a, b, c" in out

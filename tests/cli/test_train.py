@@ -21,7 +21,7 @@ from backhand import datasets
 from backhand.cli import train
 from backhand.datasets import Split
 from backhand.errors import InputError
-from backhand.export import load_model
+from backhand.export import Model
 from backhand.network import Network
 from backhand.rows import EVALUATED_AT_ONCE
 from backhand.training import judge
@@ -64,7 +64,7 @@ def test_the_recorded_command_gives_the_same_model_again(backhand, tmp_path):
     backhand(*command[1:], "--threads", "2", "--out", "three")
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert one == two
-    mine, theirs = (load_model(tmp_path / n / "model.safetensors").params for n in ("one", "three"))
+    mine, theirs = (Model.load(tmp_path / n / "model.safetensors").params for n in ("one", "three"))
     assert all((a.w == b.w).all() for a, b in zip(mine, theirs, strict=True))
 
 
@@ -179,7 +179,7 @@ def test_the_baseline_is_what_scikit_learns_dummies_score():
 
 
 def test_a_full_disk_does_not_lose_the_training(backhand, tmp_path, monkeypatch):
-    real = train.save_model
+    real = Model.save
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     (tmp_path / "tmp").mkdir()
@@ -189,14 +189,14 @@ def test_a_full_disk_does_not_lose_the_training(backhand, tmp_path, monkeypatch)
             raise InputError(f"cannot write {path}: No space left on device")
         real(model, path)
 
-    monkeypatch.setattr(train, "save_model", full)
+    monkeypatch.setattr(Model, "save", full)
     code, out, err = backhand("train", "digits", *QUICK, "--out", tmp_path / "runs" / "one")
     kept = tmp_path / "tmp" / "one"
     assert code == 1
     place = tmp_path / "runs" / "one" / "model.safetensors"
     assert f"cannot write {place}: No space left on device; the run is kept in {kept}" in err
     assert f"model: {kept / 'model.safetensors'}" in out
-    assert load_model(kept / "model.safetensors").task == "classification"
+    assert Model.load(kept / "model.safetensors").task == "classification"
     assert [p.name for p in tmp_path.iterdir()] == ["tmp"]
 
 
@@ -225,7 +225,7 @@ def test_an_interrupted_training_is_kept_and_a_second_ctrl_c_does_not_lose_it(
     assert re.search(
         "^interrupted: kept the best model so far, of epoch [1-4] of 4; 9 epochs", out, re.M
     )
-    assert load_model(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
+    assert Model.load(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.svg", "run"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -245,7 +245,7 @@ def test_a_ctrl_c_that_a_library_lost_still_counts(backhand, tmp_path, monkeypat
         code, out, _ = backhand("train", "digits", "--epochs", "9", "--out", "run")
     assert code == 130
     assert "of epoch 1 of 1" in out
-    assert load_model(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
+    assert Model.load(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
 
 
 def test_an_interrupted_first_epoch_is_kept_too(backhand, tmp_path, monkeypatch):
@@ -256,7 +256,7 @@ def test_an_interrupted_first_epoch_is_kept_too(backhand, tmp_path, monkeypatch)
     code, out, _ = backhand("train", "digits", *QUICK, "--out", "run", "--plot", "p.svg")
     assert code == 130
     assert "interrupted: kept the model, of an unfinished first epoch" in out
-    assert load_model(tmp_path / "run" / "model.safetensors").task == "classification"
+    assert Model.load(tmp_path / "run" / "model.safetensors").task == "classification"
 
 
 def test_history_is_drawn(backhand, tmp_path):
@@ -282,7 +282,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(tmp_path, seconds):
             process.kill()
     assert process.returncode in (130, -signal.SIGINT), err  # before Python is up, the signal's own
     if "model:" in out:
-        assert load_model(tmp_path / "run" / "model.safetensors").task == "classification"
+        assert Model.load(tmp_path / "run" / "model.safetensors").task == "classification"
         assert re.search("interrupted: kept the (best model so far|model, of an unfinished)", out)
     else:  # it came before the training
         assert list(tmp_path.iterdir()) == []

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import tempfile
 from typing import Any
 
 import numpy as np
 
+import backhand
 from backhand import (
     MLPClassifier,
     MLPRegressor,
     Network,
     register_activation,
     register_loss,
+    sealed,
     verify,
 )
 from backhand.datasets import load
-from backhand.estimators import persistence
-from backhand.export import Model, load_model, save_model, sealed
-from backhand.export import model as model_files
+from backhand.export import Model
 from backhand.formulas.activations import ACTIVATIONS, Activation
 from backhand.formulas.losses import LOSSES, Loss
 
@@ -49,7 +48,7 @@ CELLS = (
 
 
 def models(dice: Dice, memory: Any) -> Calls:
-    """`Model.predict`, and the same by way of `save_model` and `load_model`."""
+    """`Model.predict`, and the same by way of its file."""
     network = Network(
         (4, 6, dice.one((1, 3))),
         activation="tanh",
@@ -77,8 +76,8 @@ def models(dice: Dice, memory: Any) -> Calls:
         model = Model(network, params, task, classes=classes)
         if stored:
             with tempfile.TemporaryDirectory() as folder:
-                save_model(model, pathlib.Path(folder) / "m")
-                model = load_model(pathlib.Path(folder) / "m")
+                model.save(pathlib.Path(folder) / "m")
+                model = Model.load(pathlib.Path(folder) / "m")
         return model.predict_proba(raw) if task != "regression" else model.predict(raw)
 
     def check(result: Any) -> str:
@@ -105,21 +104,19 @@ def files(dice: Dice, memory: Any) -> Calls:
         kind = dice.one((MLPRegressor, MLPClassifier, Model))
         if kind is Model:
             network = Network((3, 5, 1))
-            save_model(Model(network, network.init("kaiming_normal"), "regression"), path)
+            Model(network, network.init("kaiming_normal"), "regression").save(path)
         else:
             kind((5,), max_iter=1).fit(X, (X[:, 0] > 0).astype(int)).save(
                 path
             ) if kind is MLPClassifier else kind(hidden_layer_sizes=(5,), max_iter=1).fit(
                 X, X[:, 0]
             ).save(path)
-        text = (
-            _forged(dice, path, (model_files if kind is Model else persistence).FORMAT)
-            if dice.chance(0.7)
-            else _flipped(dice, path)
-        )
+        text = _forged(dice, path) if dice.chance(0.7) else _flipped(dice, path)
+
+        read = backhand.load if dice.chance(0.5) else kind.load
 
         def do() -> Any:
-            made = load_model(path) if kind is Model else kind.load(path)
+            made = read(path)
             return [made.predict(X), made.predict(X[:1].astype("f4"))]
 
         def check(result: Any) -> str:
@@ -139,9 +136,9 @@ def _flipped(dice: Dice, path: pathlib.Path) -> str:
     return f"cut at {at}"
 
 
-def _forged(dice: Dice, path: pathlib.Path, kind: str) -> str:
+def _forged(dice: Dice, path: pathlib.Path) -> str:
     """Change what a file says, and seal it again as anybody can."""
-    tensors, text = sealed.read_sealed(path, kind)
+    tensors, about = sealed.read_sealed(path)
     tensors = dict(tensors)
     if dice.chance(0.6):
         name = dice.one(tensors)
@@ -176,7 +173,6 @@ def _forged(dice: Dice, path: pathlib.Path, kind: str) -> str:
             tensors[name] = a.astype(how)
         what = f"{name} {how}"
     else:
-        about = json.loads(text)
         inside = about[
             dice.one([key for key, value in about.items() if isinstance(value, dict) and value])
         ]
@@ -184,8 +180,8 @@ def _forged(dice: Dice, path: pathlib.Path, kind: str) -> str:
         inside[key] = dice.one(
             (None, 0, -1, 10**9, "x", [], {}, 1.5, True, [1, 2], "nan", {"list": [3]}, {"dict": 3})
         )
-        text, what = json.dumps(about), f"{key} = {inside[key]!r}"
-    sealed.write_sealed(path, tensors, text, kind)
+        what = f"{key} = {inside[key]!r}"
+    sealed.write_sealed(path, tensors, about)
     return f"forged: {what}"
 
 
@@ -340,15 +336,14 @@ def places(dice: Dice, memory: Any) -> Calls:
     place = dice.one(
         (None, 3, "", "/nonexistent/m", b"m", nothing(dice, np.ones((2, 2))).value, "/", "a\x00b")
     )
-    way = dice.one(("load", "save", "load_model", "datasets.load"))
+    way = dice.one(("load", "save", "backhand.load", "datasets.load"))
     fitted = MLPRegressor(hidden_layer_sizes=(2,), max_iter=1)
     fitted.fit(np.ones((4, 2)), np.arange(4.0))
 
     def do() -> Any:
         if way == "save":
             return fitted.save(place)
-        return {"load": MLPRegressor.load, "load_model": load_model, "datasets.load": load}[way](
-            place
-        )
+        ways = {"load": MLPRegressor.load, "backhand.load": backhand.load, "datasets.load": load}
+        return ways[way](place)
 
     yield Call(f"{way}({place!r:.80})", do, {}, lambda _: "accepted", harmless=False)

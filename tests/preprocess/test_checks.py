@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from backhand.preprocess import checks
 from backhand.errors import InputError
+from backhand.preprocess import checks
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, "1", None, True, [1.0]])

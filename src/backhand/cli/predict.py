@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, count
-from ..export import Model, load_model
+from ..export import Model, load
 from ..files import check_file, reading, write_whole
+from ..preprocess.columns import as_table, matrix
 from ..preprocess.preparation import TablePreparation
 from . import runs
 
@@ -26,9 +28,10 @@ def run(model_file: Path, file: Path, out: Path | None) -> None:
     for given in (model_file, file):
         if out is not None and out.exists() and given.exists() and out.samefile(given):
             raise InputError(f"--out {out} would overwrite what is read: name another file")
-    model = load_model(runs.model_file(model_file))
+    model = load(runs.model_file(model_file))
     answers = columns(model, _rows(model, file))
-    if not answers["prediction"]:
+    rows = len(next(iter(answers.values())))
+    if not rows:
         raise InputError(f"{file}: has no rows")
     if out is None:
         if not sys.stdout.isatty() and isinstance(sys.stdout, io.TextIOWrapper):
@@ -40,12 +43,14 @@ def run(model_file: Path, file: Path, out: Path | None) -> None:
         separator = "\t" if out.suffix.lower() == ".tsv" else ","
         write_whole(out, _text(answers, separator).encode())
     if out is not None:
-        print(f"{count(len(answers['prediction']), 'prediction')}: {out}", file=sys.stderr)
+        print(f"{count(rows, 'prediction')}: {out}", file=sys.stderr)
 
 
-def _rows(model: Model, file: Path) -> Any:
+def _rows(model: Any, file: Path) -> Any:
+    """The rows of a file as the model takes them: a Model, or one of the estimators."""
     check_file(file)
-    table = isinstance(model.preparation, TablePreparation)
+    ours = isinstance(model, Model)
+    table = ours and isinstance(model.preparation, TablePreparation)
     if file.suffix.lower() == ".npy":
         if table:
             raise InputError(f"{file}: this model takes a table with its columns, not an array")
@@ -55,15 +60,30 @@ def _rows(model: Model, file: Path) -> Any:
         if not isinstance(rows, np.ndarray):
             raise InputError(f"{file}: is not a .npy array of numbers, but an archive of arrays")
         return rows
-    if not table:
+    if ours and not table:
         raise InputError(f"{file}: this model takes a .npy array of rows, not a table")
     from ..datasets.reading import read_table
 
-    return read_table(file)
+    read = read_table(file)
+    return read if ours else _matrix(model, as_table(read), file)
 
 
-def columns(model: Model, rows: Any) -> dict[str, list[Any]]:
+def _matrix(estimator: Any, table: Any, file: Path) -> Any:
+    """The columns that an estimator was fitted with, by name, or all of them if it had no names."""
+    names = getattr(estimator, "feature_names_in_", None)
+    wanted, found = estimator.n_features_in_, table.num_columns
+    if names is None and found != wanted:
+        raise InputError(
+            f"{file}: has {count(found, 'column')}; the model was fitted with {wanted} and no "
+            "names of columns, so the table may have no others"
+        )
+    return matrix(table, table.column_names if names is None else list(names))
+
+
+def columns(model: Any, rows: Any) -> dict[str, list[Any]]:
     """The prediction of each row and, for classes, the probability of each."""
+    if not isinstance(model, Model):
+        return _answers(model, rows)
     if model.task == "regression":
         return {"prediction": model.predict(rows).tolist()}
     p = model.predict_proba(rows)
@@ -71,6 +91,21 @@ def columns(model: Model, rows: Any) -> dict[str, list[Any]]:
     answers = {"prediction": [model.classes[i] for i in p.argmax(axis=1)]}
     names = [f"probability {label}" for label in model.classes]
     return {**answers, **{name: p[:, i].tolist() for i, name in enumerate(names)}}
+
+
+def _answers(estimator: Any, rows: Any) -> dict[str, list[Any]]:
+    """As `columns`; one column for each of several outputs or labels."""
+    with warnings.catch_warnings():  # the columns were found by their names
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        y = estimator.predict(rows)
+        p = estimator.predict_proba(rows) if hasattr(estimator, "classes_") else None
+    labels = getattr(estimator, "classes_", range(1, estimator.n_outputs_ + 1))
+    answers = {"prediction": y.tolist()}
+    if y.ndim == 2:
+        answers = {f"prediction {label}": y[:, i].tolist() for i, label in enumerate(labels)}
+    if p is None:
+        return answers
+    return {**answers, **{f"probability {v}": p[:, i].tolist() for i, v in enumerate(labels)}}
 
 
 def _text(answers: dict[str, list[Any]], separator: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from ..errors import InputError, printable
-from ..export import Model, load_model
+from ..export import Model, load
 from ..formulas.activations import choose_activation
 from ..formulas.optimisers import choose_optimiser
 from ..network import Network
@@ -32,8 +33,8 @@ def run(
 ) -> None:
     """Print what a model is, and the plan, IR or assembly of a training epoch."""
     if Path(network).suffix == ".safetensors" or Path(network).exists():
-        model = load_model(model_file(Path(network)))
-        described = model.network
+        model = load(model_file(Path(network)))
+        described = model.network if isinstance(model, Model) else model._record().network
         _about(model, tables.console())
         if not kinds:
             return
@@ -71,12 +72,21 @@ ENDS = {
 }
 
 
-def _about(model: Model, screen: Console) -> None:
+def _about(model: Any, screen: Console) -> None:
     """Print what a model is for, what it takes, how it scored and how it was made."""
 
     def say(line: str) -> None:
         screen.print(printable(line), soft_wrap=True)
 
+    if not isinstance(model, Model):
+        say(" ".join(repr(model).split()))
+        if hasattr(model, "classes_"):
+            say(f"classes: {', '.join(map(str, model.classes_))}")
+        names = list(getattr(model, "feature_names_in_", ()))
+        say(f"inputs: {', '.join(names) if names else model.n_features_in_}")
+        network = model._record().network
+        say(f"network: {network.to_dict()['widths']}, {model.n_iter_} epochs or iterations")
+        return
     say(model.task + (f" of {model.target!r}" if model.target is not None else ""))
     if model.classes is not None:
         say(f"classes: {', '.join(map(str, model.classes))}")

@@ -17,7 +17,7 @@ import numpy as np
 from .. import datasets
 from ..datasets import Data, Split
 from ..errors import BackhandError, InputError
-from ..export import Model, save_model
+from ..export import Model
 from ..files import write_whole
 from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
@@ -362,7 +362,7 @@ def _write(
     options: Options,
     scored: dict[str, dict[str, float]],
 ) -> None:
-    save_model(model, folder / runs.MODEL)
+    model.save(folder / runs.MODEL)
     lines = "".join(json.dumps(_finite(line)) + "\n" for line in trained.history)
     write_whole(folder / "history.jsonl", lines.encode())
     record = {

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
 import os
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
+from ..sealed import LARGEST_HEADER, layers_of, read_sealed, tensors_of, usable, write_sealed
 from .course import LISTS, NUMBERS, Course
 from .fitted import Fitted, restored
 from .targets import Classes, Numbers
 
 Array = Any
 Self = TypeVar("Self", bound="Persistent")
-
-FORMAT = "backhand estimator 2"
 
 
 class Persistent:
@@ -40,16 +40,11 @@ class Persistent:
             If a parameter is no plain value (a function, a random generator), or the folder cannot
             be written to.
         """
-        from ..export import sealed
-
         estimator: Any = self
         fitted: Fitted = estimator._record()
-        tensors = {}
-        for number, (w, b) in enumerate(estimator._params(fitted), 1):
-            tensors[f"w{number}"], tensors[f"b{number}"] = map(np.ascontiguousarray, (w, b))
         given = {**estimator.get_params(deep=False), "callbacks": None}
         kept: dict[str, Any] = {
-            "class": type(self).__name__,
+            "holds": type(self).__name__,
             "parameters": {name: _plain(name, value) for name, value in given.items()},
             "network": {name: _plain(name, value) for name, value in fitted.portable().items()},
             "fitted": {name: _plain(name, a) for name, a in fitted.course.attributes().items()},
@@ -64,7 +59,7 @@ class Persistent:
             kept["several"] = fitted.targets.several
         if fitted.names is not None:
             kept["features"] = fitted.names.tolist()
-        sealed.write_sealed(path, tensors, json.dumps(kept, sort_keys=True), FORMAT)
+        write_sealed(path, tensors_of(estimator._params(fitted)), kept)
 
     @classmethod
     def load(cls: type[Self], path: str | os.PathLike[str]) -> Self:
@@ -75,29 +70,26 @@ class Persistent:
         InputError
             If there is no such file, or it is damaged, foreign, or another estimator's.
         """
-        from ..export import sealed
+        tensors, about = read_sealed(path)
+        with usable(path, "estimator"):
+            return cls.from_file(tensors, about)
 
-        tensors, text = sealed.read_sealed(path, FORMAT)
-        try:
-            kept = json.loads(text)
-            if kept["class"] != cls.__name__:
-                raise InputError(f"it holds an {kept['class']}: {kept['class']}.load reads it")
-            made: Any = cls(**{name: _read(value) for name, value in kept["parameters"].items()})
-            portable = {name: _read(value) for name, value in kept["network"].items()}
-            targets: Any = Numbers(portable["widths"][-1])
-            if "classes" in kept:
-                dtype, labels = np.dtype(kept["classes"][0]), _read(kept["classes"][1])
-                _check_size(dtype, len(labels))
-                targets = Classes.named(np.array(labels, dtype), bool(kept["several"]))
-            others = {name: _read(kept[name]) for name in ("engine", "solver", "scoring")}
-            names = np.array(kept["features"], object) if "features" in kept else None
-            course = Course.of({name: _read(value) for name, value in kept["fitted"].items()})
-            layers = [(tensors[f"w{n}"], tensors[f"b{n}"]) for n in range(1, len(tensors) // 2 + 1)]
-            _arrange(made, portable, layers, targets, course, names, others)
-        except InputError as error:
-            raise InputError(f"{path} is not a usable estimator: {error}") from None
-        except sealed.UNFIT as error:
-            raise InputError(f"{path} is not a usable estimator: {error!r}") from None
+    @classmethod
+    def from_file(cls: type[Self], tensors: Mapping[str, Array], about: Mapping[str, Any]) -> Self:
+        """The estimator of a file's content. Raises InputError, or an error of `UNFIT`."""
+        if about["holds"] != cls.__name__:
+            raise InputError(f"it holds {about['holds']!r:.60}; backhand.load reads every kind")
+        made: Any = cls(**{name: _read(value) for name, value in about["parameters"].items()})
+        portable = {name: _read(value) for name, value in about["network"].items()}
+        targets: Any = Numbers(portable["widths"][-1])
+        if "classes" in about:
+            dtype, labels = np.dtype(about["classes"][0]), _read(about["classes"][1])
+            _check_size(dtype, len(labels))
+            targets = Classes.named(np.array(labels, dtype), bool(about["several"]))
+        others = {name: _read(about[name]) for name in ("engine", "solver", "scoring")}
+        names = np.array(about["features"], object) if "features" in about else None
+        course = Course.of({name: _read(value) for name, value in about["fitted"].items()})
+        _arrange(made, portable, layers_of(tensors), targets, course, names, others)
         return made  # type: ignore[no-any-return]
 
     @classmethod
@@ -187,12 +179,10 @@ def _arrange(
 
 def _check_size(dtype: np.dtype[Any], labels: int) -> None:
     """Raise InputError for a dtype of class labels that takes more memory than a file warrants."""
-    from ..export import sealed
-
-    if dtype.itemsize * labels > sealed.LARGEST_HEADER or dtype.kind not in "biufUO":
+    if dtype.itemsize * labels > LARGEST_HEADER or dtype.kind not in "biufUO":
         raise InputError(
             f"its {labels} class labels of dtype {dtype} take {dtype.itemsize * labels:,} bytes of "
-            f"at most {sealed.LARGEST_HEADER:,}: they must be numbers or shorter texts"
+            f"at most {LARGEST_HEADER:,}: they must be numbers or shorter texts"
         )
 
 
@@ -200,6 +190,8 @@ def _plain(name: str, value: Any) -> Any:
     """A value as JSON that `_read` turns back. Raises InputError if there is none."""
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}  # JSON has no infinity
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -217,6 +209,8 @@ def _read(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, items),) = value.items()
+    if kind == "float":
+        return float(items)
     if kind == "dict":
         return {_read(key): _read(item) for key, item in items}
     return {"list": list, "tuple": tuple}[kind](_read(item) for item in items)

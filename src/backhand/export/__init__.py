@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .model import Model, load_model, save_model
+from .loading import load
+from .model import Model
 
-__all__ = ["Model", "load_model", "save_model"]
+__all__ = ["Model", "load"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +17,15 @@ from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Layer, Network, Params
 from ..plan.ranges import as_numbers
 from ..rows import check_finite
-from .sealed import UNFIT, read_sealed, write_sealed
+from ..sealed import UNFIT, layers_of, read_sealed, tensors_of, usable, write_sealed
 
 if TYPE_CHECKING:
     from ..preprocess.preparation import Preparation
 
 Array = Any
 
-FORMAT = "backhand model 1"
+HOLDS = "model"
+"""What the description of a file says of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,9 +121,10 @@ class Model:
         Raises
         ------
         InputError
-            If the folder cannot be written to.
+            If the folder cannot be written to, or the parameters are not the network's.
         """
-        save_model(self, path)
+        layers = self.network.checked_parameters(self.params)
+        write_sealed(path, tensors_of(layers), {"holds": HOLDS, **self.to_dict()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
@@ -140,7 +142,16 @@ class Model:
         >>> model.predict({"size": 70, "city": "Oslo"})  # doctest: +SKIP
         array([412000.])
         """
-        return load_model(path)
+        tensors, about = read_sealed(path)
+        with usable(path, HOLDS):
+            return cls.from_file(tensors, about)
+
+    @classmethod
+    def from_file(cls, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> Model:
+        """The model of a file's content. Raises InputError, or an error of `UNFIT`."""
+        if about["holds"] != HOLDS:
+            raise InputError(f"it holds {about['holds']!r:.60}; backhand.load reads every kind")
+        return cls.from_dict(about, tuple(starmap(Layer, layers_of(tensors))))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the parameters, as JSON-able data."""
@@ -239,40 +250,3 @@ def _check_formulas(description: Mapping[str, Any]) -> None:
                     f"unknown {kind} {name!r}; if it is your own, "
                     f"call backhand.register_{kind} before Model.load"
                 )
-
-
-def save_model(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write a model; the file is there whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written to, or the parameters are not the network's.
-    """
-    tensors = {}
-    for number, layer in enumerate(model.network.checked_parameters(model.params), 1):
-        tensors[f"w{number}"], tensors[f"b{number}"] = map(np.ascontiguousarray, layer)
-    text = json.dumps(model.to_dict(), sort_keys=True, allow_nan=False)
-    write_sealed(path, tensors, text, FORMAT)
-
-
-def load_model(path: str | os.PathLike[str]) -> Model:
-    """Read a model that `save_model` wrote. It executes nothing that is in the file.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is truncated, foreign, edited or of another version; the
-        message says which.
-    """
-    tensors, text = read_sealed(path, FORMAT)
-    try:
-        layers = range(1, len(tensors) // 2 + 1)
-        params = tuple(Layer(tensors[f"w{n}"], tensors[f"b{n}"]) for n in layers)
-        if len(tensors) != 2 * len(params):
-            raise InputError(f"it has {len(tensors)} arrays, not two for each layer")
-        return Model.from_dict(json.loads(text), params)
-    except InputError as error:
-        raise InputError(f"{path} is not a usable model: {error}") from None
-    except UNFIT as error:
-        raise InputError(f"{path} is not a usable model: {error!r}") from None

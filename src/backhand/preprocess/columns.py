@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import bisect
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -351,6 +351,28 @@ def _is_single(values: Any) -> bool:
     """Say whether it is a number, a text, a date and the like, or an array of no dimension."""
     one = not hasattr(values, "__iter__") or getattr(values, "ndim", 1) == 0
     return one or isinstance(values, (str, bytes))
+
+
+def check_there(table: Any, needed: Sequence[str]) -> None:
+    """Raise InputError if a table misses a column, with the nearest name that it has."""
+    given = set(table.column_names)
+    for name in needed:
+        if name not in given:
+            near = nearest(name, given - set(needed))
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise InputError(f"column {name!r} is missing{hint}")
+
+
+def matrix(table: Any, names: Sequence[str]) -> NDArray[np.float64]:
+    """Columns of numbers as an array (N, D), as they are; NaN where a value is missing.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or holds something else; the message names it, row and value.
+    """
+    check_there(table, names)
+    return np.column_stack([cells.numbers(table, name) for name in names])
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -300,12 +300,7 @@ class TablePreparation:
             Names a column with text that no training row has, how much of it, and one value.
         """
         table = cols.as_table(raw)
-        given, needed = set(table.column_names), self.columns
-        for name in needed:
-            if name not in given:
-                near = cols.nearest(name, given - set(needed))
-                hint = f"; did you mean {near!r}?" if near else ""
-                raise InputError(f"column {name!r} is missing{hint}")
+        cols.check_there(table, self.columns)
         what = f"{self.width:,} inputs for each of {table.num_rows:,} rows take"
         check_size(4 * table.num_rows * self.width, most_bytes(), "the table", what)
         x = np.zeros((table.num_rows, self.width), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Files of arrays and a description: safetensors, sealed with a checksum.
+"""The one format of our files: arrays and a description, as safetensors with a checksum.
 
 Arrays are tensors, everything else is JSON in the metadata. It is only data, so loading runs no
 code. A checksum over both tells an edited or damaged file. Before the arrays are read, the header
@@ -7,30 +7,28 @@ must account for every byte of the file, so a small file cannot ask for much mem
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, first_line
-from ..files import as_path, reading, write_whole
+from .errors import InputError, first_line
+from .files import as_path, reading, write_whole
 
 Array = Any
+
+FORMAT = "backhand 1"
+"""It changes when files of before can no longer be read."""
 
 KEY = "backhand"
 LENGTH = 8  # bytes of the number with which a safetensors file begins
 LARGEST_HEADER = 1 << 24
 """Bytes of the header. JSON of brackets takes up to 25 times that in memory; a description of
 4,000 columns has 1 MB."""
-READERS = {
-    "backhand model 1": "backhand.Model.load",
-    "backhand estimator 2": "load of MLPClassifier or MLPRegressor",
-}
-"""What reads which kind of file, for messages."""
-
 UNFIT = (
     *(ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError),
     ValueError,
@@ -39,9 +37,17 @@ UNFIT = (
 
 
 def write_sealed(
-    path: str | os.PathLike[str], tensors: Mapping[str, Array], text: str, kind: str
+    path: str | os.PathLike[str], tensors: Mapping[str, Array], about: Mapping[str, Any]
 ) -> None:
     """Write arrays and a description; the file is there whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+    tensors : mapping of str to array
+    about : mapping
+        JSON-able; its entry "holds" says what the file is. Keys are sorted in the file, so the
+        same content is the same file.
 
     Raises
     ------
@@ -50,9 +56,11 @@ def write_sealed(
     """
     from safetensors.numpy import save
 
-    seal = {"format": kind, "model": text, "sha256": _checksum(tensors, text)}
+    arrays = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
+    text = json.dumps(about, sort_keys=True, allow_nan=False)
+    seal = {"format": FORMAT, "about": text, "sha256": _checksum(arrays, text)}
     # one entry, since safetensors writes several in any order and the same model is the same file
-    content = save(dict(tensors), metadata={KEY: json.dumps(seal)})
+    content = save(arrays, metadata={KEY: json.dumps(seal)})
     if (size := int.from_bytes(content[:LENGTH], "little")) > LARGEST_HEADER:
         raise InputError(
             f"cannot write {path}: its description takes {size:,} bytes of at most "
@@ -61,13 +69,13 @@ def write_sealed(
     write_whole(path, content)
 
 
-def read_sealed(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Array], str]:
+def read_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays and the description that `write_sealed` wrote.
 
     Raises
     ------
     InputError
-        If there is no such file, or it is truncated, foreign, edited or of another kind.
+        If there is no such file, or it is truncated, foreign, edited or of another version.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -75,22 +83,48 @@ def read_sealed(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Arra
     path = as_path(path)
     content, seal = _read(path)
     if not seal:
-        raise InputError(f"{path} is a safetensors file, but not a backhand model")
-    if seal.get("format") != kind:
-        found = str(seal.get("format"))
-        other = f" ({READERS[found]} reads that)" if found in READERS else ""
-        raise InputError(f"{path} is a {found!r}; this reads {kind!r}{other}")
+        raise InputError(f"{path} is a safetensors file, but not one of backhand's")
+    if seal.get("format") != FORMAT:
+        raise InputError(f"{path} has the format {seal.get('format')!s:.60}; this reads {FORMAT}")
     try:
         tensors = load(content)
-        text = str(seal.get("model"))
+        text = str(seal.get("about"))
         intact = seal.get("sha256") == _checksum(tensors, text)
+        about = dict(json.loads(text)) if intact else {}
     except (SafetensorError, *UNFIT) as error:
         raise InputError(
             f"{path} is not a model: truncated or damaged ({first_line(error)})"
         ) from None
     if not intact:
         raise InputError(f"{path} was edited or damaged: its content does not match its checksum")
-    return tensors, text
+    return tensors, about
+
+
+@contextlib.contextmanager
+def usable(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Turn whatever is raised while the content is taken apart into one line of InputError."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path} is not a usable {what}: {error}") from None
+    except UNFIT as error:
+        raise InputError(f"{path} is not a usable {what}: {error!r}") from None
+
+
+def tensors_of(layers: Iterable[tuple[Array, Array]]) -> dict[str, Array]:
+    """The parameters of layers under the names that they have in files."""
+    tensors = {}
+    for n, (w, b) in enumerate(layers, 1):
+        tensors[f"w{n}"], tensors[f"b{n}"] = w, b
+    return tensors
+
+
+def layers_of(tensors: Mapping[str, Array]) -> list[tuple[Array, Array]]:
+    """The inverse of `tensors_of`. Raises InputError if there are other arrays, or some missing."""
+    layers = [(tensors[f"w{n}"], tensors[f"b{n}"]) for n in range(1, len(tensors) // 2 + 1)]
+    if len(tensors) != 2 * len(layers):
+        raise InputError(f"it has {len(tensors)} arrays, not two for each layer")
+    return layers
 
 
 def _read(path: str) -> tuple[bytes, dict[str, Any]]:

@@ -10,33 +10,38 @@ import sys
 import numpy as np
 import pytest
 
+from backhand import sealed
 from backhand.errors import InputError
-from backhand.export import sealed
-from backhand.export.sealed import read_sealed, write_sealed
+from backhand.sealed import layers_of, read_sealed, tensors_of, write_sealed
+
+ABOUT = {"holds": "a test", "numbers": [1, 2.5, None]}
 
 
 def test_what_is_written_is_read_and_the_same_content_is_the_same_file(tmp_path):
     arrays = {"b": np.arange(3.0), "a": np.eye(2, dtype=np.float32)}
     for name in ("one", "two"):
-        write_sealed(tmp_path / name, arrays, "text", "kind 1")
+        write_sealed(tmp_path / name, arrays, ABOUT)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    found, text = read_sealed(tmp_path / "one", "kind 1")
-    assert text == "text"
+    found, about = read_sealed(tmp_path / "one")
+    assert about == ABOUT
     assert set(found) == set(arrays)
     for name, a in arrays.items():
         np.testing.assert_array_equal(found[name], a)
         assert found[name].dtype == a.dtype
 
 
-def test_another_kind_and_a_changed_byte_are_refused(tmp_path):
+def test_another_version_and_a_changed_byte_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "one"
-    write_sealed(path, {"a": np.arange(9.0)}, "text", "kind 1")
-    with pytest.raises(InputError, match="'kind 1'; this reads 'kind 2'"):
-        read_sealed(path, "kind 2")
+    with monkeypatch.context() as other:
+        other.setattr(sealed, "FORMAT", "backhand 99")
+        write_sealed(path, {"a": np.arange(9.0)}, ABOUT)
+    with pytest.raises(InputError, match="has the format backhand 99; this reads backhand 1"):
+        read_sealed(path)
+    write_sealed(path, {"a": np.arange(9.0)}, ABOUT)
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"\x01")
     with pytest.raises(InputError, match="does not match its checksum"):
-        read_sealed(path, "kind 1")
+        read_sealed(path)
 
 
 def headed(path, header, size=0):
@@ -48,7 +53,7 @@ def headed(path, header, size=0):
 
 
 def described(end=8, text="text"):
-    seal = json.dumps({"format": "kind 1", "model": text, "sha256": ""})
+    seal = json.dumps({"format": sealed.FORMAT, "about": text, "sha256": ""})
     array = {"dtype": "F64", "shape": [end // 8], "data_offsets": [0, end]}
     return {"__metadata__": {sealed.KEY: seal}, "a": array}
 
@@ -59,7 +64,7 @@ def described(end=8, text="text"):
 def test_a_header_accounts_for_every_byte_before_any_is_read(tmp_path, end, size):
     headed(tmp_path / "one", described(end), size)
     with pytest.raises(InputError, match=r"truncated or damaged \(its arrays end at"):
-        read_sealed(tmp_path / "one", "kind 1")
+        read_sealed(tmp_path / "one")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +85,7 @@ def test_a_header_accounts_for_every_byte_before_any_is_read(tmp_path, end, size
 def test_headers_of_another_form_are_refused(tmp_path, change):
     headed(tmp_path / "one", described() | change, 8)
     with pytest.raises(InputError, match=r"one is not a model: truncated or no safetensors file"):
-        read_sealed(tmp_path / "one", "kind 1")
+        read_sealed(tmp_path / "one")
 
 
 def test_a_file_larger_than_the_memory_is_one_line(tmp_path):
@@ -89,17 +94,17 @@ def test_a_file_larger_than_the_memory_is_one_line(tmp_path):
     except OSError:
         pytest.skip("this file system has no files of 8 TB")
     with pytest.raises(InputError, match="not enough memory"):
-        read_sealed(tmp_path / "one", "kind 1")
+        read_sealed(tmp_path / "one")
 
 
 BOMB = """
 import resource, sys
 from pathlib import Path
 from backhand.errors import InputError
-from backhand.export.sealed import read_sealed
+from backhand.sealed import read_sealed
 import numpy, safetensors.numpy
 try:
-    read_sealed(Path(sys.argv[1]), "kind 1")
+    read_sealed(Path(sys.argv[1]))
 except InputError as error:
     print(error)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -124,7 +129,18 @@ def test_a_header_cannot_ask_for_gigabytes(tmp_path, count):
 
 def test_what_could_not_be_read_is_not_written(tmp_path):
     with pytest.raises(InputError, match=r"cannot write .*one: its description takes 2.,...,... b"):
-        write_sealed(tmp_path / "one", {"a": np.arange(3.0)}, "x" * 20_000_000, "kind 1")
+        write_sealed(tmp_path / "one", {"a": np.arange(3.0)}, {"holds": "x" * 20_000_000})
     assert os.listdir(tmp_path) == []
-    write_sealed(tmp_path / "one", {"a": np.arange(3.0)}, "x" * 16_000_000, "kind 1")
-    assert len(read_sealed(tmp_path / "one", "kind 1")[1]) == 16_000_000
+    write_sealed(tmp_path / "one", {"a": np.arange(3.0)}, {"holds": "x" * 16_000_000})
+    assert len(read_sealed(tmp_path / "one")[1]["holds"]) == 16_000_000
+
+
+def test_layers_have_their_names_and_are_found_by_them():
+    rng = np.random.default_rng(0)
+    layers = [(rng.random((d, k)), rng.random(k)) for d, k in ((3, 4), (4, 2))]
+    tensors = tensors_of(layers)
+    assert list(tensors) == ["w1", "b1", "w2", "b2"]
+    for found, made in zip(layers_of(tensors), layers, strict=True):
+        assert all(a is b for a, b in zip(found, made, strict=True))
+    with pytest.raises(InputError, match="it has 5 arrays, not two for each layer"):
+        layers_of({**tensors, "w3": np.ones(2)})

@@ -1,0 +1,49 @@
+"""`load`: whatever backhand has trained and saved, from its file."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..errors import InputError
+from ..sealed import read_sealed, usable
+from .model import HOLDS, Model
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model that ``backhand train``, `Model.save` or an estimator's ``save`` has written.
+
+    Nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path-like
+        A safetensors file.
+
+    Returns
+    -------
+    Model, MLPClassifier or MLPRegressor
+        What was saved. Each has ``predict``; it predicts the same bits as before.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is truncated, foreign, edited, of another version, or uses
+        a formula of your own that is not registered; the message says which.
+
+    Examples
+    --------
+    >>> model = backhand.load("runs/flats/model.safetensors")  # doctest: +SKIP
+    >>> model.predict({"size": 70, "city": "Oslo"})  # doctest: +SKIP
+    array([412000.])
+    """
+    tensors, about = read_sealed(path)
+    holds = about.get("holds")
+    with usable(path, "model"):
+        if holds == HOLDS:
+            return Model.from_file(tensors, about)
+        from .. import estimators  # scikit-learn takes longer to load than a model does
+
+        if holds not in estimators.__all__:
+            raise InputError(f"it holds {holds!r:.60}, which is nothing that can be loaded")
+        return getattr(estimators, holds).from_file(tensors, about)
