@@ -18,16 +18,16 @@ import numpy as np
 
 from backhand.network import Network
 from backhand.rows import Rows
-from backhand.run.llvm.runtime import instance as runner
+from backhand.run.llvm.runtime import instance as instance_module
 from backhand.training import Settings, Training
 
 SECONDS = 0.01
 """Of a measurement, about."""
 
 
-def apart(wanted: dict[str, tuple[tuple[int, ...], Any]]) -> dict[str, Any]:
-    """In place of `runner.together`: every array on its own."""
-    return {name: runner.aligned(shape, dtype) for name, (shape, dtype) in wanted.items()}
+def allocate_apart(wanted: dict[str, tuple[tuple[int, ...], Any]]) -> dict[str, Any]:
+    """In place of `instance_module.allocate_arena`: every array on its own."""
+    return {name: instance_module.aligned(shape, dtype) for name, (shape, dtype) in wanted.items()}
 
 
 def main() -> None:
@@ -44,14 +44,14 @@ def main() -> None:
     rows = Rows(x, rng.integers(0, given.widths[-1], (count, 1)))
     network = Network(tuple(given.widths), loss="softmax_cross_entropy")
     settings = Settings(batch=given.batch, threads=1)
-    engine, others, trainers = runner.together, [], []
+    engine, others, trainers = instance_module.allocate_arena, [], []
     for number in range(2 * given.trainers):
-        runner.together = apart if number % 2 else engine
+        instance_module.allocate_arena = allocate_apart if number % 2 else engine
         others.append(np.zeros(int(rng.integers(1, 50_000)), np.uint8))
         training = Training(network, network.init("kaiming_normal", 0), settings, count)
         training.epoch(rows)
         trainers.append(training)
-    runner.together = engine
+    instance_module.allocate_arena = engine
     began = time.perf_counter()
     trainers[0].epoch(rows)
     epochs = max(1, int(SECONDS / (time.perf_counter() - began)))

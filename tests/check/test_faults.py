@@ -13,7 +13,7 @@ from backhand.formulas import activations
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.network import Network
-from backhand.plan.nodes import Matmul, Share
+from backhand.plan.nodes import Matmul, NormaliseWeights
 from backhand.plan.step import Plan, gradient_plan
 
 
@@ -61,7 +61,7 @@ def test_missing_1_over_n_is_caught(square_case):
     network, case = square_case
 
     def change(node):
-        if isinstance(node, Share):
+        if isinstance(node, NormaliseWeights):
             return dataclasses.replace(node, formula=lambda weight, outputs: weight)
         return node
 

@@ -22,12 +22,12 @@ from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.network import Network
-from backhand.plan.nodes import ColumnSum, Map, Matmul, Share
+from backhand.plan.nodes import ColumnSum, Map, Matmul, NormaliseWeights
 from backhand.plan.step import Plan, gradient_plan
 from backhand.run.llvm.kernels.tile import choose_tile
 from backhand.run.llvm.lowering import mathfuncs as functions
+from backhand.run.llvm.machine.compile_store import RecentlyUsed
 from backhand.run.llvm.machine.target import Target
-from backhand.run.llvm.objects import Recent
 from backhand.run.llvm.runtime.engine import CompiledTrainer, execute
 
 
@@ -210,7 +210,7 @@ def test_a_sum_that_leaves_out_a_row_or_a_missing_1_over_n_is_caught():
     assert failures(check_program(rng, NETWORK, spoiled("db3", short))) == ["sums over the batch"]
 
     def planted(node):
-        if isinstance(node, Share):
+        if isinstance(node, NormaliseWeights):
             return dataclasses.replace(node, outputs=node.outputs + 1)
         if isinstance(node, ColumnSum) and node.out == "db1":
             return dataclasses.replace(node, source="dz2")
@@ -227,7 +227,7 @@ def test_a_wrong_vector_function_in_emitted_code_is_caught(monkeypatch):
         return right.formula(xp, x) * (1 + 8 * 2.0**-23)
 
     monkeypatch.setenv("BACKHAND_CACHE", "off")
-    monkeypatch.setattr("backhand.run.llvm.program.compiled._known", Recent())
+    monkeypatch.setattr("backhand.run.llvm.program.compiled._known", RecentlyUsed())
     monkeypatch.setitem(functions.TABLE, "exp", dataclasses.replace(right, formula=wrong))
     functions.function_graph.cache_clear()
     try:

@@ -82,7 +82,7 @@ def test_bias_corrections_are_right_after_any_number_of_steps(beta):
         with mpmath.workdps(50):
             seen = 1 - mpmath.mpf(beta) ** step
             want = float(1 / seen), float(1 / mpmath.sqrt(seen))
-        got = scalars["rate"][i], scalars["unbias2"][i]
+        got = scalars["rate"][i], scalars["rsqrt_correction2"][i]
         # of the power one unit in the last place, which counts for more the less has been seen
         assert_near(got, want, rtol=2e-16 * (2 + float(1 / seen)), atol=0)
 

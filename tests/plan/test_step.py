@@ -13,7 +13,7 @@ from backhand import InputError, Network, Rows, Settings, fit
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS, clipping
-from backhand.plan.nodes import Matmul, Share, Update
+from backhand.plan.nodes import Matmul, NormaliseWeights, Update
 from backhand.plan.step import Plan, forward_plan, gradient_plan, loss_plan, training_plan
 from backhand.run.arrays import parameter_buffers, walk
 from backhand.testing import assert_near
@@ -88,7 +88,11 @@ def test_dropout_is_for_training_and_dx_is_on_demand():
     [("huber", 2), ("half_squared_error", 1), ("softmax_cross_entropy", 1)],
 )
 def test_one_share_with_the_outputs_that_a_loss_averages(loss, outputs):
-    shares = [n for n in gradient_plan(Network((3, 2), loss=loss)).nodes if isinstance(n, Share)]
+    shares = [
+        n
+        for n in gradient_plan(Network((3, 2), loss=loss)).nodes
+        if isinstance(n, NormaliseWeights)
+    ]
     assert [node.outputs for node in shares] == [outputs]
 
 
@@ -127,7 +131,7 @@ def transposed_dw(node):
 
 
 def no_mean(node):
-    if isinstance(node, Share):
+    if isinstance(node, NormaliseWeights):
         return dataclasses.replace(node, formula=lambda weight, outputs: weight / outputs)
     return node
 

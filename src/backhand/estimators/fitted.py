@@ -83,9 +83,9 @@ class Fitted:
         copied: Callable[[Array], Array] = np.array
         compiled = parameters.engine_name(self.engine) == "llvm"
         if compiled:
-            from ..run.llvm.runtime.instance import housed
+            from ..run.llvm.runtime.instance import aligned_copy
 
-            copied = housed
+            copied = aligned_copy
         return dataclasses.replace(
             self,
             params=tuple(

@@ -136,17 +136,17 @@ def adam(
     v: Array,
     *,
     rate: float,
-    keep1: float,
-    take1: float,
-    keep2: float,
-    take2: float,
-    unbias2: float,
+    beta1: float,
+    one_minus_beta1: float,
+    beta2: float,
+    one_minus_beta2: float,
+    rsqrt_correction2: float,
     epsilon: float,
 ) -> tuple[Array, ...]:
     # Kingma and Ba 2015; epsilon outside the root, after bias correction, as torch.optim.Adam
-    m = keep1 * m + take1 * g
-    v = keep2 * v + take2 * (g * g)
-    return w - rate * m / (xp.sqrt(v) * unbias2 + epsilon), m, v
+    m = beta1 * m + one_minus_beta1 * g
+    v = beta2 * v + one_minus_beta2 * (g * g)
+    return w - rate * m / (xp.sqrt(v) * rsqrt_correction2 + epsilon), m, v
 
 
 def _seen(beta: float, step: Any) -> Any:
@@ -162,11 +162,11 @@ def _seen(beta: float, step: Any) -> Any:
 def adam_scalars(step: Any, rate: Any, beta1: float, beta2: float, epsilon: float) -> Scalars:
     return {
         "rate": rate / _seen(beta1, step),
-        "keep1": beta1,
-        "take1": 1.0 - beta1,
-        "keep2": beta2,
-        "take2": 1.0 - beta2,
-        "unbias2": _seen(beta2, step) ** -0.5,
+        "beta1": beta1,
+        "one_minus_beta1": 1.0 - beta1,
+        "beta2": beta2,
+        "one_minus_beta2": 1.0 - beta2,
+        "rsqrt_correction2": _seen(beta2, step) ** -0.5,
         "epsilon": epsilon,
     }
 
@@ -174,14 +174,14 @@ def adam_scalars(step: Any, rate: Any, beta1: float, beta2: float, epsilon: floa
 def adam_epsilon_hat_scalars(step: Any, rate: Any, **keywords: float) -> Scalars:
     # epsilon before the bias correction, as scikit-learn (Kingma and Ba 2015, end of section 2)
     scalars = adam_scalars(step, rate, **keywords)
-    return {**scalars, "epsilon": scalars["epsilon"] * scalars["unbias2"]}
+    return {**scalars, "epsilon": scalars["epsilon"] * scalars["rsqrt_correction2"]}
 
 
 def adamw(
-    xp: XP, w: Array, g: Array, m: Array, v: Array, *, shrink: float, **scalars: float
+    xp: XP, w: Array, g: Array, m: Array, v: Array, *, decay: float, **scalars: float
 ) -> tuple[Array, ...]:
     # Loshchilov and Hutter 2019: decay beside the gradient step, not through its moments
-    return adam(xp, shrink * w, g, m, v, **scalars)
+    return adam(xp, decay * w, g, m, v, **scalars)
 
 
 def adamw_scalars(
@@ -189,7 +189,7 @@ def adamw_scalars(
 ) -> Scalars:
     return {
         **adam_scalars(step, rate, beta1, beta2, epsilon),
-        "shrink": 1.0 - rate * weight_decay,
+        "decay": 1.0 - rate * weight_decay,
     }
 
 
@@ -262,7 +262,7 @@ OPTIMISERS: dict[str, Optimiser] = {
             adamw,
             ("m", "v"),
             adamw_scalars,
-            weights_only=(("shrink", 1.0),),
+            weights_only=(("decay", 1.0),),
             torch="AdamW",
             parameters=(*_ADAM, ("weight_decay", 0.01)),
             limits=_ADAM_LIMITS,

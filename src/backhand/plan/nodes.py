@@ -69,10 +69,15 @@ class Map:
     out: str
     keywords: tuple[tuple[str, float], ...] = ()
 
+    def apply(self, xp: Any, at: dict[str, Any]) -> None:
+        """Run the formula on named values, and enter its result."""
+        inputs = [None if name is None else at[name] for name in self.inputs]
+        at[self.out] = self.formula(xp, *inputs, **dict(self.keywords))
+
 
 @dataclasses.dataclass(frozen=True)
-class Share:
-    """``out = formula(weight, outputs)``: each row's part of the loss, (N, 1)."""
+class NormaliseWeights:
+    """``out = formula(weight, outputs)``: each row's normalised weight in the loss, (N, 1)."""
 
     formula: Callable[..., Any]
     weight: str
@@ -81,8 +86,8 @@ class Share:
 
 
 @dataclasses.dataclass(frozen=True)
-class Weigh:
-    """``out = formula(source, share)``: gradients (N, K) times each row's share, or their total."""
+class ScaleRows:
+    """``out = formula(source, share)``: rows times their normalised weights, or the total."""
 
     formula: Callable[..., Any]
     source: str
@@ -112,7 +117,7 @@ class Clip:
     out: str = "clip"
 
 
-Node = Gather | Matmul | ColumnSum | Noise | Map | Share | Weigh | Clip | Update
+Node = Gather | Matmul | ColumnSum | Noise | Map | NormaliseWeights | ScaleRows | Clip | Update
 
 
 @dataclasses.dataclass(frozen=True)

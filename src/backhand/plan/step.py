@@ -18,10 +18,22 @@ from ..formulas import linear, losses
 from ..formulas import noise as dropping
 from ..formulas.optimisers import Optimiser
 from .description import Description
-from .nodes import Clip, ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Symbol, Update, Weigh
+from .nodes import (
+    Clip,
+    ColumnSum,
+    Gather,
+    Map,
+    Matmul,
+    Node,
+    Noise,
+    NormaliseWeights,
+    ScaleRows,
+    Symbol,
+    Update,
+)
 
-KEPT = 32
-"""Plans of so many networks are kept, for those that are run again and again."""
+PLANS_KEPT = 32
+"""The number of networks whose plans are kept, since they are run again and again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Plan:
         return "\n".join(_line(node) for node in self.nodes)
 
 
-@functools.lru_cache(maxsize=KEPT)
+@functools.lru_cache(maxsize=PLANS_KEPT)
 def forward_plan(description: Description, *, dropout: bool = False) -> Plan:
     """From ``x`` to the logits. Dropout is only for training."""
     return Plan(description, tuple(_forward(description, dropout)))
@@ -68,7 +80,7 @@ def propagation_plan(description: Description) -> Plan:
     return Plan(description, (*_forward(description, False), *row_by_row))
 
 
-@functools.lru_cache(maxsize=KEPT)
+@functools.lru_cache(maxsize=PLANS_KEPT)
 def gradient_plan(
     description: Description, *, dropout: bool = False, wrt_input: bool = False
 ) -> Plan:
@@ -145,9 +157,9 @@ def _loss(description: Description) -> list[Node]:
     loss = description.loss
     outputs = description.outputs if loss.outputs == "mean" and not loss.by_row else 1
     return [
-        Share(losses.share, "weight", outputs, "share"),
+        NormaliseWeights(losses.share, "weight", outputs, "share"),
         Map(loss.value, (logits(description), "t"), "value", loss.parameters),
-        Weigh(losses.total, "value", "share", "loss"),
+        ScaleRows(losses.total, "value", "share", "loss"),
     ]
 
 
@@ -155,7 +167,7 @@ def _loss_gradient(description: Description) -> list[Node]:
     loss, z = description.loss, logits(description)
     return [
         Map(loss.grad, (z, "t"), "grad", loss.parameters),
-        Weigh(losses.share_vjp, "grad", "share", f"d{z}"),
+        ScaleRows(losses.share_vjp, "grad", "share", f"d{z}"),
     ]
 
 
@@ -214,9 +226,9 @@ def _line(node: Node) -> str:
         return f"{node.out} = {node.source}.sum(0)"
     if isinstance(node, Noise):
         return f"{node.out} = noise(seed, step, layer={node.layer})"
-    if isinstance(node, Share):
+    if isinstance(node, NormaliseWeights):
         return f"{node.out} = {_name(node.formula)}({node.weight}, outputs={node.outputs})"
-    if isinstance(node, Weigh):
+    if isinstance(node, ScaleRows):
         return f"{node.out} = {_name(node.formula)}({node.source}, {node.share})"
     if isinstance(node, Clip):
         return f"{node.out} = clip_factor({', '.join(name for name, _ in node.gradients)})"

@@ -14,7 +14,18 @@ import numpy as np
 from ..errors import InputError
 from ..formulas import noise, optimisers
 from ..plan.description import Description
-from ..plan.nodes import Clip, ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Update, Weigh
+from ..plan.nodes import (
+    Clip,
+    ColumnSum,
+    Gather,
+    Map,
+    Matmul,
+    Node,
+    Noise,
+    NormaliseWeights,
+    ScaleRows,
+    Update,
+)
 from ..plan.step import Plan, logits, training_plan
 from .namespaces import NUMPY, check_rows, is_sparse, stored_rows
 
@@ -56,13 +67,12 @@ def perform(node: Node, at: Buffers, xp: Any) -> None:
             product = left @ right
             at[node.out] = product if node.bias is None else product + at[node.bias]
         case Map():
-            inputs = [None if name is None else at[name] for name in node.inputs]
-            at[node.out] = node.formula(xp, *inputs, **dict(node.keywords))
+            node.apply(xp, at)
         case ColumnSum():
             at[node.out] = at[node.source].sum(0)
-        case Share():
+        case NormaliseWeights():
             at[node.out] = node.formula(at[node.weight], node.outputs)
-        case Weigh():
+        case ScaleRows():
             at[node.out] = node.formula(at[node.source], at[node.share])
         case Gather():
             rows = at[node.source][at["order"]]

@@ -25,11 +25,10 @@ from backhand.formulas.optimisers import choose_optimiser
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.rows import Rows
-from backhand.run.llvm.host import team
-from backhand.run.llvm.host import thread_tuner as pace
-from backhand.run.llvm.kernels import cancellation as stopping
+from backhand.run.llvm.host import team, thread_tuner
+from backhand.run.llvm.kernels import cancellation
 from backhand.run.llvm.runtime import engine
-from backhand.run.llvm.runtime import instance as runner
+from backhand.run.llvm.runtime import instance as instance_module
 from backhand.training import Settings, fit, step_scalars
 
 
@@ -178,14 +177,14 @@ def joblib(backend, jobs=2):
 
 def counting_calls():
     """An event that the next call of native code sets, and the list that each appends to."""
-    begun, calls, run = threading.Event(), [], runner.Runner.run
+    begun, calls, run = threading.Event(), [], instance_module.Instance.run
 
     def counted(self, *args):
         calls.append(1)
         begun.set()
         return run(self, *args)
 
-    runner.Runner.run = counted
+    instance_module.Instance.run = counted
     return begun, calls
 
 
@@ -193,7 +192,7 @@ def interrupted(threads, times):
     """Ctrl-C at random moments: no further call of native code, and what is there works on.
 
     Most of them come while it trains, the others maybe before. How long a call may take is for the
-    tests of `pace`.
+    tests of `thread_tuner`.
     """
     random.seed(0)
     begun, calls = counting_calls()
@@ -288,8 +287,8 @@ def interrupted_in_a_batch(threads, times):
     Where it falls is chance, so only many times have to leave batches at each kind of place.
     """
     os.environ["BACKHAND_CACHE"] = "off"
-    stopping.OPERATIONS, pace.LONGEST_CALL = 1 << 18, 0.0
-    runner.LONG_CALL = engine.LONG_CALL = 0.0
+    cancellation.OPERATIONS, thread_tuner.LONGEST_CALL = 1 << 18, 0.0
+    instance_module.LONG_CALL = engine.LONG_CALL = 0.0
     random.seed(1)
     left, tried = {"rows": 0, "sums": 0}, 0
     trainings = [Steps(optimiser, threads) for optimiser in ("adam", "sgd")]
@@ -301,7 +300,7 @@ def interrupted_in_a_batch(threads, times):
             tried += 1
             trainer = whole.trainer()
             whole.run(trainer, 0, 1)
-            wait = random.random() * 0.9 * (whole.COUNT - 1) * trainer._pace.seconds
+            wait = random.random() * 0.9 * (whole.COUNT - 1) * trainer._tuner.seconds
             killer = threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT))
             try:
                 killer.start()
@@ -309,9 +308,9 @@ def interrupted_in_a_batch(threads, times):
                 time.sleep(10)  # it comes after the last step
             except KeyboardInterrupt:
                 pass
-            stop = trainer._runner.stop
-            left["rows"] += int(stop[stopping.ROWS + 1])
-            left["sums"] += int(stop[stopping.SUMS + 1])
+            stop = trainer._instance.stop
+            left["rows"] += int(stop[cancellation.ROWS + 1])
+            left["sums"] += int(stop[cancellation.SUMS + 1])
             done = whole_step(whole, trainer)
             if done < whole.COUNT:  # and from there it goes on as if nothing had been
                 whole.run(trainer, done, whole.COUNT)

@@ -29,7 +29,7 @@ from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.plan.step import gradient_plan
 from backhand.run.llvm.runtime import binding, engine
-from backhand.run.llvm.runtime import instance as runner
+from backhand.run.llvm.runtime import instance as instance_module
 from backhand.run.llvm.runtime import single_row as single
 from backhand.training import step_scalars
 
@@ -86,12 +86,12 @@ class Guarded:
         address = self.place(size)
         return np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
 
-    def together(self, wanted):
-        """In place of `runner.together`: every array between guards of its own."""
+    def allocate_arena(self, wanted):
+        """In place of `instance_module.allocate_arena`: every array between guards of its own."""
         return {name: self.aligned(shape, dtype) for name, (shape, dtype) in wanted.items()}
 
     def aligned(self, shape, dtype):
-        """In place of `runner.aligned`."""
+        """In place of `instance_module.aligned`."""
         dtype = np.dtype(dtype)
         size = max(0, int(np.prod(shape)) * dtype.itemsize - self.short)
         if self.short:  # a whole array for NumPy, of which the program may touch a part
@@ -115,10 +115,10 @@ class Guarded:
             a = self.copy(np.ascontiguousarray(a))
         return BIND(table, name, a, slot)
 
-    def pass_over(self, runner, given, rows, outputs):
-        """In place of `runner.Runner.pass_over`, which writes into arrays that the engine made."""
+    def run_pass(self, instance, given, rows, outputs):
+        """In place of `Instance.run_pass`, which writes into arrays that the engine made."""
         guarded = {name: self.copy(a) for name, a in outputs.items()}
-        blocks = PASS(runner, given, rows, guarded)
+        blocks = PASS(instance, given, rows, guarded)
         for name, a in outputs.items():
             a[...] = guarded[name]
         return blocks
@@ -136,11 +136,11 @@ class Guarded:
         self.areas = []
 
 
-ALIGNED, TOGETHER, BIND, PASS, SINGLE = (
-    runner.aligned,
-    runner.together,
+ALIGNED, ARENA, BIND, PASS, SINGLE = (
+    instance_module.aligned,
+    instance_module.allocate_arena,
     binding.Table.bind,
-    runner.Runner.pass_over,
+    instance_module.Instance.run_pass,
     single.SingleRow.__init__,
 )
 
@@ -149,9 +149,9 @@ class Ordinary:
     """Memory as it comes."""
 
     aligned = staticmethod(ALIGNED)
-    together = staticmethod(TOGETHER)
+    allocate_arena = staticmethod(ARENA)
     bind = staticmethod(BIND)
-    pass_over = staticmethod(PASS)
+    run_pass = staticmethod(PASS)
     single = staticmethod(SINGLE)
 
     def copy(self, a):
@@ -163,9 +163,9 @@ class Ordinary:
 
 def install(memory):
     """Let the engine take its memory here."""
-    runner.aligned, runner.together = memory.aligned, memory.together
+    instance_module.aligned, instance_module.allocate_arena = memory.aligned, memory.allocate_arena
     binding.Table.bind = lambda one, *args: memory.bind(one, *args)
-    runner.Runner.pass_over = lambda one, *args: memory.pass_over(one, *args)
+    instance_module.Instance.run_pass = lambda one, *args: memory.run_pass(one, *args)
     single.SingleRow.__init__ = lambda one, *args: memory.single(one, *args)
 
 
@@ -202,8 +202,8 @@ class Case:
             widths[1] = int(rng.choice(IN_PANELS))
         if rng.random() < 0.05:  # rows of whole pages, which strides avoid
             widths[int(rng.integers(len(widths)))] = int(rng.choice(WHOLE_PAGES))
-        relayed = rng.random() < 0.15
-        if relayed:  # threads may own inputs of the first layer
+        splits_k = rng.random() < 0.15
+        if splits_k:  # threads may own inputs of the first layer
             widths[0], widths[1] = int(rng.choice(MANY_INPUTS)), int(rng.integers(1, 60))
         widths[-1] = max(widths[-1], 2 if loss.by_row else 1)
         activations = rng.choice(list(ACTIVATIONS), len(widths) - 2).tolist()
@@ -217,7 +217,7 @@ class Case:
         self.kind = KINDS[int(rng.integers(len(KINDS)))]
         self.optimiser = list(OPTIMISERS.values())[int(rng.integers(len(OPTIMISERS)))]
         rows, self.batch = int(rng.choice(most)), int(rng.choice(sizes))
-        if relayed:
+        if splits_k:
             rows, self.batch = rows + 99, self.batch + 99
         self.threads = int(rng.integers(1, 4))
         single = self.kind == "forward" and number % 3 == 0  # one row has a way of its own
@@ -266,9 +266,9 @@ class Case:
             )
             l2 = np.full(batches, 0.01)
             trainer.epoch(x, t, weight, order, batch, scalars, l2, epoch * batches)
-        code = trainer._runner.code
+        code = trainer._instance.code
         self.ways["panels"] += bool(code.packed)
-        self.ways[code.sharing(batch, self.threads)] += 1
+        self.ways[code.partition_mode(batch, self.threads)] += 1
         return [a for layer in trainer.params for a in layer]
 
     def _sparse(self, memory, x, t, weight):
@@ -309,7 +309,10 @@ class Case:
 
     def _forward(self, memory, x, t, weight):
         """Weights are read in their homes, and so is what is written there later."""
-        homes = [(runner.housed(w), runner.housed(b)) for w, b in self.params]
+        homes = [
+            (instance_module.aligned_copy(w), instance_module.aligned_copy(b))
+            for w, b in self.params
+        ]
         forward = engine.Forward(self.network, homes, self.threads, shared=True)
         before = forward(x)
         for w, _ in homes:

@@ -10,8 +10,7 @@ from llvmlite import ir
 
 from backhand.run.llvm.kernels import column_sum as column_sums
 from backhand.run.llvm.kernels import gemm as matmul
-from backhand.run.llvm.kernels import gemm_loops as driver
-from backhand.run.llvm.kernels import transpose
+from backhand.run.llvm.kernels import gemm_loops, transpose
 from backhand.run.llvm.kernels.tile import Tile, choose_tile, panel_columns
 from backhand.run.llvm.machine.target import Target, compile_module
 
@@ -34,7 +33,9 @@ SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 16, 17, 19, 23, 31, 32, 33, 
 PAD = 16
 DTYPES = ("float32", "float64")
 NUMBER, ADDRESS = ctypes.c_int64, ctypes.c_void_p
-PRODUCT = [ADDRESS if a in ("left", "right", "start") else NUMBER for a in driver.PRODUCT_ARGUMENTS]
+PRODUCT = [
+    ADDRESS if a in ("left", "right", "start") else NUMBER for a in gemm_loops.PRODUCT_ARGUMENTS
+]
 SIGNATURES = {
     **{key: [*PRODUCT, ADDRESS, NUMBER] for key in ("rows", "columns", "zero")},
     "sum": [ADDRESS, *[NUMBER] * 5, ADDRESS, NUMBER],

@@ -20,7 +20,7 @@ from backhand.network import Network
 from backhand.run.llvm.machine.target import Target, emit_object
 from backhand.run.llvm.program.emit import emit_program
 from backhand.run.llvm.runtime import engine
-from backhand.run.llvm.runtime import instance as runner
+from backhand.run.llvm.runtime import instance as instance_module
 
 DRIVER = pathlib.Path(__file__).with_name("emulated.c")
 LINKER = "aarch64-linux-gnu-gcc"
@@ -34,17 +34,17 @@ def emulated(test):
     return pytest.mark.campaign(pytest.mark.skipif(not there, reason=needs)(test))
 
 
-def dumped(runner, first, last, threads):
+def dumped(instance, first, last, threads):
     """The table and buffers of a runner as the driver reads them, and the names of the buffers."""
-    runner.table.set(first=first, last=last, threads=threads)
-    runner.meeting[:2] = runner.relay[...] = 0
-    words = [np.int64([threads, len(runner.code.slots)]).tobytes()]
+    instance.table.set(first=first, last=last, threads=threads)
+    instance.barrier[:2] = instance.blocks_done[...] = 0
+    words = [np.int64([threads, len(instance.code.slots)]).tobytes()]
     names = []
-    for name in runner.code.slots:
-        if name not in runner.table:
-            words.append(np.int64([-1, runner.table.number(name)]).tobytes())
+    for name in instance.code.slots:
+        if name not in instance.table:
+            words.append(np.int64([-1, instance.table.number(name)]).tobytes())
         else:
-            buffer = runner.table[name]
+            buffer = instance.table[name]
             assert buffer.flags.c_contiguous, name
             words.append(np.int64(buffer.nbytes).tobytes() + buffer.tobytes())
             names.append(name)
@@ -57,21 +57,21 @@ class Emulation:
     def __init__(self, folder, monkeypatch, threads):
         self.folder, self.threads, self.runs = folder, threads, 0
         self.binaries = {}
-        compiled, run = engine.compiled, runner.Runner.run
+        compiled, run = engine.compiled, instance_module.Instance.run
 
         def remembered(schedule, sources, scalars=()):
             code = compiled(schedule, sources, scalars)
             self.binaries[id(code)] = self.linked(schedule, sources, scalars)
             return code
 
-        def compared(runner, first, last, threads, seconds, may_tear=False):
-            content, names = dumped(runner, first, last, self.threads)
-            got = self.emulate(self.binaries[id(runner.code)], content)
-            run(runner, first, last, threads, seconds, may_tear)
-            self.compare(runner, names, got)
+        def compared(instance, first, last, threads, seconds, may_tear=False):
+            content, names = dumped(instance, first, last, self.threads)
+            got = self.emulate(self.binaries[id(instance.code)], content)
+            run(instance, first, last, threads, seconds, may_tear)
+            self.compare(instance, names, got)
 
         monkeypatch.setattr(engine, "compiled", remembered)
-        monkeypatch.setattr(runner.Runner, "run", compared)
+        monkeypatch.setattr(instance_module.Instance, "run", compared)
 
     def linked(self, *program):
         target = Target.named("aarch64")
@@ -89,13 +89,13 @@ class Emulation:
         subprocess.run([EMULATOR, binary, into, out], check=True, timeout=60)
         return out.read_bytes()
 
-    def compare(self, runner, names, content):
+    def compare(self, instance, names, content):
         self.runs += 1
         for name in names:
-            here = runner.table[name]
+            here = instance.table[name]
             there = np.frombuffer(content[: here.nbytes], here.dtype).reshape(here.shape)
             content = content[here.nbytes :]
-            if name not in ("meeting", "relay"):  # these depend on the number of threads
+            if name not in ("barrier", "split_k.done"):  # these depend on the number of threads
                 assert there.tobytes() == here.tobytes(), f"{name} differs"
 
 
@@ -137,7 +137,7 @@ def test_training_gives_the_same_bits(
 
 @emulated
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_relay_gives_the_same_bits(tmp_path, monkeypatch, dtype):
+def test_split_k_gives_the_same_bits(tmp_path, monkeypatch, dtype):
     emulation = Emulation(tmp_path, monkeypatch, 2)
     rng = np.random.default_rng(0)
     network = Network((300, 20, 3), activation="silu", loss="softmax_cross_entropy", dtype=dtype)

@@ -3,10 +3,8 @@
 The rooms, in the order of their imports; each may use those above it, and none below:
 
 - `host`: signals, worker threads, how many threads to use. Knows nothing of LLVM
-- `cache`: compiled code on disk, and whose code may run
 - `ir`: builder of LLVM's IR with its loops, SIMD vectors, padding of rows
-- `machine`: the processor, code generation, linking
-- `objects`: what programs have in common is compiled once
+- `machine`: the processor, code generation, linking, compiled code on disk and whose may run
 - `lowering`: formula graphs (`backhand.expr`) to vector code, vector functions, row reductions
 - `kernels`: matrix products (gemm), column sums, transposes, gathering of rows, sparse rows, row
   formulas such as losses, the norm of gradients, barriers

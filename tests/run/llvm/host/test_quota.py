@@ -113,7 +113,7 @@ def test_a_quota_that_changes_is_seen_a_second_later(monkeypatch):
     assert quota.granted() == 4
     limits[0] = 2.0
     assert quota.granted() == 4
-    now[0] += 1.1 * quota.KEPT
+    now[0] += 1.1 * quota.ASKED_EVERY
     assert quota.granted() == 2
     quota._at.cache_clear()
 

@@ -48,7 +48,7 @@ def test_callers_in_other_threads_share_the_processors(four):
 
 def test_callers_that_have_ended_are_forgotten(four):
     four.setattr(team, "LINGER", -1.0)
-    team._Busy.until.update({-number: 0.0 for number in range(1, 2 * team.MANY)})
+    team._Busy.until.update({-number: 0.0 for number in range(1, 2 * team.CALLERS_REMEMBERED)})
     Team(1).run(lambda number: None, lambda missing: True)
     assert len(team._Busy.until) <= 1
 
@@ -81,11 +81,11 @@ def test_every_number_works_once_and_at_the_same_time(threads):
 
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("given", [0, 1, 2, 3])
-@pytest.mark.parametrize("apart", [False, True])
-def test_ctrl_c_lets_those_at_work_come_to_an_end(monkeypatch, apart, given, times):
+@pytest.mark.parametrize("in_workers", [False, True])
+def test_ctrl_c_lets_those_at_work_come_to_an_end(monkeypatch, in_workers, given, times):
     """They wait for one another at a barrier, and some may never come."""
     gone, leave, begun, ended, pressed = threading.Event(), threading.Event(), [], [], []
-    threads, give = 3, Workers.give
+    threads, submit = 3, Workers.submit
 
     def press():
         if len(pressed) < times:
@@ -93,7 +93,7 @@ def test_ctrl_c_lets_those_at_work_come_to_an_end(monkeypatch, apart, given, tim
             raise KeyboardInterrupt
 
     def work(number):
-        if number == 0 and not apart:
+        if number == 0 and not in_workers:
             press()
         begun.append(number)
         while len(begun) < threads:
@@ -104,7 +104,7 @@ def test_ctrl_c_lets_those_at_work_come_to_an_end(monkeypatch, apart, given, tim
         ended.append(number)
 
     def give_up(missing):
-        if missing or (0 not in begun and not apart):
+        if missing or (0 not in begun and not in_workers):
             gone.set()
         leave.set()
         press()
@@ -113,19 +113,19 @@ def test_ctrl_c_lets_those_at_work_come_to_an_end(monkeypatch, apart, given, tim
         if calls[0] == given:
             press()
         calls[0] += 1
-        give(self, call)
+        submit(self, call)
 
     calls, crew = [0], Team(threads)
-    monkeypatch.setattr(Workers, "give", interrupted)
-    if apart and given == threads:
+    monkeypatch.setattr(Workers, "submit", interrupted)
+    if in_workers and given == threads:
         threading.Timer(0.05, leave.set).start()
         monkeypatch.setattr(Task, "wait", lambda task, wait=Task.wait: (press(), wait(task)))
     with pytest.raises(KeyboardInterrupt):
-        crew.run(work, give_up, apart)
+        crew.run(work, give_up, in_workers)
     assert sorted(ended) == sorted(begun)
     monkeypatch.undo()
     before = len(begun)
-    crew.run(lambda number: None, lambda missing: None, apart)  # nobody is left over
+    crew.run(lambda number: None, lambda missing: None, in_workers)  # nobody is left over
     assert len(begun) == before
 
 
@@ -140,7 +140,7 @@ def test_nobody_works_if_the_system_refuses_a_thread(monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    with pytest.raises(BackhandError, match="grants no 2 threads more"):
+    with pytest.raises(BackhandError, match="cannot start 2 threads"):
         Team(3).run(calls.append, lambda missing: True)
     assert not calls
 
@@ -162,7 +162,7 @@ def test_threads_are_left_free_to_move():
     together = threading.Barrier(3)  # each thread takes its turn
     crew.run(lambda number: together.wait(10), lambda missing: True)
     task = Task(lambda: after.append(os.sched_getaffinity(0)))
-    crew._hired(2).give(task)
+    crew._reserve(2).submit(task)
     task.wait()
     assert after == [before]
     assert os.sched_getaffinity(0) == before
@@ -182,11 +182,11 @@ def test_idle_threads_wake_where_none_is_at_work(monkeypatch, here, many, where)
     monkeypatch.setattr(team, "_processor_asker", lambda: lambda: 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(os, "sched_setaffinity", moved.__setitem__, raising=False)
-    places = team._Places(here)
-    places.spread({12, 11}, many)
+    placement = team._Placement(here)
+    placement.wake_on_idle_processors({12, 11}, many)
     assert moved == where
     moved.clear()
-    places.take()
+    placement.take()
     assert moved[0] == {0, 1, 2, 3}
 
 
@@ -197,5 +197,5 @@ def test_a_team_knows_its_idle_threads():
         crew.run(
             lambda number: seen.append((number, threading.get_native_id())), lambda missing: True
         )
-    assert crew._hired(1).ids == {thread for number, thread in seen if number == 1}
-    crew._hired(1).rest()
+    assert crew._reserve(1).ids == {thread for number, thread in seen if number == 1}
+    crew._reserve(1).release()

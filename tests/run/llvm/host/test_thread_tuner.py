@@ -4,76 +4,76 @@ from __future__ import annotations
 
 import pytest
 
-from backhand.run.llvm.host.thread_tuner import FIRST, LONGEST_CALL, SHORT_CALL, Pace
+from backhand.run.llvm.host.thread_tuner import FIRST, LONGEST_CALL, SHORT_CALL, ThreadTuner
 
 
-def trained(pace, times, seconds):
+def trained(tuner, times, seconds):
     """Train for so many seconds where ``times[threads]`` is a batch's; the share of each number."""
     spent, clock = dict.fromkeys(times, 0.0), 0.0
     while clock < seconds:
-        threads, batches = pace.next()
+        threads, batches = tuner.next()
         took = batches * times[threads]
-        pace.took(threads, batches, took)
+        tuner.record(threads, batches, took)
         spent[threads] += took
         clock += took
     return {threads: one / clock for threads, one in spent.items()}
 
 
 def test_threads_that_gain_are_kept_and_seldom_doubted():
-    pace = Pace(2)
-    share = trained(pace, {1: 17e-5, 2: 10e-5}, 20.0)
-    assert pace.threads == 2
+    tuner = ThreadTuner(2)
+    share = trained(tuner, {1: 17e-5, 2: 10e-5}, 20.0)
+    assert tuner.threads == 2
     assert 0 < share[1] < 0.02
 
 
 def test_threads_that_cost_are_left_and_come_back_when_they_gain():
-    pace = Pace(2)
-    assert trained(pace, {1: 116e-6, 2: 165e-6}, 2.0)[2] < 0.15
-    assert pace.threads == 1
-    trained(pace, {1: 116e-6, 2: 72e-6}, 3.0)
-    assert pace.threads == 2
+    tuner = ThreadTuner(2)
+    assert trained(tuner, {1: 116e-6, 2: 165e-6}, 2.0)[2] < 0.15
+    assert tuner.threads == 1
+    trained(tuner, {1: 116e-6, 2: 72e-6}, 3.0)
+    assert tuner.threads == 2
 
 
 @pytest.mark.parametrize("start", [1, 2, 8])
 @pytest.mark.parametrize("best", [1, 2, 4, 8])
 def test_the_best_of_many_is_found_step_by_step(best, start):
-    pace = Pace(start, 8)
-    trained(pace, {n: 1e-4 * (1 + abs(n - best)) for n in (1, 2, 4, 8)}, 20.0)
-    assert pace.threads == best
+    tuner = ThreadTuner(start, 8)
+    trained(tuner, {n: 1e-4 * (1 + abs(n - best)) for n in (1, 2, 4, 8)}, 20.0)
+    assert tuner.threads == best
 
 
 def test_more_than_the_cost_model_gives_are_tried_at_little_cost():
-    pace = Pace(1, 2)
+    tuner = ThreadTuner(1, 2)
     # five comparisons, of two turns with as many batches as one thread does in 5 ms
-    assert trained(pace, {1: 5e-5, 2: 12e-5}, 5.0)[2] < 5 * 2 * 0.0125 / 5.0
-    assert pace.threads == 1
-    trained(pace, {1: 5e-5, 2: 3e-5}, 3.0)
-    assert pace.threads == 2
-    assert trained(Pace(1), {1: 5e-5, 2: 3e-5}, 3.0)[2] == 0
+    assert trained(tuner, {1: 5e-5, 2: 12e-5}, 5.0)[2] < 5 * 2 * 0.0125 / 5.0
+    assert tuner.threads == 1
+    trained(tuner, {1: 5e-5, 2: 3e-5}, 3.0)
+    assert tuner.threads == 2
+    assert trained(ThreadTuner(1), {1: 5e-5, 2: 3e-5}, 3.0)[2] == 0
 
 
 def test_a_number_that_was_asked_for_stays():
-    pace = Pace(2, fixed=True)
-    assert trained(pace, {1: 1e-5, 2: 1e-3}, 5.0) == {1: 0.0, 2: 1.0}
+    tuner = ThreadTuner(2, fixed=True)
+    assert trained(tuner, {1: 1e-5, 2: 1e-3}, 5.0) == {1: 0.0, 2: 1.0}
 
 
 def test_little_gain_changes_nothing_and_one_thread_has_no_other():
-    pace = Pace(2)
-    trained(pace, {1: 98e-6, 2: 100e-6}, 5.0)
-    assert pace.threads == 2
-    assert trained(Pace(1), {1: 1e-4}, 5.0) == {1: pytest.approx(1.0)}
+    tuner = ThreadTuner(2)
+    trained(tuner, {1: 98e-6, 2: 100e-6}, 5.0)
+    assert tuner.threads == 2
+    assert trained(ThreadTuner(1), {1: 1e-4}, 5.0) == {1: pytest.approx(1.0)}
 
 
 def test_long_steps_are_not_compared():
-    assert trained(Pace(2), {1: 3 * SHORT_CALL, 2: 2 * SHORT_CALL}, 5.0)[1] == 0
+    assert trained(ThreadTuner(2), {1: 3 * SHORT_CALL, 2: 2 * SHORT_CALL}, 5.0)[1] == 0
 
 
 def test_one_batch_first_then_calls_that_leave_time_for_signals():
-    pace = Pace(1)
-    assert pace.next() == (1, 1)
-    pace.took(1, 1, 1e-3)
-    assert pace.next() == (1, round(LONGEST_CALL / 1e-3))
-    pace.took(1, 50, FIRST / 4)  # faster than thought
-    assert pace.next() == (1, round(LONGEST_CALL / 5e-4))
-    pace.took(1, 1, 1.0)
-    assert pace.next() == (1, 1)
+    tuner = ThreadTuner(1)
+    assert tuner.next() == (1, 1)
+    tuner.record(1, 1, 1e-3)
+    assert tuner.next() == (1, round(LONGEST_CALL / 1e-3))
+    tuner.record(1, 50, FIRST / 4)  # faster than thought
+    assert tuner.next() == (1, round(LONGEST_CALL / 5e-4))
+    tuner.record(1, 1, 1.0)
+    assert tuner.next() == (1, 1)

@@ -10,7 +10,7 @@ from llvmlite import ir
 
 from backhand.expr.trace import trace
 from backhand.formulas.losses import LOSSES
-from backhand.run.llvm.kernels.row_loss import emit_by_row
+from backhand.run.llvm.kernels.row_loss import emit_row_loss
 from backhand.run.llvm.lowering import rows_in_lanes as narrow
 from backhand.run.llvm.machine.target import Target, compile_module
 
@@ -25,7 +25,7 @@ def run(graph, arrays, columns, target, dtype, *several):
     """The outputs that the kernel stores, with what lies around them, for each list of ranges."""
     module = ir.Module()
     outputs = len(graph.outputs)
-    function = emit_by_row(module, "f", target, dtype, graph, list(arrays), outputs, columns)
+    function = emit_row_loss(module, "f", target, dtype, graph, list(arrays), outputs, columns)
     function.linkage = "external"
     library = compile_module(module, target)
     pointer, number = ctypes.c_void_p, ctypes.c_int64

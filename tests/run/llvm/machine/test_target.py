@@ -181,8 +181,8 @@ def test_a_host_that_cannot_list_its_features(monkeypatch):
      ("float32", 99, 16), ("float64", 2, 2), ("float64", 3, 4), ("float64", 5, 8)],
 )  # fmt: skip
 def test_few_columns_have_narrow_vectors(dtype, columns, lanes):
-    assert Target.named("avx512").narrowed(dtype, columns).lanes(dtype) == lanes
-    assert Target.named("fma128").narrowed(dtype, columns) == Target.named("fma128")
+    assert Target.named("avx512").with_short_vectors(dtype, columns).lanes(dtype) == lanes
+    assert Target.named("fma128").with_short_vectors(dtype, columns) == Target.named("fma128")
 
 
 def test_what_llvm_says_of_a_processor_is_kept_for_processors_of_its_kind(monkeypatch, tmp_path):

@@ -16,7 +16,7 @@ from backhand.estimators.classifier import MLPClassifier
 from backhand.formulas.activations import Activation
 from backhand.network import Network
 from backhand.rows import Rows
-from backhand.run.llvm import objects
+from backhand.run.llvm.machine import compile_store
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.program import compiled
 from backhand.run.llvm.program.compiled import fingerprint
@@ -25,14 +25,14 @@ from backhand.training import DivergedError, Settings, fit
 
 SCRIPT = """
 import sys, hashlib
-from backhand.run.llvm import objects
-made, emit = [], objects.emit_object
+from backhand.run.llvm.machine import compile_store
+made, emit = [], compile_store.emit_object
 
 def counted(*args):
     made.append(1)
     return emit(*args)
 
-objects.emit_object = counted
+compile_store.emit_object = counted
 import numpy as np
 from backhand.network import Network
 from backhand.rows import Rows
@@ -110,10 +110,10 @@ def no_compiler(monkeypatch):
         raise BackhandError("compiled engine: LLVM refused a generated module: planted")
 
     monkeypatch.setenv("BACKHAND_CACHE", "off")
-    monkeypatch.setattr(objects, "emit_object", fail)
-    monkeypatch.setattr(objects, "_stores", {})
+    monkeypatch.setattr(compile_store, "emit_object", fail)
+    monkeypatch.setattr(compile_store, "_stores", {})
     for module in (compiled, single):
-        monkeypatch.setattr(module, "_known", objects.Recent())
+        monkeypatch.setattr(module, "_known", compile_store.RecentlyUsed())
 
 
 X = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
@@ -253,11 +253,11 @@ def test_every_formula_has_the_same_fingerprint_in_every_process():
 def test_an_epoch_wakes_threads_for_enough_work_alone(widths, rows, steps, threads):
     flops = 3 * sum(2 * d * k for d, k in itertools.pairwise(widths))
     code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, 0, False, {})
-    assert code.learners_for(rows, steps, available=lambda: 8) == threads
+    assert code.training_threads(rows, steps, available=lambda: 8) == threads
 
 
 def test_a_pass_over_few_rows_wakes_no_thread():
     flops = sum(2 * d * k for d, k in itertools.pairwise((784, 256, 128, 10)))
     code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, 0, False, {})
-    threads = [code.readers_for(rows, lambda: 8) for rows in (2, 64, 128, 10_000)]
+    threads = [code.pass_threads(rows, lambda: 8) for rows in (2, 64, 128, 10_000)]
     assert threads == [1, 1, 2, 8]

@@ -9,15 +9,15 @@ import pytest
 
 from backhand.run.llvm.ir.builder import element, index, ir_module
 from backhand.run.llvm.machine.target import compile_module
-from backhand.run.llvm.program.partition import Shares
+from backhand.run.llvm.program.partition import Partition
 
-TABLE = ("threads", "x.own", "x.relay")
+TABLE = ("threads", "x.per_thread", "x.split_k")
 WIDE, PANEL = 300, 64
 
 
 @pytest.fixture(scope="module")
 def ranges():
-    """``ranges(threads, own, relay, whole)``: for each thread its parts, and whether it is in."""
+    """``ranges(threads, own, split_k, whole)``: for each thread its parts, and whether it is in."""
     ir = ir_module()
     module, i64 = ir.Module("test"), ir.IntType(64)
     kinds = [ir.PointerType(), i64, i64, ir.PointerType()]
@@ -25,19 +25,19 @@ def ranges():
     table, thread, whole, out = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
     at = {n: build.load(element(build, table, index(i), i64), typ=i64) for i, n in enumerate(TABLE)}
-    shares = Shares(build, at, thread, PANEL)
+    partition = Partition(build, at, thread, PANEL)
     for place, value in enumerate(
-        (*shares.part(whole), *shares.part(whole, 16), *shares.columns_of(WIDE))
+        (*partition.part(whole), *partition.part(whole, 16), *partition.columns_of(WIDE))
     ):
         build.store(value, element(build, out, index(place), i64))
-    shares.only(1, lambda: build.store(index(1), element(build, out, index(6), i64)))
+    partition.on_one_thread(1, lambda: build.store(index(1), element(build, out, index(6), i64)))
     build.ret_void()
     library = compile_module(module)
     kinds = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
     call = ctypes.CFUNCTYPE(None, *kinds)(library.address("ranges"))
 
-    def of(threads, own, relay, whole):
-        table, found = np.array([threads, own, relay]), np.zeros((threads, 7), np.int64)
+    def of(threads, own, split_k, whole):
+        table, found = np.array([threads, own, split_k]), np.zeros((threads, 7), np.int64)
         for thread in range(threads):
             call(table.ctypes.data, thread, whole, found[thread].ctypes.data)
         return found
@@ -67,8 +67,8 @@ def test_parts_cover_everything_once(ranges, threads, whole):
 
 
 def test_columns_are_shared_out_only_to_those_who_own_them(ranges):
-    for own, relay, shared in ((0, 0, False), (99, 1, False), (99, 0, True)):
-        found = ranges(2, own, relay, 5)[:, 4:6]
+    for own, split_k, shared in ((0, 0, False), (99, 1, False), (99, 0, True)):
+        found = ranges(2, own, split_k, 5)[:, 4:6]
         if shared:
             assert_parts(found[:, 0], found[:, 1], WIDE, PANEL)
         else:

@@ -8,13 +8,13 @@ import pytest
 
 from backhand.run.llvm.kernels.tile import choose_tile
 from backhand.run.llvm.machine.target import Target
-from backhand.run.llvm.program.specialise import Widths
+from backhand.run.llvm.program.specialise import KernelSpecialisation
 
 
 def widths_of(*units, target="avx512"):
     target = Target.named(target)
     shapes = tuple(itertools.pairwise(units))
-    return Widths(target, "float32", choose_tile(target), shapes)
+    return KernelSpecialisation(target, "float32", choose_tile(target), shapes)
 
 
 @pytest.mark.parametrize(

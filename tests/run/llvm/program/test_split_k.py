@@ -11,15 +11,15 @@ from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.run.arrays import ArrayTrainer
-from backhand.run.llvm.program.buffers import most_inputs
+from backhand.run.llvm.program.buffers import inputs_of_a_thread
 from backhand.run.llvm.program.compiled import INPUTS_EACH, ROWS_EACH
 from backhand.run.llvm.runtime.engine import CompiledTrainer
 from backhand.testing import assert_near
 from backhand.training import step_scalars
 
 
-def sharing(trainer, rows):
-    return trainer._runner.code.sharing(rows, trainer._threads)
+def partition_mode_of(trainer, rows):
+    return trainer._instance.code.partition_mode(rows, trainer._threads)
 
 
 WIDTHS = [(517, 20, 3), (512, 50, 2), (530, 1), (1030, 64, 7, 2)]
@@ -51,7 +51,12 @@ def test_same_bits_on_any_number_of_threads(widths, source, dtype):
             order = np.random.default_rng(first).permutation(rows)
             trainer.epoch(x, t, weight, order, batch, scalars, np.full(steps, 1e-3), first)
         found.append([*(a for layer in trainer.params for a in layer), *trainer.state.values()])
-    assert [sharing(one, batch) for one in trainers] == ["rows", "inputs", "inputs", "inputs"]
+    assert [partition_mode_of(one, batch) for one in trainers] == [
+        "rows",
+        "inputs",
+        "inputs",
+        "inputs",
+    ]
     for other in found[1:-1]:
         for a, b in zip(other, found[0], strict=True):
             np.testing.assert_array_equal(a, b)
@@ -60,26 +65,26 @@ def test_same_bits_on_any_number_of_threads(widths, source, dtype):
         assert_near(a, expected, rtol=1e-4, atol=2e-4 if dtype == "float32" else 1e-9)
 
 
-def test_rows_are_shared_where_a_relay_would_stand_idle():
+def test_rows_are_shared_where_split_k_would_stand_idle():
     network = Network((784, 50, 10), loss="softmax_cross_entropy")
     trainer = CompiledTrainer(network, network.init("kaiming_normal", 0), OPTIMISERS["sgd"])
     sgd = trainer.optimiser
     scalars = {name: np.zeros(1) for name in sgd.scalars(1.0, 0.0, **sgd.keywords)}
     x, t = np.ones((8, 784), np.float32), np.zeros((8, 1), np.int64)
     trainer.epoch(x, t, None, np.arange(8), 8, scalars, np.zeros(1), 0)
-    code = trainer._runner.code
-    assert code.sharing(64, 1) == "rows"  # nobody to hand sums to
-    assert code.sharing(64, 2) == "inputs"
-    assert code.sharing(ROWS_EACH - 1, 2) == "rows"
-    assert code.sharing(2 * ROWS_EACH - 1, 3) == "rows"
-    assert code.sharing(10_000, 784 // INPUTS_EACH + 1) == "rows"
-    assert code.sharing(10_000, 2) == "rows"  # long enough for Ctrl-C to come amid it
+    code = trainer._instance.code
+    assert code.partition_mode(64, 1) == "rows"  # nobody to hand sums to
+    assert code.partition_mode(64, 2) == "inputs"
+    assert code.partition_mode(ROWS_EACH - 1, 2) == "rows"
+    assert code.partition_mode(2 * ROWS_EACH - 1, 3) == "rows"
+    assert code.partition_mode(10_000, 784 // INPUTS_EACH + 1) == "rows"
+    assert code.partition_mode(10_000, 2) == "rows"  # long enough for Ctrl-C to come amid it
 
 
 @pytest.mark.parametrize("inputs", [1, 15, 16, 17, 784, 785])
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 def test_all_inputs_have_room_in_whole_vectors_and_none_of_it_is_spare(inputs, threads):
-    room = most_inputs(inputs, threads)
+    room = inputs_of_a_thread(inputs, threads)
     assert room % 16 == 0
     assert threads * room >= inputs
     assert threads * (room - 16) < inputs

@@ -17,7 +17,7 @@ from backhand.run.llvm.host.workers import IDLE
 from backhand.run.llvm.program.buffers import Slot
 from backhand.run.llvm.runtime.binding import Table, check_sources, with_padding
 from backhand.run.llvm.runtime.engine import CompiledTrainer, Forward, execute
-from backhand.run.llvm.runtime.instance import housed
+from backhand.run.llvm.runtime.instance import aligned_copy
 
 REAL = np.dtype(np.float32)
 SLOTS = {
@@ -115,7 +115,7 @@ def test_entries_of_sparse_rows_lie_within_them(fault, entries):
 
 
 def test_padding_is_read_only_where_it_is_the_arrays_own():
-    home = housed(np.ones((5, 3), np.float32))
+    home = aligned_copy(np.ones((5, 3), np.float32))
     whole = with_padding(home, home.strides[0] // 4)
     assert whole.shape[0] == 5
     np.testing.assert_array_equal(whole[:, :3], 1)
@@ -230,8 +230,8 @@ def test_parameters_of_another_dtype_are_converted(network, dtype):
 
 
 def test_shared_parameters_of_another_dtype_are_refused(network):
-    homes = [(housed(np.ones((6, 5), np.int8)), housed(np.ones(5, np.int8)))]
-    homes.append((housed(np.ones((5, 2), np.int8)), housed(np.ones(2, np.int8))))
+    homes = [(aligned_copy(np.ones((6, 5), np.int8)), aligned_copy(np.ones(5, np.int8)))]
+    homes.append((aligned_copy(np.ones((5, 2), np.int8)), aligned_copy(np.ones(2, np.int8))))
     predict = Forward(network, homes, shared=True)
     for rows in (1, 3):
         with pytest.raises(InputError, match="w1 is int8"):

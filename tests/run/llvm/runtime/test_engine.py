@@ -15,11 +15,11 @@ from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.run.arrays import ArrayTrainer
-from backhand.run.llvm.host import thread_tuner as pace
+from backhand.run.llvm.host import thread_tuner
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime.engine import CompiledTrainer, Forward, readable
-from backhand.run.llvm.runtime.instance import Runner
+from backhand.run.llvm.runtime.instance import Instance
 from backhand.testing import assert_near
 from backhand.training import step_scalars
 
@@ -241,8 +241,8 @@ def test_columns_of_the_first_layer_may_be_shared_out(widths):
             trainer.epoch(x, t, None, order, 24, scalars, np.full(5, 1e-3), first)
             trainer.state = trainer.state  # through its copies in the caller's layout
         if isinstance(trainer, CompiledTrainer):
-            code = trainer._runner.code
-            owned.add(code.sharing(24, trainer._threads))
+            code = trainer._instance.code
+            owned.add(code.partition_mode(24, trainer._threads))
             found.append([*(a for layer in trainer.params for a in layer), *trainer.state.values()])
     assert owned == {"columns", "rows"}
     for other in found[1:]:
@@ -272,7 +272,7 @@ def test_large_steps_take_the_threads_that_are_granted(monkeypatch, granted, thr
     x, t, rows = np.ones((1024, 784), np.float32), np.zeros((1024, 1), np.int64), np.arange(1024)
     scalars = {name: np.zeros(4) for name in sgd.scalars(1.0, 0.0, **sgd.keywords)}
     trainer.epoch(x, t, None, rows, 256, scalars, np.zeros(4), 0)
-    assert trainer._runner.team.threads == threads
+    assert trainer._instance.team.threads == threads
 
 
 @pytest.mark.parametrize("widths", [(784, 256, 10), (784, 50, 10)])  # owning columns, or rows
@@ -282,14 +282,14 @@ def test_other_numbers_of_threads_are_tried_and_change_no_bit(monkeypatch, width
     monkeypatch.setattr(engine, "time", clock)
     monkeypatch.setattr(engine, "available_threads", lambda: 4)
     for name, seconds in {"FIRST": 0.0, "LONGEST": 0.0, "LONGEST_CALL": 2e-3}.items():
-        monkeypatch.setattr(pace, name, seconds)
-    used, run = [], Runner.run
+        monkeypatch.setattr(thread_tuner, name, seconds)
+    used, run = [], Instance.run
 
-    def spy(runner, first, last, threads, *more):
+    def spy(instance, first, last, threads, *more):
         used.append(threads)
-        run(runner, first, last, threads, *more)
+        run(instance, first, last, threads, *more)
 
-    monkeypatch.setattr(Runner, "run", spy)
+    monkeypatch.setattr(Instance, "run", spy)
     network = Network(widths, activation="relu", loss="softmax_cross_entropy")
     adam, rng, rows = OPTIMISERS["adam"], np.random.default_rng(0), 1000
     x = rng.standard_normal((rows, widths[0])).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backhand.network import Network
-from backhand.run.llvm.objects import Recent
+from backhand.run.llvm.machine.compile_store import RecentlyUsed
 from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime import single_row as single
 from backhand.testing import assert_near
@@ -87,7 +87,7 @@ def test_one_predictor_in_many_threads():
 
 
 def test_the_first_use_may_come_from_many_threads_at_once(monkeypatch):
-    monkeypatch.setattr(single, "_known", Recent())  # as in a new process
+    monkeypatch.setattr(single, "_known", RecentlyUsed())  # as in a new process
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

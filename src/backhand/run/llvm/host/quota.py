@@ -8,7 +8,7 @@ import time
 
 from ....control_groups import GROUPS, OWN, lines, places
 
-KEPT = 1.0  # seconds; a quota may change while a process lives, and asking takes 0.05 to 0.3 ms
+ASKED_EVERY = 1.0  # seconds: a quota may change, and asking takes 0.05 to 0.3 ms
 
 
 def granted() -> int | None:
@@ -18,7 +18,7 @@ def granted() -> int | None:
     time and gets its 1.5; with 1 thread a third of what is granted is never used. Whether more
     threads are faster is measured in each training anyway.
     """
-    limit = _at(int(time.monotonic() / KEPT))
+    limit = _at(int(time.monotonic() / ASKED_EVERY))
     return None if limit is None else max(1, math.ceil(limit))
 
 
@@ -46,11 +46,11 @@ def quota(groups: str = GROUPS, own: str = OWN) -> float | None:
 
 def _limit(place: str) -> float | None:
     """What one group grants: ``cpu.max`` of version 2, or the two files of version 1."""
-    said = lines(f"{place}/cpu.max")
-    if not said:
-        said = [*lines(f"{place}/cpu.cfs_quota_us"), *lines(f"{place}/cpu.cfs_period_us")]
+    found = lines(f"{place}/cpu.max")
+    if not found:
+        found = [*lines(f"{place}/cpu.cfs_quota_us"), *lines(f"{place}/cpu.cfs_period_us")]
     try:
-        share, period = map(int, " ".join(said).split())
+        share, period = map(int, " ".join(found).split())
     except ValueError:  # "max", or no such files
         return None
     return share / period if share > 0 and period > 0 else None  # -1 is no limit

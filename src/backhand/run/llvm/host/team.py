@@ -1,4 +1,4 @@
-"""Threads for native code: a team for one fit, and how many it should have.
+"""Threads that run native code together, and the number of threads that is available.
 
 The threads are Python's; each sits inside one native call that has released the interpreter, and
 they meet at barriers there. Every training has a team of its own, so that two of them at once never
@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from ....errors import BackhandError, InputError
 from .quota import granted
-from .workers import Task, Workers, insist
+from .workers import Task, Workers, run_to_end
 
 ENVIRONMENT = ("BACKHAND_THREADS", "OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 
@@ -28,7 +28,7 @@ def available_threads() -> int:
     """How many threads a fit may use.
 
     The smallest of: the processors that this process may run on, the quota of its container, and
-    what the environment grants. joblib sets OMP_NUM_THREADS in its workers, so nested fits share
+    the numbers in the environment. joblib sets OMP_NUM_THREADS in its workers, so nested fits share
     the processors.
     """
     if hasattr(os, "sched_getaffinity"):
@@ -54,14 +54,15 @@ def checked_threads(threads: int | None) -> int | None:
 
 
 LINGER = 0.02
-"""Seconds for which a caller counts as at work after a run: a fit is many runs, one by one."""
+"""Seconds for which a caller still counts as busy after a run, since a fit is many runs."""
 
 
-MANY = 64  # callers that are remembered before those at rest are forgotten
+CALLERS_REMEMBERED = 64
+"""Callers in `_Busy.until` from which those that are no longer busy are removed."""
 
 
 class _Busy:
-    """Which of the caller's threads have teams at work, and until when that counts."""
+    """Which threads of Python run a team, and until when they count as busy."""
 
     until: ClassVar[dict[int, float]] = {}
 
@@ -74,7 +75,7 @@ class _Busy:
 
 @functools.cache
 def _processor_asker() -> Callable[[], int] | None:
-    """What tells on which processor a thread runs, where threads can be moved."""
+    """The function that returns the calling thread's processor; None if threads cannot be moved."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     return getattr(ctypes.CDLL(None), "sched_getcpu", None)
@@ -82,25 +83,25 @@ def _processor_asker() -> Callable[[], int] | None:
 
 @contextlib.contextmanager
 def _busy() -> Iterator[None]:
-    """Count the calling thread as at work."""
+    """Count the calling thread as busy."""
     me = threading.get_ident()
     try:
         _Busy.until[me] = math.inf
         yield
     finally:
         _Busy.until[me] = time.monotonic() + LINGER
-        if len(_Busy.until) > MANY:  # threads that have ended
+        if len(_Busy.until) > CALLERS_REMEMBERED:  # threads that have ended
             now = time.monotonic()
             for thread in [t for t, until in list(_Busy.until.items()) if until < now]:
                 _Busy.until.pop(thread, None)
 
 
-class _Places:
+class _Placement:
     """Gives each thread of a run a processor of its own, and leaves it free to be moved again.
 
-    A kernel may wake a thread on the processor of the one that wakes it, and there the two would
-    take turns while another processor is idle. They are not held where they are put: if another
-    process comes, the kernel knows better.
+    The system may wake a thread on the processor of the thread that wakes it, where the two would
+    take turns while another processor is idle. Threads are moved but not pinned: if another process
+    comes, the system can move them again.
 
     Parameters
     ----------
@@ -114,8 +115,8 @@ class _Places:
             self._allowed = os.sched_getaffinity(0)
             self._taken = {self._ask()} if here else set()
 
-    def spread(self, idle: Collection[int], many: int) -> None:
-        """Have idle threads wake where none is at work; ``many`` of them will be woken.
+    def wake_on_idle_processors(self, idle: Collection[int], many: int) -> None:
+        """Let idle threads wake on idle processors; ``many`` threads will be woken.
 
         A thread that first wakes beside another and then moves away may meet it again: meanwhile
         the kernel has often moved the other.
@@ -128,7 +129,7 @@ class _Places:
                 os.sched_setaffinity(thread, where)
 
     def take(self) -> None:
-        """Let the calling thread be moved; but first move it if another is at work where it is."""
+        """Move the calling thread if its processor is taken, then allow it all processors again."""
         if self._ask is None:
             return
         free = self._allowed - self._taken
@@ -155,7 +156,10 @@ class Team:
         self._tasks: list[Task] = []
 
     def run(
-        self, work: Callable[[int], object], give_up: Callable[[bool], object], apart: bool = False
+        self,
+        work: Callable[[int], object],
+        give_up: Callable[[bool], object],
+        in_workers: bool = False,
     ) -> None:
         """Call ``work(0)`` here and ``work(1)``, ... in the other threads; return when all have.
 
@@ -163,28 +167,28 @@ class Team:
         ----------
         work : callable
         give_up : callable
-            Called, once or more often, if something interrupts this: it lets those at work come to
-            an end. It is told whether a thread is missing, for which they would wait for ever.
+            Called at least once after an interruption, so that running threads come to an end. Its
+            argument says whether a thread never started, for which they would wait for ever.
         apart : bool
-            Whether all the work is done in other threads, while this one waits: native code keeps
-            signals from the thread that it runs in.
+            Whether all work is done in worker threads while this one waits, since no signal is
+            handled in a thread that runs native code.
         """
-        if self.threads == 1 and not apart:
+        if self.threads == 1 and not in_workers:
             with _busy():
                 work(0)
             return
-        places = _Places(here=not apart)
+        placement = _Placement(here=not in_workers)
 
         def at_work(number: int) -> None:
             with contextlib.suppress(Exception):  # others wait for this one, wherever it runs
-                places.take()
+                placement.take()
             work(number)
 
-        self.settle()
-        numbers = range(0 if apart else 1, self.threads)
+        self.wait_until_idle()
+        numbers = range(0 if in_workers else 1, self.threads)
         tasks = self._tasks = [Task(functools.partial(at_work, number)) for number in numbers]
-        workers = self._hired(len(tasks))
-        places.spread(workers.ids, len(tasks))
+        workers = self._reserve(len(tasks))
+        placement.wake_on_idle_processors(workers.ids, len(tasks))
         done = False
 
         def end() -> None:
@@ -197,35 +201,35 @@ class Team:
         with _busy():
             try:
                 for task in tasks:
-                    workers.give(task)
-                if apart:
+                    workers.submit(task)
+                if in_workers:
                     for task in tasks:
                         task.wait()
                 else:
                     work(0)
                 done = True
             finally:
-                insist(end)
-                workers.rest()
+                run_to_end(end)
+                workers.release()
         for error in (task.error for task in tasks if task.error):
             raise error
 
-    def settle(self) -> None:
-        """Wait until nobody is at work, and nobody will be, whatever interrupted the last run."""
+    def wait_until_idle(self) -> None:
+        """Wait until no thread works on the last run, even if that was interrupted."""
         for task in self._tasks:
             task.drop()
             task.wait()
 
-    def _hired(self, many: int) -> Workers:
-        """A number of threads; all of them, since those at work wait for one another."""
+    def _reserve(self, many: int) -> Workers:
+        """Reserve a number of threads: all of them, since they wait for one another."""
         if self._workers is None or self._process != os.getpid():  # they do not survive a fork
             self._workers, self._process = Workers("backhand"), os.getpid()
         try:
-            self._workers.hire(many)
+            self._workers.reserve(many)
         except RuntimeError as error:
-            self._workers.rest()
+            self._workers.release()
             raise BackhandError(
-                f"compiled engine: the system grants no {many} threads more ({error}); choose "
+                f"compiled engine: the system cannot start {many} threads ({error}); choose "
                 "fewer with threads= or BACKHAND_THREADS"
             ) from None
         return self._workers

@@ -13,32 +13,33 @@ LONGEST_CALL = 0.05
 """Seconds in native code before Python may look at signals."""
 
 SHORT_CALL = 0.005
-"""Seconds of each part of a comparison; longer steps are worth their threads anywhere."""
+"""Seconds of each call in a comparison. Longer steps are not compared: they pay for their
+threads on any machine."""
 
 FIRST, LONGEST, GROWTH = 0.1, 2.0, 2
 """Seconds between two comparisons: at first, at most, and how they grow while nothing changes."""
 
 PARTS = 4
-"""Of a comparison: each number takes its turn twice, and the faster turn counts."""
+"""Calls in a comparison: both numbers of threads run twice, and the faster call counts."""
 
 GAIN = 0.95
-"""A number takes over if its time is less than this part of the other's."""
+"""A number of threads is taken if its time is below this fraction of the current one's."""
 
 
-class Pace:
-    """Chooses the threads and the length of each call of native code.
+class ThreadTuner:
+    """Chooses the number of threads and of batches for each call of native code.
 
     Parameters
     ----------
     start, most : int
-        Threads to begin with, and never more than that; by default they are the same.
+        Threads to begin with, and at most; by default both are the same.
     fixed : bool
-        Whether to stay with those of the beginning.
+        Whether to stay with ``start`` threads.
 
     Attributes
     ----------
     threads : int
-        The fastest number as far as is known.
+        The fastest number of threads so far.
     seconds : float
         Seconds per batch at `threads` threads; 0 until measured.
     """
@@ -51,7 +52,7 @@ class Pace:
         self._left, self._up = 0, False
 
     def next(self) -> tuple[int, int]:
-        """On how many threads to run how many batches now."""
+        """The number of threads and of batches for the next call."""
         if not self.seconds:
             return self.threads, 1
         if not self._left:
@@ -59,8 +60,8 @@ class Pace:
         turn = self._other if self._left % 2 else self.threads
         return turn, max(1, int(SHORT_CALL / self.seconds))
 
-    def took(self, threads: int, batches: int, seconds: float) -> None:
-        """Learn how long a call took."""
+    def record(self, threads: int, batches: int, seconds: float) -> None:
+        """Record how long a call took."""
         each = max(seconds / batches, 1e-9)
         if threads == self.threads:
             self.seconds = each

@@ -1,8 +1,8 @@
 """Threads that wait for calls, and end when none has come for a while.
 
-Those of `concurrent.futures.ThreadPoolExecutor` take no more calls once the main thread has ended,
-where another thread may well go on training; and it hands calls out before it knows whether the
-system grants it all of its threads. These do neither.
+`concurrent.futures.ThreadPoolExecutor` takes no more calls once the main thread has ended, although
+another thread may go on training; and it hands calls out before it knows whether the system grants
+all of its threads. `Workers` does neither.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ while the calls of one fit find theirs; to start another takes about 0.1 ms."""
 
 
 LOOK_AGAIN = 0.05
-"""Seconds after which who waits for a call looks whether it has ended, should the bell be lost."""
+"""Seconds after which `Task.wait` looks again whether the call has ended, in case a signal lost the
+notification."""
 
 
-class _Crew:
-    """What threads and their employer know of each other."""
+class _PoolState:
+    """State that the threads share with their `Workers`."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.ids: set[int] = set()  # of the threads, as the system numbers them
-        self.many = 0
-        self.reserved = False  # whether calls are about to come, for which all of them are counted
+        self.count = 0
+        self.reserved = False  # whether calls are about to come, so that no thread may end
 
 
 class Workers:
-    """Threads that end when this object is forgotten, or they are dismissed, or have been idle.
+    """Threads that end when this object is garbage, when it is shut down, or when they are idle.
 
     Parameters
     ----------
@@ -46,54 +47,54 @@ class Workers:
         How many there are to begin with; RuntimeError if the system refuses one.
     """
 
-    def __init__(self, name: str, many: int = 0) -> None:
-        self._name, self._crew = name, _Crew()
+    def __init__(self, name: str, count: int = 0) -> None:
+        self._name, self._state = name, _PoolState()
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         # Not `weakref.finalize`, whose Python code might swallow Ctrl-C.
         self._forgotten = weakref.ref(self, self._calls.put)
-        self.hire(many)
+        self.reserve(count)
 
-    def dismiss(self) -> None:
-        """Let the threads end after the calls that were given."""
+    def shut_down(self) -> None:
+        """Let the threads end after the calls that were submitted."""
         self._calls.put(None)
 
-    def hire(self, many: int) -> None:
-        """Have at least this many threads, none of which ends before `rest`."""
-        crew = self._crew
-        with crew.lock:
-            crew.reserved = True
-            while crew.many < many:
-                name = f"{self._name}_{crew.many}"
-                known = self._calls, self._forgotten, crew
+    def reserve(self, count: int) -> None:
+        """Start threads up to this number; none of them ends before `release`."""
+        state = self._state
+        with state.lock:
+            state.reserved = True
+            while state.count < count:
+                name = f"{self._name}_{state.count}"
+                known = self._calls, self._forgotten, state
                 threading.Thread(target=_serve, args=known, name=name, daemon=True).start()
-                crew.many += 1
+                state.count += 1
 
-    def rest(self) -> None:
-        """Let threads end that wait for long."""
-        self._crew.reserved = False
+    def release(self) -> None:
+        """Let threads end that have been idle."""
+        self._state.reserved = False
 
     @property
     def ids(self) -> frozenset[int]:
-        """The system's numbers of the threads; none of them ends between `hire` and `rest`."""
-        return frozenset(self._crew.ids)
+        """The system's numbers of the threads; none ends between `reserve` and `release`."""
+        return frozenset(self._state.ids)
 
-    def give(self, call: Call) -> None:
-        """Let a thread that is free, or the first that will be, make a call that raises nothing."""
+    def submit(self, call: Call) -> None:
+        """Queue a call, which must raise nothing, for the next free thread."""
         self._calls.put(call)
 
 
-def _serve(calls: SimpleQueue[Call | None], forgotten: Call, crew: _Crew) -> None:
+def _serve(calls: SimpleQueue[Call | None], forgotten: Call, state: _PoolState) -> None:
     me = threading.get_native_id()
-    crew.ids.add(me)
+    state.ids.add(me)
     try:
         while True:
             try:
                 call = calls.get(timeout=IDLE)
             except Empty:
-                with crew.lock:
-                    if crew.reserved or not calls.empty():
+                with state.lock:
+                    if state.reserved or not calls.empty():
                         continue
-                    crew.many -= 1
+                    state.count -= 1
                     return
             if call is None or call is forgotten:
                 calls.put(None)  # for the others
@@ -101,11 +102,11 @@ def _serve(calls: SimpleQueue[Call | None], forgotten: Call, crew: _Crew) -> Non
             call()
             call = None  # nothing of it lives on while this waits
     finally:
-        crew.ids.discard(me)
+        state.ids.discard(me)
 
 
 class Task:
-    """A call for another thread, which makes it once, or never if it was dropped before.
+    """A call for another thread, which makes it once, or never if it is dropped first.
 
     Attributes
     ----------
@@ -136,23 +137,23 @@ class Task:
             self._bell.put(None)
 
     def drop(self) -> bool:
-        """Keep the call from being made, if it has not begun; whether it never will be."""
+        """Cancel the call if it has not begun; return whether it is cancelled."""
         dropped = self._owner.setdefault("is", "dropped") == "dropped"
         if dropped:
             self._call, self._ended = None, True
         return dropped
 
     def wait(self) -> None:
-        """Return when the call has ended; what interrupts this may wait again."""
+        """Return when the call has ended; it can be called again after an interruption."""
         while not self._ended:
             with contextlib.suppress(Empty):
                 self._bell.get(timeout=LOOK_AGAIN)
 
 
-def insist(action: Call) -> None:
-    """Do what raises nothing and may be begun again, to its end.
+def run_to_end(action: Call) -> None:
+    """Call an action until it returns; it raises nothing itself and can be called again.
 
-    What is raised nevertheless comes from a signal's handler, Ctrl-C mostly: it goes on afterwards.
+    An exception can only come from a signal's handler, such as Ctrl-C; it is raised at the end.
     """
     raised: BaseException | None = None
     while True:

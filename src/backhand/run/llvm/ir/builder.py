@@ -41,7 +41,7 @@ def element(build: IR, base: IR, position: IR, kind: IR) -> IR:
 def count(
     build: IR, name: str, begin: IR, end: IR, body: Callable[[IR], IR | None], step: int = 1
 ) -> None:
-    """``for i in range(begin, end, step): body(i)``; a step that ``body`` returns goes before."""
+    """``for i in range(begin, end, step): body(i)``; ``body`` may return another step."""
     ir = ir_module()
     before = build.block
     loop, after = build.append_basic_block(name), build.append_basic_block(f"{name}.end")
@@ -107,17 +107,17 @@ def minimum(build: IR, a: IR, b: IR) -> IR:
     return build.select(build.icmp_signed("<", a, b), a, b)
 
 
-def hurried(function: IR) -> None:
-    """Have LLVM compile a function in little time: for loops around functions that do the work.
+def unoptimised(function: IR) -> None:
+    """Compile a function without optimisation (optnone): for loops around other functions.
 
-    It would look long for the best way to step through their addresses.
+    LLVM would search long for the best way to step through their addresses.
     """
     function.attributes.add("noinline")
     function.attributes.add("optnone")
 
 
 def prefetch(build: IR, place: IR, locality: int = 3) -> None:
-    """Ask for the cache line at an address, to be read soon and again; any address will do.
+    """Ask for the cache line at an address, which is read soon and again. Any address is allowed.
 
     ``locality`` 3 brings it into the first cache; 2 into the second, which can wait for more lines.
     """

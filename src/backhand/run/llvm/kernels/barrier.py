@@ -1,4 +1,4 @@
-"""Small functions that a team of threads shares: a barrier, sums in one order, keys of noise."""
+"""Small functions that all threads call: a barrier, sums in a fixed order, keys of noise."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SPINS = 4000  # of a pause each, some tens of microseconds; then the processor i
 
 
 def emit_barrier(module: IR, wait: IR) -> IR:
-    """``barrier(meeting, threads, gone)``: return when every thread has called it as often.
+    """``barrier(arrivals, threads, missing)``: return when every thread has called it as often.
 
-    ``meeting`` counts arrivals and is never set back within a run, so nobody can overtake: the
-    one who arrives as number a waits until a multiple of ``threads`` at or above a is reached.
-    ``wait`` is from `emit_wait`, as is ``gone``.
+    ``arrivals`` is a counter that is never reset within a run, so no thread can overtake: the a-th
+    arrival waits until the counter reaches the next multiple of ``threads``. ``wait`` is from
+    `emit_wait`, which explains ``missing``.
     """
     ir = ir_module()
     pointer, i64 = ir.PointerType(), ir.IntType(64)
@@ -26,19 +26,19 @@ def emit_barrier(module: IR, wait: IR) -> IR:
         module, ir.FunctionType(ir.VoidType(), [pointer, i64, pointer]), "barrier"
     )
     function.linkage = "internal"
-    meeting, threads, gone = function.args
+    arrivals, threads, missing = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
-    before = build.atomic_rmw("add", meeting, index(1), "acq_rel")
+    before = build.atomic_rmw("add", arrivals, index(1), "acq_rel")
     round_ = build.add(build.udiv(before, threads), index(1))
-    build.call(wait, [meeting, build.mul(round_, threads), gone])
+    build.call(wait, [arrivals, build.mul(round_, threads), missing])
     build.ret_void()
     return function
 
 
 def emit_wait(module: IR, pause: str, arguments: tuple[int, ...]) -> IR:
-    """``wait(counter, goal, gone)``: return when a counter that others raise reaches a number.
+    """``wait(counter, goal, missing)``: return when a counter that others raise reaches ``goal``.
 
-    It also returns when the word ``gone`` is set, since a thread that would raise it never comes.
+    It also returns when the word ``missing`` is set: a thread that would raise it never started.
 
     ``pause`` is the intrinsic that tells the processor of a spinning loop.
     """
@@ -46,7 +46,7 @@ def emit_wait(module: IR, pause: str, arguments: tuple[int, ...]) -> IR:
     pointer, i64 = ir.PointerType(), ir.IntType(64)
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, i64, pointer]), "wait")
     function.linkage = "internal"
-    counter, goal, gone = function.args
+    counter, goal, missing = function.args
     i32 = ir.IntType(32)
     breathe = ir.Function(module, ir.FunctionType(ir.VoidType(), [i32] * len(arguments)), pause)
     give_way = ir.Function(module, ir.FunctionType(i32, []), "sched_yield")
@@ -65,7 +65,7 @@ def emit_wait(module: IR, pause: str, arguments: tuple[int, ...]) -> IR:
 
     build.position_at_end(wait)
     build.call(breathe, [ir.Constant(i32, value) for value in arguments])
-    given_up = build.load_atomic(gone, "monotonic", 8, typ=i64)
+    given_up = build.load_atomic(missing, "monotonic", 8, typ=i64)
     build.cbranch(build.icmp_signed("!=", given_up, index(0)), done, again)
 
     build.position_at_end(again)

@@ -1,9 +1,9 @@
 """Leaving a batch before its end: loops that ask, after every few milliseconds, whether to go on.
 
-Python asks in words that all threads can see, and a thread that leaves something undone says so in
-the word after. Rows left undone leave the parameters as the step before made them; sums left undone
-leave some updated and others not, so they are asked for only where there is a copy to go back to.
-One more word says that a thread never comes: the others then leave the first barrier.
+Python asks by setting a word that all threads read, and a thread that leaves work undone sets the
+word after it. Rows left undone leave the parameters as the previous step made them. Sums left
+undone leave some parameters updated and others not, so that is only asked for where there is a copy
+to restore. One more word says that a thread never started: the others then leave the first barrier.
 
 A thread whose rows have a loss that is not finite leaves the batch likewise: parameters stay as
 they were when that loss came of them, and Python can look for the first value that is not finite.
@@ -18,14 +18,14 @@ import numpy as np
 from ..ir.builder import IR, accumulate, count, element, element_type, index, ir_module, minimum
 
 ROWS, SUMS = 0, 2
-"""The words that ask; those after them answer."""
-LOST = 4
-"""Whether a loss was not finite; the batch's first row is in the word after."""
-GONE = 6
-"""Whether a thread will never begin: no barrier has been passed, and none will be."""
+"""The words by which Python asks; the word after each is the answer."""
+NONFINITE = 4
+"""The word that is set when a loss is not finite; the next word is the batch's first row."""
+MISSING = 6
+"""The word that is set when a thread never started: no barrier is passed any more."""
 WORDS = 8  # a cache line of int64, which nothing else writes to
 OPERATIONS = 1 << 29
-"""Of a piece of work: some milliseconds, beside which asking costs nothing."""
+"""Operations in a piece of work: a few milliseconds. Asking between pieces costs nothing then."""
 FAR = 1 << 62  # farther than any loop counts
 
 
@@ -41,7 +41,7 @@ def pieces(
     begin, end = between
 
     def one(first: IR) -> IR:
-        leave = said(build, words, which)
+        leave = is_set(build, words, which)
         with build.if_else(leave) as (left, stayed):
             with left:
                 build.store(
@@ -54,35 +54,35 @@ def pieces(
     count(build, "piece", begin, end, one)
 
 
-def said(build: IR, words: IR, which: int) -> IR:
+def is_set(build: IR, words: IR, which: int) -> IR:
     """Whether a word is set now."""
     i64 = ir_module().IntType(64)
     word = build.load_atomic(element(build, words, index(which), i64), "monotonic", 8, typ=i64)
     return build.icmp_signed("!=", word, index(0))
 
 
-def leave_if_lost(
+def leave_if_nonfinite(
     build: IR, words: IR, dtype: np.dtype, value: IR, between: tuple[IR, IR], begin: IR
 ) -> None:
     """Leave the batch that begins at a row if one of its losses, ``value``, is not finite."""
     first, last = between
     i64 = ir_module().IntType(64)
     mine = element(build, value, first, element_type(dtype))
-    lost = build.call(_any_lost(build.module, dtype), [mine, build.sub(last, first)])
-    with build.if_then(lost):
-        for place, said_ in ((ROWS + 1, index(1)), (LOST, index(1)), (LOST + 1, begin)):
-            build.store(said_, element(build, words, index(place), i64))
+    nonfinite = build.call(_any_nonfinite(build.module, dtype), [mine, build.sub(last, first)])
+    with build.if_then(nonfinite):
+        for place, value_ in ((ROWS + 1, index(1)), (NONFINITE, index(1)), (NONFINITE + 1, begin)):
+            build.store(value_, element(build, words, index(place), i64))
 
 
-def _any_lost(module: IR, dtype: np.dtype) -> IR:
+def _any_nonfinite(module: IR, dtype: np.dtype) -> IR:
     """``any_lost(values, count) -> bool``: whether a number has all bits of its exponent set."""
     ir = ir_module()
-    known = module.globals.get("any_lost")
+    known = module.globals.get("any_nonfinite")
     if known:
         return known
     word = ir.IntType(8 * dtype.itemsize)
     function = ir.Function(
-        module, ir.FunctionType(ir.IntType(1), [ir.PointerType(), ir.IntType(64)]), "any_lost"
+        module, ir.FunctionType(ir.IntType(1), [ir.PointerType(), ir.IntType(64)]), "any_nonfinite"
     )
     function.linkage = "internal"
     values, size = function.args

@@ -15,12 +15,12 @@ import numpy as np
 
 from ..ir.builder import IR, count, element, element_type, index, ir_module, minimum, prefetch
 
-SHORT, CACHE_LINE = 3, 64
+SHORT_ROW_LINES, CACHE_LINE = 3, 64
 ROWS_AHEAD = {"short": 8, "long": 4}
 MOST_AHEAD = 128
-"""Rows come from anywhere in memory, so one further on is asked for early: one of up to ``SHORT``
-lines into the first cache, more lines, up to ``MOST_AHEAD``, into the second, which can wait for
-more of them at once. What follows in a still longer row the processor foresees by itself."""
+"""Rows come from anywhere in memory, so a later row is prefetched: a row of up to `SHORT_ROW_LINES`
+cache lines into the first cache, up to `MOST_AHEAD` lines of a longer one into the second, which
+can wait for more lines at once. The processor itself prefetches the rest of a still longer row."""
 
 READABLE = tuple(
     np.dtype(name)
@@ -54,8 +54,9 @@ def emit_gather(
     """
     rest, pads = columns % lanes, padded - columns
     lines = -(-columns * source.itemsize // CACHE_LINE)
-    length = "short" if lines <= SHORT else "long"
-    name = f"gather.{source.name}.{out.name}.{rest}.{pads}.{lines if lines <= SHORT else length}"
+    length = "short" if lines <= SHORT_ROW_LINES else "long"
+    read = lines if length == "short" else length
+    name = f"gather.{source.name}.{out.name}.{rest}.{pads}.{read}"
     if name in module.globals:
         return module.globals[name]
     ir = ir_module()
@@ -68,7 +69,7 @@ def emit_gather(
     function.linkage = "internal"
     base, stride, order, first, to, ld, count_of, begin, end, known = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
-    narrow, wide = element_type(source), element_type(out)
+    source_kind, out_kind = element_type(source), element_type(out)
     last = build.sub(known, index(1))
     whole = build.sub(count_of, index(rest))
     ordered = build.icmp_unsigned("!=", order, ir.Constant(pointer, None))
@@ -100,18 +101,18 @@ def emit_gather(
         else:
             count(build, "ahead", index(0), most, lambda at: ask(ahead, at), step=CACHE_LINE)
         start = row_at(here)
-        target = element(build, to, build.mul(i, ld), wide)
+        target = element(build, to, build.mul(i, ld), out_kind)
 
         def move(k: IR, width: int) -> None:
-            kinds = [_several(kind, width) for kind in (narrow, wide)]
-            place = element(build, start, k, narrow)
+            kinds = [_several(kind, width) for kind in (source_kind, out_kind)]
+            place = element(build, start, k, source_kind)
             value = build.load(place, typ=kinds[0], align=source.itemsize)
             value = convert(build, value, source, out, kinds[1])
-            build.store(value, element(build, target, k, wide), align=out.itemsize)
+            build.store(value, element(build, target, k, out_kind), align=out.itemsize)
 
         def clear(k: IR, width: int) -> None:
-            zeros = ir.Constant(_several(wide, width), None if width > 1 else 0)
-            build.store(zeros, element(build, target, k, wide), align=out.itemsize)
+            zeros = ir.Constant(_several(out_kind, width), None if width > 1 else 0)
+            build.store(zeros, element(build, target, k, out_kind), align=out.itemsize)
 
         count(build, "vectors", index(0), whole, lambda k: move(k, lanes), step=lanes)
         for action, begins, many in ((move, whole, rest), (clear, count_of, pads)):

@@ -1,4 +1,4 @@
-"""Matrix products, column sums and transposed copies as native code.
+"""Matrix products (gemm) as native code.
 
 What a product function computes, for the ranges of rows ``r`` and columns ``c`` it is given::
 
@@ -29,7 +29,7 @@ import numpy as np
 
 from ..ir.builder import INDEX_BYTES, IR, count, element, element_type, index, ir_module, prefetch
 from ..machine.target import Target
-from .gemm_loops import PRODUCT_ARGUMENTS, Start, Width, driver, finish_type, table_of
+from .gemm_loops import PRODUCT_ARGUMENTS, Start, WidthEntry, emit_gemm_loops, finish_type, table_of
 from .tile import Tile, choose_tile, covering_widths, interleaved_tile, tile_function
 from .tile_ir import Left
 
@@ -129,23 +129,25 @@ def emit_product(
     product = _Product(function, target, dtype, left, tile, epilogue, prepare, lasts)
     if interleaved:
         product.interleave(widths, reads)
-    product.emit(driver(module, target, dtype, left, start, tile, interleaved), widths, short)
+    product.emit(
+        emit_gemm_loops(module, target, dtype, left, start, tile, interleaved), widths, short
+    )
     return function
 
 
-class Room:
-    """Memory that a product's functions share: what the epilogues are given, and pending tiles."""
+class Workspace:
+    """Memory that a product's functions share: the epilogues' arguments, and pending tiles."""
 
     def __init__(self, build: IR, alignment: int) -> None:
         ir = ir_module()
         self.bytes, self.alignment, self.byte = 0, alignment, ir.IntType(8)
-        self.area = build.alloca(ir.IntType(64), size=index(0), name="room")
+        self.area = build.alloca(ir.IntType(64), size=index(0), name="workspace")
         self.area.align = alignment
         self.base = element(build, self.area, index(0), self.byte)
         self.base.type = ir.PointerType()  # llvmlite would hold on to that of the words
 
     def take(self, size: int, whole: bool = False) -> int:
-        """Where there is room for ``size`` bytes; ``whole`` aligns it for vectors."""
+        """Reserve ``size`` bytes and return their offset; ``whole`` aligns it for vectors."""
         unit = self.alignment if whole else INDEX_BYTES
         place = -(-self.bytes // unit) * unit
         self.bytes = place + size
@@ -177,12 +179,12 @@ class _Product:
         self.lanes = target.lanes(dtype)
         self.vector = ir.VectorType(element_type(dtype), self.lanes)
         self.build = ir.IRBuilder(function.append_basic_block("entry"))
-        self.room = Room(self.build, target.vector_bytes)
+        self.workspace = Workspace(self.build, target.vector_bytes)
         self.extra = function.args[len(PRODUCT_ARGUMENTS) :]
-        self.slots = [self.room.take(INDEX_BYTES) for _ in self.extra]
+        self.slots = [self.workspace.take(INDEX_BYTES) for _ in self.extra]
         for value, place in zip(self.extra, self.slots, strict=True):
-            self.build.store(value, self.room.at(self.build, place))
-        self.pending: dict[int, Pending] = {}
+            self.build.store(value, self.workspace.at(self.build, place))
+        self.pending: dict[int, PendingTile] = {}
 
     def interleave(self, widths: Sequence[int], reads: Reads | None) -> None:
         """Make main tiles that finish the one before them."""
@@ -190,16 +192,18 @@ class _Product:
         for value in self.prepare(build, self.extra):
             vector = isinstance(value.type, ir_module().VectorType)
             size = self.target.vector_bytes if vector else INDEX_BYTES
-            kept.append((self.room.take(size, vector), value.type))
-            build.store(value, self.room.at(build, kept[-1][0]))
-        for wide in range(len(self.tile.vectors)):  # room for all of them: a place says no more
-            pending = Pending(self, wide, kept, reads)
+            kept.append((self.workspace.take(size, vector), value.type))
+            build.store(value, self.workspace.at(build, kept[-1][0]))
+        for wide in range(
+            len(self.tile.vectors)
+        ):  # all of them, so that offsets do not depend on widths
+            pending = PendingTile(self, wide, kept, reads)
             if wide in widths:
                 self.pending[wide] = pending.begin()
 
     def emit(self, loops: IR, widths: Sequence[int], short: bool) -> None:
         build, tile, name = self.build, self.tile, self.function.name
-        entries: list[Width] = []
+        entries: list[WidthEntry] = []
         finish: IR = None
         for wide in widths:
             vectors, height = tile.vectors[wide], tile.rows[wide]
@@ -209,13 +213,13 @@ class _Product:
             written = short and not self.pending and not entries
             chosen = self._finishing(vectors) if written else finish or self._finishing(0)
             finish = finish if written else chosen
-            entries.append(Width(vectors, vectors * self.lanes, height, main, chosen, rest))
+            entries.append(WidthEntry(vectors, vectors * self.lanes, height, main, chosen, rest))
         table = table_of(self.function.module, f"{name}.widths", entries)
         given = self.function.args[: len(PRODUCT_ARGUMENTS)]
-        room = self.room.base
-        build.call(loops, [*given, table, index(len(entries)), room])
+        workspace = self.workspace.base
+        build.call(loops, [*given, table, index(len(entries)), workspace])
         for pending in self.pending.values():
-            build.call(finish, [*pending.now(build, room), room])
+            build.call(finish, [*pending.now(build, workspace), workspace])
         build.ret_void()
 
     def _tile(self, wide: int, rows: int) -> IR:
@@ -231,12 +235,12 @@ class _Product:
         module, name = self.function.module, f"{self.function.name}.finish{written or ''}"
         function = ir_module().Function(module, finish_type(), name)
         function.linkage = "internal"
-        scratch, rows, width, row, column, room = function.args
+        scratch, rows, width, row, column, workspace = function.args
         build = ir_module().IRBuilder(function.append_basic_block("entry"))
         extra = self.prepare(
             build,
             [
-                build.load(self.room.at(build, place, room), typ=value.type)
+                build.load(self.workspace.at(build, place, workspace), typ=value.type)
                 for place, value in zip(self.slots, self.extra, strict=True)
             ],
         )
@@ -270,7 +274,7 @@ class _Product:
             self.epilogue(build, value, row, here, extra)
 
 
-class Pending:
+class PendingTile:
     """The tile whose epilogues are still to come, and the tile function that runs them.
 
     Parameters
@@ -279,7 +283,7 @@ class Pending:
     wide : int
         Which width of its tiles.
     kept : sequence of (int, ir.Type)
-        Where in the room the prepared values lie.
+        Where in the workspace the prepared values lie.
     reads : callable or None
         As for `emit_product`.
     """
@@ -288,23 +292,23 @@ class Pending:
         self, product: _Product, wide: int, kept: Sequence[tuple[int, Any]], reads: Reads | None
     ) -> None:
         self.of, self.kept, self.reads = product, kept, reads
-        tile, room = product.tile, product.room
+        tile, workspace = product.tile, product.workspace
         self.height, self.vectors = tile.rows[wide], tile.vectors[wide]
         self.sums = self.height * self.vectors * product.target.vector_bytes
-        self.areas = room.take(2 * self.sums, whole=True)
+        self.areas = workspace.take(2 * self.sums, whole=True)
         self.state = {
-            key: room.take(INDEX_BYTES) for key in ("rows", "row", "column", "there", "free")
+            key: workspace.take(INDEX_BYTES) for key in ("rows", "row", "column", "there", "free")
         }
         self.unroll, self.kernel = tile.unroll[wide], None
         self.last = product.lasts.get(wide)
 
-    def begin(self) -> Pending:
+    def begin(self) -> PendingTile:
         """With none pending; and make the tile function."""
         product, build = self.of, self.of.build
         start = dict.fromkeys(self.state, 0)
         start |= {"there": self.areas, "free": self.areas + self.sums}
         for key, place in self.state.items():
-            build.store(index(start[key]), product.room.at(build, place))
+            build.store(index(start[key]), product.workspace.at(build, place))
         self.kernel = interleaved_tile(
             product.function.module,
             f"{product.function.name}.tile{self.vectors}",
@@ -317,29 +321,30 @@ class Pending:
         )
         return self
 
-    def now(self, build: IR, room: IR) -> list[IR]:
+    def now(self, build: IR, workspace: IR) -> list[IR]:
         """What finishing takes: where the sums are, rows, vectors, the first row, the column."""
-        state = self.read(build, room)
-        sums = element(build, room, state["there"], self.of.room.byte)
+        state = self.read(build, workspace)
+        sums = element(build, workspace, state["there"], self.of.workspace.byte)
         return [sums, state["rows"], index(self.vectors), state["row"], state["column"]]
 
-    def read(self, build: IR, room: IR) -> dict[str, IR]:
+    def read(self, build: IR, workspace: IR) -> dict[str, IR]:
         i64 = ir_module().IntType(64)
         return {
-            key: build.load(self.of.room.at(build, place, room), typ=i64)
+            key: build.load(self.of.workspace.at(build, place, workspace), typ=i64)
             for key, place in self.state.items()
         }
 
-    def follow(self, build: IR, room: IR, state: dict[str, IR], row: IR, column: IR) -> None:
+    def follow(self, build: IR, workspace: IR, state: dict[str, IR], row: IR, column: IR) -> None:
         """Make the tile at work the pending one."""
         after = {"rows": index(self.height), "row": row, "column": column}
         after |= {"there": state["free"], "free": state["there"]}
         for key, place in self.state.items():
-            build.store(after[key], self.of.room.at(build, place, room))
+            build.store(after[key], self.of.workspace.at(build, place, workspace))
 
-    def _extra(self, build: IR, room: IR) -> list[IR]:
+    def _extra(self, build: IR, workspace: IR) -> list[IR]:
         return [
-            build.load(self.of.room.at(build, place, room), typ=kind) for place, kind in self.kept
+            build.load(self.of.workspace.at(build, place, workspace), typ=kind)
+            for place, kind in self.kept
         ]
 
     def finish(
@@ -348,13 +353,13 @@ class Pending:
         number: IR,
         sums: IR,
         state: dict[str, IR],
-        room: IR,
+        workspace: IR,
         following: tuple[IR, IR] | None,
     ) -> None:
-        """The code that uses one vector of the pending tile; see `tile_text.Pending`."""
+        """The code that uses one vector of the pending tile; see `tile_ir.EarlierTile`."""
         at = element(build, sums, number, self.of.vector)
         value = build.load(at, typ=self.of.vector, align=self.of.dtype.itemsize)
-        extra = self._extra(build, room)
+        extra = self._extra(build, workspace)
         if following and self.reads:
             for place in self.reads(build, *self._place(build, number, *following), extra):
                 prefetch(build, place)

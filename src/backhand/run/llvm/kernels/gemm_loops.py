@@ -18,10 +18,10 @@ from ..ir.builder import (
     element,
     element_type,
     fitting,
-    hurried,
     index,
     ir_module,
     minimum,
+    unoptimised,
 )
 from ..machine.target import Target
 from .tile import Tile, constant, panel_columns
@@ -57,8 +57,8 @@ def block_rows(left: Left, height: int, itemsize: int, depth: int) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class Width:
-    """What a driver does for the tiles of one width: an entry of its table.
+class WidthEntry:
+    """What the loops call for the tiles of one width: an entry of their table.
 
     Attributes
     ----------
@@ -85,21 +85,21 @@ class Width:
 
 
 def interleaved_type() -> IR:
-    """Of a tile function that finishes the tile before it: then its row, column and the room."""
+    """The type of a tile function that also takes its row, its column and the workspace."""
     ir = ir_module()
     more = [ir.IntType(64), ir.IntType(64), ir.PointerType()]
     return ir.FunctionType(ir.VoidType(), [*tile_type().args, *more])
 
 
 def finish_type() -> IR:
-    """``finish(sums, rows, vectors, row, column, room)``."""
+    """The type of ``finish(sums, rows, vectors, row, column, workspace)``."""
     ir = ir_module()
     pointer, i64 = ir.PointerType(), ir.IntType(64)
     return ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64, i64, pointer])
 
 
-def table_of(module: IR, name: str, widths: Sequence[Width]) -> IR:
-    """Add to the module the table that a driver reads; its address."""
+def table_of(module: IR, name: str, widths: Sequence[WidthEntry]) -> IR:
+    """Add to the module the table that the loops read; returns its address."""
     ir = ir_module()
     kinds = [field.type for field in widths[0].fields()]
     entry = ir.LiteralStructType(kinds)
@@ -107,7 +107,7 @@ def table_of(module: IR, name: str, widths: Sequence[Width]) -> IR:
     return constant(module, name, ir.Constant(ir.ArrayType(entry, len(rows)), rows))
 
 
-def driver(
+def emit_gemm_loops(
     module: IR,
     target: Target,
     dtype: Any,
@@ -119,12 +119,12 @@ def driver(
     """Find in the module, or add to it, the loops of a kind of product.
 
     The function takes what a product takes, then its table, the number of its widths, and the
-    room, a pointer that it hands on.
+    workspace, a pointer that it passes on.
 
     Parameters
     ----------
     module, target, dtype, left, start, tile
-        As for `matmul.emit_product`.
+        As for `gemm.emit_product`.
     interleaved : bool
         Whether main tiles finish the one before them themselves.
     """
@@ -134,11 +134,11 @@ def driver(
     known = module.globals.get(name)
     return (
         known
-        or _Driver(module, name, target, np.dtype(dtype), left, start, tile, interleaved).emit()
+        or _GemmLoops(module, name, target, np.dtype(dtype), left, start, tile, interleaved).emit()
     )
 
 
-class _Driver:
+class _GemmLoops:
     def __init__(
         self,
         module: IR,
@@ -153,12 +153,12 @@ class _Driver:
         ir = ir_module()
         self.pointer, self.i64, self.byte = ir.PointerType(), ir.IntType(64), ir.IntType(8)
         self.left, self.tile, self.interleaved, self.item = left, tile, interleaved, dtype.itemsize
-        arguments = (*PRODUCT_ARGUMENTS, "table", "widths", "room")
-        pointers = ("left", "right", "start", "table", "room")
+        arguments = (*PRODUCT_ARGUMENTS, "table", "widths", "workspace")
+        pointers = ("left", "right", "start", "table", "workspace")
         kinds = [self.pointer if a in pointers else self.i64 for a in arguments]
         self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
         self.function.linkage = "internal"
-        hurried(self.function)
+        unoptimised(self.function)
         self.given = dict(zip(arguments, self.function.args, strict=True))
         for key, argument in self.given.items():
             argument.name = key
@@ -208,7 +208,7 @@ class _Driver:
         others = element(build, entry, index(5), self.i64)
 
         def finished(row: IR, rows: IR, column: IR) -> None:
-            build.call(finish, [self.scratch, rows, vectors, row, column, self.given["room"]])
+            build.call(finish, [self.scratch, rows, vectors, row, column, self.given["workspace"]])
 
         def panel(column: IR) -> None:
             right, start = self._right(column), self._start(column)
@@ -216,7 +216,7 @@ class _Driver:
             def tile(row: IR) -> None:
                 operands = self._operands(row, right, start)
                 if self.interleaved:
-                    build.call(main, [*operands, row, column, self.given["room"]])
+                    build.call(main, [*operands, row, column, self.given["workspace"]])
                     return
                 build.call(main, operands)
                 finished(row, height, column)
@@ -266,11 +266,11 @@ class _Driver:
         return [*operands, start, start_ld, self.scratch]
 
 
-def _largest(build: IR, room: IR, sizes: Sequence[int]) -> tuple[IR, IR]:
+def _largest(build: IR, workspace: IR, sizes: Sequence[int]) -> tuple[IR, IR]:
     """The first of descending sizes that fits, and its number; the last one always does."""
     size, which = index(sizes[-1]), index(len(sizes) - 1)
     for at in reversed(range(len(sizes) - 1)):
-        fits = build.icmp_signed(">=", room, index(sizes[at]))
+        fits = build.icmp_signed(">=", workspace, index(sizes[at]))
         size = build.select(fits, index(sizes[at]), size)
         which = build.select(fits, index(at), which)
     return size, which

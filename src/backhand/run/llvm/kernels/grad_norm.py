@@ -23,7 +23,7 @@ from ..lowering.rows import VIRTUAL_LANES
 from ..machine.target import Target
 
 
-class Clipping:
+class ClipFactor:
     """The functions that work out the factor, in a module."""
 
     def __init__(self, module: IR, target: Target, dtype: np.dtype) -> None:
@@ -57,7 +57,7 @@ def emit_squares(module: IR, name: str, target: Target, dtype: np.dtype) -> IR:
     lanes = Lanes(build, np.dtype(np.float64), target.lanes(np.float64))
     ways = VIRTUAL_LANES // lanes.count
     real = element_type(dtype)
-    narrow = real if lanes.count == 1 else ir.VectorType(real, lanes.count)
+    loaded = real if lanes.count == 1 else ir.VectorType(real, lanes.count)
     total = build.alloca(double)
     build.store(ir.Constant(double, 0), total)
     sums = [build.alloca(lanes.vector) for _ in range(ways)]
@@ -70,7 +70,7 @@ def emit_squares(module: IR, name: str, target: Target, dtype: np.dtype) -> IR:
         def some(column: IR) -> None:
             for way, place in enumerate(sums):
                 at = build.add(start, build.add(column, index(way * lanes.count)))
-                a = build.load(element(build, base, at, real), typ=narrow, align=dtype.itemsize)
+                a = build.load(element(build, base, at, real), typ=loaded, align=dtype.itemsize)
                 a = a if real == double else build.fpext(a, lanes.vector)
                 build.store(lanes.fma(a, a, build.load(place, typ=lanes.vector)), place)
 

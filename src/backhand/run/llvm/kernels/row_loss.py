@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from ....expr.graph import Graph
-from ....plan.nodes import Share
+from ....plan.nodes import NormaliseWeights
 from ..ir.builder import IR, count, element, element_type, index, ir_module
 from ..ir.simd import Lanes
-from ..lowering import rows_in_lanes as narrow
+from ..lowering import rows_in_lanes
 from ..lowering.rows import MemoryRow, emit_row
 from ..machine.target import Target
 
 
-def emit_by_row(
+def emit_row_loss(
     module: IR,
     name: str,
     target: Target,
@@ -34,7 +34,7 @@ def emit_by_row(
     Parameters
     ----------
     module, name, target, dtype
-        As for `matmul.emit_product`.
+        As for `gemm.emit_product`.
     graph : Graph
         The formula; its input ``total`` is a number for all rows.
     reads : sequence of str
@@ -44,10 +44,10 @@ def emit_by_row(
     columns : int
         Of a row.
     """
-    return _Emitter(module, name, target, dtype, graph, reads, stores, columns).emit()
+    return _RowLossEmitter(module, name, target, dtype, graph, reads, stores, columns).emit()
 
 
-class _Emitter:
+class _RowLossEmitter:
     def __init__(
         self,
         module: IR,
@@ -78,7 +78,7 @@ class _Emitter:
 
     def emit(self) -> IR:
         lanes = self.lanes
-        if self.columns <= narrow.COLUMNS:
+        if self.columns <= rows_in_lanes.COLUMNS:
             count(self.build, "rows", self.begin, self.end, self._some_rows, step=lanes.count)
         else:
             count(self.build, "row", self.begin, self.end, self._one_row)
@@ -111,11 +111,11 @@ class _Emitter:
         last, each = lanes.splat(left), lanes.iota()
         which = build.select(build.icmp_signed("<", each, last), each, last)
         lines = [
-            narrow.Lines(lanes, self._row(i, first), stride, which, kind)
+            rows_in_lanes.RowLanes(lanes, self._row(i, first), stride, which, kind)
             for i, ((_, stride), kind) in enumerate(zip(self.pairs, self.kinds, strict=True))
         ]
         total, at = lanes.splat(self.total), dict(zip(self.reads, lines, strict=False))
-        results = narrow.emit_narrow(
+        results = rows_in_lanes.emit_rows_in_lanes(
             self.graph,
             lanes,
             self.columns,
@@ -137,17 +137,17 @@ class Summable:
         return self._xp.row_sum(self.value) if self._total is None else self._total
 
     def __mul__(self, other: Any) -> Summable:
-        return Summable(self.value * plain(other), self._xp, self._total)
+        return Summable(self.value * unwrapped(other), self._xp, self._total)
 
     def __truediv__(self, other: Any) -> Summable:
-        return Summable(self.value / plain(other), self._xp, self._total)
+        return Summable(self.value / unwrapped(other), self._xp, self._total)
 
 
-def plain(value: Any) -> Any:
+def unwrapped(value: Any) -> Any:
     """What a `Summable` holds."""
     return value.value if isinstance(value, Summable) else value
 
 
-def share_of(node: Share, weight: Any, total: Any) -> Any:
-    """A row's share, from its weight and the batch's sum of weights."""
-    return plain(node.formula(Summable(weight, total=total), node.outputs))
+def normalised_weight(node: NormaliseWeights, weight: Any, total: Any) -> Any:
+    """A row's weight divided by the batch's sum of weights, by the node's formula."""
+    return unwrapped(node.formula(Summable(weight, total=total), node.outputs))

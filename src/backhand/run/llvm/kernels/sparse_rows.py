@@ -32,14 +32,14 @@ from ..machine.target import Target
 from .gather import READABLE, convert
 from .gemm import Epilogue, Prepare
 
-PANEL = 8
-"""Vectors of sums that are kept in registers while the entries of a row pass by."""
+HELD_VECTORS = 8
+"""Vectors of sums that stay in registers while the entries of a row are read."""
 
-SOME_ROWS = 16
-"""Of a batch, that are a piece of work: there may be many entries in each."""
+ROWS_PER_PIECE = 16
+"""Rows of a batch in a piece of work; see `cancellation`."""
 
 UPDATE_FLOPS = 16
-"""What an update of a weight counts for beside products: it waits for memory."""
+"""Operations that the update of a weight is counted as: it waits for memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +153,7 @@ def emit_rows(
 
     After the CSR matrix it takes w, w_ld, bias, row_begin, row_end, and what the epilogue takes.
     ``columns`` are a whole number of vectors. Parameters are otherwise as for
-    `matmul.emit_product`.
+    `gemm.emit_product`.
     """
     pointer, i64 = ir_module().PointerType(), ir_module().IntType(64)
     made = _Function(
@@ -162,7 +162,7 @@ def emit_rows(
     build, lanes = made.build, made.lanes
     w, stride, bias, row_begin, row_end, *rest = made.rest
     vectors = columns // lanes.count
-    scratch = build.alloca(lanes.vector, size=PANEL)
+    scratch = build.alloca(lanes.vector, size=HELD_VECTORS)
 
     def panel(row: IR, begin: IR, end: IR, first: IR, width: int) -> None:
         columns_of = [build.add(first, index(v * lanes.count)) for v in range(width)]
@@ -185,15 +185,15 @@ def emit_rows(
 
     def one_row(row: IR) -> None:
         begin, end = made.range_of(row)
-        whole, left = divmod(vectors, PANEL)
-        step = PANEL * lanes.count
+        whole, left = divmod(vectors, HELD_VECTORS)
+        step = HELD_VECTORS * lanes.count
         if whole:
             count(
                 build,
                 "panel",
                 index(0),
                 index(whole * step),
-                lambda first: panel(row, begin, end, first, PANEL),
+                lambda first: panel(row, begin, end, first, HELD_VECTORS),
                 step=step,
             )
         if left:

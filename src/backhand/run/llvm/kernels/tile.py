@@ -8,7 +8,7 @@ What a tile function computes, for its number of rows and of vectors of columns:
 
 Every output is one chain of fused multiply-adds in the order of k, so its bits depend neither on
 the tile nor on the number of lanes.  A tile knows nothing of biases, activations or updates: it
-leaves its sums in a small scratch area, which the product in ``matmul.py`` then reads.  That is why
+leaves its sums in a small scratch area, which the product in ``gemm.py`` then reads.  That is why
 a program needs each tile only once, whatever its layers and their formulas.
 
 The functions are written as text: they are the bulk of a program's instructions, and one object
@@ -26,10 +26,10 @@ import numpy as np
 from ..ir.builder import IR, element_type, ir_module
 from ..ir.padding import padded_columns
 from ..machine.target import Target
-from .tile_ir import SCALAR, InterleavedTile, Left, Pending, TileText, tile_type
+from .tile_ir import SCALAR, EarlierTile, InterleavedTile, Left, TileWriter, tile_type
 
 NARROWEST = 4
-"""Lanes below which vectors cost no less."""
+"""Lanes of the shortest vector that is used: shorter ones cost as much."""
 
 PANEL = 64
 """Columns of a panel, which the widest tiles of any processor divide (but for single rows)."""
@@ -42,7 +42,7 @@ class Tile:
     Attributes
     ----------
     vectors : tuple of int
-        Widths in vectors, descending to 1.
+        KernelSpecialisation in vectors, descending to 1.
     rows : tuple of int
         For every width the height in rows of its main tile.
     rest : tuple of int
@@ -140,7 +140,7 @@ def tile_function(
         return module.globals[name]
     _declare_fma(module, dtype, lanes, last or lanes)
     function = _text_function()(module, tile_type(), name)
-    function.text = TileText(name, dtype, lanes, left, shape, last).function()
+    function.text = TileWriter(name, dtype, lanes, left, shape, last).function()
     return function
 
 
@@ -160,7 +160,7 @@ def interleaved_tile(
     dtype: Any,
     left: Left,
     shape: tuple[int, int, int],
-    pending: Pending,
+    pending: EarlierTile,
     last: int | None = None,
 ) -> IR:
     """Add to the module a tile function that, between its own steps, finishes the tile before it.
@@ -169,8 +169,8 @@ def interleaved_tile(
     waits for passes unnoticed beside the next tile's sums. Each pass through the loop over k brings
     one vector of the earlier tile along, its instructions spread among the sums'.
 
-    It takes what a tile function takes, then its first row, its column, and the room in which it
-    finds the earlier tile and leaves its own sums.
+    It takes what a tile function takes, then its first row, its column, and the workspace in which
+    it finds the earlier tile and leaves its own sums.
 
     Parameters
     ----------
@@ -221,9 +221,10 @@ def panel_columns(target: Target, dtype: Any, tile: Tile | None = None) -> int:
 
 
 def lanes_of_last(tile: Tile, lanes: int, columns: int) -> int | None:
-    """How many lanes the last vector of ``columns`` columns needs in tiles; None if all of them.
+    """The number of lanes that the last vector of a product with ``columns`` columns needs.
 
-    Or if the tiles there are shared with other columns, or columns are padded by whole vectors.
+    It is None if the vector needs all its lanes, if its tiles are also those of other columns, or
+    if the padding is whole vectors.
     """
     padded = padded_columns(columns)
     wide, spare = covering_widths(tile, lanes, [padded])[-1], padded - columns
@@ -237,9 +238,9 @@ def covering_widths(tile: Tile, lanes: int, columns: Collection[int] | None) -> 
     if columns is None:
         return list(range(len(tile.vectors)))
     used = set()
-    for room in {-(-one // lanes) for one in columns}:
+    for left in {-(-one // lanes) for one in columns}:
         for wide, width in enumerate(tile.vectors):
-            if room >= width:
+            if left >= width:
                 used.add(wide)
-                room %= width
+                left %= width
     return sorted(used)

@@ -15,20 +15,20 @@ SCALAR = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 """What LLVM calls an element type, and its suffix in the names of intrinsics."""
 
 SPREAD = 4
-"""Steps of k that, taken at once, leave room for all of a vector's division: where there are enough
-of them, each has one of the tile before beside it; otherwise each single step has."""
+"""Steps of k in one iteration from which a whole division fits beside them. With as many, each
+iteration finishes one vector of the earlier tile; with fewer, each step does."""
 
 ROWS_PER_POINTER = 3
 """Rows read through one pointer: at 0, 1 and 2 strides, which is what an x86 address can say."""
 
 
-class Pending(Protocol):
+class EarlierTile(Protocol):
     """The tile before the one at work, whose rows are still to be finished; see `gemm`."""
 
-    def read(self, build: IR, room: IR) -> dict[str, IR]:
-        """Its rows, first row, column, and where in the room its sums are and others may go."""
+    def read(self, build: IR, workspace: IR) -> dict[str, IR]:
+        """Its rows, first row and column, and offsets of its sums and of free space."""
 
-    def follow(self, build: IR, room: IR, state: dict[str, IR], row: IR, column: IR) -> None:
+    def follow(self, build: IR, workspace: IR, state: dict[str, IR], row: IR, column: IR) -> None:
         """Make the tile at work, at this row and column, the pending one."""
 
     def finish(
@@ -37,7 +37,7 @@ class Pending(Protocol):
         number: IR,
         sums: IR,
         state: dict[str, IR],
-        room: IR,
+        workspace: IR,
         following: tuple[IR, IR] | None,
     ) -> None:
         """Use a vector of the sums at an address; it must not branch.
@@ -55,7 +55,7 @@ def tile_type() -> IR:
     )
 
 
-class TileText:
+class TileWriter:
     """Writes one tile function.
 
     The last vector of a row may have fewer lanes, ``last``: its others are zero in the scratch.
@@ -267,27 +267,27 @@ class TileText:
         return out
 
 
-class InterleavedTile(TileText):
+class InterleavedTile(TileWriter):
     """Writes a tile function that finishes the tile before it; see `interleaved_tile`."""
 
     ARGUMENTS = (
         *("left", "left_ld", "right", "right_ld", "depth", "start", "start_ld", "scratch"),
-        *("row", "column", "room"),
+        *("row", "column", "workspace"),
     )
 
-    def interleaved(self, function: IR, pending: Pending) -> str:
+    def interleaved(self, function: IR, pending: EarlierTile) -> str:
         for argument, given in zip(function.args, self.ARGUMENTS, strict=True):
             argument.name = given
-        row, column, room = function.args[-3:]
+        row, column, workspace = function.args[-3:]
         arguments = ", ".join(f"{a.type} {a.get_reference()}" for a in function.args)
         self.put(f'define internal void @"{self.name}"({arguments}) {{')
         self.put("entry:")
         build = self.builder(function)
-        state = pending.read(build, room)
+        state = pending.read(build, workspace)
         byte = ir_module().IntType(8)
-        sums_there = build.gep(room, [state["there"]], source_etype=byte)
-        build.gep(room, [state["free"]], source_etype=byte, name="out")
-        pending.follow(build, room, state, row, column)
+        sums_there = build.gep(workspace, [state["there"]], source_etype=byte)
+        build.gep(workspace, [state["free"]], source_etype=byte, name="out")
+        pending.follow(build, workspace, state, row, column)
         due = build.mul(state["rows"], ir_module().Constant(row.type, self.vectors), name="due")
         for line in self.taken(function):
             self.put(line)
@@ -296,7 +296,7 @@ class InterleavedTile(TileText):
             """One vector of the earlier tile."""
             build = self.builder(function)
             vector = ir_module().FormattedConstant(row.type, number)
-            pending.finish(build, vector, sums_there, state, room, following)
+            pending.finish(build, vector, sums_there, state, workspace, following)
             return self.taken(function)
 
         due_now = due.get_reference()

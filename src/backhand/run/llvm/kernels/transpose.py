@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.builder import IR, count, element, element_type, hurried, index, ir_module
+from ..ir.builder import IR, count, element, element_type, index, ir_module, unoptimised
 from ..machine.target import Target
 
 LANE_BYTES = 16
@@ -36,7 +36,7 @@ def emit_transpose(module: IR, name: str, target: Target, dtype: Any) -> IR:
     kind = ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, *[i64] * 5])
     function = ir.Function(module, kind, name)
     function.linkage = "internal"
-    hurried(function)
+    unoptimised(function)
     source, source_ld, copy, copy_ld, row_begin, row_end, column_begin, column_end = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
 
@@ -72,7 +72,8 @@ def emit_transpose(module: IR, name: str, target: Target, dtype: Any) -> IR:
 def _emit_block(module: IR, name: str, dtype: np.dtype, rows: int, columns: int) -> IR:
     """``block(source, source_ld, copy, copy_ld)``: a square, or a column of the source.
 
-    Outside of loops, where LLVM would look for the best way to step through so many addresses.
+    It is a function of its own: in a loop LLVM would search long for the best way to step through
+    its many addresses.
     """
     ir = ir_module()
     pointer, i64, real = ir.PointerType(), ir.IntType(64), element_type(dtype)

@@ -6,7 +6,7 @@ parametrised test walks the table. Every step rounds as IEEE 754 says, so a resu
 bits on every instruction set with FMA. What is stated holds with subnormal numbers on; with them
 flushed to zero, subnormal arguments and results count as zeros.
 
-The polynomials in `coefficients.py` are minimax for the relative error of the final result.
+The polynomials in `minimax.py` are minimax for the relative error of the final result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from ....expr.graph import Graph
 from ....expr.trace import Trace, Value, refusing, trace
-from . import minimax as coefficients
+from . import minimax
 
 Array = Any
 
@@ -57,9 +57,9 @@ SINGLE = Format(
     np.float32,
     fraction=23,
     bias=127,
-    ln2=coefficients.LN2_32,
-    exp=coefficients.EXP_32,
-    erf=coefficients.ERF_32,
+    ln2=minimax.LN2_32,
+    exp=minimax.EXP_32,
+    erf=minimax.ERF_32,
     exp_range=(-104.0, 89.0),
     tanh_end=9.02,
     erf_end=4.0,
@@ -68,9 +68,9 @@ DOUBLE = Format(
     np.float64,
     fraction=52,
     bias=1023,
-    ln2=coefficients.LN2_64,
-    exp=coefficients.EXP_64,
-    erf=coefficients.ERF_64,
+    ln2=minimax.LN2_64,
+    exp=minimax.EXP_64,
+    erf=minimax.ERF_64,
     exp_range=(-746.0, 710.0),
     tanh_end=19.1,
     erf_end=5.95,
@@ -279,13 +279,13 @@ def _split(xp: Any, x: Array) -> tuple[Array, Array, Array]:
 def _log_of_parts(xp: Any, k: Array, f: Array) -> Array:
     """``k ln 2 + log(1 + f)`` with f from sqrt(1/2) - 1 to sqrt(2) - 1."""
     if xp.format is SINGLE:
-        rest = f * f * xp.horner(f, coefficients.LOG_32)
+        rest = f * f * xp.horner(f, minimax.LOG_32)
     else:
         # log(1 + f) = 2 atanh(s) = 2 s + s z L(z), and 2 s = f - s f = f - h + s h
         s = f / (2.0 + f)
         z = s * s
         h = 0.5 * f * f
-        rest = xp.fma(s, xp.fma(z, xp.horner(z, coefficients.LOG_64), h), -h)
+        rest = xp.fma(s, xp.fma(z, xp.horner(z, minimax.LOG_64), h), -h)
     high, low = xp.format.ln2
     return xp.fma(k, high, f + xp.fma(k, low, rest))
 

@@ -29,10 +29,10 @@ from .lower import Scope, spread_arguments
 
 VIRTUAL_LANES = 16
 NARROWEST = 4
-"""A row of fewer columns than lanes takes fewer lanes, down to these: the same bits, sooner."""
+"""The fewest lanes for a row with fewer columns than a vector has lanes."""
 
 STRAIGHT_VECTORS = 4
-"""Rows of up to as many vectors are emitted without loops."""
+"""The most vectors of a row that is emitted without loops."""
 
 IDENTITY = {"row_sum": -0.0, "row_max": float("-inf")}
 

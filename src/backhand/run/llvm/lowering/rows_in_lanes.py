@@ -17,12 +17,12 @@ from .lower import Scope, constant
 from .rows import IDENTITY, VIRTUAL_LANES
 
 COLUMNS = 10
-"""Rows of up to as many columns are worth it: each is written out, which takes time to compile."""
+"""The most columns of a row: each column is written out, which takes time to compile."""
 
 Load = Callable[[str, int], Value]
 
 
-def emit_narrow(graph: Graph, lanes: Lanes, columns: int, load: Load) -> list[list[Value]]:
+def emit_rows_in_lanes(graph: Graph, lanes: Lanes, columns: int, load: Load) -> list[list[Value]]:
     """Emit a formula over as many rows as there are lanes.
 
     Parameters
@@ -33,7 +33,7 @@ def emit_narrow(graph: Graph, lanes: Lanes, columns: int, load: Load) -> list[li
         K, from 1 to 16.
     load : callable
         ``load(name, column)`` gives an input of each row, for kinds that are the same in a whole
-        row at column 0 alone.
+        row only at column 0.
 
     Returns
     -------
@@ -93,7 +93,7 @@ class _Columns(Scope):
         return values[0]
 
 
-class Lines:
+class RowLanes:
     """Some rows of a buffer, one in each lane.
 
     Parameters

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import BackhandError, unknown_name
-from .. import cache
+from . import object_cache
 
 if TYPE_CHECKING:
     from llvmlite import binding, ir
@@ -60,8 +60,8 @@ class Target:
         """How many elements of ``dtype`` (anything that NumPy takes for one) a vector holds."""
         return self.vector_bytes // int(np.dtype(dtype).itemsize)
 
-    def narrowed(self, dtype: Any, columns: int) -> Target:
-        """With the narrowest vectors that hold so few columns: wide ones take longer to divide."""
+    def with_short_vectors(self, dtype: Any, columns: int) -> Target:
+        """This target with the shortest vectors that hold the columns: wide ones divide slowly."""
         used = 2 ** (columns - 1).bit_length() * int(np.dtype(dtype).itemsize)
         return dataclasses.replace(self, vector_bytes=min(max(used, 16), self.vector_bytes))
 
@@ -203,14 +203,14 @@ def _initialised() -> Any:
 
 @functools.cache
 def _host() -> Target:
-    said = _processor()
-    key = f"{cache.generator()} {said}"
-    kept = cache.read(key) if said else None
+    processor = _processor()
+    key = f"{object_cache.generator()} {processor}"
+    kept = object_cache.read(key) if processor else None
     if kept is not None:
         return Target(*json.loads(kept))
     target = _asked()
-    if said:
-        cache.write(key, json.dumps(dataclasses.astuple(target)).encode())
+    if processor:
+        object_cache.write(key, json.dumps(dataclasses.astuple(target)).encode())
     return target
 
 
@@ -221,7 +221,7 @@ def _processor() -> str:
     used, as LLVM gets them. An emulator is seen as the processor that it is for programs.
     """
     try:
-        leaf = ctypes.CDLL(None)["__x86_get_cpuid_feature_leaf"]  # glibc 2.33, for x86 alone
+        leaf = ctypes.CDLL(None)["__x86_get_cpuid_feature_leaf"]  # glibc 2.33, only for x86
     except (AttributeError, OSError, TypeError):  # TypeError: there is no such library on Windows
         return ""
     leaf.restype = ctypes.POINTER(ctypes.c_uint32 * 8)
@@ -231,7 +231,7 @@ def _processor() -> str:
 
 
 def _asked() -> Target:
-    """What LLVM says of this process's processor."""
+    """The target that LLVM reports for this process's processor."""
     binding = _initialised()
     try:
         features = dict(binding.get_host_cpu_features())
@@ -243,7 +243,7 @@ def _asked() -> Target:
 def fork_safe_lock() -> threading.Lock:
     """A lock for compiling, which a fork waits for.
 
-    Else a child might find it held, and LLVM's own locks with it, by a thread that it has not got.
+    Without it a child might find the lock, and LLVM's own locks, held by a thread that it lacks.
     """
     lock = threading.Lock()
     if hasattr(os, "register_at_fork"):

@@ -1,4 +1,4 @@
-"""Where everything lies: the entries of a program's table, and the strides of its buffers."""
+"""The layout of a program's memory: the entries of its table, and the strides of its buffers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..ir.padding import PAD, padded, padded_columns
 from ..kernels.cancellation import WORDS
 from .kernel_plan import Schedule
 
-FLAG = 8
-"""Words from one thread's count in ``relay`` to the next one's: a cache line."""
+COUNT_WORDS = 8
+"""Words from one thread's count in ``split_k.done`` to the next one's: a cache line."""
 
 WORD = np.dtype(np.int64)
 
@@ -55,15 +55,15 @@ def control_slots(real: np.dtype, scalars: int) -> Slots:
         "seed": None,
         "order": Slot(WORD, (None,)),  # a row of the source for each row; null: in its order
         "scalars": Slot(real, (None, scalars)),  # of each batch, that of `first` first
-        "meeting": Slot(WORD, (8,)),  # 0 at first: arrivals at barriers; has thread 0 begun?
-        "relay": Slot(WORD, (None, FLAG)),  # 0 at first: blocks that a thread has handed on
+        "barrier": Slot(WORD, (8,)),  # 0 at first: arrivals at barriers; has thread 0 begun?
+        "split_k.done": Slot(WORD, (None, COUNT_WORDS)),  # 0 at first: blocks handed on by a thread
         "stop": Slot(WORD, (WORDS,)),  # whether to leave the batch, and whether it was left
         "results": Slot(np.dtype(np.float64), (8,)),  # sum of loss * weight, sum of weights
         "zeros": Slot(real, (None,)),  # a row of zeros, as wide as the widest layer
         "x.ld": None,  # row stride of x, in elements: it may be the caller's array itself
         "x.advance": None,  # elements from one row of the run to the next in x; 0 if gathered
-        "x.own": None,  # elements from one thread's x to the next's, if each has its own: or 0
-        "x.relay": None,  # whether each has its own inputs of all rows, instead of whole rows
+        "x.per_thread": None,  # elements from one thread's x to the next's; 0 if they share one
+        "x.split_k": None,  # whether each thread's x has its own inputs of all rows, not whole rows
     }
 
 
@@ -94,7 +94,7 @@ def program_slots(
         flat = name not in columns or (schedule.sparse and name == "all_x")
         slots[name] = Slot(dtype, (None,)) if flat else Slot(dtype, (None, columns[name]), True)
         slots[f"{name}.stride"] = None
-    for name in schedule.delivered:
+    for name in schedule.copied_out:
         slots[f"out.{name}"] = Slot(real, (None, schedule.shapes[name][1]))
     return slots | buffer_slots(schedule, panel)
 
@@ -135,26 +135,27 @@ def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
     unfit = schedule.sparse or schedule.clips or "w1" in schedule.transposed
     if unfit or width <= panel or 4 * padding > width:
         return ()
-    for reduced in schedule.across:
-        if reduced.update and reduced.update.parameter == "w1":
-            return ("w1", *reduced.update.state)
+    for batch_sum in schedule.batch_sums:
+        if batch_sum.update and batch_sum.update.parameter == "w1":
+            return ("w1", *batch_sum.update.state)
     return ()
 
 
 MANY_INPUTS = 4
-"""Inputs for each unit of the first layer from which sums travel with less loss than weights do."""
+"""Inputs for each unit of the first layer from which it costs less to hand sums, not weights, from
+thread to thread."""
 
 
-def relays(schedule: Schedule, panel: int) -> bool:
-    """Whether threads may share out the inputs of the first layer; see `split_k`."""
+def can_split_k(schedule: Schedule, panel: int) -> bool:
+    """Whether threads may own inputs of the first layer; see `split_k`."""
     description = schedule.plan.description
-    learns = any(reduced.update for reduced in schedule.across)
+    learns = any(batch_sum.update for batch_sum in schedule.batch_sums)
     many = description.inputs >= MANY_INPUTS * description.widths[1]
     return learns and many and not schedule.sparse and not packed(schedule, panel)
 
 
-def most_inputs(inputs: int, threads: int) -> int:
-    """The most inputs that one of the threads in a relay has: whole vectors of any processor."""
+def inputs_of_a_thread(inputs: int, threads: int) -> int:
+    """The most inputs that a thread has in split-k: whole vectors of any processor."""
     vectors = padded_columns(inputs) // PAD
     return -(-vectors // threads) * PAD
 
@@ -169,8 +170,8 @@ def buffer_strides(schedule: Schedule, panel: int = 0) -> dict[str, int]:
     strides: dict[str, int] = {}
     for gather in schedule.gathers:
         columns = _columns(schedule, gather)
-        alone = gather.out == "weight" or (gather.out == "t" and description.loss.by_row)
-        strides[gather.out] = 1 if alone else padded(columns, item)
+        single = gather.out == "weight" or (gather.out == "t" and description.loss.by_row)
+        strides[gather.out] = 1 if single else padded(columns, item)
     for group in schedule.rowwise:
         for name in group.stored:
             row = name in ("value", "share", "loss")
@@ -179,15 +180,15 @@ def buffer_strides(schedule: Schedule, panel: int = 0) -> dict[str, int]:
         strides[f"w{layer}"] = strides[f"b{layer}"] = padded(width, item)
     for name in schedule.transposed:
         strides[f"{name}.T"] = padded(description.widths[int(name[1:]) - 1], item)
-    for reduced in schedule.across:
-        name = reduced.node.out
+    for batch_sum in schedule.batch_sums:
+        name = batch_sum.node.out
         if schedule.sparse and name == "dw1":  # summed in memory, since entries come in any order
             strides[name] = strides["w1"]
-        if reduced.update is None or schedule.clips:
+        if batch_sum.update is None or schedule.clips:
             strides[name] = strides[name[1:]]
-        if reduced.update is not None:
-            for state in reduced.update.state:
-                strides[state] = strides[reduced.update.parameter]
+        if batch_sum.update is not None:
+            for state in batch_sum.update.state:
+                strides[state] = strides[batch_sum.update.parameter]
     for name in packed(schedule, panel) if panel else ():
         strides[name] = panel
     return strides

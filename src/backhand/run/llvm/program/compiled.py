@@ -12,30 +12,32 @@ from typing import Any, Literal
 import numpy as np
 
 from ....plan.nodes import Map
-from ..cache import generator
 from ..kernels.tile import panel_columns
+from ..machine.compile_store import COMPILING, CompileReady, RecentlyUsed, load
 from ..machine.elf_linker import Image
+from ..machine.object_cache import generator
 from ..machine.target import Library, Target
-from ..objects import COMPILING, Offer, Recent, load
-from .buffers import Slots, buffer_strides, packed, program_slots, relays, static_shapes
+from .buffers import Slots, buffer_strides, can_split_k, packed, program_slots, static_shapes
 from .kernel_plan import Schedule
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-Sharing = Literal["rows", "columns", "inputs"]
+PartitionMode = Literal["rows", "columns", "inputs"]
 INPUTS_EACH, ROWS_EACH = 64, 12
-"""For each thread of a relay: inputs that are worth handing sums on, rows that keep it going."""
-LONG_RELAY = 1_000_000_000
-"""Operations for each row of a batch, times its rows, in which nobody asks a relay to stop."""
+"""The fewest inputs of each thread for which split-k is used, and rows of a batch for each further
+thread: with fewer, threads wait longer for sums than they save."""
+LONGEST_SPLIT_K = 1_000_000_000
+"""The most operations of a batch with split-k, which cannot be interrupted."""
 ROW_WORK, WEIGHT_WORK = 4_000, 30
-"""What a row costs beside its products (gathering, loss), and a weight's update, in operations."""
-WORTH_MEETING, WORTH_A_LEARNER = 4_000_000, 2_000_000
-"""Operations in a step for which threads pay for their barriers, and for the weights that move
-between processors; and then for which each of them does."""
+"""Operations that a row costs beside its products (gathering, loss), and a weight's update."""
+WORTH_BARRIERS, WORTH_A_THREAD = 4_000_000, 2_000_000
+"""Operations in a step from which several threads pay for their barriers and for the weights that
+move between processors; and operations for each thread."""
 DOUBT = 8
-"""How many times as much a step may be worth on another machine: that is tried out."""
-WORTH_WAKING, WORTH_WAKING_A_LEARNER = 25_000_000, 50_000_000
-"""Operations in a pass over many rows, and in an epoch, for which one more thread pays for being
-woken. `benchmarks/threads.py` measures whether the choice is good."""
+"""How much smaller the operations above may be on another machine: the thread tuner tries as many
+threads as they would be worth there."""
+PASS_WORTH_WAKING, TRAINING_WORTH_WAKING = 25_000_000, 50_000_000
+"""Operations in a pass over many rows, and in an epoch, for each thread that is woken.
+`benchmarks/threads.py` measures whether the choice is good."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Compiled:
         How many weights a step updates.
     inputs, columns : int
         Of the first layer.
-    relays : bool
-        Whether threads may share out its inputs.
+    can_split_k : bool
+        Whether threads may own its inputs; see `split_k`.
     packed : dict of str to int
         Static buffers whose columns lie in panels one behind the other, with their number.
     """
@@ -76,26 +78,26 @@ class Compiled:
     weights: int
     inputs: int
     columns: int
-    relays: bool
+    can_split_k: bool
     packed: dict[str, int]
 
-    def readers_for(self, rows: int, available: Callable[[], int]) -> int:
-        """How many of the available threads a pass over ``rows`` rows is worth."""
-        return _granted((self.flops + ROW_WORK) * rows // WORTH_WAKING, available)
+    def pass_threads(self, rows: int, available: Callable[[], int]) -> int:
+        """The number of threads, among those available, for a pass over ``rows`` rows."""
+        return _granted((self.flops + ROW_WORK) * rows // PASS_WORTH_WAKING, available)
 
-    def sharing(self, rows: int, threads: int) -> Sharing:
-        """What threads share out for the first layer of a step: see `Schedule`.
+    def partition_mode(self, rows: int, threads: int) -> PartitionMode:
+        """What is divided among threads in the first layer of a step: see `kernel_plan`.
 
-        Columns, if all can have as many: each thread then gathers all the rows, which must be less
-        than the weights that would otherwise travel from one processor to another. Inputs, if
-        there are enough of them, and enough rows to keep all threads of the relay busy.
+        Columns, if all threads can have about as many: each then gathers all the rows, which must
+        be less than the weights that would otherwise travel from one processor to another. Inputs,
+        if there are enough of them, and enough rows to keep all threads busy.
         """
         panels = self.packed.get("w1", 0)
         even = 20 * (-(-panels // threads) * threads) <= 23 * panels
         if threads > 1 and panels > 0 and even and rows * threads <= 2 * self.columns:
             return "columns"
         enough = self.inputs >= INPUTS_EACH * threads and rows >= ROWS_EACH * (threads - 1)
-        if threads > 1 and self.relays and enough and self.flops * rows <= LONG_RELAY:
+        if threads > 1 and self.can_split_k and enough and self.flops * rows <= LONGEST_SPLIT_K:
             return "inputs"
         return "rows"
 
@@ -106,20 +108,20 @@ class Compiled:
         """
         return (self.flops + ROW_WORK) * rows + WEIGHT_WORK * self.weights + more
 
-    def learners_for(
+    def training_threads(
         self, rows: int, steps: int, available: Callable[[], int], more: int = 0
     ) -> tuple[int, int]:
-        """How many of the available threads ``steps`` training steps of ``rows`` rows are worth.
+        """The number of threads, among those available, for some training steps of ``rows`` rows.
 
-        And how many might be, on a machine where threads meet more quickly. ``more`` is as for
-        `step_work`.
+        The second number is the most that may pay on a machine with faster barriers. ``more`` is as
+        for `step_work`.
         """
         step = self.step_work(rows, more)
-        waking = step * steps // WORTH_WAKING_A_LEARNER
+        waking = step * steps // TRAINING_WORTH_WAKING
 
         def granted(counted: int) -> int:
-            worth = min(counted // WORTH_A_LEARNER, waking)
-            return _granted(worth if counted >= WORTH_MEETING else 1, available)
+            worth = min(counted // WORTH_A_THREAD, waking)
+            return _granted(worth if counted >= WORTH_BARRIERS else 1, available)
 
         return granted(step), granted(DOUBT * step)
 
@@ -129,7 +131,7 @@ def _granted(worth: int, available: Callable[[], int]) -> int:
     return min(worth, available()) if worth > 1 else 1
 
 
-_known = Recent[Compiled]()
+_known = RecentlyUsed[Compiled]()
 
 
 def compiled(
@@ -163,10 +165,10 @@ def _load(
     scalars: tuple[str, ...],
     key: str,
 ) -> Compiled:
-    def emit(offer: Offer) -> Any:
+    def emit(compile_ready: CompileReady) -> Any:
         from .emit import emit_program  # what emits code is slow to import
 
-        return emit_program(schedule, target, sources, scalars, offer).module
+        return emit_program(schedule, target, sources, scalars, compile_ready).module
 
     library = load(key, target, emit)
     description = schedule.plan.description
@@ -189,19 +191,19 @@ def _load(
         sum(d * k for d, k in description.shapes) if _learns(schedule) else 0,
         description.inputs,
         description.widths[1],
-        relays(schedule, panel),
+        can_split_k(schedule, panel),
         {name: static[name][0] // description.inputs for name in packed(schedule, panel)},
     )
 
 
 def _learns(schedule: Schedule) -> bool:
-    return any(reduced.update for reduced in schedule.across)
+    return any(batch_sum.update for batch_sum in schedule.batch_sums)
 
 
 def _flops(schedule: Schedule) -> int:
     shapes = schedule.plan.description.shapes
     products = sum(2 * d * k for d, k in shapes[schedule.sparse :])
-    return products * (3 if schedule.across else 1)
+    return products * (3 if schedule.batch_sums else 1)
 
 
 # the key of a program ---------------------------------------------------------------------------
@@ -213,7 +215,7 @@ def program_key(
     """Everything that a program's machine code depends on, as text."""
     description = schedule.plan.description
     formulas = {node.formula for node in schedule.plan.nodes if isinstance(node, Map)} | {
-        r.update.optimiser.update for r in schedule.across if r.update
+        r.update.optimiser.update for r in schedule.batch_sums if r.update
     }
     parts = [
         generator(),
@@ -222,7 +224,7 @@ def program_key(
         description.dtype,
         description.loss.by_row,
         str(schedule.plan),
-        (schedule.outputs, schedule.delivered, schedule.continued),
+        (schedule.outputs, schedule.copied_out, schedule.accumulates),
         sorted((k, str(v)) for k, v in sources.items()),
         scalars,
         sorted(fingerprint(f) for f in formulas),

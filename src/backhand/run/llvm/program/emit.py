@@ -20,19 +20,19 @@ from typing import Any
 import numpy as np
 
 from ....plan.nodes import Gather, Matmul, Update
-from ..ir.builder import IR, count, element, element_type, hurried, index, ir_module, minimum
+from ..ir.builder import IR, count, element, element_type, index, ir_module, minimum, unoptimised
 from ..ir.padding import padded_columns
-from ..kernels.cancellation import FAR, GONE, ROWS, SUMS, leave_if_lost, pieces, said
+from ..kernels.cancellation import FAR, MISSING, ROWS, SUMS, is_set, leave_if_nonfinite, pieces
 from ..kernels.gather import emit_gather
-from ..kernels.sparse_rows import SOME_ROWS, Entries
+from ..kernels.sparse_rows import ROWS_PER_PIECE, Entries
+from ..machine.compile_store import CompileReady
 from ..machine.fp_mode import flush_subnormals
 from ..machine.target import Target
-from ..objects import Offer
-from .buffers import Slots, buffer_strides, packed, program_slots, relays, static_shapes
-from .kernel_plan import ByRow, Fused, Reduced, Schedule
+from .buffers import Slots, buffer_strides, can_split_k, packed, program_slots, static_shapes
+from .kernel_plan import BatchSum, Fused, RowLoss, Schedule
 from .kernel_set import Kernels
-from .partition import Shares
-from .split_k import Relay
+from .partition import Partition
+from .split_k import SplitK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ def emit_program(
     target: Target,
     sources: dict[str, np.dtype],
     scalars: tuple[str, ...] = (),
-    offer: Offer = lambda module: None,
+    compile_ready: CompileReady = lambda module: None,
 ) -> Program:
     """Emit the program of a schedule.
 
@@ -74,13 +74,13 @@ def emit_program(
         Of the caller's arrays, by the names that the plan gathers from.
     scalars : tuple of str
         Names of the optimiser's run-time scalars; ``"l2"`` is among them.
-    offer : callable
-        Called with the module whenever functions of it are ready; see `objects.Store.objects`.
+    compile_ready : callable
+        Called with the module whenever functions of it are complete; see `CompileStore.objects`.
     """
-    return Emitter(schedule, target, sources, scalars, offer).emit()
+    return ProgramEmitter(schedule, target, sources, scalars, compile_ready).emit()
 
 
-class Emitter:
+class ProgramEmitter:
     """Writes the program of a schedule."""
 
     def __init__(
@@ -89,14 +89,14 @@ class Emitter:
         target: Target,
         sources: dict[str, np.dtype],
         scalars: tuple[str, ...],
-        offer: Offer = lambda module: None,
+        compile_ready: CompileReady = lambda module: None,
     ) -> None:
         ir = ir_module()
         self.schedule, self.target, self.sources = schedule, target, sources
         self.dtype = np.dtype(schedule.plan.description.dtype)
         self.module = ir.Module("backhand")
-        what = schedule.plan, scalars, schedule.continued
-        self.kernels = Kernels(self.module, target, self.dtype, *what, offer=offer)
+        what = schedule.plan, scalars, schedule.accumulates
+        self.kernels = Kernels(self.module, target, self.dtype, *what, compile_ready=compile_ready)
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         self.real = element_type(self.dtype)
         self.packed = packed(schedule, self.kernels.panel)
@@ -109,7 +109,7 @@ class Emitter:
         function = ir.Function(
             self.module, ir.FunctionType(ir.VoidType(), [self.pointer, self.i64]), "run"
         )
-        hurried(function)
+        unoptimised(function)
         table, self.thread = function.args
         self.entry = function.append_basic_block("entry")
         self.build = build = ir.IRBuilder(self.entry)
@@ -121,13 +121,13 @@ class Emitter:
             slot = element(build, table, index(place), self.i64)
             self.at[name] = build.load(slot, typ=kind, name=name)
         with build.if_then(build.icmp_signed("==", self.thread, index(0))):
-            build.store(index(1), element(build, self.at["meeting"], index(1), self.i64))
+            build.store(index(1), element(build, self.at["barrier"], index(1), self.i64))
         self.now: dict[str, IR] = {}
-        self.shares = Shares(build, self.at, self.thread, self.kernels.panel)
-        self.relay = Relay(self) if relays(self.schedule, self.kernels.panel) else None
-        mine = build.mul(self.at["x.own"], self.thread)
+        self.partition = Partition(build, self.at, self.thread, self.kernels.panel)
+        self.split_k = SplitK(self) if can_split_k(self.schedule, self.kernels.panel) else None
+        mine = build.mul(self.at["x.per_thread"], self.thread)
         self.all_x, self.total = element(build, self.at["x"], mine, self.real), None
-        if self.schedule.continued and self._has_loss():
+        if self.schedule.accumulates and self._has_loss():
             self.total = self._weight_sum(index(0), self.at["rows"])
         count(build, "batch", self.at["first"], self.at["last"], self._batch)
         as_before()
@@ -147,9 +147,9 @@ class Emitter:
         self.now["number"] = relative
         # Where no barrier holds threads together, one may be a batch ahead; so each keeps to the
         # same rows of the buffers, even in a last batch that is smaller.
-        first, last = self.shares.part(rows if self.schedule.across else at["batch"])
+        first, last = self.partition.part(rows if self.schedule.batch_sums else at["batch"])
         mine = minimum(build, first, rows), minimum(build, last, rows)
-        every = self.shares.chosen((index(0), rows), mine)
+        every = self.partition.chosen((index(0), rows), mine)
         x = None
         for node in self.schedule.gathers:
             if node.out == "x":
@@ -162,14 +162,14 @@ class Emitter:
             elif isinstance(group, Fused):
                 self._fused(group, mine)
             else:
-                self._by_row(group, mine)
-        for name in self.schedule.delivered:
-            self._deliver(name, mine)
-        if not self.schedule.across:
-            return build.select(said(build, at["stop"], ROWS), index(FAR), index(1))
+                self._row_loss(group, mine)
+        for name in self.schedule.copied_out:
+            self._copy_out(name, mine)
+        if not self.schedule.batch_sums:
+            return build.select(is_set(build, at["stop"], ROWS), index(FAR), index(1))
         self._barrier()
         # Who leaves rows undone says so before this barrier, so here all threads agree.
-        left = build.or_(said(build, at["stop"], ROWS + 1), said(build, at["stop"], GONE))
+        left = build.or_(is_set(build, at["stop"], ROWS + 1), is_set(build, at["stop"], MISSING))
         with build.if_then(build.and_(self._counts(), build.not_(left))):
             for phase in ("gradient", "update") if self.schedule.clips else ("",):
                 if phase == "update":
@@ -177,8 +177,8 @@ class Emitter:
                     self._clip()
                     if self.schedule.sparse:  # whose updates clear what others may still sum
                         self._barrier()
-                for owner, reduced in enumerate(self.schedule.across):
-                    self._reduced(reduced, owner, phase)
+                for owner, batch_sum in enumerate(self.schedule.batch_sums):
+                    self._batch_sum(batch_sum, owner, phase)
             self._loss()
         self._barrier()
         return build.select(left, index(FAR), index(1))
@@ -193,27 +193,27 @@ class Emitter:
                 self._pieces(ROWS, mine, some, functools.partial(self._gather, x))
             self._fused(group, mine, own_columns=True)
 
-        if self.relay and x:
-            with build.if_else(self.shares.relayed) as (relayed, not_relayed):
-                with relayed:
-                    self.relay.run(x, group)
-                with not_relayed:
+        if self.split_k and x:
+            with build.if_else(self.partition.splits_k) as (split, not_split):
+                with split:
+                    self.split_k.run(x, group)
+                with not_split:
                     usual()
         else:
             usual()
-        with build.if_then(self.shares.apart):
+        with build.if_then(self.partition.separate_x):
             self._barrier()
 
     # what threads share ----------------------------------------------------------------------
 
     def _barrier(self) -> None:
         with self.build.if_then(self.build.icmp_signed(">", self.at["threads"], index(1))):
-            meeting, threads = self.at["meeting"], self.at["threads"]
-            self.build.call(self.kernels.barrier(), [meeting, threads, self.gone()])
+            arrivals, threads = self.at["barrier"], self.at["threads"]
+            self.build.call(self.kernels.barrier(), [arrivals, threads, self.missing()])
 
-    def gone(self) -> IR:
-        """The word that says that thread 0 never comes."""
-        return element(self.build, self.at["stop"], index(GONE), self.i64)
+    def missing(self) -> IR:
+        """The address of the word that says that thread 0 never started."""
+        return element(self.build, self.at["stop"], index(MISSING), self.i64)
 
     def _pieces(
         self, which: int, between: tuple[IR, IR], piece: IR, body: Callable[[IR, IR], None]
@@ -247,7 +247,7 @@ class Emitter:
         lanes = self.target.lanes(self.dtype)
         return emit_gather(self.module, lanes, dtype, to, columns, padded)
 
-    def _deliver(self, name: str, mine: tuple[IR, IR]) -> None:
+    def _copy_out(self, name: str, mine: tuple[IR, IR]) -> None:
         """My rows of a buffer to the caller's array: row i of the batch is row begin + i there."""
         build, at, begin = self.build, self.at, self.now["begin"]
         columns = self.columns(name)
@@ -284,12 +284,12 @@ class Emitter:
         right = f"{node.right}.T" if node.right_transposed else node.right
         w, bias = (at[right], index(self.strides[right])), at[node.bias or "zeros"]
         wide = padded_columns(columns)
-        across = self.shares.columns_of(wide) if own_columns else (index(0), index(wide))
+        column_range = self.partition.columns_of(wide) if own_columns else (index(0), index(wide))
         depth = self.schedule.shapes[node.left][1]
         product = self.product(group, columns, entries)
 
         def rows(first: IR, last: IR) -> None:
-            product(w, (bias, index(0)), (first, last), across, index(depth))
+            product(w, (bias, index(0)), (first, last), column_range, index(depth))
 
         piece = index(self.kernels.rows_at_once(depth, columns))
         self._pieces(ROWS, mine, piece, rows)
@@ -306,7 +306,7 @@ class Emitter:
             right: tuple[IR, IR],
             start: tuple[IR, IR],
             rows: tuple[IR, IR],
-            across: tuple[IR, IR],
+            column_range: tuple[IR, IR],
             depth: IR,
         ) -> None:
             if entries:
@@ -314,7 +314,7 @@ class Emitter:
                 return
             left, panel = (at[node.left], self.stride(node.left)), self._panel_stride(node.right)
             operands = *left, *right, index(panel), *start
-            build.call(kernel, [*operands, *rows, *across, depth, *extra])
+            build.call(kernel, [*operands, *rows, *column_range, depth, *extra])
 
         return call
 
@@ -333,15 +333,15 @@ class Emitter:
         seed = self.build.trunc(self.at["seed"], ir_module().IntType(32))
         return self.build.call(self.kernels.layer_key(), [seed, self.now["step"], _i32(layer)])
 
-    def _by_row(self, group: ByRow, mine: tuple[IR, IR]) -> None:
+    def _row_loss(self, group: RowLoss, mine: tuple[IR, IR]) -> None:
         now = self.now
         total = now["weights"] = self.total or self._weight_sum(now["begin"], now["rows"])
-        kernel, operands = self.kernels.by_row(group)
+        kernel, operands = self.kernels.row_loss(group)
         self.build.call(kernel, [*mine, total, *self._operands(operands)])
-        if any(reduced.update for reduced in self.schedule.across):
+        if any(batch_sum.update for batch_sum in self.schedule.batch_sums):
             with self.build.if_then(self._counts()):
                 value, begin = self.at["value"], now["begin"]
-                leave_if_lost(self.build, self.at["stop"], self.dtype, value, mine, begin)
+                leave_if_nonfinite(self.build, self.at["stop"], self.dtype, value, mine, begin)
 
     def _counts(self) -> IR:
         """Whether a batch has any weight: if not, it says nothing, and is passed over."""
@@ -349,7 +349,7 @@ class Emitter:
         return self.build.fcmp_ordered(">", self.now["weights"], zero)
 
     def _has_loss(self) -> bool:
-        return any(isinstance(group, ByRow) for group in self.schedule.rowwise)
+        return any(isinstance(group, RowLoss) for group in self.schedule.rowwise)
 
     def _weight_sum(self, begin: IR, rows: IR) -> IR:
         """The sum of rows' weights; each thread works it out for itself, in one order."""
@@ -360,7 +360,7 @@ class Emitter:
 
     def _clip(self) -> None:
         """The factor of all gradients, among the step's scalars: every thread writes the same."""
-        shapes, names = static_shapes(self.schedule), [r.node.out for r in self.schedule.across]
+        shapes, names = static_shapes(self.schedule), [r.node.out for r in self.schedule.batch_sums]
         limit, place = (
             element(self.build, self.now["scalars"], index(self.scalars.index(name)), self.real)
             for name in ("clip_norm", "clip")
@@ -368,14 +368,14 @@ class Emitter:
         gradients = [(self.at[name], *shapes[name]) for name in names]
         self.kernels.clip().store(self.build, gradients, limit, place)
 
-    def _reduced(self, reduced: Reduced, owner: int, phase: str = "") -> None:
-        build, at, node = self.build, self.at, reduced.node
+    def _batch_sum(self, batch_sum: BatchSum, owner: int, phase: str = "") -> None:
+        build, at, node = self.build, self.at, batch_sum.node
         entries = self._entries(node) if isinstance(node, Matmul) else None
         columns = self.columns(node.right if isinstance(node, Matmul) else node.source)
-        kernel, operands = self.kernels.reduced(reduced, columns, entries, phase)
+        kernel, operands = self.kernels.batch_sum(batch_sum, columns, entries, phase)
         stride, panel = self.stride(operands[0]), index(self._panel_stride(operands[0]))
         extra = [self.now["scalars"], stride, panel, *(at[name] for name in operands)]
-        goes_on = self.schedule.continued or phase == "update"
+        goes_on = self.schedule.accumulates or phase == "update"
         start = at[node.out] if goes_on else at["zeros"]
         depth = index(0) if phase == "update" else self.now["rows"]
         if not isinstance(node, Matmul):
@@ -383,11 +383,11 @@ class Emitter:
             wide = index(padded_columns(columns))
             arguments = [at[node.source], stride, index(0), depth, index(0), wide]
             arguments += [start] if goes_on else []
-            self.shares.only(owner, lambda: build.call(kernel, [*arguments, *extra]))
+            self.partition.on_one_thread(owner, lambda: build.call(kernel, [*arguments, *extra]))
             return
         height = self.schedule.shapes[node.left][1]
         wide = self.kernels.columns_summed(columns)
-        mine = self.shares.part(index(height), self.kernels.unit(height))
+        mine = self.partition.part(index(height), self.kernels.unit(height))
         if entries:
             summed = self._operands((node.right, node.out))
 
@@ -398,28 +398,28 @@ class Emitter:
             def finish(first: IR, last: IR) -> None:
                 add(index(0), index(0), (first, last), True)
 
-            self._pieces(SUMS, (index(0), depth), index(SOME_ROWS), add)
+            self._pieces(SUMS, (index(0), depth), index(ROWS_PER_PIECE), add)
             self._pieces(SUMS, mine, self._sums_at_once(columns), finish)
             return
-        across, left = (index(0), index(wide)), at[node.left]
+        column_range, left = (index(0), index(wide)), at[node.left]
         if node.left == "x":
-            mine = self.shares.chosen((index(0), index(height)), mine)
-            across = self.shares.columns_of(wide)
-            if self.relay:
-                left, mine = self.relay.sums(left, mine)
+            mine = self.partition.chosen((index(0), index(height)), mine)
+            column_range = self.partition.columns_of(wide)
+            if self.split_k:
+                left, mine = self.split_k.sums(left, mine)
 
         def sums(first: IR, last: IR) -> None:
             right = at[node.right], self.stride(node.right), index(self.kernels.panel)
             start_ld = index(self.strides[node.out] if goes_on else 0)
-            between = first, last, *across, depth
+            between = first, last, *column_range, depth
             left_ = left, self.stride(node.left)
             build.call(kernel, [*left_, *right, start, start_ld, *between, *extra])
 
         self._pieces(SUMS, mine, self._sums_at_once(columns), sums)
         if phase == "gradient":
             return
-        if reduced.update and reduced.update.parameter in self.schedule.transposed:
-            self._transpose(reduced.update, mine, columns)
+        if batch_sum.update and batch_sum.update.parameter in self.schedule.transposed:
+            self._transpose(batch_sum.update, mine, columns)
 
     def _sums_at_once(self, columns: int) -> IR:
         """Rows of a parameter whose sums over a batch are a piece of work: whole units."""
@@ -441,7 +441,7 @@ class Emitter:
         if "value" not in self.strides:
             return
         numbers = self.at["value"], self.now["rows"], self.now["weights"], self.at["results"]
-        self.shares.only(0, lambda: self.build.call(self.kernels.add_loss(), numbers))
+        self.partition.on_one_thread(0, lambda: self.build.call(self.kernels.add_loss(), numbers))
 
 
 def _i32(value: int) -> IR:

@@ -5,7 +5,7 @@ slice of the batch's rows; `Schedule.across` sums over the whole batch, each thr
 every parameter. Where weights would travel between processors more than the data does, threads
 own columns of the first layer instead, in both phases: each then gathers the whole batch for
 itself, and a barrier follows the first layer. Where rows are long and that layer is narrow, they
-own inputs of it, and hand its sums on: see `split_k`.
+own inputs of it, and hand its sums from one to the next: see `split_k`.
 
 Formulas on the elements of a product become its epilogue, and a buffer that is read only inside one
 epilogue is never stored.
@@ -16,7 +16,18 @@ from __future__ import annotations
 import dataclasses
 
 from ....errors import BackhandError
-from ....plan.nodes import Clip, ColumnSum, Gather, Map, Matmul, Node, Noise, Share, Update, Weigh
+from ....plan.nodes import (
+    Clip,
+    ColumnSum,
+    Gather,
+    Map,
+    Matmul,
+    Node,
+    Noise,
+    NormaliseWeights,
+    ScaleRows,
+    Update,
+)
 from ....plan.step import Plan
 
 
@@ -34,17 +45,17 @@ class Fused:
 
 
 @dataclasses.dataclass(frozen=True)
-class ByRow:
-    """Formulas on rows of logits: the loss and its gradient, with the share of each row."""
+class RowLoss:
+    """Formulas on rows of logits: the loss and its gradient, with each row's normalised weight."""
 
-    share: Share
+    share: NormaliseWeights
     maps: tuple[Map, ...]
-    weighs: tuple[Weigh, ...]
+    scales: tuple[ScaleRows, ...]
     stored: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Reduced:
+class BatchSum:
     """A sum over the batch's rows, and the update that consumes it (or none: it is stored)."""
 
     node: Matmul | ColumnSum
@@ -55,18 +66,18 @@ class Reduced:
 class Schedule:
     """The kernels of one step, in order.
 
-    ``delivered`` are the outputs that are copied, batch after batch, to arrays of the caller. If it
-    is ``continued``, the batches are blocks of one: sums go on from block to block, and the loss is
-    a mean over all of them.
+    ``copied_out`` are the outputs that are copied, batch after batch, to arrays of the caller. If
+    it ``accumulates``, the batches are blocks of a single batch: sums go on from block to block,
+    and the loss is a mean over all of them.
     """
 
     plan: Plan
     gathers: tuple[Gather, ...]
-    rowwise: tuple[Fused | ByRow, ...]
-    across: tuple[Reduced, ...]
+    rowwise: tuple[Fused | RowLoss, ...]
+    batch_sums: tuple[BatchSum, ...]
     outputs: tuple[str, ...]
-    delivered: tuple[str, ...] = ()
-    continued: bool = False
+    copied_out: tuple[str, ...] = ()
+    accumulates: bool = False
 
     @property
     def transposed(self) -> tuple[str, ...]:
@@ -77,7 +88,7 @@ class Schedule:
     @property
     def clips(self) -> bool:
         """Whether gradients are stored, since their length must be known before any update."""
-        return any(reduced.update and reduced.update.optimiser.clips for reduced in self.across)
+        return any(reduced.update and reduced.update.optimiser.clips for reduced in self.batch_sums)
 
     @property
     def sparse(self) -> bool:
@@ -98,8 +109,8 @@ class Schedule:
 def schedule(
     plan: Plan,
     outputs: tuple[str, ...] = (),
-    delivered: tuple[str, ...] = (),
-    continued: bool = False,
+    copied_out: tuple[str, ...] = (),
+    accumulates: bool = False,
 ) -> Schedule:
     """Arrange a plan's nodes into kernels.
 
@@ -109,8 +120,8 @@ def schedule(
     outputs : tuple of str
         Buffers that the caller wants to see, whatever else reads them.
     delivered : tuple of str
-        Those that are copied to the caller's arrays; see `Schedule`.
-    continued : bool
+        Buffers that are copied to the caller's arrays; see `Schedule`.
+    accumulates : bool
         Whether batches are blocks of one; there are no updates then.
 
     Raises
@@ -132,7 +143,7 @@ def schedule(
                 sums.append(node)
             case Matmul() if node.left_transposed:
                 sums.append(node)
-            case Matmul() | Share():
+            case Matmul() | NormaliseWeights():
                 groups.append([node])
             case _ if groups:
                 groups[-1].append(node)
@@ -140,10 +151,10 @@ def schedule(
                 raise BackhandError(
                     f"compiled engine: no kernel for a plan that begins with {node}"
                 )
-    reads = _Readers(plan, (*outputs, *delivered))
+    reads = _Readers(plan, (*outputs, *copied_out))
     rowwise = tuple(_fuse(group, reads) for group in groups)
-    across = tuple(Reduced(node, updates.get(node.out)) for node in sums)
-    return Schedule(plan, gathers, rowwise, across, outputs, delivered, continued)
+    batch_sums = tuple(BatchSum(node, updates.get(node.out)) for node in sums)
+    return Schedule(plan, gathers, rowwise, batch_sums, outputs, copied_out, accumulates)
 
 
 class _Readers:
@@ -170,22 +181,22 @@ def _inputs(node: Node) -> tuple[str | None, ...]:
             return (node.source,)
         case Map():
             return node.inputs
-        case Weigh():
+        case ScaleRows():
             return (node.source, node.share)
-        case Share():
+        case NormaliseWeights():
             return (node.weight,)
         case Update():
             return (node.parameter, node.gradient, *node.state)
     return ()
 
 
-def _fuse(group: list[Node], reads: _Readers) -> Fused | ByRow:
+def _fuse(group: list[Node], reads: _Readers) -> Fused | RowLoss:
     first = group[0]
     maps = tuple(node for node in group if isinstance(node, Map))
     stored = reads.stored(group)
-    if isinstance(first, Share):
-        weighs = tuple(node for node in group if isinstance(node, Weigh))
-        return ByRow(first, maps, weighs, stored)
+    if isinstance(first, NormaliseWeights):
+        scales = tuple(node for node in group if isinstance(node, ScaleRows))
+        return RowLoss(first, maps, scales, stored)
     assert isinstance(first, Matmul)
     noise = tuple(node for node in group if isinstance(node, Noise))
     return Fused(first, maps, noise, stored)

@@ -13,32 +13,34 @@ import numpy as np
 
 from ....expr.trace import Graph, trace
 from ....formulas import noise, optimisers
-from ....plan.nodes import Map, Matmul, Noise
+from ....plan.nodes import Matmul, Noise
 from ....plan.step import Plan
 from ..ir.builder import IR, element, element_type, index, ir_module
 from ..ir.padding import padded_columns
 from ..ir.simd import Lanes
-from ..kernels import barrier as meeting
-from ..kernels import cancellation as stopping
-from ..kernels import column_sum as column_sums
-from ..kernels import gemm as matmul
-from ..kernels import gemm_loops as driver
-from ..kernels import grad_norm as clipping
-from ..kernels import row_loss as row_kernel
-from ..kernels import sparse_rows as sparse
-from ..kernels import transpose
-from ..kernels.row_loss import Summable, plain, share_of
+from ..kernels import (
+    barrier,
+    cancellation,
+    column_sum,
+    gemm,
+    gemm_loops,
+    grad_norm,
+    row_loss,
+    sparse_rows,
+    transpose,
+)
+from ..kernels.row_loss import Summable, normalised_weight, unwrapped
 from ..kernels.tile import choose_tile, panel_columns
 from ..lowering.lower import emit_vector
+from ..machine.compile_store import CompileReady
 from ..machine.target import Target
-from ..objects import Offer
-from .kernel_plan import ByRow, Fused, Reduced
-from .specialise import Widths
+from .kernel_plan import BatchSum, Fused, RowLoss
+from .specialise import KernelSpecialisation
 
 Names = tuple[str, ...]
 
-SHORT = 12
-"""Simple operations of a formula that takes less time than the loop around it."""
+SHORT_FORMULA = 12
+"""The most operations of a formula that takes less time than the loop around it."""
 
 
 class Kernels:
@@ -56,8 +58,8 @@ class Kernels:
         Whether sums over the batch start from what they are stored in.
     single_row : bool
         Whether batches have one row.
-    offer : callable
-        Called with the module when a kernel is ready; see `objects.Store.objects`.
+    compile_ready : callable
+        Called with the module when a kernel is complete; see `CompileStore.objects`.
     """
 
     def __init__(
@@ -67,24 +69,26 @@ class Kernels:
         dtype: np.dtype,
         plan: Plan,
         scalars: Names,
-        continued: bool = False,
+        accumulates: bool = False,
         single_row: bool = False,
-        offer: Offer = lambda module: None,
+        compile_ready: CompileReady = lambda module: None,
     ) -> None:
         ir = ir_module()
-        self.module, self.target, self.dtype, self._offer = module, target, dtype, offer
+        self.module, self.target, self.dtype = module, target, dtype
+        self._compile_ready = compile_ready
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         self.real, self.word = element_type(dtype), ir.IntType(32)
         self._tile = choose_tile(target, single_row=single_row)
         self.panel = panel_columns(target, dtype, self._tile)
-        self._scalars, self._start = scalars, "rows" if continued else "zero"
+        self._scalars, self._start = scalars, "rows" if accumulates else "zero"
         self._words = {n.out: n.layer for n in plan.nodes if isinstance(n, Noise)}
         self._classes = plan.description.loss.by_row
         self._outputs = plan.description.outputs
         # every product has as many columns as some layer has units, but for a gradient at x
         inputs = any(isinstance(node, Matmul) and node.out == "dx" for node in plan.nodes)
         self._units = plan.description.widths[0 if inputs else 1 :]
-        self._widths = Widths(target, dtype, self._tile, plan.description.shapes)
+        shapes = plan.description.shapes
+        self._specialisation = KernelSpecialisation(target, dtype, self._tile, shapes)
         self._made: dict[str, Any] = {}
 
     def is_real(self, buffer: str) -> bool:
@@ -102,17 +106,17 @@ class Kernels:
 
     def rows_at_once(self, depth: int, columns: int) -> int:
         """Rows of a product that are a piece of work: whole blocks of it."""
-        block = driver.block_rows("rows", self.height, self.dtype.itemsize, depth)
-        return block * max(1, stopping.OPERATIONS // (2 * depth * columns * block))
+        block = gemm_loops.block_rows("rows", self.height, self.dtype.itemsize, depth)
+        return block * max(1, cancellation.OPERATIONS // (2 * depth * columns * block))
 
     def units_at_once(self, columns: int) -> tuple[int, int]:
         """Rows of a tile, and for a sum of depth 1 the tiles that are a piece of work."""
-        return self.height, stopping.OPERATIONS // (2 * columns * self.height)
+        return self.height, cancellation.OPERATIONS // (2 * columns * self.height)
 
     # products over the batch's rows, with formulas on their elements ----------------------------
 
     def fused(
-        self, group: Fused, entries: sparse.Entries | None = None, columns: int = 0
+        self, group: Fused, entries: sparse_rows.Entries | None = None, columns: int = 0
     ) -> tuple[IR, Names, tuple[int, ...]]:
         """The kernel of a product and its formulas.
 
@@ -121,14 +125,14 @@ class Kernels:
         group : Fused
         entries : Entries, optional
             Of the stored entries that it reads; the arguments are then those of
-            `sparse.emit_rows`.
+            `sparse_rows.emit_rows`.
         columns : int
             Of the product.
 
         Returns
         -------
         function
-            With the arguments of `matmul.emit_product`, then for each operand its address and
+            With the arguments of `gemm.emit_product`, then for each operand its address and
             stride, then for each layer of noise its key.
         operands : tuple of str
             Buffers that it reads, then buffers that it stores.
@@ -145,7 +149,8 @@ class Kernels:
             for layer, key in zip(layers, rest[len(outer) :], strict=True):
                 words = noise.noise(xp, noise.row_key(xp, key, row), column)
                 at |= {name: words for name, of in self._words.items() if of == layer}
-            perform(xp, group.maps, at)
+            for node in group.maps:
+                node.apply(xp, at)
             return tuple(at[name] for name in group.stored)
 
         graph = trace(
@@ -159,14 +164,14 @@ class Kernels:
             ],
         )
         operands = outer + group.stored
-        last = None if entries else self._widths.last(columns)
+        last = None if entries else self._specialisation.last(columns)
         kind = "stored" if entries else f"fused{columns}" if last else "fused"
         name = self._name(kind, graph, len(outer))
         if name not in self._made:
             self._made[name] = self._product(
                 name, graph, len(outer), len(group.stored), len(layers), entries, columns, last
             )
-            self._offer(self.module)
+            self._compile_ready(self.module)
         return self._made[name], operands, layers
 
     def _product(
@@ -176,7 +181,7 @@ class Kernels:
         reads: int,
         stores: int,
         keys: int,
-        entries: sparse.Entries | None,
+        entries: sparse_rows.Entries | None,
         wide: int,
         last: int | None,
     ) -> IR:
@@ -195,8 +200,8 @@ class Kernels:
         if entries:
             where = self.module, name, self.target, self.dtype
             padded = padded_columns(wide)
-            return sparse.emit_rows(*where, entries, padded, epilogue=epilogue, extra=extra)
-        return matmul.emit_product(
+            return sparse_rows.emit_rows(*where, entries, padded, epilogue=epilogue, extra=extra)
+        return gemm.emit_product(
             self.module,
             name,
             self.target,
@@ -204,9 +209,9 @@ class Kernels:
             left="rows",
             start="rows",
             epilogue=epilogue,
-            columns={padded_columns(wide)} if last else self._widths.shared(self._units),
+            columns={padded_columns(wide)} if last else self._specialisation.shared(self._units),
             last=last,
-            short=len(graph.nodes) <= SHORT and not graph.calls,
+            short=len(graph.nodes) <= SHORT_FORMULA and not graph.calls,
             tile=self._tile,
             extra=extra,
         )
@@ -225,54 +230,53 @@ class Kernels:
 
     # the loss -----------------------------------------------------------------------------------
 
-    def by_row(self, group: ByRow) -> tuple[IR, Names]:
+    def row_loss(self, group: RowLoss) -> tuple[IR, Names]:
         """The kernel of the loss and its gradient.
 
         It takes row_begin, row_end, the batch's sum of weights (a double), then for each operand
         its address and stride.
         """
-        inner = {group.share.out, *(n.out for n in group.maps), *(n.out for n in group.weighs)}
+        inner = {group.share.out, *(n.out for n in group.maps), *(n.out for n in group.scales)}
         reads = [name for node in group.maps for name in node.inputs if name]
         outer = tuple(dict.fromkeys(n for n in (*reads, group.share.weight) if n not in inner))
 
         def formula(xp: Any, total: Any, *values: Any) -> tuple[Any, ...]:
             at = dict(zip(outer, values, strict=True))
-            at[group.share.out] = share_of(group.share, at[group.share.weight], total)
-            perform(xp, group.maps, at)
-            for node in group.weighs:
-                source = Summable(at[node.source], xp)
-                at[node.out] = plain(node.formula(source, at[node.share]))
-            summed = {n.source: at[n.out] for n in group.weighs}
+            at[group.share.out] = normalised_weight(group.share, at[group.share.weight], total)
+            for node in group.maps:
+                node.apply(xp, at)
+            for scale in group.scales:
+                source = Summable(at[scale.source], xp)
+                at[scale.out] = unwrapped(scale.formula(source, at[scale.share]))
+            summed = {n.source: at[n.out] for n in group.scales}
             return tuple(summed.get(name, at[name]) for name in group.stored)
 
         kinds = {"t": "real" if self.is_real("t") else "index", group.share.weight: "scalar"}
         inputs = [(name, kinds.get(name, "real")) for name in outer]
         graph = trace(formula, [("total", "scalar"), *inputs])
-        where, stores = (self.module, "by_row", self.target, self.dtype), len(group.stored)
-        kernel = row_kernel.emit_by_row(
-            *where, graph, [n for n, _ in inputs], stores, self._outputs
-        )
-        self._offer(self.module)
+        where, stores = (self.module, "row_loss", self.target, self.dtype), len(group.stored)
+        kernel = row_loss.emit_row_loss(*where, graph, outer, stores, self._outputs)
+        self._compile_ready(self.module)
         return kernel, outer + group.stored
 
     # sums over the batch, and updates -----------------------------------------------------------
 
-    def reduced(
+    def batch_sum(
         self,
-        reduced: Reduced,
+        batch_sum: BatchSum,
         columns: int,
-        entries: sparse.Entries | None = None,
+        entries: sparse_rows.Entries | None = None,
         phase: str = "",
     ) -> tuple[IR, Names]:
         """The kernel of a gradient of a parameter, and of its update.
 
         Parameters
         ----------
-        reduced : Reduced
+        reduced : BatchSum
         columns : int
             Of the parameter.
         entries : Entries, optional
-            Of the stored entries that it sums; the arguments are then those of `sparse.emit_sums`.
+            Of the stored entries that it sums; the arguments are those of `sparse_rows.emit_sums`.
         phase : {"", "gradient", "update"}
             Whether it only stores the gradient, or only updates by a stored one, which is what it
             starts from.
@@ -280,18 +284,18 @@ class Kernels:
         Returns
         -------
         function
-            With the arguments of `matmul.emit_product` or `column_sums.emit_column_sum`, then the
+            With the arguments of `gemm.emit_product` or `column_sum.emit_column_sum`, then the
             address of the run-time scalars, the row stride of the operands, the distance of two
             panels in them, and their addresses.
         operands : tuple of str
             Buffers that it reads and stores.
         """
-        update = reduced.update
+        update = batch_sum.update
         if update is None:
-            operands: Names = (reduced.node.out,)
+            operands: Names = (batch_sum.node.out,)
             graph = trace(lambda xp, g: g, [("gradient", "real")])
         elif phase == "gradient":
-            operands = (reduced.node.out, update.parameter)
+            operands = (batch_sum.node.out, update.parameter)
 
             def penalised(xp: Any, g: Any, w: Any, **scalars: Any) -> Any:
                 return optimisers.l2_penalised(xp, w, g, scalars["l2"]) if update.decayed else g
@@ -314,10 +318,14 @@ class Kernels:
             inputs = [("gradient", "real"), ("read0", "real")]
             inputs += [(f"read{i}", "real") for i in range(1, len(operands))]
             graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
-        by_columns = isinstance(reduced.node, Matmul)
+        by_columns = isinstance(batch_sum.node, Matmul)
         kind = "stored" if entries else "weights" if by_columns else "biases"
-        target = self._widths.summing(columns) if kind == "weights" else self.target
-        last = self._widths.last(columns) if kind == "weights" and target == self.target else None
+        target = self._specialisation.target_for_sums(columns) if kind == "weights" else self.target
+        last = (
+            self._specialisation.last(columns)
+            if kind == "weights" and target == self.target
+            else None
+        )
         own = f"x{columns}" if last else ""
         kind = f"{kind}{target.lanes(self.dtype)}{own}{phase and '.'}{phase}"
         name = self._name(kind, graph, len(operands))
@@ -325,12 +333,12 @@ class Kernels:
             self._made[name] = self._sum(
                 name, graph, len(operands), by_columns, entries, columns, phase, target, last
             )
-            self._offer(self.module)
+            self._compile_ready(self.module)
         return self._made[name], operands
 
     def columns_summed(self, columns: int) -> int:
         """Columns of the weights that their sum over the batch covers: whole vectors."""
-        target = self._widths.summing(columns)
+        target = self._specialisation.target_for_sums(columns)
         return padded_columns(columns) if target == self.target else target.lanes(self.dtype)
 
     def _sum(
@@ -339,7 +347,7 @@ class Kernels:
         graph: Graph,
         operands: int,
         by_columns: bool,
-        entries: sparse.Entries | None,
+        entries: sparse_rows.Entries | None,
         wide: int,
         phase: str,
         target: Target,
@@ -356,12 +364,12 @@ class Kernels:
                 for key in scalars
             ]
             spread = [lanes.splat(build.load(place, typ=self.real)) for place in places]
-            apart = build.sub(extra[2], index(self.panel))
-            return [extra[1], apart, *extra[3:], *spread]
+            panel_stride = build.sub(extra[2], index(self.panel))
+            return [extra[1], panel_stride, *extra[3:], *spread]
 
         def places(build: IR, row: IR, column: IR, extra: Sequence[IR]) -> list[IR]:
-            stride, apart, *bases = extra[: 2 + operands]
-            panels = build.mul(build.udiv(column, index(self.panel)), apart)
+            stride, panel_stride, *bases = extra[: 2 + operands]
+            panels = build.mul(build.udiv(column, index(self.panel)), panel_stride)
             at = build.add(build.mul(row, stride), build.add(column, panels))
             return [element(build, base, at, self.real) for base in bases]
 
@@ -383,12 +391,13 @@ class Kernels:
         }
         if entries:
             where = self.module, name, self.target, self.dtype
-            return sparse.emit_sums(*where, entries, padded_columns(wide), **common)
+            return sparse_rows.emit_sums(*where, entries, padded_columns(wide), **common)
         common["start"] = "rows" if phase == "update" else self._start
         if by_columns:
-            alone, own = last or target != self.target, {self.columns_summed(wide)}
-            common["columns"] = own if alone else self._widths.shared(self._units)
-            return matmul.emit_product(
+            own = {self.columns_summed(wide)}
+            single = last or target != self.target
+            common["columns"] = own if single else self._specialisation.shared(self._units)
+            return gemm.emit_product(
                 self.module,
                 name,
                 target,
@@ -400,25 +409,25 @@ class Kernels:
                 **common,
             )
         every = {padded_columns(width) for width in self._units}
-        return column_sums.emit_column_sum(
+        return column_sum.emit_column_sum(
             self.module, name, self.target, self.dtype.name, columns=every, **common
         )
 
-    # what a team shares -------------------------------------------------------------------------
+    # functions that every program has -------------------------------------------------------------
 
     def barrier(self) -> IR:
-        return self._once("barrier", lambda: meeting.emit_barrier(self.module, self.wait()))
+        return self._once("barrier", lambda: barrier.emit_barrier(self.module, self.wait()))
 
     def wait(self) -> IR:
         x86 = self.target.triple.startswith("x86")
         pause = ("llvm.x86.sse2.pause", ()) if x86 else ("llvm.aarch64.hint", (1,))
-        return self._once("wait", lambda: meeting.emit_wait(self.module, *pause))
+        return self._once("wait", lambda: barrier.emit_wait(self.module, *pause))
 
     def weight_sum(self, source: np.dtype) -> IR:
-        return self._once("weight_sum", lambda: meeting.emit_weight_sum(self.module, source))
+        return self._once("weight_sum", lambda: barrier.emit_weight_sum(self.module, source))
 
     def add_loss(self) -> IR:
-        return self._once("add_loss", lambda: meeting.emit_add_loss(self.module, self.dtype))
+        return self._once("add_loss", lambda: barrier.emit_add_loss(self.module, self.dtype))
 
     def transpose(self) -> IR:
         return self._once(
@@ -430,18 +439,11 @@ class Kernels:
 
     def clip(self) -> IR:
         where = self.module, self.target, self.dtype
-        return self._once("clip", lambda: clipping.Clipping(*where))
+        return self._once("clip", lambda: grad_norm.ClipFactor(*where))
 
     def layer_key(self) -> IR:
         """``layer_key(seed, step, layer) -> word``, by the formula."""
-        return self._once("layer_key", lambda: meeting.emit_layer_key(self.module, self.dtype))
+        return self._once("layer_key", lambda: barrier.emit_layer_key(self.module, self.dtype))
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         return self._made.get(name) or self._made.setdefault(name, make())
-
-
-def perform(xp: Any, maps: Sequence[Map], at: dict[str, Any]) -> None:
-    """Run formulas on named values, as the array executor does."""
-    for node in maps:
-        inputs = [None if name is None else at[name] for name in node.inputs]
-        at[node.out] = node.formula(xp, *inputs, **dict(node.keywords))

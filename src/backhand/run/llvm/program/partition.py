@@ -1,4 +1,4 @@
-"""Who does what: the part of a step's work that falls to the thread at hand."""
+"""Partition of a step's work among threads: which rows, columns or inputs each of them owns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from ..ir.builder import IR, index, minimum
 
 
-class Shares:
+class Partition:
     """Writes ranges that depend on the thread.
 
     Parameters
@@ -18,20 +18,20 @@ class Shares:
     thread : ir.Value
         The thread's number.
     panel : int
-        Columns that are not divided.
+        Columns that always have the same owner.
 
     Attributes
     ----------
-    apart, relayed, own : ir.Value
-        Whether each thread has an x of its own: for its inputs of the first layer, in a relay, or
-        for its columns. See `kernel_plan`.
+    separate_x, splits_k, by_columns : ir.Value
+        Whether each thread has an x of its own; and whether that is because it owns inputs of the
+        first layer (see `split_k`), or columns of it. See `kernel_plan`.
     """
 
     def __init__(self, build: IR, at: Mapping[str, IR], thread: IR, panel: int) -> None:
         self.build, self.threads, self.thread, self.panel = build, at["threads"], thread, panel
-        self.apart = build.icmp_signed("!=", at["x.own"], index(0))
-        self.relayed = build.icmp_signed("!=", at["x.relay"], index(0))
-        self.own = build.and_(self.apart, build.not_(self.relayed))
+        self.separate_x = build.icmp_signed("!=", at["x.per_thread"], index(0))
+        self.splits_k = build.icmp_signed("!=", at["x.split_k"], index(0))
+        self.by_columns = build.and_(self.separate_x, build.not_(self.splits_k))
 
     def part(self, whole: IR, unit: int = 1) -> tuple[IR, IR]:
         """This thread's part of ``range(whole)``, in units; the first threads may have one more."""
@@ -45,10 +45,11 @@ class Shares:
 
         return bound(self.thread), bound(build.add(self.thread, index(1)))
 
-    def chosen(self, own: tuple[IR, IR], shared: tuple[IR, IR]) -> tuple[IR, IR]:
+    def chosen(self, by_columns: tuple[IR, IR], shared: tuple[IR, IR]) -> tuple[IR, IR]:
         """One range if this thread owns columns of the first layer, another if not."""
         first, last = (
-            self.build.select(self.own, mine, ours) for mine, ours in zip(own, shared, strict=True)
+            self.build.select(self.by_columns, mine, ours)
+            for mine, ours in zip(by_columns, shared, strict=True)
         )
         return first, last
 
@@ -57,7 +58,7 @@ class Shares:
         whole = index(0), index(wide)
         return self.chosen(self.part(index(wide), self.panel), whole)
 
-    def only(self, owner: int, body: Callable[[], None]) -> None:
+    def on_one_thread(self, owner: int, body: Callable[[], None]) -> None:
         """``body`` on a single thread."""
         build = self.build
         chosen = build.urem(index(owner), self.threads)

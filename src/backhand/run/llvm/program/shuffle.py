@@ -11,24 +11,24 @@ import numpy as np
 
 from ....expr.trace import trace
 from ....formulas import noise
-from ..cache import generator
 from ..ir.builder import IR, count, element, index, ir_module
 from ..ir.simd import Lanes
 from ..lowering.lower import emit_vector
+from ..machine.compile_store import COMPILING, load
+from ..machine.object_cache import generator
 from ..machine.target import Target
-from ..objects import COMPILING, load
 from .compiled import fingerprint
 
 Array = Any
 
-SOME = 1 << 20  # swaps in one call
+SWAPS_AT_ONCE = 1 << 20  # in one call, which Ctrl-C cannot interrupt
 
 
 def shuffled(rows: int, seed: int, step: int) -> Array:
     """The numbers 0 .. rows - 1 in the order of an epoch whose first step has a number."""
     order, swaps = np.arange(rows), max(0, rows - 1)
-    for first in range(0, swaps, SOME):  # Ctrl-C may come between
-        _shuffler()(order.ctypes.data, rows, first, min(swaps, first + SOME), seed, step)
+    for first in range(0, swaps, SWAPS_AT_ONCE):  # Ctrl-C may come between
+        _shuffler()(order.ctypes.data, rows, first, min(swaps, first + SWAPS_AT_ONCE), seed, step)
     return order
 
 
@@ -37,7 +37,7 @@ def _shuffler() -> Callable[..., None]:
     target = Target.host()
     key = f"shuffle {generator()} {target} {fingerprint(noise.layer_key)} {fingerprint(noise.pick)}"
     with COMPILING:
-        library = load(key, target, lambda offer: emit_shuffle())
+        library = load(key, target, lambda compile_ready: emit_shuffle())
     kinds = [ctypes.c_void_p, *[ctypes.c_int64] * 3, *[ctypes.c_uint32] * 2]
     call = ctypes.CFUNCTYPE(None, *kinds)(library.address("shuffle"))
     call.library = library  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The first layer as a relay: each thread owns some of the inputs, and hands sums on to the next.
+"""Split-k for the first layer: each thread owns some inputs, and hands its sums to the next thread.
 
     thread s, whose inputs are k in I:
         for each block of rows:
@@ -21,18 +21,18 @@ from typing import Any, Protocol
 from ....plan.nodes import Gather
 from ..ir.builder import IR, count, element, index, ir_module, minimum
 from ..ir.padding import PAD, padded_columns
-from .buffers import FLAG
+from .buffers import COUNT_WORDS
 from .kernel_plan import Fused, Schedule
 from .kernel_set import Kernels
-from .partition import Shares
+from .partition import Partition
 
 TILES, LEAD = 2, 3
-"""Heights of the main tile in a block of rows; blocks that are gathered while the first is waited
-for."""
+"""A block of rows in heights of the main tile; and how many blocks a thread gathers ahead while it
+waits for the first sums."""
 
 
-class Program(Protocol):
-    """What a relay needs of the program that it is written into; see `program.Emitter`."""
+class ProgramContext(Protocol):
+    """What `SplitK` needs of the program that it is written into; see `emit.ProgramEmitter`."""
 
     build: IR
     thread: IR
@@ -40,33 +40,33 @@ class Program(Protocol):
     now: dict[str, IR]
     real: IR
     schedule: Schedule
-    shares: Shares
+    partition: Partition
     kernels: Kernels
 
-    def gone(self) -> IR: ...
+    def missing(self) -> IR: ...
     def stride(self, buffer: str) -> IR: ...
     def columns(self, buffer: str) -> int: ...
     def product(self, group: Fused, columns: int) -> Callable[..., None]: ...
     def move(self, node: Gather, columns: int, wide: int, *where: Any) -> None: ...
 
 
-class Relay:
-    """Writes the relay into a program; whether it runs is decided at every call.
+class SplitK:
+    """Writes split-k into a program; whether it is used is decided at every call.
 
     Parameters
     ----------
     program : Program
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: ProgramContext) -> None:
         self.program, self.build = program, program.build
         self.i64 = ir_module().IntType(64)
-        self.inputs = program.shares.part(index(program.schedule.plan.description.inputs), PAD)
+        self.inputs = program.partition.part(index(program.schedule.plan.description.inputs), PAD)
         self.block = TILES * program.kernels.height
 
     def sums(self, left: IR, shared: tuple[IR, IR]) -> tuple[IR, tuple[IR, IR]]:
         """Where column 0 of x would be, and which rows of the weights this thread sums."""
-        select, on, (first, last) = self.build.select, self.program.shares.relayed, self.inputs
+        select, on, (first, last) = self.build.select, self.program.partition.splits_k, self.inputs
         before = element(self.build, left, self.build.neg(first), self.program.real)
         mine = select(on, first, shared[0]), select(on, last, shared[1])
         return select(on, before, left), mine
@@ -94,7 +94,7 @@ class Relay:
             self._gather(gather, last, *ahead)
             with build.if_then(build.not_(first)):
                 before = self._flag(build.sub(thread, index(1)))
-                build.call(program.kernels.wait(), [before, goal, program.gone()])
+                build.call(program.kernels.wait(), [before, goal, program.missing()])
             start = build.select(first, bias, program.at[out])
             start_ld = build.select(first, index(0), stride)
             with build.if_else(last) as (whole, part):
@@ -108,8 +108,8 @@ class Relay:
 
     def _flag(self, thread: IR) -> IR:
         """The blocks that a thread has handed on."""
-        place = self.build.mul(thread, index(FLAG))
-        return element(self.build, self.program.at["relay"], place, self.i64)
+        place = self.build.mul(thread, index(COUNT_WORDS))
+        return element(self.build, self.program.at["split_k.done"], place, self.i64)
 
     def _gather(self, node: Gather, last: IR, first_row: IR, end: IR) -> None:
         """This thread's inputs of some rows; only the last thread's may end inside a vector."""

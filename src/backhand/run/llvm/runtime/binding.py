@@ -78,7 +78,7 @@ class Table:
         if not fits(a, slot):
             raise InputError(
                 f"{name} is {a.dtype} {a.shape} with strides {a.strides}, and the compiled program "
-                f"reads {_said(slot)}: pass such an array"
+                f"reads {_described(slot)}: pass such an array"
             )
         stride = self._place.get(f"{name}.stride")
         if stride is not None and slot.strided:
@@ -107,14 +107,14 @@ def fits(a: Array, slot: Slot) -> bool:
     return bool(a.flags.c_contiguous)
 
 
-def _said(slot: Slot) -> str:
+def _described(slot: Slot) -> str:
     sizes = ", ".join("n" if size is None else str(size) for size in slot.shape)
     order = "rows of adjacent elements" if slot.strided else "C order"
     return f"{slot.dtype} ({sizes}) in {order}"
 
 
 def with_padding(a: Array, stride: int) -> Array:
-    """The rows (n, stride) of a `housed` array (n, k), the padding behind each included.
+    """The rows (n, stride) of an array (n, k) of `aligned_copy`, with the padding behind each.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def with_padding(a: Array, stride: int) -> Array:
     if not inside or not room.flags.c_contiguous or (len(a) > 1 and a.strides != whole.strides):
         raise InputError(
             f"parameters of shape {a.shape} with strides {a.strides} have no padding of their own "
-            "that compiled code could read: copy them with `housed`"
+            "that compiled code could read: copy them with `aligned_copy`"
         )
     return whole
 

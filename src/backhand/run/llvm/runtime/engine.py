@@ -15,15 +15,15 @@ from ....formulas.optimisers import Optimiser
 from ....plan.description import Description
 from ....plan.nodes import Gather
 from ....plan.ranges import as_numbers, check_range
-from ....plan.step import KEPT, Plan, forward_plan, logits, training_plan
+from ....plan.step import PLANS_KEPT, Plan, forward_plan, logits, training_plan
 from ...namespaces import is_sparse
 from ..host.team import available_threads, checked_threads
-from ..host.thread_tuner import Pace
-from ..host.workers import insist
-from ..kernels.cancellation import LOST
+from ..host.thread_tuner import ThreadTuner
+from ..host.workers import run_to_end
+from ..kernels.cancellation import NONFINITE
 from ..program.compiled import compiled
 from ..program.kernel_plan import Schedule, schedule
-from .instance import LONG_CALL, SLOW, Runner, borrowed, housed, readable
+from .instance import LONG_CALL, SLOWEST_THREAD, Instance, aligned_copy, pooled, readable
 
 if TYPE_CHECKING:
     from .single_row import SingleRow
@@ -58,44 +58,44 @@ class CompiledTrainer:
         self._seed, self._threads = seed, checked_threads(threads)
         self._start = description.checked_parameters(params)
         self._state: dict[str, Array] = {}
-        self._runner: Runner | None = None
+        self._instance: Instance | None = None
         self._kinds: dict[str, np.dtype] = {}
-        self._pace: Pace | None = None
+        self._tuner: ThreadTuner | None = None
         self.lost: tuple[Array, int] | None = None
 
     @property
     def params(self) -> tuple[tuple[Array, Array], ...]:
         """The parameters now: a copy, (w, b) for each layer."""
-        if self._runner is None:
+        if self._instance is None:
             return tuple((np.array(w), np.array(b)) for w, b in self._start)
-        return self._runner.stored()
+        return self._instance.stored()
 
     @property
     def state(self) -> dict[str, Array]:
         """The optimiser's arrays by name, such as ``m_w1``, copies; assign them to go on there."""
         shapes = self._state_shapes()
-        if self._runner is None:
+        if self._instance is None:
             return {
                 name: np.array(self._state.get(name, np.zeros(shape, self.description.dtype)))
                 for name, shape in shapes.items()
             }
-        return {name: self._runner.get(name, shape) for name, shape in shapes.items()}
+        return {name: self._instance.get(name, shape) for name, shape in shapes.items()}
 
     @state.setter
     def state(self, state: Mapping[str, Array]) -> None:
         if {name: a.shape for name, a in state.items()} != self._state_shapes():
             raise InputError("the state is that of another network or optimiser")
         self._state = {name: np.array(a, self.description.dtype) for name, a in state.items()}
-        if self._runner is not None:
-            self._load(self._runner, self._runner.stored(), self._state)
+        if self._instance is not None:
+            self._load(self._instance, self._instance.stored(), self._state)
 
     @staticmethod
     def _load(
-        runner: Runner, params: Sequence[tuple[Array, Array]], state: Mapping[str, Array]
+        instance: Instance, params: Sequence[tuple[Array, Array]], state: Mapping[str, Array]
     ) -> None:
-        runner.load(params)
+        instance.load(params)
         for name, a in state.items():
-            runner.put(name, a)
+            instance.put(name, a)
 
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -138,74 +138,74 @@ class CompiledTrainer:
         if weight is not None:
             sources["all_weight"] = readable(weight)
         order = np.ascontiguousarray(order)
-        runner = self._ready(sources, sparse, scalars)
+        instance = self._ready(sources, sparse, scalars)
         rows = len(order)
         batch = min(batch, rows)
         batches = -(-rows // batch)
-        work = runner.code.step_work(batch, more)
+        work = instance.code.step_work(batch, more)
         if self._threads is None:
-            limits = runner.code.learners_for(batch, batches, available_threads, more)
+            limits = instance.code.training_threads(batch, batches, available_threads, more)
         else:
             limits = self._threads, self._threads
-        if self._pace is None or self._pace.limits != limits:
-            self._pace = Pace(*limits, fixed=self._threads is not None)
-        seconds = self._pace.seconds or work / (SLOW * limits[0])
-        before = (runner.stored(), self.state) if seconds > LONG_CALL else None
-        held = runner.attach(sources, order)
+        if self._tuner is None or self._tuner.limits != limits:
+            self._tuner = ThreadTuner(*limits, fixed=self._threads is not None)
+        seconds = self._tuner.seconds or work / (SLOWEST_THREAD * limits[0])
+        before = (instance.stored(), self.state) if seconds > LONG_CALL else None
+        held = instance.attach(sources, order)
         try:
             given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
-            table = np.empty((batches, len(runner.code.scalars)), runner.dtype)
-            for column, name in enumerate(runner.code.scalars):
+            table = np.empty((batches, len(instance.code.scalars)), instance.dtype)
+            for column, name in enumerate(instance.code.scalars):
                 values = np.asarray(given[name])
                 table[:, column] = values[:batches] if values.ndim else values
-            runner.table.set(batch=batch, seed=self._seed)
-            runner.results[:2] = 0
+            instance.table.set(batch=batch, seed=self._seed)
+            instance.results[:2] = 0
             self.lost = None
             done = 0
             while done < batches:
-                threads, some = self._pace.next()
+                threads, some = self._tuner.next()
                 until = min(batches, done + some)
-                sharing = runner.code.sharing(batch, threads)
-                runner.reserve(batch, ("x",) if sparse else (), threads, sharing)
+                partition_mode = instance.code.partition_mode(batch, threads)
+                instance.reserve(batch, ("x",) if sparse else (), threads, partition_mode)
                 if weight is None:
-                    runner.table["weight"][:] = 1
-                runner.table.bind("scalars", table[done:])
-                runner.table.set(step=(first_step + done) % 2**32)
+                    instance.table["weight"][:] = 1
+                instance.table.bind("scalars", table[done:])
+                instance.table.set(step=(first_step + done) % 2**32)
                 start = time.perf_counter()
-                seconds = self._pace.seconds or work / (SLOW * threads)
+                seconds = self._tuner.seconds or work / (SLOWEST_THREAD * threads)
                 try:
-                    runner.run(done, until, threads, (until - done) * seconds, bool(before))
+                    instance.run(done, until, threads, (until - done) * seconds, bool(before))
                 finally:
-                    if before and runner.torn:  # back to where the epoch began
-                        insist(functools.partial(self._load, runner, *before))
-                self._pace.took(threads, until - done, time.perf_counter() - start)
+                    if before and instance.torn:  # back to where the epoch began
+                        run_to_end(functools.partial(self._load, instance, *before))
+                self._tuner.record(threads, until - done, time.perf_counter() - start)
                 done = until
-                if runner.stop[LOST]:
-                    first = int(runner.stop[LOST + 1])
+                if instance.stop[NONFINITE]:
+                    first = int(instance.stop[NONFINITE + 1])
                     step = (first_step + first // batch) % 2**32
                     self.lost = order[first : first + batch], step
                     return math.nan
         finally:
-            runner.table.release(held)
-        return float(runner.results[0] / runner.results[1])
+            instance.table.release(held)
+        return float(instance.results[0] / instance.results[1])
 
     def _ready(
         self, sources: Mapping[str, Array], sparse: bool, scalars: Mapping[str, Any]
-    ) -> Runner:
-        """The runner for data of these dtypes, with the parameters and state of the last one."""
+    ) -> Instance:
+        """The instance for data of these dtypes, with the parameters and state of the last one."""
         kinds = {"all_weight": np.dtype(np.float32)}  # by default: what is not there has no dtype
         kinds |= {name: a.dtype for name, a in sources.items()}
-        if self._runner is None or kinds != self._kinds:
+        if self._instance is None or kinds != self._kinds:
             plan = training_plan(self.description, self.optimiser, sparse=sparse)
             names = (*scalars, "l2", *(("clip_norm", "clip") if self.optimiser.clips else ()))
             code = compiled(schedule(plan, outputs=("value",)), kinds, names)
-            runner = Runner(code, self.description, self._threads)
-            if self._runner is None:
-                self._load(runner, self._start, self._state)
+            instance = Instance(code, self.description, self._threads)
+            if self._instance is None:
+                self._load(instance, self._start, self._state)
             else:
-                self._load(runner, self._runner.stored(), self.state)
-            self._runner, self._kinds = runner, kinds
-        return self._runner
+                self._load(instance, self._instance.stored(), self.state)
+            self._instance, self._kinds = instance, kinds
+        return self._instance
 
 
 class Forward:
@@ -219,7 +219,7 @@ class Forward:
     threads : int, optional
         How many; by default as many as the rows are worth.
     shared : bool
-        Whether the parameters are `housed`, and read where they are instead.
+        Whether the parameters come from `aligned_copy`, and are read in place instead.
     """
 
     def __init__(
@@ -231,12 +231,15 @@ class Forward:
     ) -> None:
         self.description = description
         if not shared:
-            params = [(housed(w), housed(b)) for w, b in description.checked_parameters(params)]
+            params = [
+                (aligned_copy(w), aligned_copy(b))
+                for w, b in description.checked_parameters(params)
+            ]
         description.check_parameters(params)
         self._params = tuple(params)
         self._threads = checked_threads(threads)
         self._dtype = np.dtype(description.dtype)
-        self._idle: dict[np.dtype, list[Runner]] = {}
+        self._idle: dict[np.dtype, list[Instance]] = {}
         self._one_shape = (1, description.inputs)
         self._one: SingleRow | None = None
 
@@ -267,23 +270,23 @@ class Forward:
         if len(x) == 0:
             return result
         idle = self._idle.setdefault(x.dtype, [])
-        try:  # a runner serves one call at a time; list.pop is atomic
-            runner = idle.pop()
+        try:  # an instance serves one call at a time; list.pop is atomic
+            instance = idle.pop()
         except IndexError:
-            runner = self._runner(x.dtype)
+            instance = self._instance(x.dtype)
         try:
-            runner.pass_over({"x": x}, len(x), {logits(self.description): result})
+            instance.run_pass({"x": x}, len(x), {logits(self.description): result})
         finally:
-            idle.append(runner)
+            idle.append(instance)
         return result
 
-    def _runner(self, dtype: np.dtype) -> Runner:
+    def _instance(self, dtype: np.dtype) -> Instance:
         description, out = self.description, logits(self.description)
         gather = Gather("all_x", "x", description.dtype)
         arranged = _arranged(forward_plan(description), (gather,), (), (out,))
-        runner = Runner(compiled(arranged, {"all_x": dtype}), description, self._threads)
-        runner.share(self._params)
-        return runner
+        instance = Instance(compiled(arranged, {"all_x": dtype}), description, self._threads)
+        instance.read_parameters(self._params)
+        return instance
 
 
 def execute(
@@ -331,23 +334,23 @@ def execute(
     if rows == 0:
         return found
     code = compiled(arranged, sources)
-    with borrowed(code, description, threads) as runner:
-        runner.load(params)
-        runner.clear(reduced.node.out for reduced in arranged.across)
-        blocks = runner.pass_over(given, rows, found)
-        for reduced in arranged.across:
-            name = reduced.node.out
+    with pooled(code, description, threads) as instance:
+        instance.load(params)
+        instance.clear(batch_sum.node.out for batch_sum in arranged.batch_sums)
+        blocks = instance.run_pass(given, rows, found)
+        for batch_sum in arranged.batch_sums:
+            name = batch_sum.node.out
             d, k = description.shapes[int(name[2:]) - 1]
-            found[name] = runner.get(name, (d, k) if name[1] == "w" else (k,))
+            found[name] = instance.get(name, (d, k) if name[1] == "w" else (k,))
         if has_loss:  # every block has added the weights of all rows
-            found["loss"] = runner.results[0] / runner.results[1] * blocks
+            found["loss"] = instance.results[0] / instance.results[1] * blocks
     return found
 
 
-@functools.lru_cache(maxsize=KEPT)
+@functools.lru_cache(maxsize=PLANS_KEPT)
 def _arranged(
-    plan: Plan, gathers: tuple[Gather, ...], outputs: tuple[str, ...], delivered: tuple[str, ...]
+    plan: Plan, gathers: tuple[Gather, ...], outputs: tuple[str, ...], copied_out: tuple[str, ...]
 ) -> Schedule:
     """The schedule of a plan that is run in blocks."""
     whole = Plan(plan.description, (*gathers, *plan.nodes))
-    return schedule(whole, outputs, delivered, continued=True)
+    return schedule(whole, outputs, copied_out, accumulates=True)

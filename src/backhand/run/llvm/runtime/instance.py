@@ -12,21 +12,21 @@ import numpy as np
 from ....plan.description import Description
 from ..host.team import Team, available_threads, checked_threads
 from ..ir.padding import PAGE, padded
-from ..kernels.cancellation import GONE, ROWS, SUMS, WORDS
+from ..kernels.cancellation import MISSING, ROWS, SUMS, WORDS
 from ..kernels.gather import READABLE
-from ..program.buffers import FLAG, Slot, most_inputs
-from ..program.compiled import Compiled, Sharing
+from ..program.buffers import COUNT_WORDS, Slot, inputs_of_a_thread
+from ..program.compiled import Compiled, PartitionMode
 from .binding import Table, check_sources, with_padding
 
 Array = Any
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 STAGGER = 2560  # bytes from where an array begins in its page to where the next one does
-SLOW = 1e10  # operations a second that one thread of any machine manages
+SLOWEST_THREAD = 1e10  # operations a second that a thread of any machine manages
 LONG_CALL = 0.1  # seconds of native code from which Ctrl-C does not wait for its end
-NOTHING = 0, (), 0, ""  # as arguments of `Runner.reserve`: what is reserved at first
-MOST_IDLE = 8  # runners that are kept, of whatever programs, for later calls
-TOGETHER = 64  # columns of a transposed copy: some cache lines of each row
+NOTHING = 0, (), 0, ""  # the arguments of `Instance.reserve` before its first call
+MOST_IDLE = 8  # instances of any programs that are kept for later calls
+COLUMNS_AT_ONCE = 64  # columns of a transposed copy: some cache lines of each row
 ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
 
 
@@ -39,11 +39,11 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def together(wanted: Mapping[str, tuple[tuple[int, ...], Any]]) -> dict[str, Array]:
-    """Zeros, `aligned`, for all of the names side by side, each elsewhere in its page.
+def allocate_arena(wanted: Mapping[str, tuple[tuple[int, ...], Any]]) -> dict[str, Array]:
+    """Allocate one arena for several arrays of zeros, each at another offset within its page.
 
-    First caches tell lines apart by parts of their addresses, so that arrays which lie here and
-    there may hinder each other by chance; `benchmarks/placement.py` measures it.
+    First-level caches map lines by a part of their addresses, so arrays in unrelated places may
+    evict each other by chance; `benchmarks/placement.py` measures it.
     """
     at, places = 0, {}
     for number, (name, (shape, dtype)) in enumerate(wanted.items()):
@@ -73,8 +73,8 @@ def readable(a: Array) -> Array:
     return np.require(a, native if native in READABLE else np.float64, ["C", "A"])
 
 
-def housed(a: Array) -> Array:
-    """A copy of a parameter, (d, k) or (k,), that programs can read where it is.
+def aligned_copy(a: Array) -> Array:
+    """A padded and aligned copy of a parameter, (d, k) or (k,), that programs can read in place.
 
     It may be written to at any time; the next pass sees it.
     """
@@ -85,8 +85,8 @@ def housed(a: Array) -> Array:
     return home
 
 
-def housed_buffers(params: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
-    """`housed` parameters by the names that programs know, with their padding."""
+def aligned_buffers(params: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
+    """The parameters of `aligned_copy` by the names that programs know, with their padding."""
     named: dict[str, Array] = {}
     for layer, (w, b) in enumerate(params, 1):
         for name, a in ((f"w{layer}", w), (f"b{layer}", b[None])):
@@ -96,38 +96,38 @@ def housed_buffers(params: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
 
 def transpose(w: Array, copy: Array) -> None:
     """Write ``w.T`` some columns at a time, which stay in a cache, and Ctrl-C may come between."""
-    for first in range(0, len(w), TOGETHER):
-        copy[:, first : first + TOGETHER] = w[first : first + TOGETHER].T
+    for first in range(0, len(w), COLUMNS_AT_ONCE):
+        copy[:, first : first + COLUMNS_AT_ONCE] = w[first : first + COLUMNS_AT_ONCE].T
 
 
-_idle: list[Runner] = []
+_idle: list[Instance] = []
 
 
-def _taken(code: Compiled) -> Runner | None:
-    """An idle runner of a program, which serves one call at a time."""
-    for runner in [runner for runner in _idle if runner.code is code]:
+def _taken(code: Compiled) -> Instance | None:
+    """An idle instance of a program, which serves one call at a time."""
+    for instance in [instance for instance in _idle if instance.code is code]:
         with contextlib.suppress(ValueError):  # another thread was quicker
-            _idle.remove(runner)
-            return runner
+            _idle.remove(instance)
+            return instance
     return None
 
 
 @contextlib.contextmanager
-def borrowed(code: Compiled, description: Description, threads: int | None) -> Iterator[Runner]:
-    """A runner of a program, for one call; later calls may get it again.
+def pooled(code: Compiled, description: Description, threads: int | None) -> Iterator[Instance]:
+    """An instance of a program for one call, from a pool or new; it then goes back to the pool.
 
-    Its parameters are those of the last call: load others.
+    Its parameters are those of an earlier call: load others.
     """
-    runner = (_taken(code) if threads is None else None) or Runner(code, description, threads)
-    yield runner
+    instance = (_taken(code) if threads is None else None) or Instance(code, description, threads)
+    yield instance
     if threads is None:
-        _idle.append(runner)
+        _idle.append(instance)
         with contextlib.suppress(IndexError):
             while len(_idle) > MOST_IDLE:
                 _idle.pop(0)
 
 
-class Runner:
+class Instance:
     """One program with its buffers, ready to be called.
 
     Parameters
@@ -147,44 +147,53 @@ class Runner:
         self.table = Table(code.slots)
         self._reserved: tuple[int, tuple[str, ...], int, str] = NOTHING
         widest = max(description.widths) + 64
-        words = {"relay": (0, FLAG), "meeting": (8,), "stop": (WORDS,)}
-        found = together(
+        words = {"split_k.done": (0, COUNT_WORDS), "barrier": (8,), "stop": (WORDS,)}
+        found = allocate_arena(
             {name: (shape, np.int64) for name, shape in words.items()}
             | {"results": ((8,), np.float64), "zeros": ((widest,), self.dtype)}
             | {name: (shape, self.dtype) for name, shape in code.static.items()}
         )
         for name, a in found.items():
             self.table.bind(name, a)
-        self.relay, self.meeting = found["relay"], found["meeting"]
+        self.blocks_done, self.barrier = found["split_k.done"], found["barrier"]
         self.stop, self.results = found["stop"], found["results"]
 
     def reserve(
-        self, rows: int, without: tuple[str, ...] = (), threads: int = 1, sharing: Sharing = "rows"
+        self,
+        rows: int,
+        without: tuple[str, ...] = (),
+        threads: int = 1,
+        partition_mode: PartitionMode = "rows",
     ) -> None:
         """Make the buffers of a batch of this many rows, but for some.
 
-        x is that of all threads, or one for each of them; see `Compiled.sharing`.
+        x is that of all threads, or one for each of them; see `Compiled.partition_mode`.
         """
-        if (rows, without, threads, sharing) == self._reserved:
+        if (rows, without, threads, partition_mode) == self._reserved:
             return
         self._reserved = NOTHING
         wanted: dict[str, tuple[tuple[int, ...], Any]] = {
             name: ((rows, stride), dtype) for name, (stride, dtype) in self.code.batched.items()
         }
         (_, stride), dtype = wanted["x"]
-        if sharing == "inputs":
-            stride = padded(most_inputs(self.description.inputs, threads), dtype.itemsize)
-            wanted["relay"] = (threads, FLAG), np.int64
-        own = rows * stride if sharing != "rows" else 0
+        if partition_mode == "inputs":
+            stride = padded(inputs_of_a_thread(self.description.inputs, threads), dtype.itemsize)
+            wanted["split_k.done"] = (threads, COUNT_WORDS), np.int64
+        own = rows * stride if partition_mode != "rows" else 0
         wanted["x"] = (rows * (threads if own else 1), stride), dtype
         for name in without:
             del wanted[name]
-        for name, a in together(wanted).items():
+        for name, a in allocate_arena(wanted).items():
             self.table.bind(name, a)
-        self.relay = self.table["relay"]
-        numbers = {"x.ld": stride, "x.advance": 0, "x.own": own, "x.relay": sharing == "inputs"}
+        self.blocks_done = self.table["split_k.done"]
+        numbers = {
+            "x.ld": stride,
+            "x.advance": 0,
+            "x.per_thread": own,
+            "x.split_k": partition_mode == "inputs",
+        }
         self.table.set(**numbers)
-        self._reserved = rows, without, threads, sharing
+        self._reserved = rows, without, threads, partition_mode
 
     def attach(
         self,
@@ -240,9 +249,9 @@ class Runner:
         if "dw1" in self.code.static:  # sums in memory, of which some may be half done
             self.table["dw1"][...] = 0
 
-    def share(self, params: Sequence[tuple[Array, Array]]) -> None:
-        """Read `housed` parameters where they are; nothing may be kept of them transposed."""
-        for name, a in housed_buffers(params).items():
+    def read_parameters(self, params: Sequence[tuple[Array, Array]]) -> None:
+        """Read parameters of `aligned_copy` in place; the program has no transposed copies."""
+        for name, a in aligned_buffers(params).items():
             self.table.bind(name, a)
 
     def stored(self, prefix: str = "") -> tuple[tuple[Array, Array], ...]:
@@ -277,7 +286,7 @@ class Runner:
             buffer[: a.shape[0] if a.ndim == 2 else 1, :k] = a
 
     def clear(self, sums: Iterable[str]) -> None:
-        """Begin sums that go on from block to block anew, and the loss."""
+        """Set the loss, and sums that go on from block to block, to zero."""
         self.results[:] = 0
         for name in sums:
             self.table[name][...] = 0
@@ -286,7 +295,7 @@ class Runner:
         """Let products read x itself."""
         self.table.bind("x", x, Slot(self.dtype, (None, self.description.inputs), True))
         stride = x.strides[0] // x.itemsize
-        self.table.set(**{"x.ld": stride, "x.advance": stride, "x.own": 0, "x.relay": 0})
+        self.table.set(**{"x.ld": stride, "x.advance": stride, "x.per_thread": 0, "x.split_k": 0})
         return x
 
     def run(
@@ -299,26 +308,26 @@ class Runner:
         Parameters
         ----------
         may_tear : bool
-            Whether a step may be left amid its updates, so that `torn` is true; the caller has a
-            copy to go back to.
+            Whether a step may be left before all of its updates, so that `torn` is true; the caller
+            then restores a copy.
         """
-        self.team.settle()  # before anything changes that threads of an interrupted run may read
+        self.team.wait_until_idle()  # threads of an interrupted run may read the table
         if threads != self.team.threads:
             self.team = self._teams.setdefault(threads, Team(threads))
         self.table.set(first=first, last=last, threads=threads)
-        meeting, stop = self.meeting, self.stop
-        meeting[:2] = stop[:] = self.relay[...] = 0
+        barrier, stop = self.barrier, self.stop
+        barrier[:2] = stop[:] = self.blocks_done[...] = 0
 
         def leave(missing: bool) -> None:
-            stop[ROWS], stop[SUMS], stop[GONE] = 1, may_tear, missing
+            stop[ROWS], stop[SUMS], stop[MISSING] = 1, may_tear, missing
 
         def abandon(missing: bool) -> None:
-            stop[GONE] = missing or not meeting[1]
+            stop[MISSING] = missing or not barrier[1]
 
         others = threads > 1 or seconds > LONG_CALL  # which may outlive an interrupted call
         work = functools.partial(self._work, self.table.arrays() if others else ())
         if seconds > LONG_CALL:
-            self.team.run(work, leave, apart=True)
+            self.team.run(work, leave, in_workers=True)
         else:
             self.team.run(work, abandon)
 
@@ -337,13 +346,13 @@ class Runner:
             if f"w{layer}.T" in self.table:
                 transpose(self.table[f"w{layer}"][:, :k], self.table[f"w{layer}.T"][:k, :d])
 
-    def pass_over(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
+    def run_pass(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
         """Run all rows once, in blocks that a cache holds; how many blocks.
 
         ``x`` of the network's dtype is read where it is; everything else is gathered.
         """
-        threads = self._fixed or self.code.readers_for(rows, available_threads)
-        seconds = self.code.flops * rows / (SLOW * threads)
+        threads = self._fixed or self.code.pass_threads(rows, available_threads)
+        seconds = self.code.flops * rows / (SLOWEST_THREAD * threads)
         block = min(rows, ROWS_AT_ONCE * threads)
         blocks = -(-rows // block)
         x = given["x"]

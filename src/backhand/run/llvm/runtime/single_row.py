@@ -1,12 +1,12 @@
-"""One row through a network, with as little around it as can be.
+"""Logits of a single row, with as little overhead as possible.
 
     one(table, x, out):  x and out are NumPy's array objects themselves
 
 The addresses of weights and buffers lie in a table that never changes. The call keeps the
 interpreter's lock, so no other thread is in it at the same time, and a row takes microseconds.
 The address of an array's elements is the first field behind the header of its object, a part of
-NumPy's stable binary interface; to read it there costs a tenth of asking for it. Whether that holds
-is tried out once, and where it does not, one row goes the way of many.
+NumPy's stable binary interface; to read it there costs a tenth of asking for it. The layout is
+probed once; if it differs, single rows take the path of many rows.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ import numpy as np
 from ....plan.description import Description
 from ....plan.step import forward_plan, logits
 from ..ir.builder import IR, count, element, index, ir_module
+from ..machine.compile_store import COMPILING, RecentlyUsed, load
 from ..machine.elf_linker import Image
 from ..machine.fp_mode import flush_subnormals
 from ..machine.target import Library, Target
-from ..objects import COMPILING, Recent, load
 from ..program.buffers import Slot, Slots, buffer_slots, buffer_strides
 from ..program.compiled import program_key
-from ..program.emit import Emitter
+from ..program.emit import ProgramEmitter
 from ..program.kernel_plan import Fused, Schedule, schedule
 from ..program.kernel_set import Kernels
 from .binding import Table
 
 Array = Any
 
-HEADER = object.__basicsize__
+OBJECT_HEADER = object.__basicsize__
 """Bytes of an object before its own fields."""
 
-_known = Recent[Library | Image]()
+_known = RecentlyUsed[Library | Image]()
 
 
 @functools.cache
@@ -48,7 +48,7 @@ def arrays_can_be_read() -> bool:
     if sys.implementation.name != "cpython" or not gil:
         return False
     probe = np.zeros(3)[1:]
-    return bool(ctypes.c_void_p.from_address(id(probe) + HEADER).value == probe.ctypes.data)
+    return bool(ctypes.c_void_p.from_address(id(probe) + OBJECT_HEADER).value == probe.ctypes.data)
 
 
 class SingleRow:
@@ -58,23 +58,23 @@ class SingleRow:
     ----------
     description : Description
     params : sequence of (w, b)
-        `housed`, and read where they are.
+        From `aligned_copy`; they are read in place.
     """
 
     def __init__(self, description: Description, params: Sequence[tuple[Array, Array]]) -> None:
         self.usable = arrays_can_be_read()
         if not self.usable:
             return
-        from .instance import housed_buffers, together
+        from .instance import aligned_buffers, allocate_arena
 
         arranged = schedule(forward_plan(description), (logits(description),))
         dtype = np.dtype(description.dtype)
         strides = {"x": 0, **buffer_strides(arranged)}
         self._library = _library(arranged)
         table = Table(slots(arranged))
-        given = {"zeros": np.zeros(max(description.widths) + 64, dtype), **housed_buffers(params)}
+        given = {"zeros": np.zeros(max(description.widths) + 64, dtype), **aligned_buffers(params)}
         mine = {n: ((1, stride), dtype) for n, stride in strides.items() if n not in given}
-        for name, a in {**given, **together(mine)}.items():
+        for name, a in {**given, **allocate_arena(mine)}.items():
             table.bind(name, a)
         self._table = table
         prototype = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
@@ -96,19 +96,19 @@ def slots(arranged: Schedule) -> Slots:
 
 def _library(arranged: Schedule) -> Library | Image:
     target = Target.host()
-    key = f"single row {HEADER} {program_key(arranged, target, {}, ())}"
+    key = f"single row {OBJECT_HEADER} {program_key(arranged, target, {}, ())}"
     with COMPILING:
         return _known.get(
-            key, lambda: load(key, target, lambda offer: emit_single(arranged, target))
+            key, lambda: load(key, target, lambda compile_ready: emit_single(arranged, target))
         )
 
 
 def emit_single(arranged: Schedule, target: Target) -> Any:
     """The module that defines ``one(table, x, out)`` for a schedule of forward products."""
-    return _Single(arranged, target, {}, ()).emit_one()
+    return _SingleRowEmitter(arranged, target, {}, ()).emit_one()
 
 
-class _Single(Emitter):
+class _SingleRowEmitter(ProgramEmitter):
     def emit_one(self) -> Any:
         ir = ir_module()
         description = self.schedule.plan.description
@@ -147,5 +147,5 @@ class _Single(Emitter):
 
     def _elements(self, array: IR) -> IR:
         """The address of an array's elements, from its object."""
-        field = element(self.build, array, index(HEADER), ir_module().IntType(8))
+        field = element(self.build, array, index(OBJECT_HEADER), ir_module().IntType(8))
         return self.build.load(field, typ=self.pointer)

@@ -14,7 +14,7 @@ import pytest
 
 import backhand
 from backhand.files import temporary_name
-from backhand.run.llvm import cache
+from backhand.run.llvm.machine import object_cache
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def builder(code=b"code"):
 
 def test_second_call_reads(home):
     build = builder()
-    assert cache.cached("a", build) == cache.cached("a", build) == b"code"
+    assert object_cache.cached("a", build) == object_cache.cached("a", build) == b"code"
     assert len(build.calls) == 1
-    assert cache.cached("b", build) == b"code"
+    assert object_cache.cached("b", build) == b"code"
     assert len(build.calls) == 2
 
 
@@ -51,34 +51,37 @@ def test_second_call_reads(home):
         lambda c: c[:-1],
         lambda c: c + b"x",
         lambda c: c[:60] + b"?" + c[61:],
-        lambda c: c[: len(cache.MAGIC) + 32],
+        lambda c: c[: len(object_cache.MAGIC) + 32],
     ],
 )
 def test_garbage_is_compiled_again(home, spoil):
-    cache.cached("a", builder(b"right code, long enough"))
+    object_cache.cached("a", builder(b"right code, long enough"))
     (entry,) = home.iterdir()
     entry.write_bytes(spoil(entry.read_bytes()))
     build = builder(b"right code, long enough")
-    assert cache.cached("a", build) == b"right code, long enough"
+    assert object_cache.cached("a", build) == b"right code, long enough"
     assert len(build.calls) == 1
-    assert cache.cached("a", builder(b"wrong")) == b"right code, long enough"  # mended
+    assert object_cache.cached("a", builder(b"wrong")) == b"right code, long enough"  # mended
 
 
 def test_entry_of_another_key_is_not_taken(home):
-    cache.cached("a", builder(b"for a"))
-    cache.cached("b", builder(b"for b"))
+    object_cache.cached("a", builder(b"for a"))
+    object_cache.cached("b", builder(b"for b"))
     one, other = home.iterdir()
     one.write_bytes(other.read_bytes())
-    assert cache.cached("a", builder(b"for a")) == b"for a"
-    assert cache.cached("b", builder(b"for b")) == b"for b"
+    assert object_cache.cached("a", builder(b"for a")) == b"for a"
+    assert object_cache.cached("b", builder(b"for b")) == b"for b"
 
 
 def test_what_is_made_is_closed_to_others_whatever_the_umask(home):
-    code = "import os; from backhand.run.llvm import cache; os.umask(0); cache.write('key', b'x')"
+    code = (
+        "import os; from backhand.run.llvm.machine import object_cache; os.umask(0); "
+        "object_cache.write('key', b'x')"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert cache.folder() == home
+    assert object_cache.folder() == home
     (entry,) = home.iterdir()
-    assert cache.read("key") == b"x"
+    assert object_cache.read("key") == b"x"
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (home.parent, home, entry)]
     assert modes == [0o700, 0o700, 0o600]
 
@@ -86,14 +89,14 @@ def test_what_is_made_is_closed_to_others_whatever_the_umask(home):
 def test_a_relative_folder_is_one_of_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BACKHAND_CACHE", "near")
-    assert cache.folder() == tmp_path / "near" / f"backhand-{os.geteuid()}"
+    assert object_cache.folder() == tmp_path / "near" / f"backhand-{os.geteuid()}"
 
 
 def test_the_default_is_the_users_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("BACKHAND_CACHE", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    found = cache.folder()
+    found = object_cache.folder()
     assert found is not None
     assert found.is_relative_to(tmp_path)
 
@@ -103,8 +106,8 @@ def test_no_home_costs_time_and_nothing_else(tmp_path, monkeypatch, place):
     monkeypatch.delenv("BACKHAND_CACHE", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: Path(place) / name)
     monkeypatch.chdir(tmp_path)
-    assert cache.cached("a", builder()) == b"code"
-    assert cache.folder() is None
+    assert object_cache.cached("a", builder()) == b"code"
+    assert object_cache.folder() is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,22 +115,22 @@ def test_a_working_folder_that_is_gone_costs_nothing(home, tmp_path, monkeypatch
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    cache.write("a", b"code")
-    assert cache.read("a") == b"code"
+    object_cache.write("a", b"code")
+    assert object_cache.read("a") == b"code"
 
 
 def test_off_where_users_are_not_told_apart(home, monkeypatch):
     monkeypatch.delattr(os, "geteuid")
-    assert cache.cached("a", builder()) == b"code"
-    assert cache.read("a") is None
+    assert object_cache.cached("a", builder()) == b"code"
+    assert object_cache.read("a") is None
     assert not home.exists()
 
 
 def test_off(home, monkeypatch):
     monkeypatch.setenv("BACKHAND_CACHE", "off")
     build = builder()
-    cache.cached("a", build)
-    cache.cached("a", build)
+    object_cache.cached("a", build)
+    object_cache.cached("a", build)
     assert len(build.calls) == 2
     assert not home.exists()
 
@@ -135,7 +138,7 @@ def test_off(home, monkeypatch):
 def test_folder_that_cannot_be_made(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BACKHAND_CACHE", str(tmp_path / "file" / "objects"))
-    assert cache.cached("a", builder()) == b"code"
+    assert object_cache.cached("a", builder()) == b"code"
 
 
 @pytest.mark.parametrize("call", ["replace", "open", "mkdir"])
@@ -145,7 +148,7 @@ def test_full_disk(home, monkeypatch, call):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
-        assert cache.cached("a", builder()) == b"code"
+        assert object_cache.cached("a", builder()) == b"code"
     assert not home.exists() or list(home.iterdir()) == []  # nothing half-written stays
 
 
@@ -154,56 +157,56 @@ def test_failure_to_build_goes_through(home):
         raise ValueError("no code")
 
     with pytest.raises(ValueError, match="no code"):
-        cache.cached("a", build)
+        object_cache.cached("a", build)
 
 
 def test_old_entries_go(home, monkeypatch):
-    monkeypatch.setattr(cache, "LARGEST", 10)
+    monkeypatch.setattr(object_cache, "LARGEST", 10)
     for number in range(25):
-        cache.cached(str(number), builder())
-        entry = cache._entry(home, str(number))
+        object_cache.cached(str(number), builder())
+        entry = object_cache._entry(home, str(number))
         os.utime(entry, (number, number))
     left = {path.name for path in home.iterdir()}
     assert len(left) <= 10
-    assert {cache._entry(home, str(number)).name for number in range(20, 25)} <= left
+    assert {object_cache._entry(home, str(number)).name for number in range(20, 25)} <= left
 
 
 def test_entries_of_other_versions_age_with_the_rest(home, monkeypatch):
     """Whoever wrote them: an entry is known by its name alone, and its age by its date."""
-    monkeypatch.setattr(cache, "LARGEST", 10)
+    monkeypatch.setattr(object_cache, "LARGEST", 10)
     for number in range(8):
-        cache.write(f"another version {number}", b"code")
+        object_cache.write(f"another version {number}", b"code")
     older = set(home.iterdir())
     for path in older:
         path.write_bytes(b"backhand object 0\n")
         os.utime(path, (1, 1))
     for number in range(4):
-        cache.write(f"{number}", b"code")
+        object_cache.write(f"{number}", b"code")
     assert len(older & set(home.iterdir())) < 8
     for number in range(4):
-        assert cache.read(f"{number}") == b"code"
+        assert object_cache.read(f"{number}") == b"code"
 
 
 def test_what_killed_processes_left_goes_with_the_next_write(home):
-    cache.write("a", b"code")
+    object_cache.write("a", b"code")
     new, old = (home / temporary_name() for _ in range(2))
     former = home.parent / ".new-0a_b1c2d"
     for path in (new, old, former):
         path.write_bytes(b"half an entry")
     for path in (old, former):
         os.utime(path, (0, 0))
-    cache.write("b", b"code")
+    object_cache.write("b", b"code")
     assert [path.exists() for path in (new, old, former)] == [True, False, False]
 
 
 def test_nothing_goes_from_a_folder_where_others_may_write(home):
-    cache.write("a", b"code")
+    object_cache.write("a", b"code")
     home.parent.chmod(0o1777)  # as /tmp
     theirs = home.parent / ".new-data2024"
     theirs.write_bytes(b"somebody's")
     os.utime(theirs, (0, 0))
-    cache.write("b", b"code")
-    assert cache.read("b") == b"code"
+    object_cache.write("b", b"code")
+    assert object_cache.read("b") == b"code"
     assert theirs.exists()
 
 
@@ -219,25 +222,27 @@ def parts(path):
 
 def test_the_key_covers_all_code_that_has_a_part_in_generating_code():
     package = Path(backhand.__file__).parent
-    files = [path for part in cache.GENERATING for path in (package / part).rglob("*.py")]
-    assert Path(cache.__file__) in files
+    files = [path for part in object_cache.GENERATING for path in (package / part).rglob("*.py")]
+    assert Path(object_cache.__file__) in files
     found = {part for path in files for part in parts(path)}
     # messages, and files as such, are in no generated code
-    assert found <= {*cache.GENERATING, "errors", "files"}
+    assert found <= {*object_cache.GENERATING, "errors", "files"}
 
 
 def test_the_key_changes_with_any_source(tmp_path, monkeypatch):
     sources = [tmp_path / name for name in ("plan/a.py", "run/b.py", "run/llvm/ir/deep/c.py")]
-    for path in (*sources, tmp_path / "run/llvm/cache.py"):
+    for path in (*sources, tmp_path / "run/llvm/machine/object_cache.py"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "run/llvm/cache.py"))
-    seen = {cache.generator.__wrapped__()}
+    monkeypatch.setattr(
+        object_cache, "__file__", str(tmp_path / "run/llvm/machine/object_cache.py")
+    )
+    seen = {object_cache.generator.__wrapped__()}
     for path in sources:
         path.write_text("changed")
-        seen.add(cache.generator.__wrapped__())
+        seen.add(object_cache.generator.__wrapped__())
     sources[-1].rename(sources[-1].with_name("d.py"))
-    seen.add(cache.generator.__wrapped__())
+    seen.add(object_cache.generator.__wrapped__())
     assert len(seen) == 5
 
 
@@ -245,7 +250,9 @@ def _write_many(path, seconds):
     os.environ["BACKHAND_CACHE"] = str(path)
     for number in range(200):
         key = str(number % 3)
-        assert cache.cached(key, lambda key=key: key.encode() * 10000) == key.encode() * 10000
+        assert (
+            object_cache.cached(key, lambda key=key: key.encode() * 10000) == key.encode() * 10000
+        )
 
 
 def test_two_processes_at_once(home):

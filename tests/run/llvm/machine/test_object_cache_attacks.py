@@ -14,7 +14,7 @@ import stat
 
 import pytest
 
-from backhand.run.llvm import cache
+from backhand.run.llvm.machine import object_cache
 
 ANOTHER = 65534
 GOOD = b"what this user compiled"
@@ -48,7 +48,7 @@ class Others:
 @pytest.fixture(autouse=True)
 def _others(monkeypatch):
     Others(monkeypatch)
-    cache._report.cache_clear()
+    object_cache._report.cache_clear()
 
 
 def theirs(path):
@@ -76,7 +76,7 @@ def snapshot(top):
 
 def valid(key, code=EVIL):
     """The content of a file that is whole: its checksum is no secret."""
-    return cache.MAGIC + cache._seal(key, code) + code
+    return object_cache.MAGIC + object_cache._seal(key, code) + code
 
 
 # entries ------------------------------------------------------------------------------------------
@@ -159,47 +159,51 @@ MENDED = ("open to the group", "open to all", "hard link", "4 TB")  # files of t
 
 @pytest.mark.parametrize("kind", ENTRIES)
 def test_a_hostile_entry_costs_time_and_nothing_else(base, tmp_path, kind, monkeypatch):
-    path = cache.folder()
-    entry, elsewhere = cache._entry(path, "key"), tmp_path / "elsewhere"
+    path = object_cache.folder()
+    entry, elsewhere = object_cache._entry(path, "key"), tmp_path / "elsewhere"
     ENTRIES[kind](entry, elsewhere)
     before = snapshot(tmp_path)
     descriptors = len(os.listdir("/dev/fd"))
-    assert cache.read("key") is None
+    assert object_cache.read("key") is None
     assert snapshot(tmp_path) == before
-    assert cache.cached("key", lambda: GOOD) == GOOD
+    assert object_cache.cached("key", lambda: GOOD) == GOOD
     if kind in MENDED:
         del before[str(entry)]
-        assert cache.read("key") == GOOD
+        assert object_cache.read("key") == GOOD
         assert stat.S_IMODE(entry.stat().st_mode) == 0o600
     else:
-        assert cache.read("key") is None
-    monkeypatch.setattr(cache, "LARGEST", 4)
+        assert object_cache.read("key") is None
+    monkeypatch.setattr(object_cache, "LARGEST", 4)
     for number in range(20):  # others are kept, and make room for themselves alone
-        cache.write(f"{number}", GOOD)
-    assert cache.read("19") == GOOD
+        object_cache.write(f"{number}", GOOD)
+    assert object_cache.read("19") == GOOD
     after = snapshot(tmp_path)
     assert {name: after.get(name) for name in before} == before
     assert len(os.listdir("/dev/fd")) == descriptors
 
 
 def test_files_of_others_are_never_removed(base, monkeypatch):
-    monkeypatch.setattr(cache, "LARGEST", 4)
-    path = cache.folder()
+    monkeypatch.setattr(object_cache, "LARGEST", 4)
+    path = object_cache.folder()
     names = [f"module{n}.o" for n in range(20)] + ["backhand-1.o", ".new-notes", ".new-features"]
-    names += [cache._entry(path, "x").name + "~", ".backhand-notes.part", f"backhand-{'g' * 64}.o"]
+    names += [
+        object_cache._entry(path, "x").name + "~",
+        ".backhand-notes.part",
+        f"backhand-{'g' * 64}.o",
+    ]
     for place in (base, path):
         for name in names:
             (place / name).write_text("another program's")
             os.utime(place / name, (0, 0))
     for number in range(8):
-        foreign(cache._entry(path, f"theirs {number}"), None)
-        os.utime(cache._entry(path, f"theirs {number}"), (0, 0))
+        foreign(object_cache._entry(path, f"theirs {number}"), None)
+        os.utime(object_cache._entry(path, f"theirs {number}"), (0, 0))
     before = snapshot(base)
     for number in range(20):
-        cache.write(f"{number}", GOOD)
+        object_cache.write(f"{number}", GOOD)
     after = snapshot(base)
     assert {name: after.get(name) for name in before} == before
-    assert sum(cache.read(f"{number}") == GOOD for number in range(20)) in range(1, 5)
+    assert sum(object_cache.read(f"{number}") == GOOD for number in range(20)) in range(1, 5)
 
 
 # folders ------------------------------------------------------------------------------------------
@@ -208,7 +212,7 @@ def test_files_of_others_are_never_removed(base, monkeypatch):
 def plant(path):
     """A folder of entries with a whole one, as this user's own would be."""
     path.mkdir(mode=0o700)
-    entry = cache._entry(path, "key")
+    entry = object_cache._entry(path, "key")
     entry.write_bytes(valid("key"))
     entry.chmod(0o600)
     return path
@@ -300,9 +304,9 @@ def test_an_unsafe_folder_is_not_used_and_that_is_said_once(base, tmp_path, kind
     before = snapshot(tmp_path)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            assert cache.folder() is None
-            assert cache.read("key") is None
-            assert cache.cached("key", lambda: GOOD) == GOOD
+            assert object_cache.folder() is None
+            assert object_cache.read("key") is None
+            assert object_cache.cached("key", lambda: GOOD) == GOOD
     assert snapshot(tmp_path) == before
     (record,) = caplog.records
     said = record.getMessage()
@@ -340,8 +344,8 @@ SAFE = {
 def test_a_safe_folder_is_used_and_left_as_it_was(base, tmp_path, kind, caplog):
     SAFE[kind](base)
     before = snapshot(tmp_path)
-    assert cache.cached("key", lambda: GOOD) == GOOD
-    assert cache.read("key") == GOOD
+    assert object_cache.cached("key", lambda: GOOD) == GOOD
+    assert object_cache.read("key") == GOOD
     after = snapshot(tmp_path)
     assert {name: after.get(name) for name in before} == before
     new = [after[name][1] for name in set(after) - set(before)]
@@ -352,8 +356,8 @@ def test_a_safe_folder_is_used_and_left_as_it_was(base, tmp_path, kind, caplog):
 def test_a_link_to_itself_costs_time_and_nothing_else(base):
     base.rmdir()
     base.symlink_to(base.name)
-    assert cache.folder() is None
-    assert cache.cached("key", lambda: GOOD) == GOOD
+    assert object_cache.folder() is None
+    assert object_cache.cached("key", lambda: GOOD) == GOOD
 
 
 def test_the_home_of_another_user_is_not_used(tmp_path, monkeypatch):
@@ -364,19 +368,19 @@ def test_the_home_of_another_user_is_not_used(tmp_path, monkeypatch):
     monkeypatch.delenv("BACKHAND_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(home))
-    cache.write("key", GOOD)
-    assert cache.read("key") is None
+    object_cache.write("key", GOOD)
+    assert object_cache.read("key") is None
     assert list(home.iterdir()) == []
 
 
 def test_a_folder_that_is_exchanged_after_it_was_found_is_checked_again(base):
-    path = cache.folder()
-    cache.write("key", GOOD)
+    path = object_cache.folder()
+    object_cache.write("key", GOOD)
     path.chmod(0o777)
-    assert cache._read(cache._entry(path, "key"), "key") is None
+    assert object_cache._read(object_cache._entry(path, "key"), "key") is None
     with pytest.raises(OSError, match="other users can write"):
-        cache._write(cache._entry(path, "key"), "key", EVIL)
+        object_cache._write(object_cache._entry(path, "key"), "key", EVIL)
     path.chmod(0o700)
-    assert cache.read("key") == GOOD
+    assert object_cache.read("key") == GOOD
     theirs(path)
-    assert cache._read(cache._entry(path, "key"), "key") is None
+    assert object_cache._read(object_cache._entry(path, "key"), "key") is None

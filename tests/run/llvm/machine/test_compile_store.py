@@ -18,7 +18,7 @@ from backhand import Network
 from backhand.errors import BackhandError
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.plan.step import training_plan
-from backhand.run.llvm import cache, objects
+from backhand.run.llvm.machine import compile_store, object_cache
 from backhand.run.llvm.machine.elf_linker import Image, linked
 from backhand.run.llvm.machine.target import Library, Target
 from backhand.run.llvm.program.compiled import ENTRY
@@ -39,26 +39,26 @@ def home(tmp_path, monkeypatch):
 def compiled(monkeypatch):
     """The functions that were compiled, by their names."""
     names = []
-    emit = objects.emit_object
+    emit = compile_store.emit_object
 
     def spy(text, target):
         names.append([line.split('"')[1] for line in text.split("\n") if line.startswith("define")])
         return emit(text, target)
 
-    monkeypatch.setattr(objects, "emit_object", spy)
+    monkeypatch.setattr(compile_store, "emit_object", spy)
     return names
 
 
-def module_of(*widths, activation="relu", offer=lambda module: None):
+def module_of(*widths, activation="relu", compile_ready=lambda module: None):
     network = Network(widths, activation=activation, loss="softmax_cross_entropy")
     adam = OPTIMISERS["adam"]
     scalars = (*adam.scalars(1.0, 0.0, **adam.keywords), "l2")
     arranged = schedule(training_plan(network, adam), outputs=("value",))
-    return emit_program(arranged, HOST, KINDS, scalars, offer).module
+    return emit_program(arranged, HOST, KINDS, scalars, compile_ready).module
 
 
 def program(*widths, **keywords):
-    return lambda offer: module_of(*widths, offer=offer, **keywords)
+    return lambda compile_ready: module_of(*widths, compile_ready=compile_ready, **keywords)
 
 
 def runs(images):
@@ -69,7 +69,7 @@ def runs(images):
 
 
 def test_what_programs_have_in_common_is_compiled_once(compiled):
-    store = objects.Store(HOST, "a key")
+    store = compile_store.CompileStore(HOST, "a key")
     first = store.objects(program(20, 64, 64, 3))
     everything = {name for names in compiled for name in names}
     assert len(first) == len(compiled)
@@ -88,34 +88,34 @@ def test_what_programs_have_in_common_is_compiled_once(compiled):
 
 
 def test_another_process_finds_them_on_disk(compiled):
-    objects.Store(HOST, "a key").objects(program(20, 64, 64, 3))
+    compile_store.CompileStore(HOST, "a key").objects(program(20, 64, 64, 3))
     compiled.clear()
-    runs(objects.Store(HOST, "a key").objects(program(20, 64, 64, 64, 3)))
+    runs(compile_store.CompileStore(HOST, "a key").objects(program(20, 64, 64, 64, 3)))
     assert compiled == [["run"]]
     compiled.clear()
-    objects.Store(HOST, "another key").objects(program(20, 64, 64, 64, 3))
+    compile_store.CompileStore(HOST, "another key").objects(program(20, 64, 64, 64, 3))
     assert len(compiled) > 1
 
 
 @pytest.mark.parametrize("processors", [1, 2])
 def test_functions_are_compiled_while_others_are_written(monkeypatch, processors):
-    written, threads, emit = [], [], objects.emit_object
+    written, threads, emit = [], [], compile_store.emit_object
 
     def spy(text, target):
         threads.append(threading.current_thread().name)
         return emit(text, target)
 
-    def slowly(offer):
+    def slowly(compile_ready):
         def offered(module):
-            offer(module)
+            compile_ready(module)
             written.append(len(module.globals))
             time.sleep(0.02)
 
-        return module_of(20, 64, 64, 3, offer=offered)
+        return module_of(20, 64, 64, 3, compile_ready=offered)
 
-    monkeypatch.setattr(objects, "emit_object", spy)
-    monkeypatch.setattr(objects, "available_threads", lambda: processors)
-    runs(objects.Store(HOST, "a key").objects(slowly))
+    monkeypatch.setattr(compile_store, "emit_object", spy)
+    monkeypatch.setattr(compile_store, "available_threads", lambda: processors)
+    runs(compile_store.CompileStore(HOST, "a key").objects(slowly))
     others = [name for name in threads if name.startswith("backhand-compile")]
     assert len(written) > 3
     assert len(others) > 1 if processors > 1 else not others
@@ -125,29 +125,29 @@ def test_where_no_thread_is_to_be_had_all_is_compiled_in_this_one(monkeypatch):
     def refused(thread):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(objects, "available_threads", lambda: 2)
+    monkeypatch.setattr(compile_store, "available_threads", lambda: 2)
     monkeypatch.setattr(threading.Thread, "start", refused)
-    runs(objects.Store(HOST, "a key").objects(program(20, 64, 64, 3)))
+    runs(compile_store.CompileStore(HOST, "a key").objects(program(20, 64, 64, 3)))
 
 
 def test_ctrl_c_while_another_thread_compiles_waits_for_it(monkeypatch):
     """LLVM's lock must be free when others, or a forked process, may compile again."""
-    ended, emit = [], objects.emit_object
+    ended, emit = [], compile_store.emit_object
 
     def slowly(text, target):
         time.sleep(0.1)
         ended.append(emit(text, target))
         return ended[-1]
 
-    def pressed(offer):
-        module_of(20, 64, 64, 3, offer=offer)
+    def pressed(compile_ready):
+        module_of(20, 64, 64, 3, compile_ready=compile_ready)
         threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(objects, "emit_object", slowly)
-    monkeypatch.setattr(objects, "available_threads", lambda: 2)
+    monkeypatch.setattr(compile_store, "emit_object", slowly)
+    monkeypatch.setattr(compile_store, "available_threads", lambda: 2)
     with pytest.raises(KeyboardInterrupt):
-        objects.Store(HOST, "a key").objects(pressed)
+        compile_store.CompileStore(HOST, "a key").objects(pressed)
     many = len(ended)
     assert many
     time.sleep(0.3)
@@ -155,16 +155,16 @@ def test_ctrl_c_while_another_thread_compiles_waits_for_it(monkeypatch):
 
 
 def test_what_was_made_for_the_latest_keys_is_kept():
-    recent, made = objects.Recent(), []
-    for key in [*map(str, range(objects.KEPT)), "0", "more", "0", "1"]:
+    recent, made = compile_store.RecentlyUsed(), []
+    for key in [*map(str, range(compile_store.PLANS_KEPT)), "0", "more", "0", "1"]:
         recent.get(key, lambda key=key: made.append(key))
-    assert made == [*map(str, range(objects.KEPT)), "more", "1"]
+    assert made == [*map(str, range(compile_store.PLANS_KEPT)), "more", "1"]
 
 
 @pytest.mark.parametrize("fails", ["writing", "compiling"])
 def test_nothing_is_kept_of_a_module_that_fails(monkeypatch, home, fails):
-    def halfway(offer):
-        module = module_of(20, 64, 64, 3, offer=offer)
+    def halfway(compile_ready):
+        module = module_of(20, 64, 64, 3, compile_ready=compile_ready)
         if fails == "writing":
             raise RuntimeError("no more")
         return module
@@ -172,11 +172,11 @@ def test_nothing_is_kept_of_a_module_that_fails(monkeypatch, home, fails):
     def refuse(text, target):
         raise BackhandError("LLVM refused it")
 
-    monkeypatch.setattr(objects, "available_threads", lambda: 2)
-    store = objects.Store(HOST, "a key")
+    monkeypatch.setattr(compile_store, "available_threads", lambda: 2)
+    store = compile_store.CompileStore(HOST, "a key")
     with monkeypatch.context() as patch:
         if fails == "compiling":
-            patch.setattr(objects, "emit_object", refuse)
+            patch.setattr(compile_store, "emit_object", refuse)
         with pytest.raises((RuntimeError, BackhandError), match=r"no more|refused"):
             store.objects(halfway)
     for thread in threading.enumerate():
@@ -189,25 +189,29 @@ def test_nothing_is_kept_of_a_module_that_fails(monkeypatch, home, fails):
 
 @pytest.mark.parametrize("lost", ["all but the index", "each in turn", "garbage"])
 def test_what_is_gone_from_the_disk_is_compiled_again(home, lost):
-    store = objects.Store(HOST, "a key")
+    store = compile_store.CompileStore(HOST, "a key")
     store.objects(program(20, 64, 64, 3))
     store.objects(program(20, 64, 64, 3, activation="tanh"))
-    index = cache._entry(home, f"{store.key} index")
+    index = object_cache._entry(home, f"{store.key} index")
     others = [path for path in home.iterdir() if path != index]
     assert len(others) == 2
     for gone in [others] if lost != "each in turn" else [[path] for path in others]:
         for path in gone:
             path.write_bytes(b"x" * 100) if lost == "garbage" else path.unlink()
-        runs(objects.Store(HOST, "a key").objects(program(20, 64, 64, 3, activation="tanh")))
+        runs(
+            compile_store.CompileStore(HOST, "a key").objects(
+                program(20, 64, 64, 3, activation="tanh")
+            )
+        )
 
 
 def test_a_function_may_come_in_two_object_files(compiled, tmp_path, monkeypatch):
     """As when two processes compiled at once, and the index of one was written over."""
     chosen = os.environ["BACKHAND_CACHE"]
-    mixed = objects.Store(HOST, "a key")
+    mixed = compile_store.CompileStore(HOST, "a key")
     mixed.objects(program(20, 64, 64, 3))
     monkeypatch.setenv("BACKHAND_CACHE", str(tmp_path / "elsewhere"))
-    objects.Store(HOST, "a key").objects(program(20, 64, 64, 3, activation="tanh"))
+    compile_store.CompileStore(HOST, "a key").objects(program(20, 64, 64, 3, activation="tanh"))
     shutil.copytree(tmp_path / "elsewhere", chosen, dirs_exist_ok=True)
     monkeypatch.setenv("BACKHAND_CACHE", chosen)
     compiled.clear()
@@ -227,9 +231,9 @@ def twice(a, b):
 
 
 def all_units(module):
-    units = objects.Units()
-    units.add(module, whole=True)
-    return units.by_symbol
+    functions = compile_store.IRFunctions()
+    functions.add(module, whole=True)
+    return functions.by_symbol
 
 
 def test_a_name_says_what_the_code_is():
@@ -256,15 +260,17 @@ def test_a_name_says_what_the_code_is():
 
 def test_packing():
     parts = [b"", b"one", bytes(1000)]
-    assert objects.unpacked(objects.packed(parts)) == parts
-    assert objects.unpacked(b"") == []
+    assert compile_store.unpacked(compile_store.packed(parts)) == parts
+    assert compile_store.unpacked(b"") == []
 
 
 def test_entries_of_two_processes_may_need_each_other(monkeypatch):
     """Each has compiled one of two functions, and found the other in the other's index."""
     kept = {"E1": (b"b", b"code of a"), "E2": (b"a", b"code of b")}
-    monkeypatch.setattr(objects.cache, "read", lambda key: objects.packed(kept[key.split()[-1]]))
-    store = objects.Store(HOST, "test")
+    monkeypatch.setattr(
+        compile_store.object_cache, "read", lambda key: compile_store.packed(kept[key.split()[-1]])
+    )
+    store = compile_store.CompileStore(HOST, "test")
     store._places = {"a": "E1", "b": "E2"}
     assert store._entry("a").codes == (b"code of a",)
     assert sorted(store._closed(["a"])) == ["E1", "E2"]

@@ -18,22 +18,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ...plan.step import KEPT
-from . import cache
-from .host.signals import held_back
-from .host.team import available_threads
-from .host.workers import Task, Workers, insist
-from .machine.elf_linker import Image, linked
-from .machine.target import Library, Target, emit_object, fork_safe_lock
+from ....plan.step import PLANS_KEPT
+from ..host.signals import held_back
+from ..host.team import available_threads
+from ..host.workers import Task, Workers, run_to_end
+from . import object_cache
+from .elf_linker import Image, linked
+from .target import Library, Target, emit_object, fork_safe_lock
 
-Offer = Callable[[Any], None]
+CompileReady = Callable[[Any], None]
 T = TypeVar("T")
 NAME = re.compile(r'@"([^"]+)"')
 COUNTED = re.compile(r"\.\d+(?=\.|$)")
 """The number in a name such as fused.3, which another program would count differently."""
 
 
-class Unit(NamedTuple):
+class IRFunction(NamedTuple):
     """A function or a constant under the name that says what it is.
 
     Attributes
@@ -56,19 +56,19 @@ class Unit(NamedTuple):
     shared: bool
 
 
-class Units:
+class IRFunctions:
     """What a module defines or declares, callees first, by the names that say what it is."""
 
     def __init__(self) -> None:
-        self.by_symbol: dict[str, Unit] = {}
+        self.by_symbol: dict[str, IRFunction] = {}
         self._symbols: dict[str, str] = {}
 
-    def add(self, module: Any, whole: bool) -> list[Unit]:
+    def add(self, module: Any, whole: bool) -> list[IRFunction]:
         """Name what is new in a module: all of it, or only the internal functions that are ready.
 
         Returns
         -------
-        list of Unit
+        list of IRFunction
             The new ones.
         """
         given = {value.name: value for value in module.globals.values()}
@@ -76,7 +76,7 @@ class Units:
         for name, value in given.items():
             if name not in self._symbols and (whole or _ready(value)):
                 self._name(name, given)
-        return [unit for symbol, unit in self.by_symbol.items() if symbol not in known]
+        return [function for symbol, function in self.by_symbol.items() if symbol not in known]
 
     def _name(self, name: str, given: dict[str, Any]) -> str:
         if name in self._symbols:
@@ -100,7 +100,7 @@ class Units:
             declaration = f'declare {kind.return_type} @"{symbol}"({arguments})'
             text = text.replace("define internal", "define weak_odr", 1)
         needs = tuple(new[n] for n in called)
-        self.by_symbol[symbol] = Unit(symbol, text, declaration, needs, shared)
+        self.by_symbol[symbol] = IRFunction(symbol, text, declaration, needs, shared)
         return symbol
 
 
@@ -112,26 +112,26 @@ def _ready(value: Any) -> bool:
     return value.linkage == "internal" and bool(blocks) and all(b.is_terminated for b in blocks)
 
 
-def _parts(chosen: Sequence[Unit], units: Mapping[str, Unit]) -> list[Unit]:
+def _parts(chosen: Sequence[IRFunction], functions: Mapping[str, IRFunction]) -> list[IRFunction]:
     """Some units, and what they need up to shared functions."""
-    found = {unit.symbol: unit for unit in chosen}
-    waiting = [name for unit in chosen for name in unit.needs]
+    found = {function.symbol: function for function in chosen}
+    waiting = [name for function in chosen for name in function.needs]
     while waiting:
         name = waiting.pop()
         if name not in found:
-            found[name] = units[name]
-            waiting += () if units[name].shared else units[name].needs
+            found[name] = functions[name]
+            waiting += () if functions[name].shared else functions[name].needs
     return list(found.values())
 
 
-class Shared(NamedTuple):
+class SharedObjects(NamedTuple):
     """Object files of functions that programs share, made at once, and the symbols they need."""
 
     codes: tuple[bytes, ...]
     needs: tuple[str, ...]
 
 
-class Store:
+class CompileStore:
     """The shared object files for a target.
 
     Parameters
@@ -144,21 +144,21 @@ class Store:
     def __init__(self, target: Target, key: str) -> None:
         self.target, self.key = target, f"{key} {target}"
         self._places: dict[str, str] = {}  # from symbols to names of entries
-        self._entries: dict[str, Shared] = {}
+        self._entries: dict[str, SharedObjects] = {}
 
-    def objects(self, emit: Callable[[Offer], Any]) -> list[bytes]:
+    def objects(self, emit: Callable[[CompileReady], Any]) -> list[bytes]:
         """The object files of a module; what it keeps to itself comes first.
 
-        ``emit(offer)`` writes the module, and may offer it while some functions are still to come:
-        those that are there are then compiled meanwhile, if there is a processor for it.
+        ``emit(compile_ready)`` writes the module, and may call ``compile_ready(module)`` before it
+        is complete: finished functions are then compiled in another thread, if a processor is free.
         """
         with held_back() as handle, Compilation(self, handle) as compilation:
-            module = emit(compilation.offer)
+            module = emit(compilation.compile_ready)
             compilation.take(module, whole=True)
-        units = compilation.units.by_symbol
-        own = [u for u in units.values() if not u.shared and u.text.startswith("define")]
-        code, _ = self.emitted(own, units)
-        places = self._closed(unit.symbol for unit in units.values() if unit.shared)
+        functions = compilation.functions.by_symbol
+        own = [u for u in functions.values() if not u.shared and u.text.startswith("define")]
+        code, _ = self.emitted(own, functions)
+        places = self._closed(function.symbol for function in functions.values() if function.shared)
         return [code, *(code for place in places for code in self._entries[place].codes)]
 
     def _closed(self, symbols: Iterable[str]) -> list[str]:
@@ -173,13 +173,13 @@ class Store:
                 waiting += entry.needs
         return list(chosen)
 
-    def missing(self, units: Iterable[Unit]) -> list[Unit]:
+    def missing(self, functions: Iterable[IRFunction]) -> list[IRFunction]:
         """Those of some shared functions that are in no entry."""
-        if any(unit.symbol not in self._places for unit in units):
+        if any(function.symbol not in self._places for function in functions):
             self._read_index()
-        return [unit for unit in units if self._entry(unit.symbol) is None]
+        return [function for function in functions if self._entry(function.symbol) is None]
 
-    def _entry(self, symbol: str) -> Shared | None:
+    def _entry(self, symbol: str) -> SharedObjects | None:
         """The entry in which a symbol is; None if there is none, or one that it needs is missing.
 
         Entries that two processes have made at once may need each other.
@@ -196,43 +196,47 @@ class Store:
             waiting += entry.needs
         return self._read(symbol)
 
-    def _read(self, symbol: str) -> Shared | None:
+    def _read(self, symbol: str) -> SharedObjects | None:
         """The entry in which a symbol is; None if there is none."""
         place = self._places.get(symbol)
         if place is None:
             return None
         if place not in self._entries:
-            content = cache.read(f"{self.key} {place}")
+            content = object_cache.read(f"{self.key} {place}")
             if content is None:
                 del self._places[symbol]
                 return None
             needs, *codes = unpacked(content)
-            self._entries[place] = Shared(tuple(codes), tuple(needs.decode().split()))
+            self._entries[place] = SharedObjects(tuple(codes), tuple(needs.decode().split()))
         return self._entries[place]
 
     def emitted(
-        self, chosen: Sequence[Unit], units: Mapping[str, Unit]
+        self, chosen: Sequence[IRFunction], functions: Mapping[str, IRFunction]
     ) -> tuple[bytes, tuple[str, ...]]:
         """The object file of some units, and which shared functions it needs besides."""
-        parts = _parts(chosen, units)
-        others = [unit for unit in parts if unit.shared and unit not in chosen]
-        text = [unit.declaration if unit in others else unit.text for unit in parts]
+        parts = _parts(chosen, functions)
+        others = [function for function in parts if function.shared and function not in chosen]
+        text = [function.declaration if function in others else function.text for function in parts]
         code = emit_object("\n".join(text), self.target)
-        return code, tuple(unit.symbol for unit in others)
+        return code, tuple(function.symbol for function in others)
 
     def keep(self, symbols: Sequence[str], made: Sequence[tuple[bytes, tuple[str, ...]]]) -> None:
         """Enter object files, each with what it needs, that have some symbols between them."""
         needs = dict.fromkeys(need for _, needs in made for need in needs)
-        entry = Shared(tuple(code for code, _ in made), tuple(n for n in needs if n not in symbols))
+        entry = SharedObjects(
+            tuple(code for code, _ in made), tuple(n for n in needs if n not in symbols)
+        )
         place = hashlib.sha256(" ".join(sorted(symbols)).encode()).hexdigest()
         self._entries[place] = entry
         self._places |= dict.fromkeys(symbols, place)
-        cache.write(f"{self.key} {place}", packed([" ".join(entry.needs).encode(), *entry.codes]))
+        object_cache.write(
+            f"{self.key} {place}", packed([" ".join(entry.needs).encode(), *entry.codes])
+        )
         lines = [f"{symbol} {where}" for symbol, where in sorted(self._places.items())]
-        cache.write(f"{self.key} index", "\n".join(lines).encode())
+        object_cache.write(f"{self.key} index", "\n".join(lines).encode())
 
     def _read_index(self) -> None:
-        content = cache.read(f"{self.key} index") or b""
+        content = object_cache.read(f"{self.key} index") or b""
         found = dict(line.split() for line in content.decode().splitlines())
         self._places = found | self._places
 
@@ -240,8 +244,8 @@ class Store:
 class Compilation:
     """The functions of one module that no other has, on their way into a store.
 
-    LLVM does one thing at a time, but it lets Python go on: what is offered is compiled in another
-    thread while this one writes the rest of the module.
+    LLVM does one thing at a time, but it releases the interpreter: finished functions are compiled
+    in another thread while this one writes the rest of the module.
 
     Parameters
     ----------
@@ -250,11 +254,11 @@ class Compilation:
         Handles signals that have come, which may raise something.
     """
 
-    def __init__(self, store: Store, handle: Callable[[], None]) -> None:
-        self.units, self._handle = Units(), handle
+    def __init__(self, store: CompileStore, handle: Callable[[], None]) -> None:
+        self.functions, self._handle = IRFunctions(), handle
         self._store = store
-        self._new: dict[str, Unit] = {}
-        self._waiting: SimpleQueue[Unit] = SimpleQueue()
+        self._new: dict[str, IRFunction] = {}
+        self._waiting: SimpleQueue[IRFunction] = SimpleQueue()
         self._made: list[tuple[bytes, tuple[str, ...]]] = []
         self._worker: Workers | None = None
         self._tasks: list[Task] = []
@@ -263,7 +267,7 @@ class Compilation:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        insist(self._end)  # whatever has happened, LLVM must have ended
+        run_to_end(self._end)  # whatever has happened, LLVM must have ended
         for error in (task.error for task in self._tasks if task.error and kind is None):
             raise error
         if kind is None:
@@ -272,29 +276,29 @@ class Compilation:
                 self._store.keep(list(self._new), self._made)
 
     def _end(self) -> None:
-        """Wait for the other thread, and let it end; what it has not begun is left to this one."""
+        """Wait for the other thread and end it; what it has not begun is left to this thread."""
         for task in self._tasks:
             task.drop()
             task.wait()
         if self._worker:
-            self._worker.dismiss()
+            self._worker.shut_down()
 
-    def offer(self, module: Any) -> None:
-        """Compile what is ready of a module meanwhile."""
+    def compile_ready(self, module: Any) -> None:
+        """Start to compile the finished functions of a module in another thread."""
         self._handle()
         if available_threads() > 1 and self.take(module, whole=False):
             with contextlib.suppress(RuntimeError):  # no thread to be had: it waits for the end
                 self._worker = self._worker or Workers("backhand-compile", 1)
                 self._tasks.append(Task(self._compile))
-                self._worker.give(self._tasks[-1])
+                self._worker.submit(self._tasks[-1])
 
     def take(self, module: Any, whole: bool) -> bool:
-        """Note what of a module must be compiled; whether there was anything new."""
-        shared = [unit for unit in self.units.add(module, whole) if unit.shared]
+        """Queue the functions of a module that must be compiled; return whether there are any."""
+        shared = [function for function in self.functions.add(module, whole) if function.shared]
         missing = self._store.missing(shared)
-        for unit in missing:
-            self._new[unit.symbol] = unit
-            self._waiting.put(unit)
+        for function in missing:
+            self._new[function.symbol] = function
+            self._waiting.put(function)
         return bool(missing)
 
     def _compile(self) -> None:
@@ -304,31 +308,31 @@ class Compilation:
             while True:
                 chosen.append(self._waiting.get_nowait())
         if chosen:
-            self._made.append(self._store.emitted(chosen, self.units.by_symbol))
+            self._made.append(self._store.emitted(chosen, self.functions.by_symbol))
 
 
 COMPILING = fork_safe_lock()
-"""Whoever emits or compiles a program holds it."""
+"""The lock that a thread holds while it emits or compiles a program."""
 
-_stores: dict[Target, Store] = {}
+_stores: dict[Target, CompileStore] = {}
 
 
-class Recent(Generic[T]):
-    """What was made for the latest keys; whoever asks holds `COMPILING`."""
+class RecentlyUsed(Generic[T]):
+    """A cache of the most recently used values; callers hold `COMPILING`."""
 
     def __init__(self) -> None:
         self._at: dict[str, T] = {}
 
     def get(self, key: str, make: Callable[[], T]) -> T:
-        """What is there for a key, or else is made now."""
+        """The value of a key, made now if it is not there."""
         found = self._at.pop(key) if key in self._at else make()
         self._at[key] = found
-        while len(self._at) > KEPT:
+        while len(self._at) > PLANS_KEPT:
             del self._at[next(iter(self._at))]
         return found
 
 
-def load(key: str, target: Target, emit: Callable[[Offer], Any]) -> Library | Image:
+def load(key: str, target: Target, emit: Callable[[CompileReady], Any]) -> Library | Image:
     """The machine code of a module, compiled or from the cache; call it holding `COMPILING`.
 
     Parameters
@@ -337,17 +341,17 @@ def load(key: str, target: Target, emit: Callable[[Offer], Any]) -> Library | Im
         Everything that the code depends on.
     target : Target
     emit : callable
-        Gives the module if it must be compiled; see `Store.objects`.
+        Gives the module if it must be compiled; see `CompileStore.objects`.
     """
 
     def build() -> bytes:
         if target not in _stores:
-            _stores[target] = Store(target, cache.generator())
+            _stores[target] = CompileStore(target, object_cache.generator())
         files = _stores[target].objects(emit)
         image = linked(files)
         return packed([b"image", *image] if image else [b"files", *files])
 
-    kind, *parts = unpacked(cache.cached(key, build))
+    kind, *parts = unpacked(object_cache.cached(key, build))
     return Image(*parts) if kind == b"image" else Library(*parts)
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...files import MOST_LISTED, is_ours, replacing, sweep
+from ....files import MOST_LISTED, is_ours, replacing, sweep
 
 MAGIC = b"backhand object 1\n"
 SEALED = len(MAGIC) + hashlib.sha256().digest_size
@@ -56,7 +56,7 @@ def generator() -> str:
     """A checksum of the code that generates code, of the formulas, and llvmlite's version."""
     import llvmlite
 
-    package = Path(__file__).parents[2]
+    package = Path(__file__).parents[3]
     digest = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
     for part in GENERATING:
         for source in sorted((package / part).rglob("*.py")):
