@@ -99,7 +99,7 @@ def test_imports_point_to_lower_floors(path):
         assert FLOOR[target[1]] <= FLOOR[own[1]], f"{path.name} imports {'.'.join(target)}"
 
 
-ROOMS = ("host", "ir", "machine", "lowering", "kernels", "program", "runtime")
+ROOMS = ("host", "ir", "machine", "lowering", "kernels", "program", "runtime", "executor")
 """The packages of `run/llvm`, in the order in which they may import one another."""
 
 

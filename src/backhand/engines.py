@@ -1,19 +1,21 @@
-"""Which executor computes: machine code or arrays, as asked for or as the processor allows."""
+"""The table of executors, and which of them computes: as asked for, or as the machine allows."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import warnings
 from typing import Any
 
 from .errors import BackhandError, unknown_name
-from .run.namespaces import is_sparse, is_tensor
+from .run.executor import Executor
 
 Array = Any
 
-ENGINES = ("llvm", "numpy")
-"""The executors: machine code, and the array executor."""
+ENGINES = {"llvm": "backhand.run.llvm.executor", "numpy": "backhand.run.arrays"}
+"""The module of each executor, by the name that ``engine=`` takes; the first one that is available
+is the default, and the last one takes any arrays on any machine."""
 
 
 def default_engine() -> str:
@@ -33,18 +35,19 @@ def default_engine() -> str:
 
 @functools.cache
 def _engine_of_the_processor() -> str:
-    from .run.llvm.machine.target import Target  # LLVM is not loaded for a processor that is known
-
-    try:
-        Target.host()
-    except BackhandError as error:
-        warnings.warn(
-            f"{error}. NumPy computes instead, more slowly (BACKHAND_ENGINE=numpy says so too)",
-            UserWarning,
-            stacklevel=2,
-        )
-        return "numpy"
-    return "llvm"
+    *preferred, last = ENGINES
+    for name in preferred:
+        try:
+            executor(name).check_available()
+        except BackhandError as error:
+            warnings.warn(
+                f"{error}. NumPy computes instead, more slowly (BACKHAND_ENGINE=numpy says so too)",
+                UserWarning,
+                stacklevel=2,
+            )
+        else:
+            return name
+    return last
 
 
 def checked_engine(engine: Any) -> str:
@@ -56,6 +59,20 @@ def checked_engine(engine: Any) -> str:
     return str(engine)
 
 
-def compiles(engine: str | None, x: Array) -> bool:
-    """Whether machine code is to work on ``x``: not on tensors, which autograd sees, or sparse."""
-    return checked_engine(engine) == "llvm" and not (is_tensor(x) or is_sparse(x))
+def executor(engine: str | None = None, x: Array = None) -> Executor:
+    """The executor of a name, by default the default one.
+
+    Parameters
+    ----------
+    engine : str, optional
+    x : array, optional
+        Inputs that it is to read. Tensors, and sparse rows outside of training, are always for the
+        array executor.
+    """
+    found = _loaded(ENGINES[checked_engine(engine)])
+    return found if x is None or found.reads(x) else _loaded([*ENGINES.values()][-1])
+
+
+def _loaded(module: str) -> Executor:
+    found: Executor = importlib.import_module(module).EXECUTOR
+    return found

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .engines import compiles, default_engine
+from .engines import default_engine, executor
 from .errors import InputError
 from .formulas.initialisers import Initialiser, choose_initialiser
 from .plan.description import Description
-from .plan.ranges import as_numbers, check_range, usable_weight
+from .plan.ranges import as_numbers, usable_weight
 from .plan.step import (
     Plan,
     forward_plan,
@@ -21,8 +21,8 @@ from .plan.step import (
     logits_loss_plan,
     propagation_plan,
 )
-from .run.arrays import parameter_buffers, walk
-from .run.namespaces import is_sparse, is_tensor, namespace_of, stored_rows
+from .run.arrays import as_real, parameter_buffers, walk
+from .run.namespaces import is_sparse, is_tensor, namespace_of
 
 Array = Any
 
@@ -164,10 +164,8 @@ class Network(Description):
         InputError
             If the shapes do not fit; the message names both.
         """
-        plan, z = forward_plan(self), logits(self)
-        if compiles(engine, x):  # which gathers any numbers where they are
-            return self._run(plan, self._parameters(params), {"x": x}, (z,), engine)[z]
-        return self._run(plan, self._parameters(params, x), {"x": self._inputs(x)})[z]
+        z = logits(self)
+        return self._run(forward_plan(self), self._parameters(params, x), {"x": x}, (z,), engine)[z]
 
     def predictor(
         self, params: Sequence[tuple[Array, Array]], threads: int | None = None
@@ -186,13 +184,13 @@ class Network(Description):
         InputError
             If shapes do not fit.
         """
+        engine = default_engine()
         params = self.checked_parameters(params)
-        if default_engine() != "llvm":
-            params = tuple(Layer(w.copy(), b.copy()) for w, b in params)
-            return lambda x: self.forward(params, x, "numpy")
-        from .run.llvm.runtime.engine import Forward
-
-        return Forward(self, params, threads)
+        predict = executor(engine).predictor(self, params, threads)
+        if predict is not None:
+            return predict
+        params = tuple(Layer(w.copy(), b.copy()) for w, b in params)
+        return lambda x: self.forward(params, x, engine)
 
     def predict(self, params: Sequence[tuple[Array, Array]], x: Array) -> Array:
         """The expected target, (N, outputs): probabilities, rates, or the logits themselves."""
@@ -331,14 +329,10 @@ class Network(Description):
         params: Sequence[tuple[Array, Array]],
         given: dict[str, Array],
         outputs: tuple[str, ...] = (),
-        engine: str | None = "numpy",
+        engine: str | None = None,
     ) -> dict[str, Array]:
         """Run a plan on checked data with an executor."""
-        if compiles(engine, given["x"]):
-            from .run.llvm.runtime.engine import execute
-
-            return execute(plan, params, given, outputs)
-        return walk(plan, {**given, **parameter_buffers(params)}, namespace_of(given["x"]))
+        return executor(engine, given["x"]).run(plan, params, given, outputs)
 
     @property
     def _layers(self) -> range:
@@ -346,12 +340,7 @@ class Network(Description):
 
     def _real(self, a: Array, name: str) -> Array:
         """Numbers in the network's dtype. Raises InputError for what is none, or beyond it."""
-        if is_tensor(a):
-            check_range(a.detach().cpu().numpy(), self.dtype, name)
-            return namespace_of(a).cast(a, self.dtype)
-        a = stored_rows(a) if is_sparse(a) else as_numbers(a, name)
-        check_range(a, self.dtype, name)
-        return a.astype(self.dtype, copy=False)
+        return as_real(a, self.dtype, name)
 
     def _inputs(self, x: Array) -> Array:
         """x (N, inputs) in the network's dtype, checked."""

@@ -1,6 +1,6 @@
 """Training: epochs, shuffling, batches, validation, early stopping, schedules, history.
 
-It sees an executor through one small interface, `Trainer`, and does not know which one it has.
+It sees an executor through a small interface, `backhand.run.executor.Trainer`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .callbacks import entered, told
-from .engines import checked_engine
+from .engines import checked_engine, executor
 from .errors import BackhandError, InputError, unknown_name
 from .formulas.entry import as_float
 from .formulas.optimisers import Optimiser, choose_optimiser, clipping
@@ -22,47 +22,11 @@ from .formulas.schedules import Schedule, choose_schedule
 from .network import Layer, Network, Params
 from .plan.step import training_plan
 from .rows import EVALUATED_AT_ONCE, Rows, checked
-from .run.arrays import ArrayTrainer, first_lost, parameter_buffers
+from .run.arrays import first_lost, parameter_buffers
 
 Array = Any
 
 MONITORS = ("score", "loss")
-
-
-class Trainer(Protocol):
-    """What an executor offers to training; see `backhand.run.arrays.ArrayTrainer`."""
-
-    state: dict[str, Array]  # the optimiser's arrays by name, copies; assigned to go on from them
-    lost: tuple[Array, int] | None  # the batch whose loss was not finite, and its step's number
-
-    @property
-    def params(self) -> Sequence[tuple[Array, Array]]: ...
-
-    def shuffled(self, rows: int, first_step: int) -> Array: ...
-
-    def epoch(
-        self,
-        x: Array,
-        t: Array,
-        weight: Array | None,
-        order: Array,
-        batch: int,
-        scalars: Mapping[str, Any],
-        l2: Array,
-        first_step: int,
-    ) -> float: ...
-
-
-def _compiled_trainer(*args: Any, **kwargs: Any) -> Trainer:
-    from .run.llvm.runtime.engine import (
-        CompiledTrainer,  # LLVM is loaded when something is compiled
-    )
-
-    return CompiledTrainer(*args, **kwargs)
-
-
-ENGINES: dict[str, Callable[..., Trainer]] = {"llvm": _compiled_trainer, "numpy": ArrayTrainer}
-"""The executors that can train, by the name that ``engine=`` takes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +188,7 @@ class Training:
     ) -> None:
         self.network, self.settings = network, settings
         self._seed = int(np.random.SeedSequence(settings.seed).generate_state(1)[0])
-        self._trainer = ENGINES[settings.engine](
+        self._trainer = executor(settings.engine).trainer(
             network, params, settings.optimiser, self._seed, settings.threads
         )
         self._steps = settings.epochs * math.ceil(rows / settings.batch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn import config_context, neural_network
@@ -12,6 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 import backhand
 from backhand import InputError, MLPClassifier, MLPRegressor, Network
+from backhand.engines import executor
 from backhand.estimators import descent, parameters, stochastic
 from backhand.formulas.schedules import SCHEDULES
 
@@ -284,10 +287,9 @@ def test_threads_reach_the_executor_and_change_no_bit(monkeypatch):
 
     def recorded(*args):
         asked.append(args[-1])
-        return descent.ENGINES["llvm"](*args)
+        return executor("llvm").trainer(*args)
 
-    monkeypatch.setitem(descent.ENGINES, "recorded", recorded)
-    monkeypatch.setattr(parameters, "engine_name", lambda name: "recorded")
+    monkeypatch.setattr(descent, "executor", lambda engine: SimpleNamespace(trainer=recorded))
     X, y = load_iris(return_X_y=True)
     one, two = (
         MLPClassifier((70,), max_iter=3, threads=n, random_state=0).fit(X, y) for n in (1, 2)

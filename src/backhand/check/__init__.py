@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..engines import default_engine
+from ..engines import executor
 from ..formulas.activations import ACTIVATIONS
 from ..formulas.losses import LOSSES
 from ..formulas.optimisers import OPTIMISERS
@@ -79,5 +79,5 @@ def run_checks(*, seed: int = 0, networks: int = 48) -> Iterator[Comparison]:
     for optimiser in list(OPTIMISERS.values()):
         yield from check_optimiser(optimiser, seed=seed)
     yield from check_networks(networks, seed)
-    if default_engine() == "llvm":
+    if executor().native:
         yield from check_kernels(seed, max(1, networks // 3))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..engines import default_engine
+from ..engines import executor
 from ..errors import BackhandError, InputError, first_line
 from ..formulas.activations import ACTIVATIONS, Activation
 from ..formulas.entry import Entry
@@ -121,10 +121,6 @@ def _register(
     return entry
 
 
-def _compiles() -> bool:
-    return default_engine() == "llvm"
-
-
 def _unlike(lines: list[Comparison]) -> Iterator[str]:
     for line in lines:
         if not line.passed:
@@ -142,7 +138,7 @@ def _activation_faults(activation: Activation) -> Iterator[str]:
     want = dy * slopes(lambda a: activation.forward(NUMPY, a, **activation.keywords), z)
     got = activation_vjp(activation, z, dy)
     yield from _wrong_slopes(f"{activation.name}: vjp", got, want, z)
-    for dtype in DTYPES if _compiles() else ():
+    for dtype in DTYPES if executor().native else ():
         yield from _unlike(check_activation_kernel(activation, dtype))
 
 
@@ -166,7 +162,7 @@ def _loss_faults(loss: Loss) -> Iterator[str]:
     mean = np.asarray(loss.mean(NUMPY, z))
     if mean.shape != z.shape or mean.dtype.kind != "f":
         yield f"mean gives {mean.dtype} {mean.shape} of logits {z.shape}"
-    for dtype in DTYPES if _compiles() else ():
+    for dtype in DTYPES if executor().native else ():
         yield from _unlike(check_loss_kernel(loss, dtype))
 
 
@@ -193,7 +189,7 @@ def _optimiser_faults(optimiser: Optimiser) -> Iterator[str]:
     yield from _scalar_faults(optimiser)
     for dtype in DTYPES:
         yield from _update_faults(optimiser, dtype)
-    if _compiles():
+    if executor().native:
         rng = np.random.default_rng(0)
         for dtype in DTYPES:
             network = Network((7, 19, 3), activation="tanh", loss="huber", dtype=dtype)

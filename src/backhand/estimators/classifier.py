@@ -102,7 +102,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         that are not float32 already, where it costs next to nothing; else float32. "float64" gives
         scikit-learn's numbers to rounding.
     engine : str or None, default=None
-        Which executor trains, see `backhand.training.ENGINES`. None: the default one.
+        Which executor trains, see `backhand.engines.ENGINES`. None: the default one.
     threads : int or None, default=None
         How many threads training by batches may use. None: as many as a step is worth. It never
         changes a bit of the result.

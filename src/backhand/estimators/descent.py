@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engines import executor
 from ..errors import InputError
 from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser, clipping
 from ..formulas.schedules import Schedule
 from ..network import Layer, Network
 from ..rows import EVALUATED_AT_ONCE
-from ..training import ENGINES, Trainer, step_scalars
+from ..run.executor import Trainer
+from ..training import step_scalars
 from .parameters import SKLEARN_SOLVERS
 
 Array = Any
@@ -141,7 +143,7 @@ class Descent:
                 return
             self.state = self.trainer.state
         network.check_parameters(params)
-        self.trainer = ENGINES[self.engine](
+        self.trainer = executor(self.engine).trainer(
             network, params, self.optimiser, self.seed, self.threads
         )
         self.network = network

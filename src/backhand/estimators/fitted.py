@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engines import executor
 from ..errors import InputError
 from ..formulas.activations import Activation, choose_activation
 from ..formulas.loss import through
@@ -19,8 +20,8 @@ from ..network import Layer, Network
 from ..plan.ranges import MOST_SQUARED
 from ..plan.step import forward_plan, logits
 from ..run.arrays import parameter_buffers, walk
+from ..run.executor import Executor
 from ..run.namespaces import is_sparse, stored_rows
-from . import parameters
 from .course import Course
 from .descent import Descent, Params, parts
 from .targets import Classes
@@ -59,9 +60,9 @@ class Fitted:
     params : tuple of Layer
         The arrays that the estimator shows as `coefs_` and `intercepts_`. They may be written to;
         those that somebody puts in their place count too, see `params_of`.
-    housed : bool
-        They are laid out for compiled code, which then predicts whatever the environment names by
-        that time.
+    executor : Executor or None
+        The executor for which they are laid out, which then predicts whatever the environment names
+        by that time; None if they are the estimator's.
     """
 
     network: Network
@@ -76,28 +77,23 @@ class Fitted:
     course: Course
     descent: Descent | None
     params: tuple[Layer, ...] = ()
-    housed: bool = False
+    executor: Executor | None = None
 
     def with_params(self, params: Params) -> Fitted:
         """The same with a copy of these parameters, laid out for the executor that reads them."""
-        copied: Callable[[Array], Array] = np.array
-        compiled = parameters.engine_name(self.engine) == "llvm"
-        if compiled:
-            from ..run.llvm.runtime.instance import aligned_copy
-
-            copied = aligned_copy
+        chosen = executor(self.engine)
         return dataclasses.replace(
             self,
             params=tuple(
-                Layer(*(copied(np.asarray(a, self.network.dtype)) for a in layer))
+                Layer(*(chosen.parameter_copy(np.asarray(a, self.network.dtype)) for a in layer))
                 for layer in params
             ),
-            housed=compiled,
+            executor=chosen,
         )
 
     def without_params(self) -> Fitted:
         """The same with no parameters of its own, so that only the estimator's count."""
-        return dataclasses.replace(self, params=(), housed=False)
+        return dataclasses.replace(self, params=(), executor=None)
 
     def attributes(self, course: dict[str, Any]) -> dict[str, Any]:
         """All that an estimator has after the fit; ``course`` comes from its `Course`."""
@@ -158,11 +154,9 @@ class Fitted:
 
     def _compile(self) -> Any:
         """The compiled forward pass; False if there is none to be had."""
-        if not self.housed:
+        if self.executor is None:
             return False
-        from ..run.llvm.runtime.engine import Forward
-
-        return Forward(self.network, self.params, shared=True)
+        return self.executor.predictor(self.network, self.params, in_place=True) or False
 
     def params_of(self, coefs: Any, intercepts: Any) -> Params:
         """Parameters that may be anybody's, as the network takes them.
@@ -228,7 +222,7 @@ class Fitted:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        left = ("network", "loss", "link", "params", "housed")  # the estimator has its parameters
+        left = ("network", "loss", "link", "params", "executor")  # the estimator has its parameters
         others = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ..callbacks import told
-from ..engines import compiles
+from ..engines import executor
 from ..network import Layer, Network
 from . import parameters, stochastic
 from .descent import Data, Params, parts, squares, strengths
@@ -178,7 +178,7 @@ def minimise(
             stopped = True
             raise StopIteration
 
-    with _one_blas_thread() if compiles(engine, data.x) else contextlib.nullcontext():
+    with _one_blas_thread() if executor(engine, data.x).native else contextlib.nullcontext():
         result = minimize(
             objective,
             pack(params),

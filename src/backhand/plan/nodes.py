@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from ..formulas.optimisers import Optimiser
+from ..formulas.optimisers import Optimiser, l2_penalised
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +107,32 @@ class Update:
     gradient: str
     state: tuple[str, ...]
     decayed: bool
+
+    def penalised(self, xp: Any, w: Any, g: Any, l2: Any) -> Any:
+        """The gradient with the L2 penalty's, if the parameter has one."""
+        return l2_penalised(xp, w, g, l2) if self.decayed else g
+
+    def apply(
+        self, xp: Any, w: Any, g: Any, *state: Any, scalars: dict[str, Any], l2: Any, clip: Any
+    ) -> tuple[Any, ...]:
+        """The new parameter and state.
+
+        Parameters
+        ----------
+        xp : namespace
+        w, g, *state : array
+            The parameter, its gradient and the optimiser's state. If the optimiser clips, the
+            gradient is the penalised one.
+        scalars : dict of str to number
+            The optimiser's at this step.
+        l2, clip : number
+            Factor of the L2 penalty; what `Clip` gives, which is only read if the optimiser clips.
+        """
+        g = g * clip if self.optimiser.clips else self.penalised(xp, w, g, l2)
+        if not self.decayed:
+            scalars = {**scalars, **dict(self.optimiser.weights_only)}
+        new: tuple[Any, ...] = self.optimiser.update(xp, w, g, *state, **scalars)
+        return new
 
 
 @dataclasses.dataclass(frozen=True)

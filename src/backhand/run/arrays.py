@@ -6,7 +6,7 @@ autograd the same lines give automatic differentiation something to differentiat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,10 @@ from ..plan.nodes import (
     ScaleRows,
     Update,
 )
+from ..plan.ranges import as_numbers, check_range
 from ..plan.step import Plan, logits, training_plan
-from .namespaces import NUMPY, check_rows, is_sparse, stored_rows
+from .executor import Executor, Params, Trainer
+from .namespaces import NUMPY, check_rows, is_sparse, is_tensor, namespace_of, stored_rows
 
 Array = Any
 Buffers = dict[str, Any]
@@ -82,7 +84,10 @@ def perform(node: Node, at: Buffers, xp: Any) -> None:
         case Clip():
             _clip(xp, node, at)
         case Update():
-            _update(xp, node, at)
+            w, g, *state = (at[name] for name in (node.parameter, node.gradient, *node.state))
+            given = {"scalars": at["scalars"], "l2": at["l2"], "clip": at.get("clip")}
+            new = node.apply(xp, w, g, *state, **given)
+            at.update(zip((node.parameter, *node.state), new, strict=True))
 
 
 def _words(xp: Any, layer: int, at: Buffers) -> Array:
@@ -102,20 +107,6 @@ def _clip(xp: Any, node: Clip, at: Buffers) -> None:
             at[gradient] = optimisers.l2_penalised(xp, at[parameter], at[gradient], at["l2"])
         squares += float((np.asarray(at[gradient], np.float64) ** 2).sum())
     at[node.out] = float(optimisers.clip_factor(xp, np.float64(squares), at["clip_norm"]))
-
-
-def _update(xp: Any, node: Update, at: Buffers) -> None:
-    scalars = dict(at["scalars"])
-    w, g = at[node.parameter], at[node.gradient]
-    if node.optimiser.clips:  # the penalised one, as `_clip` left it
-        g = g * at["clip"]
-    elif node.decayed:
-        g = optimisers.l2_penalised(xp, w, g, at["l2"])
-    if not node.decayed:
-        scalars.update(node.optimiser.weights_only)
-    new = node.optimiser.update(xp, w, g, *(at[name] for name in node.state), **scalars)
-    for name, value in zip((node.parameter, *node.state), new, strict=True):
-        at[name] = value
 
 
 def parameter_buffers(params: Sequence[tuple[Array, Array]]) -> Buffers:
@@ -305,3 +296,61 @@ class ArrayTrainer:
             loss_sum += float(at["loss"]) * counted
             weight_sum += counted
         return loss_sum / weight_sum
+
+
+def as_real(a: Array, dtype: str, name: str) -> Array:
+    """Numbers in a network's dtype. Raises InputError for what is none, or beyond it."""
+    if is_tensor(a):
+        check_range(a.detach().cpu().numpy(), dtype, name)
+        return namespace_of(a).cast(a, dtype)
+    a = stored_rows(a) if is_sparse(a) else as_numbers(a, name)
+    check_range(a, dtype, name)
+    return a.astype(dtype, copy=False)
+
+
+class ArrayExecutor:
+    """Runs plans with NumPy, or with PyTorch where x is a tensor; see `Executor`."""
+
+    native = False
+
+    def check_available(self) -> None:
+        """It always is."""
+
+    def reads(self, x: Array) -> bool:
+        return True
+
+    def run(
+        self,
+        plan: Plan,
+        params: Params,
+        given: Mapping[str, Array],
+        outputs: tuple[str, ...] = (),
+    ) -> dict[str, Array]:
+        x = as_real(given["x"], plan.description.dtype, "x")
+        plan.description.check_x(x)
+        return walk(plan, {**given, "x": x, **parameter_buffers(params)}, namespace_of(x))
+
+    def trainer(
+        self,
+        description: Description,
+        params: Params,
+        optimiser: optimisers.Optimiser,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> Trainer:
+        return ArrayTrainer(description, params, optimiser, seed, threads)
+
+    def parameter_copy(self, a: Array) -> Array:
+        return np.array(a)
+
+    def predictor(
+        self,
+        description: Description,
+        params: Params,
+        threads: int | None = None,
+        in_place: bool = False,
+    ) -> Callable[[Array], Array] | None:
+        return None
+
+
+EXECUTOR: Executor = ArrayExecutor()

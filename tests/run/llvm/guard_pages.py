@@ -313,7 +313,7 @@ class Case:
             (instance_module.aligned_copy(w), instance_module.aligned_copy(b))
             for w, b in self.params
         ]
-        forward = engine.Forward(self.network, homes, self.threads, shared=True)
+        forward = engine.Forward(self.network, homes, self.threads, in_place=True)
         before = forward(x)
         for w, _ in homes:
             w *= 0.5

@@ -10,6 +10,7 @@ The rooms, in the order of their imports; each may use those above it, and none 
   formulas such as losses, the norm of gradients, barriers
 - `program`: from a plan to kernels, buffers, the partition among threads and the emitted step
 - `runtime`: load a program, bind arrays to it, run it
+- `executor`: what `backhand.engines` finds here
 
 Where things happen:
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from backhand import InputError, MLPClassifier, Network, Rows, Settings, fit
+from backhand.engines import executor
 from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.formulas.schedules import SCHEDULES
 from backhand.run.llvm.machine.target import NAMED, Target
 from backhand.testing import assert_near
-from backhand.training import ENGINES, DivergedError, step_scalars
+from backhand.training import DivergedError, step_scalars
 
 ROWS, BATCH, EPOCHS, RATE, L2 = 90, 32, 3, 0.05, 0.01
 
@@ -26,7 +27,7 @@ def problem(dtype, widths=(7, 20, 33, 3)):
 
 def trained(optimiser, engine="llvm", threads=1, dtype="float64", x_of=lambda x: x, **more):
     network, params, x, t = problem(dtype, **more)
-    trainer = ENGINES[engine](network, params, optimiser, 0, threads)
+    trainer = executor(engine).trainer(network, params, optimiser, 0, threads)
     steps = -(-ROWS // BATCH)
     for epoch in range(EPOCHS):
         numbers = np.arange(steps) + float(steps * epoch)
@@ -108,7 +109,7 @@ def test_long_gradients_in_float32_still_give_steps(engine):
     """Their squares overflow in float32, while the loss is finite."""
     network = Network((1, 1), loss="mean_squared_error")
     params = [(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))]
-    trainer = ENGINES[engine](network, params, clipping(OPTIMISERS["sgd"], 1.0), 0, 1)
+    trainer = executor(engine).trainer(network, params, clipping(OPTIMISERS["sgd"], 1.0), 0, 1)
     x, t, rows = np.full((4, 1), 1e9, np.float32), np.full((4, 1), 1e12, np.float32), np.arange(4)
     loss = trainer.epoch(x, t, None, rows, 4, {"rate": np.ones(1)}, np.zeros(1), 0)
     assert np.isfinite(loss)

@@ -232,7 +232,7 @@ def test_parameters_of_another_dtype_are_converted(network, dtype):
 def test_shared_parameters_of_another_dtype_are_refused(network):
     homes = [(aligned_copy(np.ones((6, 5), np.int8)), aligned_copy(np.ones(5, np.int8)))]
     homes.append((aligned_copy(np.ones((5, 2), np.int8)), aligned_copy(np.ones(2, np.int8))))
-    predict = Forward(network, homes, shared=True)
+    predict = Forward(network, homes, in_place=True)
     for rows in (1, 3):
         with pytest.raises(InputError, match="w1 is int8"):
             predict(np.ones((rows, 6), np.float32))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ....expr.trace import Graph, trace
-from ....formulas import noise, optimisers
+from ....formulas import noise
 from ....plan.nodes import Matmul, Noise
 from ....plan.step import Plan
 from ..ir.builder import IR, element, element_type, index, ir_module
@@ -298,7 +298,7 @@ class Kernels:
             operands = (batch_sum.node.out, update.parameter)
 
             def penalised(xp: Any, g: Any, w: Any, **scalars: Any) -> Any:
-                return optimisers.l2_penalised(xp, w, g, scalars["l2"]) if update.decayed else g
+                return update.penalised(xp, w, g, scalars["l2"])
 
             inputs = [("gradient", "real"), ("read1", "real")]
             graph = trace(penalised, inputs, dict.fromkeys(self._scalars, "real"))
@@ -307,13 +307,7 @@ class Kernels:
 
             def formula(xp: Any, g: Any, w: Any, *state: Any, **scalars: Any) -> Any:
                 l2, clip, _ = (scalars.pop(key, None) for key in ("l2", "clip", "clip_norm"))
-                if phase == "update":
-                    g = g * clip
-                elif update.decayed:
-                    g = optimisers.l2_penalised(xp, w, g, l2)
-                if not update.decayed:
-                    scalars.update(update.optimiser.weights_only)
-                return update.optimiser.update(xp, w, g, *state, **scalars)
+                return update.apply(xp, w, g, *state, scalars=scalars, l2=l2, clip=clip)
 
             inputs = [("gradient", "real"), ("read0", "real")]
             inputs += [(f"read{i}", "real") for i in range(1, len(operands))]

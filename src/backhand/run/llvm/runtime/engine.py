@@ -218,8 +218,8 @@ class Forward:
         They are copied.
     threads : int, optional
         How many; by default as many as the rows are worth.
-    shared : bool
-        Whether the parameters come from `aligned_copy`, and are read in place instead.
+    in_place : bool
+        Whether the parameters are those of `aligned_copy`, which are not copied again.
     """
 
     def __init__(
@@ -227,10 +227,10 @@ class Forward:
         description: Description,
         params: Sequence[tuple[Array, Array]],
         threads: int | None = None,
-        shared: bool = False,
+        in_place: bool = False,
     ) -> None:
         self.description = description
-        if not shared:
+        if not in_place:
             params = [
                 (aligned_copy(w), aligned_copy(b))
                 for w, b in description.checked_parameters(params)
