@@ -99,8 +99,11 @@ def test_imports_point_to_lower_floors(path):
         assert FLOOR[target[1]] <= FLOOR[own[1]], f"{path.name} imports {'.'.join(target)}"
 
 
-ROOMS = ("host", "ir", "machine", "lowering", "kernels", "program", "runtime", "executor")
-"""The packages of `run/llvm`, in the order in which they may import one another."""
+ROOMS = (
+    *("tuning", "host", "ir", "machine", "lowering", "kernels", "program", "runtime"),
+    "executor",
+)
+"""The packages and files of `run/llvm`, in the order in which they may import one another."""
 
 
 def test_rooms_of_the_compiler_import_those_above_them():

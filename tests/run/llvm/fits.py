@@ -25,7 +25,8 @@ from backhand.formulas.optimisers import choose_optimiser
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.rows import Rows
-from backhand.run.llvm.host import team, thread_tuner
+from backhand.run.llvm import tuning
+from backhand.run.llvm.host import team
 from backhand.run.llvm.kernels import cancellation
 from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime import instance as instance_module
@@ -164,7 +165,7 @@ def joblib(backend, jobs=2):
     from joblib import Parallel, delayed
 
     if backend == "threading":
-        team.LINGER = 1e9  # who waits for a processor on a busy machine is not at rest
+        tuning.LINGER_SECONDS = 1e9  # who waits for a processor on a busy machine is not at rest
     found = Parallel(n_jobs=jobs, backend=backend)(delayed(counted)(seed) for seed in SEEDS)
     cores = len(os.sched_getaffinity(0))
     given = max(1, cores // jobs) if backend == "loky" else max(cores, jobs)
@@ -287,8 +288,7 @@ def interrupted_in_a_batch(threads, times):
     Where it falls is chance, so only many times have to leave batches at each kind of place.
     """
     os.environ["BACKHAND_CACHE"] = "off"
-    cancellation.OPERATIONS, thread_tuner.LONGEST_CALL = 1 << 18, 0.0
-    instance_module.LONG_CALL = engine.LONG_CALL = 0.0
+    tuning.PIECE_WORK, tuning.CALL_SECONDS, tuning.LONG_SECONDS = 1 << 18, 0.0, 0.0
     random.seed(1)
     left, tried = {"rows": 0, "sums": 0}, 0
     trainings = [Steps(optimiser, threads) for optimiser in ("adam", "sgd")]

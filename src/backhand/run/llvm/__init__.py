@@ -2,6 +2,7 @@
 
 The rooms, in the order of their imports; each may use those above it, and none below:
 
+- `tuning`: the numbers that tune, each with its unit
 - `host`: signals, worker threads, how many threads to use. Knows nothing of LLVM
 - `ir`: builder of LLVM's IR with its loops, SIMD vectors, padding of rows
 - `machine`: the processor, code generation, linking, compiled code on disk and whose may run

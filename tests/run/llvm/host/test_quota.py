@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from backhand.run.llvm import tuning
 from backhand.run.llvm.host import quota, team
 
 
@@ -113,7 +114,7 @@ def test_a_quota_that_changes_is_seen_a_second_later(monkeypatch):
     assert quota.granted() == 4
     limits[0] = 2.0
     assert quota.granted() == 4
-    now[0] += 1.1 * quota.ASKED_EVERY
+    now[0] += 1.1 * tuning.QUOTA_SECONDS
     assert quota.granted() == 2
     quota._at.cache_clear()
 

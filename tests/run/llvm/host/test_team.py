@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from backhand.errors import BackhandError, InputError
+from backhand.run.llvm import tuning
 from backhand.run.llvm.host import team
 from backhand.run.llvm.host.team import Team, available_threads, checked_threads
 from backhand.run.llvm.host.workers import Task, Workers
@@ -41,14 +42,14 @@ def test_callers_in_other_threads_share_the_processors(four):
     assert available_threads() == 2
     leave.set()
     thread.join()
-    four.setattr(team, "LINGER", 0.0)
+    four.setattr(tuning, "LINGER_SECONDS", 0.0)
     Team(1).run(lambda number: None, lambda missing: True)
     assert available_threads() >= 2  # the caller itself never counts
 
 
 def test_callers_that_have_ended_are_forgotten(four):
-    four.setattr(team, "LINGER", -1.0)
-    team._Busy.until.update({-number: 0.0 for number in range(1, 2 * team.CALLERS_REMEMBERED)})
+    four.setattr(tuning, "LINGER_SECONDS", -1.0)
+    team._Busy.until.update({-number: 0.0 for number in range(1, 2 * tuning.CALLERS_REMEMBERED)})
     Team(1).run(lambda number: None, lambda missing: True)
     assert len(team._Busy.until) <= 1
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backhand.run.llvm.host.thread_tuner import FIRST, LONGEST_CALL, SHORT_CALL, ThreadTuner
+from backhand.run.llvm.host.thread_tuner import ThreadTuner
+from backhand.run.llvm.tuning import CALL_SECONDS, FIRST_TRIAL_SECONDS, TRIAL_SECONDS
 
 
 def trained(tuner, times, seconds):
@@ -65,15 +66,15 @@ def test_little_gain_changes_nothing_and_one_thread_has_no_other():
 
 
 def test_long_steps_are_not_compared():
-    assert trained(ThreadTuner(2), {1: 3 * SHORT_CALL, 2: 2 * SHORT_CALL}, 5.0)[1] == 0
+    assert trained(ThreadTuner(2), {1: 3 * TRIAL_SECONDS, 2: 2 * TRIAL_SECONDS}, 5.0)[1] == 0
 
 
 def test_one_batch_first_then_calls_that_leave_time_for_signals():
     tuner = ThreadTuner(1)
     assert tuner.next() == (1, 1)
     tuner.record(1, 1, 1e-3)
-    assert tuner.next() == (1, round(LONGEST_CALL / 1e-3))
-    tuner.record(1, 50, FIRST / 4)  # faster than thought
-    assert tuner.next() == (1, round(LONGEST_CALL / 5e-4))
+    assert tuner.next() == (1, round(CALL_SECONDS / 1e-3))
+    tuner.record(1, 50, FIRST_TRIAL_SECONDS / 4)  # faster than thought
+    assert tuner.next() == (1, round(CALL_SECONDS / 5e-4))
     tuner.record(1, 1, 1.0)
     assert tuner.next() == (1, 1)

@@ -77,7 +77,7 @@ def test_idle_threads_end_and_others_are_started_when_calls_come_again():
 
 def test_threads_stay_while_calls_are_announced(monkeypatch):
     """Between hiring and giving, a stopped process may take any time."""
-    monkeypatch.setattr("backhand.run.llvm.host.workers.IDLE", 0.001)
+    monkeypatch.setattr("backhand.run.llvm.tuning.THREAD_IDLE_SECONDS", 0.001)
     crew = Workers("announced")
     crew.reserve(2)
     barrier = threading.Barrier(3)

@@ -10,8 +10,8 @@ from llvmlite import ir
 
 from backhand.expr.trace import trace
 from backhand.formulas.losses import LOSSES
+from backhand.run.llvm import tuning
 from backhand.run.llvm.kernels.row_loss import emit_row_loss
-from backhand.run.llvm.lowering import rows_in_lanes as narrow
 from backhand.run.llvm.machine.target import Target, compile_module
 
 from ..lowering.test_rows import cases, data, virtual_sum
@@ -69,7 +69,7 @@ def test_both_ways_give_the_same_bits(name, dtype, several, monkeypatch):
         results = []
         for target in map(Target.named, TARGETS):
             for most in (0, 7):
-                monkeypatch.setattr(narrow, "COLUMNS", most)
+                monkeypatch.setattr(tuning, "ROWS_IN_LANES_COLUMNS", most)
                 results += run(graph, arrays, columns, target, dtype, WHOLE, IN_PARTS)
         for stored in results:
             for got, want, uniform in zip(stored, results[0], graph.uniform, strict=True):
@@ -81,7 +81,7 @@ def test_both_ways_give_the_same_bits(name, dtype, several, monkeypatch):
 
 @pytest.mark.parametrize("columns", range(1, 17))
 def test_sums_and_largest_of_columns_in_the_stated_order(columns, monkeypatch):
-    monkeypatch.setattr(narrow, "COLUMNS", 16)
+    monkeypatch.setattr(tuning, "ROWS_IN_LANES_COLUMNS", 16)
     graph = trace(lambda xp, z: (xp.row_sum(z), xp.row_max(z)), [("z", "real")])
     z = np.random.default_rng(columns).standard_normal((ROWS, columns)).astype(np.float32)
     z[3, columns // 2], z[4] = np.nan, -np.inf

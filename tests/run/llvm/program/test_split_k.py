@@ -12,8 +12,8 @@ from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.run.arrays import ArrayTrainer
 from backhand.run.llvm.program.buffers import inputs_of_a_thread
-from backhand.run.llvm.program.compiled import INPUTS_EACH, ROWS_EACH
 from backhand.run.llvm.runtime.engine import CompiledTrainer
+from backhand.run.llvm.tuning import SPLIT_K_INPUTS, SPLIT_K_ROWS
 from backhand.testing import assert_near
 from backhand.training import step_scalars
 
@@ -35,7 +35,7 @@ PAIRS = [
 @pytest.mark.parametrize(("widths", "source", "dtype"), PAIRS)
 def test_same_bits_on_any_number_of_threads(widths, source, dtype):
     # batches that are no whole number of blocks, and a last one that is smaller
-    batch, rows = ROWS_EACH * 7 + 5, 1000
+    batch, rows = SPLIT_K_ROWS * 7 + 5, 1000
     loss = "softmax_cross_entropy" if widths[-1] > 1 else "mean_squared_error"
     network = Network(widths, activation="silu", loss=loss, dropout=0.2, dtype=dtype)
     rng, adam = np.random.default_rng(0), OPTIMISERS["adam"]
@@ -75,9 +75,9 @@ def test_rows_are_shared_where_split_k_would_stand_idle():
     code = trainer._instance.code
     assert code.partition_mode(64, 1) == "rows"  # nobody to hand sums to
     assert code.partition_mode(64, 2) == "inputs"
-    assert code.partition_mode(ROWS_EACH - 1, 2) == "rows"
-    assert code.partition_mode(2 * ROWS_EACH - 1, 3) == "rows"
-    assert code.partition_mode(10_000, 784 // INPUTS_EACH + 1) == "rows"
+    assert code.partition_mode(SPLIT_K_ROWS - 1, 2) == "rows"
+    assert code.partition_mode(2 * SPLIT_K_ROWS - 1, 3) == "rows"
+    assert code.partition_mode(10_000, 784 // SPLIT_K_INPUTS + 1) == "rows"
     assert code.partition_mode(10_000, 2) == "rows"  # long enough for Ctrl-C to come amid it
 
 
@@ -96,7 +96,7 @@ def test_no_thread_has_more_inputs_than_there_is_room_for(inputs, threads):
     """The bits are those of one thread, with arrays flush against what may not be touched."""
     from ..guard_pages import Case, Guarded, Ordinary
 
-    case, rows = Case(0, 0), ROWS_EACH * threads
+    case, rows = Case(0, 0), SPLIT_K_ROWS * threads
     case.network = Network((inputs, 20, 2))
     case.kind, case.threads, case.batch = "train", 1, rows
     case.params, case.weight, case.order = case.network.init("glorot_normal"), None, np.arange(rows)

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from backhand.errors import InputError
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.network import Network
-from backhand.run.llvm.host.workers import IDLE
+from backhand.run.llvm import tuning
 from backhand.run.llvm.program.buffers import Slot
 from backhand.run.llvm.runtime.binding import Table, check_sources, with_padding
 from backhand.run.llvm.runtime.engine import CompiledTrainer, Forward, execute
@@ -282,7 +282,7 @@ def test_threads_end_after_a_pause(network):
     mine = [t for t in threading.enumerate() if t.name.startswith("backhand_")]
     assert mine
     for thread in mine:
-        thread.join(50 * IDLE)
+        thread.join(50 * tuning.THREAD_IDLE_SECONDS)
     assert threading.active_count() <= before
     assert all(np.isfinite(one_epoch(trainer, *given())) for trainer in trainers)  # hired again
 

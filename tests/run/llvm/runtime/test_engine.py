@@ -15,7 +15,7 @@ from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.run.arrays import ArrayTrainer
-from backhand.run.llvm.host import thread_tuner
+from backhand.run.llvm import tuning
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime.engine import CompiledTrainer, Forward, readable
@@ -281,8 +281,9 @@ def test_other_numbers_of_threads_are_tried_and_change_no_bit(monkeypatch, width
     clock = SimpleNamespace(perf_counter=itertools.count(0.0, 1e-3).__next__)
     monkeypatch.setattr(engine, "time", clock)
     monkeypatch.setattr(engine, "available_threads", lambda: 4)
-    for name, seconds in {"FIRST": 0.0, "LONGEST": 0.0, "LONGEST_CALL": 2e-3}.items():
-        monkeypatch.setattr(thread_tuner, name, seconds)
+    monkeypatch.setattr(tuning, "FIRST_TRIAL_SECONDS", 0.0)
+    monkeypatch.setattr(tuning, "LAST_TRIAL_SECONDS", 0.0)
+    monkeypatch.setattr(tuning, "CALL_SECONDS", 2e-3)
     used, run = [], Instance.run
 
     def spy(instance, first, last, threads, *more):

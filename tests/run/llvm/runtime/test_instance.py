@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backhand.network import Network
-from backhand.run.llvm.ir.padding import PAGE
+from backhand.run.llvm import tuning
 from backhand.run.llvm.kernels.cancellation import ROWS
 from backhand.run.llvm.runtime import instance as instance_module
 from backhand.run.llvm.runtime.engine import Forward
@@ -28,13 +28,13 @@ def test_arrays_lie_together_and_begin_at_different_places_of_their_pages():
         shape, dtype = wanted[name]
         assert (a.shape, a.dtype) == (shape, dtype)
         assert not a.any()
-        assert a.ctypes.data % instance_module.ALIGNMENT == 0
+        assert a.ctypes.data % tuning.CACHE_LINE == 0
         if a.size:
             spans.append((a.ctypes.data, a.ctypes.data + a.nbytes))
-    starts = [(begin - spans[0][0]) % PAGE for begin, _ in spans]
-    assert starts == [number * instance_module.STAGGER % PAGE for number in (0, 2, 3)]
+    starts = [(begin - spans[0][0]) % tuning.PAGE for begin, _ in spans]
+    assert starts == [number * tuning.STAGGER % tuning.PAGE for number in (0, 2, 3)]
     for (_, end), (begin, _) in itertools.pairwise(sorted(spans)):
-        assert 0 <= begin - end < 2 * PAGE
+        assert 0 <= begin - end < 2 * tuning.PAGE
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (63, 5), (64, 64), (65, 3), (200, 130)])
@@ -62,19 +62,17 @@ def test_little_is_kept_of_networks_that_come_and_go(monkeypatch):
     monkeypatch.setattr(instance_module, "available_threads", lambda: 2)
     x = np.ones((5000, 100), np.float32)
     before = threading.active_count()
-    for width in range(200, 200 + 2 * instance_module.MOST_IDLE):
+    for width in range(200, 200 + 2 * tuning.IDLE_INSTANCES):
         network = Network((100, width, width, 2))
         network.forward(network.init("kaiming_normal", 0), x, engine="llvm")
-    assert len(instance_module._idle) == instance_module.MOST_IDLE
-    assert (
-        threading.active_count() <= before + instance_module.MOST_IDLE + 1
-    )  # one may still be ending
+    assert len(instance_module._idle) == tuning.IDLE_INSTANCES
+    assert threading.active_count() <= before + tuning.IDLE_INSTANCES + 1  # one may still be ending
 
 
 def test_a_pass_that_is_left_touches_no_further_row(monkeypatch):
     network = Network((3, 5, 2), dtype="float32")
     predict = Forward(network, network.init("kaiming_normal", 0), threads=1)
-    x = np.ones((10 * instance_module.ROWS_AT_ONCE, 3))
+    x = np.ones((10 * tuning.PASS_ROWS, 3))
     assert predict(x).all()
     (idle,) = predict._idle.values()
     stop = idle[0].stop
@@ -87,7 +85,7 @@ def test_a_pass_that_is_left_touches_no_further_row(monkeypatch):
     monkeypatch.setattr("backhand.run.llvm.host.team.Team.run", leave)
     monkeypatch.setattr("backhand.run.llvm.runtime.engine.np.empty", lambda shape, dtype: out)
     predict(x)
-    assert not out[instance_module.ROWS_AT_ONCE :].any()
+    assert not out[tuning.PASS_ROWS :].any()
 
 
 def test_room_that_could_not_be_had_is_asked_for_again(monkeypatch):

@@ -7,8 +7,7 @@ import math
 import time
 
 from ....control_groups import GROUPS, OWN, lines, places
-
-ASKED_EVERY = 1.0  # seconds: a quota may change, and asking takes 0.05 to 0.3 ms
+from .. import tuning
 
 
 def granted() -> int | None:
@@ -18,7 +17,7 @@ def granted() -> int | None:
     time and gets its 1.5; with 1 thread a third of what is granted is never used. Whether more
     threads are faster is measured in each training anyway.
     """
-    limit = _at(int(time.monotonic() / ASKED_EVERY))
+    limit = _at(int(time.monotonic() / tuning.QUOTA_SECONDS))
     return None if limit is None else max(1, math.ceil(limit))
 
 

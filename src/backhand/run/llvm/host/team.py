@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import ClassVar
 
 from ....errors import BackhandError, InputError
+from .. import tuning
 from .quota import granted
 from .workers import Task, Workers, run_to_end
 
@@ -53,14 +54,6 @@ def checked_threads(threads: int | None) -> int | None:
     return threads
 
 
-LINGER = 0.02
-"""Seconds for which a caller still counts as busy after a run, since a fit is many runs."""
-
-
-CALLERS_REMEMBERED = 64
-"""Callers in `_Busy.until` from which those that are no longer busy are removed."""
-
-
 class _Busy:
     """Which threads of Python run a team, and until when they count as busy."""
 
@@ -89,8 +82,8 @@ def _busy() -> Iterator[None]:
         _Busy.until[me] = math.inf
         yield
     finally:
-        _Busy.until[me] = time.monotonic() + LINGER
-        if len(_Busy.until) > CALLERS_REMEMBERED:  # threads that have ended
+        _Busy.until[me] = time.monotonic() + tuning.LINGER_SECONDS
+        if len(_Busy.until) > tuning.CALLERS_REMEMBERED:  # threads that have ended
             now = time.monotonic()
             for thread in [t for t, until in list(_Busy.until.items()) if until < now]:
                 _Busy.until.pop(thread, None)

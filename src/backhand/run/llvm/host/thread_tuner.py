@@ -9,21 +9,7 @@ not out of the question, for some milliseconds. It never changes a bit of the re
 
 from __future__ import annotations
 
-LONGEST_CALL = 0.05
-"""Seconds in native code before Python may look at signals."""
-
-SHORT_CALL = 0.005
-"""Seconds of each call in a comparison. Longer steps are not compared: they pay for their
-threads on any machine."""
-
-FIRST, LONGEST, GROWTH = 0.1, 2.0, 2
-"""Seconds between two comparisons: at first, at most, and how they grow while nothing changes."""
-
-PARTS = 4
-"""Calls in a comparison: both numbers of threads run twice, and the faster call counts."""
-
-GAIN = 0.95
-"""A number of threads is taken if its time is below this fraction of the current one's."""
+from .. import tuning
 
 
 class ThreadTuner:
@@ -47,7 +33,7 @@ class ThreadTuner:
     def __init__(self, start: int, most: int = 0, fixed: bool = False) -> None:
         self.limits = start, max(start, most)
         self.threads, self.seconds = start, 0.0
-        self._fixed, self._wait, self._since = fixed, FIRST, 0.0
+        self._fixed, self._wait, self._since = fixed, tuning.FIRST_TRIAL_SECONDS, 0.0
         self._other, self._found = 0, dict[int, float]()
         self._left, self._up = 0, False
 
@@ -56,9 +42,9 @@ class ThreadTuner:
         if not self.seconds:
             return self.threads, 1
         if not self._left:
-            return self.threads, max(1, int(LONGEST_CALL / self.seconds))
+            return self.threads, max(1, int(tuning.CALL_SECONDS / self.seconds))
         turn = self._other if self._left % 2 else self.threads
-        return turn, max(1, int(SHORT_CALL / self.seconds))
+        return turn, max(1, int(tuning.TRIAL_SECONDS / self.seconds))
 
     def record(self, threads: int, batches: int, seconds: float) -> None:
         """Record how long a call took."""
@@ -72,7 +58,7 @@ class ThreadTuner:
                 self._decide()
             return
         self._since += seconds
-        if self._since >= self._wait and not self._fixed and each <= SHORT_CALL:
+        if self._since >= self._wait and not self._fixed and each <= tuning.TRIAL_SECONDS:
             self._begin()
 
     def _begin(self) -> None:
@@ -81,11 +67,11 @@ class ThreadTuner:
         self._up = more > self.threads and (fewer == self.threads or not self._up)
         self._other = more if self._up else fewer
         self._found, self._since = {}, 0.0
-        self._left = PARTS if self._other != self.threads else 0
+        self._left = 4 if self._other != self.threads else 0  # calls: two with each number
 
     def _decide(self) -> None:
-        if self._found[self._other] < GAIN * self._found[self.threads]:
+        if self._found[self._other] < tuning.TAKE_OVER * self._found[self.threads]:
             self.threads, self.seconds = self._other, self._found[self._other]
-            self._wait = FIRST
+            self._wait = tuning.FIRST_TRIAL_SECONDS
         else:
-            self._wait = min(LONGEST, GROWTH * self._wait)
+            self._wait = min(tuning.LAST_TRIAL_SECONDS, 2 * self._wait)

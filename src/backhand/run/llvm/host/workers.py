@@ -13,17 +13,9 @@ import weakref
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
+from .. import tuning
+
 Call = Callable[[], object]
-
-
-IDLE = 0.2
-"""Seconds without a call after which a thread ends. A model that has been fitted keeps no thread,
-while the calls of one fit find theirs; to start another takes about 0.1 ms."""
-
-
-LOOK_AGAIN = 0.05
-"""Seconds after which `Task.wait` looks again whether the call has ended, in case a signal lost the
-notification."""
 
 
 class _PoolState:
@@ -89,7 +81,7 @@ def _serve(calls: SimpleQueue[Call | None], forgotten: Call, state: _PoolState) 
     try:
         while True:
             try:
-                call = calls.get(timeout=IDLE)
+                call = calls.get(timeout=tuning.THREAD_IDLE_SECONDS)
             except Empty:
                 with state.lock:
                     if state.reserved or not calls.empty():
@@ -147,7 +139,7 @@ class Task:
         """Return when the call has ended; it can be called again after an interruption."""
         while not self._ended:
             with contextlib.suppress(Empty):
-                self._bell.get(timeout=LOOK_AGAIN)
+                self._bell.get(timeout=tuning.BELL_SECONDS)
 
 
 def run_to_end(action: Call) -> None:

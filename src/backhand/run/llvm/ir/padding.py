@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .. import tuning
+
 PAD = 16  # elements; a whole number of vectors of any instruction set
-PAGE = 4096  # bytes; row strides that are multiples of it fall into few cache sets
 
 
 def padded_columns(columns: int) -> int:
@@ -14,4 +15,4 @@ def padded_columns(columns: int) -> int:
 def padded(columns: int, itemsize: int) -> int:
     """The row stride, in elements, of a buffer with this many columns."""
     stride = padded_columns(columns)
-    return stride + PAD if stride * itemsize % PAGE == 0 else stride
+    return stride + PAD if stride * itemsize % tuning.PAGE == 0 else stride

@@ -6,11 +6,10 @@ import numpy as np
 
 from ....expr.trace import trace
 from ....formulas import noise
+from .. import tuning
 from ..ir.builder import IR, accumulate, element, element_type, index, ir_module
 from ..ir.simd import Lanes
 from ..lowering.lower import emit_vector
-
-SPINS = 4000  # of a pause each, some tens of microseconds; then the processor is given away
 
 
 def emit_barrier(module: IR, wait: IR) -> IR:
@@ -71,11 +70,11 @@ def emit_wait(module: IR, pause: str, arguments: tuple[int, ...]) -> IR:
     build.position_at_end(again)
     more = build.add(spun, index(1))
     spun.add_incoming(more, again)
-    build.cbranch(build.icmp_signed("<", more, index(SPINS)), spin, yield_)
+    build.cbranch(build.icmp_signed("<", more, index(tuning.SPINS)), spin, yield_)
 
     build.position_at_end(yield_)
     build.call(give_way, [])
-    spun.add_incoming(index(SPINS - 1), yield_)
+    spun.add_incoming(index(tuning.SPINS - 1), yield_)
     build.branch(spin)
 
     build.position_at_end(done)

@@ -23,9 +23,6 @@ NONFINITE = 4
 """The word that is set when a loss is not finite; the next word is the batch's first row."""
 MISSING = 6
 """The word that is set when a thread never started: no barrier is passed any more."""
-WORDS = 8  # a cache line of int64, which nothing else writes to
-OPERATIONS = 1 << 29
-"""Operations in a piece of work: a few milliseconds. Asking between pieces costs nothing then."""
 FAR = 1 << 62  # farther than any loop counts
 
 

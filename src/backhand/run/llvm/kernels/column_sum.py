@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import tuning
 from ..ir.builder import IR, element, element_type, index, ir_module
 from ..machine.target import Target
 from .gemm import Epilogue, Prepare, emit_product
 from .gemm_loops import PRODUCT_ARGUMENTS, Start
 from .tile import Tile, constant, panel_columns
 from .tile_ir import SCALAR
-
-COLUMN_SUM_TILE = Tile(vectors=(4, 2, 1), rows=(1, 1, 1), unroll=(1, 1, 1), rest=(1,))
-"""Column sums: several vectors side by side hide the latency of an addition."""
 
 
 def emit_column_sum(
@@ -50,7 +48,7 @@ def emit_column_sum(
         With internal linkage.
     """
     ir = ir_module()
-    tile = COLUMN_SUM_TILE
+    tile = Tile(**tuning.TILE_COLUMN_SUM)
     product = emit_product(
         module,
         f"{name}.product",

@@ -13,14 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import tuning
 from ..ir.builder import IR, count, element, element_type, index, ir_module, minimum, prefetch
-
-SHORT_ROW_LINES, CACHE_LINE = 3, 64
-ROWS_AHEAD = {"short": 8, "long": 4}
-MOST_AHEAD = 128
-"""Rows come from anywhere in memory, so a later row is prefetched: a row of up to `SHORT_ROW_LINES`
-cache lines into the first cache, up to `MOST_AHEAD` lines of a longer one into the second, which
-can wait for more lines at once. The processor itself prefetches the rest of a still longer row."""
 
 READABLE = tuple(
     np.dtype(name)
@@ -53,8 +47,8 @@ def emit_gather(
     up to there it may ask ahead. Rows whose columns differ by whole vectors share it.
     """
     rest, pads = columns % lanes, padded - columns
-    lines = -(-columns * source.itemsize // CACHE_LINE)
-    length = "short" if lines <= SHORT_ROW_LINES else "long"
+    lines = -(-columns * source.itemsize // tuning.CACHE_LINE)
+    length = "short" if lines <= tuning.SHORT_ROW_LINES else "long"
     read = lines if length == "short" else length
     name = f"gather.{source.name}.{out.name}.{rest}.{pads}.{read}"
     if name in module.globals:
@@ -90,16 +84,18 @@ def emit_gather(
         prefetch(build, element(build, row, at, ir.IntType(8)), locality=2)
 
     size = build.mul(count_of, index(source.itemsize))
-    most = minimum(build, size, index(MOST_AHEAD * CACHE_LINE))
+    most = minimum(build, size, index(tuning.PREFETCHED_LINES * tuning.CACHE_LINE))
 
     def one_row(i: IR) -> None:
         here = build.add(first, i)
-        ahead = row_at(minimum(build, build.add(here, index(ROWS_AHEAD[length])), last))
+        ahead = row_at(minimum(build, build.add(here, index(tuning.ROWS_AHEAD[length])), last))
         if length == "short":
             for line in range(lines):
-                prefetch(build, element(build, ahead, index(line * CACHE_LINE), ir.IntType(8)))
+                prefetch(
+                    build, element(build, ahead, index(line * tuning.CACHE_LINE), ir.IntType(8))
+                )
         else:
-            count(build, "ahead", index(0), most, lambda at: ask(ahead, at), step=CACHE_LINE)
+            count(build, "ahead", index(0), most, lambda at: ask(ahead, at), step=tuning.CACHE_LINE)
         start = row_at(here)
         target = element(build, to, build.mul(i, ld), out_kind)
 

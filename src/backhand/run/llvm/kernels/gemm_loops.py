@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .. import tuning
 from ..ir.builder import (
     IR,
     count,
@@ -45,15 +46,10 @@ PRODUCT_ARGUMENTS = (
 )
 """Arguments of a product function in order; those of the epilogue follow."""
 
-LEFT_BLOCK_BYTES: dict[Left, int] = {"rows": 1 << 21, "columns": 1 << 19}
-"""Rows of the result are taken in blocks whose left operand is about this large, to stay in a cache
-while all the columns pass by. Rows stream well from one that is further away, and the more of them
-a block has, the fewer times the right operand is fetched; columns do not."""
-
 
 def block_rows(left: Left, height: int, itemsize: int, depth: int) -> int:
     """Rows of a block: whole tiles of this height."""
-    return height * max(1, LEFT_BLOCK_BYTES[left] // itemsize // height // (depth + 1))
+    return height * max(1, tuning.LEFT_BLOCK_BYTES[left] // itemsize // height // (depth + 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +174,7 @@ class _GemmLoops:
         self.stride = {key: build.mul(given[key], index(self.item)) for key in strides}
         self.at_column = build.alloca(self.i64, name="column")
         height = self.tile.rows[0]
-        most = index(LEFT_BLOCK_BYTES[self.left] // self.item // height)
+        most = index(tuning.LEFT_BLOCK_BYTES[self.left] // self.item // height)
         blocks = build.udiv(most, build.add(given["depth"], index(1)))
         blocks = build.select(build.icmp_unsigned(">", blocks, index(1)), blocks, index(1))
         block = build.mul(blocks, index(height))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ....expr.graph import Graph
 from ....plan.nodes import NormaliseWeights
+from .. import tuning
 from ..ir.builder import IR, count, element, element_type, index, ir_module
 from ..ir.simd import Lanes
 from ..lowering import rows_in_lanes
@@ -78,7 +79,7 @@ class _RowLossEmitter:
 
     def emit(self) -> IR:
         lanes = self.lanes
-        if self.columns <= rows_in_lanes.COLUMNS:
+        if self.columns <= tuning.ROWS_IN_LANES_COLUMNS:
             count(self.build, "rows", self.begin, self.end, self._some_rows, step=lanes.count)
         else:
             count(self.build, "row", self.begin, self.end, self._one_row)

@@ -26,20 +26,12 @@ from typing import Any
 import numpy as np
 
 from ....errors import InputError
+from .. import tuning
 from ..ir.builder import IR, count, element, element_type, index, ir_module
 from ..ir.simd import Lanes
 from ..machine.target import Target
 from .gather import READABLE, convert
 from .gemm import Epilogue, Prepare
-
-HELD_VECTORS = 8
-"""Vectors of sums that stay in registers while the entries of a row are read."""
-
-ROWS_PER_PIECE = 16
-"""Rows of a batch in a piece of work; see `cancellation`."""
-
-UPDATE_FLOPS = 16
-"""Operations that the update of a weight is counted as: it waits for memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +61,7 @@ def stored_entries(x: Any) -> dict[str, Any]:
 def step_flops(x: Any, batch: int, width: int) -> int:
     """What a training step's first layer takes, in operations."""
     entries = 6 * batch * x.nnz // max(1, x.shape[0])
-    return int(entries + UPDATE_FLOPS * x.shape[1]) * width
+    return int(entries + tuning.SPARSE_UPDATE_WORK * x.shape[1]) * width
 
 
 class _Function:
@@ -162,7 +154,7 @@ def emit_rows(
     build, lanes = made.build, made.lanes
     w, stride, bias, row_begin, row_end, *rest = made.rest
     vectors = columns // lanes.count
-    scratch = build.alloca(lanes.vector, size=HELD_VECTORS)
+    scratch = build.alloca(lanes.vector, size=tuning.SPARSE_HELD_VECTORS)
 
     def panel(row: IR, begin: IR, end: IR, first: IR, width: int) -> None:
         columns_of = [build.add(first, index(v * lanes.count)) for v in range(width)]
@@ -185,15 +177,15 @@ def emit_rows(
 
     def one_row(row: IR) -> None:
         begin, end = made.range_of(row)
-        whole, left = divmod(vectors, HELD_VECTORS)
-        step = HELD_VECTORS * lanes.count
+        whole, left = divmod(vectors, tuning.SPARSE_HELD_VECTORS)
+        step = tuning.SPARSE_HELD_VECTORS * lanes.count
         if whole:
             count(
                 build,
                 "panel",
                 index(0),
                 index(whole * step),
-                lambda first: panel(row, begin, end, first, HELD_VECTORS),
+                lambda first: panel(row, begin, end, first, tuning.SPARSE_HELD_VECTORS),
                 step=step,
             )
         if left:

@@ -23,16 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import tuning
 from ..ir.builder import IR, element_type, ir_module
 from ..ir.padding import padded_columns
 from ..machine.target import Target
 from .tile_ir import SCALAR, EarlierTile, InterleavedTile, Left, TileWriter, tile_type
-
-NARROWEST = 4
-"""Lanes of the shortest vector that is used: shorter ones cost as much."""
-
-PANEL = 64
-"""Columns of a panel, which the widest tiles of any processor divide (but for single rows)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +91,9 @@ def choose_tile(target: Target, *, single_row: bool = False) -> Tile:
     Tile
     """
     if single_row:
-        return Tile(vectors=(8, 4, 2, 1), rows=(1, 1, 1, 1), unroll=(1, 1, 1, 1), rest=(1,))
-    if target.registers >= 32:
-        return Tile(vectors=(4, 2, 1), rows=(6, 8, 8), unroll=(4, 2, 2))
-    return Tile(vectors=(2, 1), rows=(6, 10), unroll=(4, 2))
+        return Tile(**tuning.TILE_SINGLE_ROW)
+    many = target.registers >= 32
+    return Tile(**(tuning.TILE_32_REGISTERS if many else tuning.TILE_16_REGISTERS))
 
 
 def tile_function(
@@ -217,7 +211,7 @@ def _text_function() -> Any:
 
 def panel_columns(target: Target, dtype: Any, tile: Tile | None = None) -> int:
     """How many columns a panel of the right operand has: whole tiles, and 64 on any processor."""
-    return max(PANEL, (tile or choose_tile(target)).vectors[0] * target.lanes(dtype))
+    return max(tuning.PANEL_COLUMNS, (tile or choose_tile(target)).vectors[0] * target.lanes(dtype))
 
 
 def lanes_of_last(tile: Tile, lanes: int, columns: int) -> int | None:
@@ -229,7 +223,11 @@ def lanes_of_last(tile: Tile, lanes: int, columns: int) -> int | None:
     padded = padded_columns(columns)
     wide, spare = covering_widths(tile, lanes, [padded])[-1], padded - columns
     apart = wide > 0 or padded == tile.vectors[0] * lanes
-    enough = max(NARROWEST, 1 << (lanes - spare - 1).bit_length()) if spare < lanes else lanes
+    enough = (
+        max(tuning.NARROWEST_LANES, 1 << (lanes - spare - 1).bit_length())
+        if spare < lanes
+        else lanes
+    )
     return enough if enough < lanes and apart else None
 
 

@@ -7,16 +7,13 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from .. import tuning
 from ..ir.builder import IR, ir_module
 
 Left = Literal["rows", "columns"]
 
 SCALAR = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 """What LLVM calls an element type, and its suffix in the names of intrinsics."""
-
-SPREAD = 4
-"""Steps of k in one iteration from which a whole division fits beside them. With as many, each
-iteration finishes one vector of the earlier tile; with fewer, each step does."""
 
 ROWS_PER_POINTER = 3
 """Rows read through one pointer: at 0, 1 and 2 strides, which is what an x86 address can say."""
@@ -304,7 +301,7 @@ class InterleavedTile(TileWriter):
         self.put(f" %beside = select i1 %few, i64 %depth, i64 {due_now}")
         sums, pointers = self.starts(), self.left_pointers() | {"right": "%right"}
         before, begin, until = "entry", "0", "%beside"
-        if self.unroll >= SPREAD:
+        if self.unroll >= tuning.UPDATE_SPREAD:
             shift = self.unroll.bit_length() - 1
             self.put(f" %passes = lshr i64 %depth, {shift}")
             self.put(f" %many = icmp sgt i64 %passes, {due_now}")

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from ....errors import InputError
 from ....expr.graph import Graph
+from .. import tuning
 from ..ir.builder import index, ir_module
 from ..ir.simd import Lanes, Value
 from .lower import Scope, spread_arguments
@@ -30,9 +31,6 @@ from .lower import Scope, spread_arguments
 VIRTUAL_LANES = 16
 NARROWEST = 4
 """The fewest lanes for a row with fewer columns than a vector has lanes."""
-
-STRAIGHT_VECTORS = 4
-"""The most vectors of a row that is emitted without loops."""
 
 IDENTITY = {"row_sum": -0.0, "row_max": float("-inf")}
 
@@ -143,7 +141,7 @@ class _RowEmitter:
         self.graph, self.lanes, self.columns, self.row = graph, lanes, columns, row
         self.full, self.partial = divmod(columns, lanes.count)
         self.vectors = self.full + bool(self.partial)
-        self.straight = self.vectors <= STRAIGHT_VECTORS
+        self.straight = self.vectors <= tuning.STRAIGHT_VECTORS
         self.rows = self._scope(0, None, None)
         self.kept = [self._scope_of(i) for i in range(self.vectors)] if self.straight else []
         self.wanted = graph.needed(graph.outputs, set())

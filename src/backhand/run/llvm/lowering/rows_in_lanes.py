@@ -16,9 +16,6 @@ from ..ir.simd import Lanes, Value
 from .lower import Scope, constant
 from .rows import IDENTITY, VIRTUAL_LANES
 
-COLUMNS = 10
-"""The most columns of a row: each column is written out, which takes time to compile."""
-
 Load = Callable[[str, int], Value]
 
 

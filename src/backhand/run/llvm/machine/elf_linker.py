@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ....errors import BackhandError
+from .. import tuning
 
 # Layouts and numbers are those of the ELF specification and its supplement for x86-64.
 HEADER, SECTION, SYMBOL, RELOCATION = "<16sHH20xQ12xHH", "<IIQQQQIIQQ", "<IBBHQQ", "<QIIq"
@@ -36,7 +37,7 @@ OUTSIDE = ("memcpy", "memmove", "memset", "sched_yield")
 """What code may call of the C library."""
 JUMP = b"\xff\x25\x02\0\0\0\x66\x90"
 """Code that jumps to the address in the eight bytes behind it."""
-WORD, LINE = 8, 64
+WORD = 8
 
 
 class NotUnderstoodError(Exception):
@@ -105,7 +106,7 @@ class _Linker:
                 name = _text(content[names], section.name)
                 if section.type != PROGBITS or not name.startswith(NEVER_WRITTEN):
                     raise NotUnderstoodError(f"section {name}")
-                placed[number] = self.append(content[number], max(section.align, LINE))
+                placed[number] = self.append(content[number], max(section.align, tuning.CACHE_LINE))
 
         targets: Targets = []
         for number, section in enumerate(sections):
@@ -144,7 +145,7 @@ class _Linker:
         if name not in OUTSIDE:
             raise NotUnderstoodError(f"symbol {name}")
         if name not in self.outer:
-            self.outer[name] = self.append(JUMP + bytes(WORD), LINE) + len(JUMP)
+            self.outer[name] = self.append(JUMP + bytes(WORD), tuning.CACHE_LINE) + len(JUMP)
         return self.outer[name] - len(JUMP)
 
 

@@ -9,14 +9,12 @@ import numpy as np
 
 from ....errors import InputError
 from ....plan.nodes import Gather
+from .. import tuning
 from ..ir.padding import PAD, padded, padded_columns
-from ..kernels.cancellation import WORDS
 from .kernel_plan import Schedule
 
-COUNT_WORDS = 8
-"""Words from one thread's count in ``split_k.done`` to the next one's: a cache line."""
-
 WORD = np.dtype(np.int64)
+LINE_WORDS = tuning.CACHE_LINE // WORD.itemsize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +53,11 @@ def control_slots(real: np.dtype, scalars: int) -> Slots:
         "seed": None,
         "order": Slot(WORD, (None,)),  # a row of the source for each row; null: in its order
         "scalars": Slot(real, (None, scalars)),  # of each batch, that of `first` first
-        "barrier": Slot(WORD, (8,)),  # 0 at first: arrivals at barriers; has thread 0 begun?
-        "split_k.done": Slot(WORD, (None, COUNT_WORDS)),  # 0 at first: blocks handed on by a thread
-        "stop": Slot(WORD, (WORDS,)),  # whether to leave the batch, and whether it was left
+        "barrier": Slot(
+            WORD, (LINE_WORDS,)
+        ),  # 0 at first: arrivals at barriers; has thread 0 begun?
+        "split_k.done": Slot(WORD, (None, LINE_WORDS)),  # 0 at first: blocks handed on by a thread
+        "stop": Slot(WORD, (LINE_WORDS,)),  # whether to leave the batch, and whether it was left
         "results": Slot(np.dtype(np.float64), (8,)),  # sum of loss * weight, sum of weights
         "zeros": Slot(real, (None,)),  # a row of zeros, as wide as the widest layer
         "x.ld": None,  # row stride of x, in elements: it may be the caller's array itself
@@ -133,7 +133,7 @@ def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
     width = schedule.plan.description.widths[1]
     padding = -width % panel
     unfit = schedule.sparse or schedule.clips or "w1" in schedule.transposed
-    if unfit or width <= panel or 4 * padding > width:
+    if unfit or width <= panel or padding > tuning.PANEL_PADDING * width:
         return ()
     for batch_sum in schedule.batch_sums:
         if batch_sum.update and batch_sum.update.parameter == "w1":
@@ -141,16 +141,11 @@ def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
     return ()
 
 
-MANY_INPUTS = 4
-"""Inputs for each unit of the first layer from which it costs less to hand sums, not weights, from
-thread to thread."""
-
-
 def can_split_k(schedule: Schedule, panel: int) -> bool:
     """Whether threads may own inputs of the first layer; see `split_k`."""
     description = schedule.plan.description
     learns = any(batch_sum.update for batch_sum in schedule.batch_sums)
-    many = description.inputs >= MANY_INPUTS * description.widths[1]
+    many = description.inputs >= tuning.SPLIT_K_INPUTS_PER_UNIT * description.widths[1]
     return learns and many and not schedule.sparse and not packed(schedule, panel)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ....plan.nodes import Map
+from .. import tuning
 from ..kernels.tile import panel_columns
 from ..machine.compile_store import COMPILING, CompileReady, RecentlyUsed, load
 from ..machine.elf_linker import Image
@@ -22,22 +23,6 @@ from .kernel_plan import Schedule
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 PartitionMode = Literal["rows", "columns", "inputs"]
-INPUTS_EACH, ROWS_EACH = 64, 12
-"""The fewest inputs of each thread for which split-k is used, and rows of a batch for each further
-thread: with fewer, threads wait longer for sums than they save."""
-LONGEST_SPLIT_K = 1_000_000_000
-"""The most operations of a batch with split-k, which cannot be interrupted."""
-ROW_WORK, WEIGHT_WORK = 4_000, 30
-"""Operations that a row costs beside its products (gathering, loss), and a weight's update."""
-WORTH_BARRIERS, WORTH_A_THREAD = 4_000_000, 2_000_000
-"""Operations in a step from which several threads pay for their barriers and for the weights that
-move between processors; and operations for each thread."""
-DOUBT = 8
-"""How much smaller the operations above may be on another machine: the thread tuner tries as many
-threads as they would be worth there."""
-PASS_WORTH_WAKING, TRAINING_WORTH_WAKING = 25_000_000, 50_000_000
-"""Operations in a pass over many rows, and in an epoch, for each thread that is woken.
-`benchmarks/threads.py` measures whether the choice is good."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +68,7 @@ class Compiled:
 
     def pass_threads(self, rows: int, available: Callable[[], int]) -> int:
         """The number of threads, among those available, for a pass over ``rows`` rows."""
-        return _granted((self.flops + ROW_WORK) * rows // PASS_WORTH_WAKING, available)
+        return _granted((self.flops + tuning.ROW_WORK) * rows // tuning.PASS_WAKING_WORK, available)
 
     def partition_mode(self, rows: int, threads: int) -> PartitionMode:
         """What is divided among threads in the first layer of a step: see `kernel_plan`.
@@ -93,11 +78,19 @@ class Compiled:
         if there are enough of them, and enough rows to keep all threads busy.
         """
         panels = self.packed.get("w1", 0)
-        even = 20 * (-(-panels // threads) * threads) <= 23 * panels
-        if threads > 1 and panels > 0 and even and rows * threads <= 2 * self.columns:
+        most = -(-panels // threads) * threads
+        even = panels > 0 and most <= tuning.UNEVEN * panels
+        if threads > 1 and even and rows * threads <= tuning.ROWS_PER_COLUMN * self.columns:
             return "columns"
-        enough = self.inputs >= INPUTS_EACH * threads and rows >= ROWS_EACH * (threads - 1)
-        if threads > 1 and self.can_split_k and enough and self.flops * rows <= LONGEST_SPLIT_K:
+        enough = self.inputs >= tuning.SPLIT_K_INPUTS * threads and rows >= tuning.SPLIT_K_ROWS * (
+            threads - 1
+        )
+        if (
+            threads > 1
+            and self.can_split_k
+            and enough
+            and self.flops * rows <= tuning.SPLIT_K_MOST_WORK
+        ):
             return "inputs"
         return "rows"
 
@@ -106,7 +99,7 @@ class Compiled:
 
         ``more`` are those on a sparse first layer, which ``flops`` leaves out.
         """
-        return (self.flops + ROW_WORK) * rows + WEIGHT_WORK * self.weights + more
+        return (self.flops + tuning.ROW_WORK) * rows + tuning.WEIGHT_WORK * self.weights + more
 
     def training_threads(
         self, rows: int, steps: int, available: Callable[[], int], more: int = 0
@@ -117,13 +110,13 @@ class Compiled:
         for `step_work`.
         """
         step = self.step_work(rows, more)
-        waking = step * steps // TRAINING_WORTH_WAKING
+        waking = step * steps // tuning.TRAINING_WAKING_WORK
 
         def granted(counted: int) -> int:
-            worth = min(counted // WORTH_A_THREAD, waking)
-            return _granted(worth if counted >= WORTH_BARRIERS else 1, available)
+            worth = min(counted // tuning.THREAD_WORK, waking)
+            return _granted(worth, available)
 
-        return granted(step), granted(DOUBT * step)
+        return granted(step), granted(tuning.DOUBT * step)
 
 
 def _granted(worth: int, available: Callable[[], int]) -> int:

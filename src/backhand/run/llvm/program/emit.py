@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from ....plan.nodes import Gather, Matmul, Update
+from .. import tuning
 from ..ir.builder import IR, count, element, element_type, index, ir_module, minimum, unoptimised
 from ..ir.padding import padded_columns
 from ..kernels.cancellation import FAR, MISSING, ROWS, SUMS, is_set, leave_if_nonfinite, pieces
 from ..kernels.gather import emit_gather
-from ..kernels.sparse_rows import ROWS_PER_PIECE, Entries
+from ..kernels.sparse_rows import Entries
 from ..machine.compile_store import CompileReady
 from ..machine.fp_mode import flush_subnormals
 from ..machine.target import Target
@@ -398,7 +399,7 @@ class ProgramEmitter:
             def finish(first: IR, last: IR) -> None:
                 add(index(0), index(0), (first, last), True)
 
-            self._pieces(SUMS, (index(0), depth), index(ROWS_PER_PIECE), add)
+            self._pieces(SUMS, (index(0), depth), index(tuning.SPARSE_PIECE_ROWS), add)
             self._pieces(SUMS, mine, self._sums_at_once(columns), finish)
             return
         column_range, left = (index(0), index(wide)), at[node.left]

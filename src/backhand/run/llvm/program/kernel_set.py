@@ -15,12 +15,12 @@ from ....expr.trace import Graph, trace
 from ....formulas import noise
 from ....plan.nodes import Matmul, Noise
 from ....plan.step import Plan
+from .. import tuning
 from ..ir.builder import IR, element, element_type, index, ir_module
 from ..ir.padding import padded_columns
 from ..ir.simd import Lanes
 from ..kernels import (
     barrier,
-    cancellation,
     column_sum,
     gemm,
     gemm_loops,
@@ -38,9 +38,6 @@ from .kernel_plan import BatchSum, Fused, RowLoss
 from .specialise import KernelSpecialisation
 
 Names = tuple[str, ...]
-
-SHORT_FORMULA = 12
-"""The most operations of a formula that takes less time than the loop around it."""
 
 
 class Kernels:
@@ -97,7 +94,7 @@ class Kernels:
 
     def unit(self, height: int) -> int:
         """Rows of a product that threads share out together."""
-        return self.height if height > 100 else 1
+        return self.height if height > tuning.WHOLE_TILES_ROWS else 1
 
     @property
     def height(self) -> int:
@@ -107,11 +104,11 @@ class Kernels:
     def rows_at_once(self, depth: int, columns: int) -> int:
         """Rows of a product that are a piece of work: whole blocks of it."""
         block = gemm_loops.block_rows("rows", self.height, self.dtype.itemsize, depth)
-        return block * max(1, cancellation.OPERATIONS // (2 * depth * columns * block))
+        return block * max(1, tuning.PIECE_WORK // (2 * depth * columns * block))
 
     def units_at_once(self, columns: int) -> tuple[int, int]:
         """Rows of a tile, and for a sum of depth 1 the tiles that are a piece of work."""
-        return self.height, cancellation.OPERATIONS // (2 * columns * self.height)
+        return self.height, tuning.PIECE_WORK // (2 * columns * self.height)
 
     # products over the batch's rows, with formulas on their elements ----------------------------
 
@@ -211,7 +208,7 @@ class Kernels:
             epilogue=epilogue,
             columns={padded_columns(wide)} if last else self._specialisation.shared(self._units),
             last=last,
-            short=len(graph.nodes) <= SHORT_FORMULA and not graph.calls,
+            short=len(graph.nodes) <= tuning.SHORT_FORMULA and not graph.calls,
             tile=self._tile,
             extra=extra,
         )

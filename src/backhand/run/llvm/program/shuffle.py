@@ -11,6 +11,7 @@ import numpy as np
 
 from ....expr.trace import trace
 from ....formulas import noise
+from .. import tuning
 from ..ir.builder import IR, count, element, index, ir_module
 from ..ir.simd import Lanes
 from ..lowering.lower import emit_vector
@@ -21,14 +22,14 @@ from .compiled import fingerprint
 
 Array = Any
 
-SWAPS_AT_ONCE = 1 << 20  # in one call, which Ctrl-C cannot interrupt
-
 
 def shuffled(rows: int, seed: int, step: int) -> Array:
     """The numbers 0 .. rows - 1 in the order of an epoch whose first step has a number."""
     order, swaps = np.arange(rows), max(0, rows - 1)
-    for first in range(0, swaps, SWAPS_AT_ONCE):  # Ctrl-C may come between
-        _shuffler()(order.ctypes.data, rows, first, min(swaps, first + SWAPS_AT_ONCE), seed, step)
+    for first in range(0, swaps, tuning.SHUFFLED_AT_ONCE):  # Ctrl-C may come between
+        _shuffler()(
+            order.ctypes.data, rows, first, min(swaps, first + tuning.SHUFFLED_AT_ONCE), seed, step
+        )
     return order
 
 

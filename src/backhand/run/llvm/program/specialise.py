@@ -10,12 +10,10 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
+from .. import tuning
 from ..ir.padding import padded_columns
 from ..kernels.tile import Tile, lanes_of_last
 from ..machine.target import Target
-
-WORTH_A_KERNEL = 1 / 8
-"""The fraction of all updates, or of all products, from which a layer gets kernels of its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +39,11 @@ class KernelSpecialisation:
         lanes = self.target.lanes(self.dtype)
         last = lanes_of_last(self.tile, lanes, columns)
         saved = (lanes - (last or lanes)) / padded_columns(columns)
-        return last if saved * self._part(columns) > WORTH_A_KERNEL else None
+        return last if saved * self._part(columns) > tuning.KERNEL_FRACTION else None
 
     def target_for_sums(self, columns: int) -> Target:
         """The target for sums over the batch: with short vectors if that pays."""
-        much = self._part(columns) > WORTH_A_KERNEL
+        much = self._part(columns) > tuning.KERNEL_FRACTION
         return self.target.with_short_vectors(self.dtype, columns) if much else self.target
 
     def shared(self, columns: Collection[int]) -> set[int]:

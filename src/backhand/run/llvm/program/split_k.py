@@ -19,16 +19,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ....plan.nodes import Gather
+from .. import tuning
 from ..ir.builder import IR, count, element, index, ir_module, minimum
 from ..ir.padding import PAD, padded_columns
-from .buffers import COUNT_WORDS
+from .buffers import LINE_WORDS
 from .kernel_plan import Fused, Schedule
 from .kernel_set import Kernels
 from .partition import Partition
-
-TILES, LEAD = 2, 3
-"""A block of rows in heights of the main tile; and how many blocks a thread gathers ahead while it
-waits for the first sums."""
 
 
 class ProgramContext(Protocol):
@@ -62,7 +59,7 @@ class SplitK:
         self.program, self.build = program, program.build
         self.i64 = ir_module().IntType(64)
         self.inputs = program.partition.part(index(program.schedule.plan.description.inputs), PAD)
-        self.block = TILES * program.kernels.height
+        self.block = tuning.SPLIT_K_TILES * program.kernels.height
 
     def sums(self, left: IR, shared: tuple[IR, IR]) -> tuple[IR, tuple[IR, IR]]:
         """Where column 0 of x would be, and which rows of the weights this thread sums."""
@@ -78,7 +75,7 @@ class SplitK:
         first = build.icmp_signed("==", thread, index(0))
         last = build.icmp_signed("==", build.add(thread, index(1)), program.at["threads"])
         block, out = index(self.block), group.stored[0]
-        lead = build.select(first, index(0), index(LEAD * self.block))
+        lead = build.select(first, index(0), index(tuning.SPLIT_K_LEAD * self.block))
         self._gather(gather, last, index(0), minimum(build, lead, rows))
         # Counts go on from batch to batch, so that nobody need set them back.
         most = build.sdiv(build.add(program.at["batch"], index(self.block - 1)), block)
@@ -108,7 +105,7 @@ class SplitK:
 
     def _flag(self, thread: IR) -> IR:
         """The blocks that a thread has handed on."""
-        place = self.build.mul(thread, index(COUNT_WORDS))
+        place = self.build.mul(thread, index(LINE_WORDS))
         return element(self.build, self.program.at["split_k.done"], place, self.i64)
 
     def _gather(self, node: Gather, last: IR, first_row: IR, end: IR) -> None:

@@ -17,13 +17,14 @@ from ....plan.nodes import Gather
 from ....plan.ranges import as_numbers, check_range
 from ....plan.step import PLANS_KEPT, Plan, forward_plan, logits, training_plan
 from ...namespaces import is_sparse
+from .. import tuning
 from ..host.team import available_threads, checked_threads
 from ..host.thread_tuner import ThreadTuner
 from ..host.workers import run_to_end
 from ..kernels.cancellation import NONFINITE
 from ..program.compiled import compiled
 from ..program.kernel_plan import Schedule, schedule
-from .instance import LONG_CALL, SLOWEST_THREAD, Instance, aligned_copy, pooled, readable
+from .instance import Instance, aligned_copy, pooled, readable
 
 if TYPE_CHECKING:
     from .single_row import SingleRow
@@ -149,8 +150,8 @@ class CompiledTrainer:
             limits = self._threads, self._threads
         if self._tuner is None or self._tuner.limits != limits:
             self._tuner = ThreadTuner(*limits, fixed=self._threads is not None)
-        seconds = self._tuner.seconds or work / (SLOWEST_THREAD * limits[0])
-        before = (instance.stored(), self.state) if seconds > LONG_CALL else None
+        seconds = self._tuner.seconds or work / (tuning.SLOWEST_OPERATIONS * limits[0])
+        before = (instance.stored(), self.state) if seconds > tuning.LONG_SECONDS else None
         held = instance.attach(sources, order)
         try:
             given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
@@ -172,7 +173,7 @@ class CompiledTrainer:
                 instance.table.bind("scalars", table[done:])
                 instance.table.set(step=(first_step + done) % 2**32)
                 start = time.perf_counter()
-                seconds = self._tuner.seconds or work / (SLOWEST_THREAD * threads)
+                seconds = self._tuner.seconds or work / (tuning.SLOWEST_OPERATIONS * threads)
                 try:
                     instance.run(done, until, threads, (until - done) * seconds, bool(before))
                 finally:

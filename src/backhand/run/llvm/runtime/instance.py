@@ -10,32 +10,26 @@ from typing import Any
 import numpy as np
 
 from ....plan.description import Description
+from .. import tuning
 from ..host.team import Team, available_threads, checked_threads
-from ..ir.padding import PAGE, padded
-from ..kernels.cancellation import MISSING, ROWS, SUMS, WORDS
+from ..ir.padding import padded
+from ..kernels.cancellation import MISSING, ROWS, SUMS
 from ..kernels.gather import READABLE
-from ..program.buffers import COUNT_WORDS, Slot, inputs_of_a_thread
+from ..program.buffers import LINE_WORDS, Slot, inputs_of_a_thread
 from ..program.compiled import Compiled, PartitionMode
 from .binding import Table, check_sources, with_padding
 
 Array = Any
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-STAGGER = 2560  # bytes from where an array begins in its page to where the next one does
-SLOWEST_THREAD = 1e10  # operations a second that a thread of any machine manages
-LONG_CALL = 0.1  # seconds of native code from which Ctrl-C does not wait for its end
 NOTHING = 0, (), 0, ""  # the arguments of `Instance.reserve` before its first call
-MOST_IDLE = 8  # instances of any programs that are kept for later calls
-COLUMNS_AT_ONCE = 64  # columns of a transposed copy: some cache lines of each row
-ROWS_AT_ONCE = 256  # of a pass that learns nothing: enough to fill tiles, few enough for a cache
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     """Zeros that begin on a cache line."""
     dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize
-    raw = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
+    raw = np.zeros(size + tuning.CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % tuning.CACHE_LINE
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
@@ -47,7 +41,7 @@ def allocate_arena(wanted: Mapping[str, tuple[tuple[int, ...], Any]]) -> dict[st
     """
     at, places = 0, {}
     for number, (name, (shape, dtype)) in enumerate(wanted.items()):
-        first = at + (number * STAGGER - at) % PAGE
+        first = at + (number * tuning.STAGGER - at) % tuning.PAGE
         at = first + int(np.prod(shape)) * np.dtype(dtype).itemsize
         places[name] = slice(first, at)
     room = aligned((at,), np.uint8)
@@ -96,8 +90,8 @@ def aligned_buffers(params: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
 
 def transpose(w: Array, copy: Array) -> None:
     """Write ``w.T`` some columns at a time, which stay in a cache, and Ctrl-C may come between."""
-    for first in range(0, len(w), COLUMNS_AT_ONCE):
-        copy[:, first : first + COLUMNS_AT_ONCE] = w[first : first + COLUMNS_AT_ONCE].T
+    for first in range(0, len(w), tuning.COPIED_AT_ONCE):
+        copy[:, first : first + tuning.COPIED_AT_ONCE] = w[first : first + tuning.COPIED_AT_ONCE].T
 
 
 _idle: list[Instance] = []
@@ -123,7 +117,7 @@ def pooled(code: Compiled, description: Description, threads: int | None) -> Ite
     if threads is None:
         _idle.append(instance)
         with contextlib.suppress(IndexError):
-            while len(_idle) > MOST_IDLE:
+            while len(_idle) > tuning.IDLE_INSTANCES:
                 _idle.pop(0)
 
 
@@ -147,7 +141,7 @@ class Instance:
         self.table = Table(code.slots)
         self._reserved: tuple[int, tuple[str, ...], int, str] = NOTHING
         widest = max(description.widths) + 64
-        words = {"split_k.done": (0, COUNT_WORDS), "barrier": (8,), "stop": (WORDS,)}
+        words = {"split_k.done": (0, LINE_WORDS), "barrier": (LINE_WORDS,), "stop": (LINE_WORDS,)}
         found = allocate_arena(
             {name: (shape, np.int64) for name, shape in words.items()}
             | {"results": ((8,), np.float64), "zeros": ((widest,), self.dtype)}
@@ -178,7 +172,7 @@ class Instance:
         (_, stride), dtype = wanted["x"]
         if partition_mode == "inputs":
             stride = padded(inputs_of_a_thread(self.description.inputs, threads), dtype.itemsize)
-            wanted["split_k.done"] = (threads, COUNT_WORDS), np.int64
+            wanted["split_k.done"] = (threads, LINE_WORDS), np.int64
         own = rows * stride if partition_mode != "rows" else 0
         wanted["x"] = (rows * (threads if own else 1), stride), dtype
         for name in without:
@@ -324,9 +318,11 @@ class Instance:
         def abandon(missing: bool) -> None:
             stop[MISSING] = missing or not barrier[1]
 
-        others = threads > 1 or seconds > LONG_CALL  # which may outlive an interrupted call
+        others = (
+            threads > 1 or seconds > tuning.LONG_SECONDS
+        )  # which may outlive an interrupted call
         work = functools.partial(self._work, self.table.arrays() if others else ())
-        if seconds > LONG_CALL:
+        if seconds > tuning.LONG_SECONDS:
             self.team.run(work, leave, in_workers=True)
         else:
             self.team.run(work, abandon)
@@ -352,8 +348,8 @@ class Instance:
         ``x`` of the network's dtype is read where it is; everything else is gathered.
         """
         threads = self._fixed or self.code.pass_threads(rows, available_threads)
-        seconds = self.code.flops * rows / (SLOWEST_THREAD * threads)
-        block = min(rows, ROWS_AT_ONCE * threads)
+        seconds = self.code.flops * rows / (tuning.SLOWEST_OPERATIONS * threads)
+        block = min(rows, tuning.PASS_ROWS * threads)
         blocks = -(-rows // block)
         x = given["x"]
         in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
