@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
 from backhand.check import check_activation, check_loss, verify
+from backhand.check.kernels import check_activation_kernel
 from backhand.check.networks import random_case
 from backhand.formulas import activations
-from backhand.formulas.activations import ACTIVATIONS
+from backhand.formulas.activations import ACTIVATIONS, Activation
 from backhand.formulas.losses import LOSSES
 from backhand.network import Network
 from backhand.plan.nodes import Matmul, NormaliseWeights
@@ -55,6 +57,30 @@ def test_constant_mistyped_forward_and_backward_is_caught_by_the_oracle(monkeypa
     # both directions share the constant, so autodiff has nothing to say
     monkeypatch.setattr(activations, "SQRT_HALF", 0.7017)
     assert failures(check_activation(ACTIVATIONS["gelu"])) == {"oracle"}
+
+
+def wave(xp, z):
+    return z + xp.cos_turns(z) * xp.sin_turns(0.3 * z)
+
+
+def wave_vjp(xp, z, y, dy):
+    falling = xp.sin_turns(z) * xp.sin_turns(0.3 * z)
+    rising = 0.3 * xp.cos_turns(z) * xp.cos_turns(0.3 * z)
+    return dy * (1.0 + math.tau * (rising - falling))
+
+
+WAVE = Activation("wave", wave, wave_vjp, ("z",), definition="z + cospi(2*z) * sinpi(0.6*z)")
+
+
+def test_a_formula_in_turns_passes_and_a_slope_per_radian_is_caught():
+    assert all(line.passed for line in check_activation(WAVE))
+    assert all(line.passed for line in check_activation_kernel(WAVE, "float32"))
+
+    def wrong(xp, z, y, dy):
+        return dy + (wave_vjp(xp, z, y, dy) - dy) / math.tau
+
+    found = failures(check_activation(dataclasses.replace(WAVE, vjp=wrong)))
+    assert found == {"oracle", "autodiff"}
 
 
 def test_missing_1_over_n_is_caught(square_case):

@@ -16,6 +16,7 @@ from backhand.check.kernels import (
     check_training,
     shaped_network,
     tile_sizes,
+    vector_functions,
 )
 from backhand.check.mathematics import allowed, mathematics, sensitivity
 from backhand.formulas.activations import ACTIVATIONS
@@ -235,6 +236,22 @@ def test_a_wrong_vector_function_in_emitted_code_is_caught(monkeypatch):
     finally:
         functions.function_graph.cache_clear()
     assert "logistic float32, emitted" in failures(lines)
+
+
+@pytest.mark.parametrize("name", functions.TABLE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_function_that_is_8_ulp_off_is_caught(name, dtype):
+    (right,) = (f for f in vector_functions() if f.name == f"xp.{name}")
+    off = 1 + 8 * float(np.finfo(dtype).eps)
+
+    def change(node):
+        is_it = isinstance(node, Map) and node.formula is right.forward
+        wrong = lambda xp, z: right.forward(xp, z) * off  # noqa: E731
+        return dataclasses.replace(node, formula=wrong) if is_it else node
+
+    assert failures(check_activation_kernel(right, dtype)) == []
+    wrong = check_activation_kernel(right, dtype, execute=changed(change))
+    assert failures(wrong) == [f"xp.{name} {dtype}, emitted"]
 
 
 @pytest.mark.parametrize("name", list(OPTIMISERS))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backhand.check.kernels import rounding
-from backhand.check.rounding import Rounded, terms
+from backhand.check.rounding import PERIODIC, Rounded, terms
 from backhand.formulas.activations import ACTIVATIONS, logistic, softplus
 from backhand.run.namespaces import NUMPY
 
@@ -17,6 +17,7 @@ FORMULAS = {
     "square": lambda xp, z: z * z - 3.0 * z + 0.1,
     "quotient": lambda xp, z: (z + 0.7) / (z * z + 0.3),
     "root": lambda xp, z: xp.sqrt(xp.abs(z) + 0.1),
+    "waves": lambda xp, z: xp.cos_turns(0.7 * z) + 0.3 * xp.sin_turns(z * z),
     "row": lambda xp, z: z - xp.row_max(z) + xp.row_sum(xp.exp(xp.minimum(z, 3.0))),
     **{name: entry.forward for name, entry in ACTIVATIONS.items() if not entry.parameters},
 }
@@ -29,6 +30,8 @@ def test_numpy_in_float32_stays_within_a_bound_that_is_not_slack(name):
     xp = rounding("float32")
     for function in ("exp", "expm1", "log1p", "tanh", "erf"):
         setattr(xp, function, lambda a, n=function: xp._increasing(n, 4.0, a))
+    for function in PERIODIC:
+        setattr(xp, function, lambda a, n=function: xp._periodic(n, 4.0, a))
     got = FORMULAS[name](NUMPY, z).astype(np.float64)
     want = FORMULAS[name](xp, Rounded(xp, z))
     error = np.abs(got - want.value)
@@ -80,3 +83,19 @@ def test_a_divisor_that_may_be_zero_bounds_nothing():
     divisor = Rounded(xp, np.array([0.1]), np.array([0.2]))
     with np.errstate(all="ignore"):
         assert np.isinf((1.0 / divisor).error).all()
+
+
+@pytest.mark.parametrize("name", PERIODIC)
+@pytest.mark.parametrize("error", [0.0, 1e-6, 0.01, 0.2, 0.6, 3.0, np.inf])
+def test_turns_stay_within_what_an_angle_in_doubt_allows(name, error):
+    """Where the function turns back too: at 0 the cosine of both ends is below that between."""
+    xp = rounding("float64")
+    middle = np.linspace(-1, 1, 81)[:, None]
+    with np.errstate(all="ignore"):
+        found = getattr(xp, name)(Rounded(xp, middle, error))
+    shifts = min(error, 3.0) * np.linspace(-1, 1, 1001)
+    furthest = np.abs(getattr(NUMPY, name)(middle + shifts) - found.value).max(1, keepdims=True)
+    assert (furthest <= found.error + 1e-15).all()  # the shifted angles are rounded too
+    assert (found.error <= np.minimum(6.3 * error, 2) + 1e-14).all()
+    if error < 0.1:  # to first order, and at an extremum to the second, there is nothing spare
+        assert (found.error <= furthest * (1 + 10 * error) + 1e-14).all()

@@ -100,6 +100,11 @@ def test_constants_are_folded_and_rounded_once():
     assert got[0] == one * np.float32(math.sqrt(2.0)) + one + np.float32(0.1)
 
 
+def test_constants_in_turns_are_folded():
+    graph = trace(lambda xp, z: z * xp.cos_turns(1e9 + 0.25) + xp.sin_turns(-0.25), Z)
+    assert [n.detail for n in graph.nodes if n.op == "constant"] == [0.0, -1.0]
+
+
 def test_equal_terms_are_one_and_unread_ones_none():
     def formula(xp, z, y):
         xp.tanh(y)

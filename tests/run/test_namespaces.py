@@ -62,20 +62,26 @@ def xp(request):
 
 def test_has_every_operation(xp):
     assert {name for name in OPERATIONS if callable(getattr(xp, name, None))} == OPERATIONS
-    assert len(OPERATIONS) == 19
+    assert len(OPERATIONS) == 21
 
 
+EXACT = {
+    "abs": mpmath.fabs,
+    "cos_turns": lambda a: mpmath.cospi(2 * a),
+    "sin_turns": lambda a: mpmath.sinpi(2 * a),
+    **{name: getattr(mpmath, name) for name in ("exp", "expm1", "tanh", "erf")},
+    **{name: getattr(mpmath, name) for name in ("log", "log1p", "sqrt")},
+}
 POINTS = [*-np.geomspace(50, 1e-9, 40), 0.0, *np.geomspace(1e-9, 50, 40)]
 
 
-@pytest.mark.parametrize("name", ["exp", "expm1", "tanh", "erf", "abs", "log", "log1p", "sqrt"])
+@pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_functions_are_accurate_to_a_few_ulp(xp, name, dtype):
     lowest = {"log": 1e-9, "sqrt": 0.0, "log1p": -0.9}.get(name, -np.inf)
     a = np.array([v for v in POINTS if v >= lowest], dtype)
-    exact = {"abs": mpmath.fabs}.get(name) or getattr(mpmath, name)
     with mpmath.workdps(40):
-        want = np.array([float(exact(mpmath.mpf(float(v)))) for v in a])
+        want = np.array([float(EXACT[name](mpmath.mpf(float(v)))) for v in a])
     got = getattr(xp, name)(xp.array(a, dtype))
     got = np.asarray(got)
     assert got.dtype == dtype
@@ -98,12 +104,27 @@ def test_functions_are_accurate_to_a_few_ulp(xp, name, dtype):
         ("erf", 1e4, 1),
         ("erf", -INF, -1),
         ("abs", -INF, INF),
-        *((name, NAN, NAN) for name in ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "erf")),
+        *((name, end, NAN) for name in ("cos_turns", "sin_turns") for end in (-INF, INF)),
+        *((name, NAN, NAN) for name in EXACT),
     ],
 )
 def test_ends_and_nan(xp, name, value, want):
     got = float(getattr(xp, name)(xp.array([value]))[0])
     assert got == want or (math.isnan(got) and math.isnan(want))
+
+
+@pytest.mark.parametrize("name", ["cos_turns", "sin_turns"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_turns_keep_their_digits_near_zeros_and_far_out(xp, name, dtype):
+    eighths = (np.arange(-40, 41) / 8).astype(dtype)
+    near = [np.nextafter(eighths, np.array(end, dtype)) for end in (-INF, INF)]
+    big = 2.0 ** np.linspace(0, np.finfo(dtype).maxexp - 1, 300)
+    a = np.concatenate([eighths, *near, big, -big]).astype(dtype)
+    with mpmath.workdps(40):
+        want = np.array([float(EXACT[name](mpmath.mpf(float(v)))) for v in a])
+    got = np.asarray(getattr(xp, name)(xp.array(a, dtype)))
+    assert got.dtype == dtype
+    assert_near(got, want, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
 
 
 @pytest.mark.parametrize("name", ["minimum", "maximum"])

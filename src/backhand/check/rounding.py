@@ -4,14 +4,16 @@ A formula is run once more, with numbers that carry a bound. `Rounded.value` is 
 in float64, and `Rounded.error` says how far from it a kernel may end that works in ``dtype``, does
 the same operations, with zeros for subnormal numbers, and keeps the bounds beside the vector
 functions. What goes into an operation widens its bound by the operation's slope, and its own
-rounding is added, NumPy's included. Every function that has a bound is increasing, so the ends of
-an interval bound what comes out of it.
+rounding is added, NumPy's included. For the functions that are increasing, the ends of an interval
+bound what comes out of it; for the cosine and sine of turns, their slope and curvature do.
 
 An infinity or NaN has no bound: a kernel must give the same.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +29,10 @@ NUMPY_ULP = 4.0
 """What NumPy and SciPy are taken to keep for their functions; they state no less."""
 
 
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf")
+PERIODIC = {"cos_turns": "sin_turns", "sin_turns": "cos_turns"}
+"""The functions that rise and fall, each with the one that its slope is made of."""
+
+FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf", *PERIODIC)
 """The functions of formulas that are not correctly rounded."""
 
 
@@ -149,7 +154,8 @@ class Rounding:
         self._largest = float(np.finfo(self.dtype).max)
         self._smallest = float(np.finfo(self.dtype).smallest_normal)
         for name, bound in {**ulp, "sqrt": 0.5}.items():
-            setattr(self, name, lambda a, n=name, u=bound: self._increasing(n, u, a))
+            widened = self._periodic if name in PERIODIC else self._increasing
+            setattr(self, name, functools.partial(widened, name, bound))
 
     # numbers ------------------------------------------------------------------------------------
 
@@ -199,6 +205,19 @@ class Rounding:
         slack = np.where(np.isnan(slack) & np.isfinite(value), np.inf, slack)
         slack = np.where(a.error > 0, slack, 0.0)
         return self.rounded(value, slack, ulp, 0.5 if name == "sqrt" else NUMPY_ULP)
+
+    def _periodic(self, name: str, ulp: float, a: Any) -> Rounded:
+        """Bound a function f whose slope is ``2 pi g``, up to a sign, by its addition theorem.
+
+        An angle that is off by d changes it by ``f (cos d - 1) + g sin d``, and by d at most.
+        """
+        a = self.real(a)
+        value, slope = (getattr(NUMPY, n)(a.value) for n in (name, PERIODIC[name]))
+        d = math.tau * a.error
+        slack = np.abs(value) * d * d / 2 + np.abs(slope) * d
+        # d and the range bound it as well; fmin, since an infinite d times 0 is NaN
+        slack = np.fmin(np.fmin(slack, d), 1 + np.abs(value))
+        return self.rounded(value, slack, ulp, NUMPY_ULP)
 
     def where(self, condition: Any, a: Any, b: Any) -> Rounded:
         a, b = self.real(a), self.real(b)

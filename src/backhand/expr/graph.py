@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf")
+FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf", "cos_turns", "sin_turns")
 """Operations that are themselves formulas; see `functions`."""
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..formulas import turns
 from .graph import FUNCTIONS, Graph, Node
 
 __all__ = ["FUNCTIONS", "KINDS", "OPERATIONS", "Graph", "Node", "Trace", "Value", "trace"]
@@ -255,6 +256,12 @@ class Trace:
 
     def erf(self, a: Any) -> Any:
         return self._unary("erf", math.erf, a)
+
+    def cos_turns(self, a: Any) -> Any:
+        return self._unary("cos_turns", lambda a: float(turns.cosine(np, a)), a)
+
+    def sin_turns(self, a: Any) -> Any:
+        return self._unary("sin_turns", lambda a: float(turns.sine(np, a)), a)
 
     def minimum(self, a: Any, b: Any) -> Any:
         return min(a, b) if is_number(a) and is_number(b) else self.real_node("minimum", a, b)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, first_line
+from ..formulas import turns
 
 Array = Any
 
@@ -36,6 +37,12 @@ class NumpyNamespace:
 
             self._erf = erf
         return self._erf(a)
+
+    def cos_turns(self, a: Array) -> Array:
+        return turns.cosine(self._np, a)
+
+    def sin_turns(self, a: Array) -> Array:
+        return turns.sine(self._np, a)
 
     def row_sum(self, a: Array) -> Array:
         return self._np.sum(a, axis=-1, keepdims=True)
@@ -92,6 +99,12 @@ class TorchNamespace:
 
     def maximum(self, a: Array, b: Array) -> Array:
         return self._torch.maximum(*self._pair(a, b))
+
+    def cos_turns(self, a: Array) -> Array:
+        return turns.cosine(self._torch, a)
+
+    def sin_turns(self, a: Array) -> Array:
+        return turns.sine(self._torch, a)
 
     def row_sum(self, a: Array) -> Array:
         return a.sum(-1, keepdim=True)

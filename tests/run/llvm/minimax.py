@@ -78,7 +78,17 @@ def _erf_weight(a: Any) -> Any:
     return a * mp.erfc(a) / mp.erf(a)
 
 
-HALF_LN2, ROOT2 = mp.log(2) / 2, mp.sqrt(2)
+def _sine(t: Any) -> Any:
+    s = mp.sqrt(t + SIXTEENTH)
+    return (mp.sinpi(2 * s) / s - 4) / t
+
+
+def _sine_weight(t: Any) -> Any:
+    s = mp.sqrt(t + SIXTEENTH)
+    return abs(t) * s / mp.sinpi(2 * s)
+
+
+HALF_LN2, ROOT2, SIXTEENTH = mp.log(2) / 2, mp.sqrt(2), mp.mpf(1) / 16
 PROBLEMS = {
     "EXP_32": Problem(_exp, _exp_weight, -HALF_LN2, HALF_LN2, 2.0**-26),
     "EXP_64": Problem(_exp, _exp_weight, -HALF_LN2, HALF_LN2, 2.0**-60),
@@ -86,6 +96,8 @@ PROBLEMS = {
     "LOG_64": Problem(_atanh, _atanh_weight, ZERO, ((ROOT2 - 1) / (ROOT2 + 1)) ** 2, 2.0**-59),
     "ERF_32": Problem(_erf, _erf_weight, ZERO, mp.mpf(4), 2.0**-27.5),
     "ERF_64": Problem(_erf, _erf_weight, ZERO, mp.mpf("5.95"), 2.0**-56),
+    "SINE_32": Problem(_sine, _sine_weight, ZERO - SIXTEENTH, -ZERO, 2.0**-27.2),
+    "SINE_64": Problem(_sine, _sine_weight, ZERO - SIXTEENTH, -ZERO, 2.0**-60.5),
 }
 
 

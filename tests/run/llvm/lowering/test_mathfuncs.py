@@ -9,12 +9,14 @@ import pytest
 from backhand.expr.trace import FUNCTIONS
 from backhand.run.llvm.lowering.mathfuncs import TABLE, function_graph
 from backhand.run.llvm.machine.target import Target
+from backhand.run.namespaces import NUMPY
 
 from ..native_formulas import TARGETS, map_elements, same_bits, several_targets
 
 mpmath_context = mpmath.mp.clone()
 mpmath_context.dps = 40
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, math.log(2) / 2, 2.0]
+EIGHTHS = np.arange(-40, 41) / 8  # of turns: zeros, extrema and where ranges meet
 EDGES = {  # where results overflow, underflow or saturate, and where the range is cut
     np.float32: [88.72283, 88.72284, 88.7229, 88.376, 89.5, -87.33655, -103.27, -103.9721, -104.5],
     np.float64: [709.782712893384, 709.782712893385, 709.5, 711.0, -708.4, -745.13, -745.14, -750],
@@ -28,6 +30,7 @@ def arguments(dtype, count):
     tiny = np.log2(float(info.smallest_subnormal))
     magnitudes = 2.0 ** rng.uniform(tiny, float(info.maxexp) - 1e-3, count)
     moderate = 2.0 ** rng.uniform(-40, 7, count)
+    eighths = EIGHTHS.astype(dtype)
     parts = [
         magnitudes * rng.choice([-1, 1], count),
         moderate * rng.choice([-1, 1], count),
@@ -39,12 +42,14 @@ def arguments(dtype, count):
         [-a for a in EDGES[dtype]],
         [info.max, -info.max, info.tiny, -info.tiny, info.smallest_subnormal],
         [np.nextafter(dtype(-1), dtype(0)), np.nextafter(dtype(-1), dtype(-2)), info.eps],
+        *(eighths, np.nextafter(eighths, dtype(-9)), np.nextafter(eighths, dtype(9))),
     ]
     return np.concatenate([np.asarray(part, np.float64) for part in parts]).astype(dtype)
 
 
 def exact_value(name, x):
     """The true value to 40 digits, and infinities and NaN as NumPy has them."""
+    in_turns = {"cos_turns": mpmath_context.cospi, "sin_turns": mpmath_context.sinpi}
     at_edges = {
         "exp": lambda: {math.inf: math.inf, -math.inf: 0.0}.get(x, math.nan),
         "expm1": lambda: {math.inf: math.inf, -math.inf: -1.0}.get(x, math.nan),
@@ -55,7 +60,9 @@ def exact_value(name, x):
     }
     outside = {"log": x <= 0, "log1p": x <= -1}.get(name, False)
     if not math.isfinite(x) or outside:
-        return at_edges[name]()
+        return at_edges.get(name, lambda: math.nan)()
+    if name in in_turns:
+        return in_turns[name](2 * mpmath_context.mpf(x))
     return getattr(mpmath_context, name)(mpmath_context.mpf(x))
 
 
@@ -96,19 +103,12 @@ def test_errors_are_within_the_stated_bound(name, dtype, count):
     )
 
 
-def reference(name):
-    """NumPy's or SciPy's function, good for a float32 result when it works in float64."""
-    from scipy import special
-
-    return {"erf": special.erf}.get(name) or getattr(np, name)
-
-
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_float32_bounds_over_all_exponents_and_four_million_numbers(name):
     x = np.arange(0, 2**32, 1021, dtype=np.uint64).astype(np.uint32).view(np.float32)
     (got,) = map_elements(function_graph(name, True), np.float32, {"a": x})
     with np.errstate(all="ignore"):
-        want = reference(name)(x.astype(np.float64))
+        want = getattr(NUMPY, name)(x.astype(np.float64))
         assert np.array_equal(np.isnan(got), np.isnan(want))
         limit = 2.0**128
         want = np.clip(want, -limit, limit)
@@ -152,7 +152,20 @@ def test_exact_values(dtype):
     assert value("tanh", 30.0) == 1.0
     assert value("erf", -30.0) == -1.0
     assert value("expm1", -200.0) == -1.0
+    for quarters in range(-9, 10):
+        angle = math.pi / 2 * quarters
+        assert value("cos_turns", quarters / 4) == round(math.cos(angle))
+        assert value("sin_turns", quarters / 4) == round(math.sin(angle))
     for name in ("expm1", "log1p", "tanh", "erf"):
         zero = value(name, -0.0)
         assert zero == 0.0, name
         assert np.signbit(zero), f"{name}(-0.0) must be -0.0"
+
+
+@pytest.mark.parametrize("name", ["cos_turns", "sin_turns"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cosines_and_sines_are_not_above_1(name, dtype):
+    near = np.linspace(-1e-3, 1e-3, 100_001)
+    x = np.concatenate([extremum + near for extremum in (0.0, 0.25, 0.5, 0.75)]).astype(dtype)
+    (got,) = map_elements(function_graph(name, dtype is np.float32), dtype, {"a": x})
+    assert np.abs(got).max() == 1.0

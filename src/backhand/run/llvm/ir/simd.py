@@ -229,6 +229,10 @@ class Lanes:
     def copysign(self, magnitude: Value, sign: Value) -> Value:
         return self._intrinsic("copysign", magnitude, sign)
 
+    def round(self, a: Value) -> Value:
+        """The nearest whole number, half to even."""
+        return self._intrinsic("roundeven", a)
+
     # The order of operands matters: `a < b ? a : b` is one instruction on x86 and gives b where
     # either is NaN. So NaN in b passes for free, and NaN in a needs a test of its own.
 

@@ -11,7 +11,7 @@ from ....expr.trace import FUNCTIONS
 from ..ir.simd import Lanes, Value
 from .mathfuncs import function_graph
 
-REAL = {op: op for op in ("add", "sub", "mul", "div", "neg", "abs", "sqrt", "fma", "copysign")}
+REAL = ("add", "sub", "mul", "div", "neg", "abs", "sqrt", "fma", "copysign", "round")
 WORDS = {"multiply": "mul", "xor": "xor"}
 
 

@@ -1,6 +1,6 @@
-"""Vector ``exp``, ``expm1``, ``log``, ``log1p``, ``tanh`` and ``erf``, without branches or calls.
+"""Vector ``exp``, ``log``, ``tanh``, ``cos_turns`` and their kin, without branches or calls.
 
-Each is a formula over simpler operations, with the NumPy or SciPy function that it means and its
+Each is a formula over simpler operations, with the function that it means in NumPy and its
 error bound in units in the last place (ULP: the spacing of floats at the true value) beside it; one
 parametrised test walks the table. Every step rounds as IEEE 754 says, so a result has the same
 bits on every instruction set with FMA. What is stated holds with subnormal numbers on; with them
@@ -21,6 +21,7 @@ import numpy as np
 
 from ....expr.graph import Graph
 from ....expr.trace import Trace, Value, refusing, trace
+from ....formulas import turns
 from . import minimax
 
 Array = Any
@@ -36,6 +37,7 @@ class Format:
     ln2: tuple[float, float]  # high and low part
     exp: tuple[float, ...]
     erf: tuple[float, ...]
+    sine: tuple[float, ...]
     exp_range: tuple[float, float]  # beyond, exp is 0 or infinite
     tanh_end: float  # beyond, tanh is 1
     erf_end: float  # beyond, erf is 1
@@ -60,6 +62,7 @@ SINGLE = Format(
     ln2=minimax.LN2_32,
     exp=minimax.EXP_32,
     erf=minimax.ERF_32,
+    sine=minimax.SINE_32,
     exp_range=(-104.0, 89.0),
     tanh_end=9.02,
     erf_end=4.0,
@@ -71,6 +74,7 @@ DOUBLE = Format(
     ln2=minimax.LN2_64,
     exp=minimax.EXP_64,
     erf=minimax.ERF_64,
+    sine=minimax.SINE_64,
     exp_range=(-746.0, 710.0),
     tanh_end=19.1,
     erf_end=5.95,
@@ -125,6 +129,10 @@ class Primitives(Trace):
         """The magnitude of ``a`` with the sign of ``b``."""
         return self.real_node("copysign", a, b)
 
+    def round(self, a: Array) -> Array:
+        """The nearest whole number, half to even."""
+        return self.real_node("round", a)
+
     def bits(self, a: Array) -> Array:
         return self.record("bits", "bits", self.number_of(a, "real", "bits"))
 
@@ -148,7 +156,7 @@ class Function:
     name : str
         Of the operation, in `formulas.namespace`.
     means : str
-        The function of NumPy or SciPy with the same meaning.
+        The function of NumPy, SciPy or ours with the same meaning.
     bound32, bound64 : float
         Largest error in ULP.
     formula : callable
@@ -316,3 +324,25 @@ def log1p(xp: Any, x: Array) -> Array:
     power = xp.real(((2 * f.bias + 2) << f.fraction) - (moved & exponent))
     y = _log_of_parts(xp, k, 0.25 * xp.fma(x, power, power - 4.0))
     return _with_sign_of(xp, _log_special(xp, y, x, u), x)
+
+
+# cos and sin of turns -----------------------------------------------------------------------------
+
+
+def _sine_of_turns(xp: Any, s: Array) -> Array:
+    """``sin(2 pi s)`` with s from -1/4 to 1/4, as ``4 s + s t R(t)`` with ``t = s**2 - 1/16``.
+
+    At a quarter turn t is 0 and the sine exactly 1; near 0 the sum is ``4 s + 2.28 s``.
+    """
+    t = xp.fma(s, s, -1 / 16)
+    return xp.fma(s, t * xp.horner(t, xp.format.sine), 4.0 * s)
+
+
+@function(means="formulas.turns.cosine", bound32=1.75, bound64=1.75)
+def cos_turns(xp: Any, x: Array) -> Array:
+    return _sine_of_turns(xp, turns.of_cosine(xp, x))
+
+
+@function(means="formulas.turns.sine", bound32=1.5, bound64=1.5)
+def sin_turns(xp: Any, x: Array) -> Array:
+    return _sine_of_turns(xp, turns.of_sine(xp, x))

@@ -108,3 +108,23 @@ ERF_64: Final = _exact(
     "-0x1.5ac98dab71505p-45",
     "0x1.c38ee0cbaf7b2p-51",
 )
+
+# (sin(2 pi s) / s - 4) / t on |s| <= 1/4 as a function of t = s**2 - 1/16; the sine within 2**-27.3
+SINE_32: Final = _exact(
+    "-0x1.fffff2p+4",
+    "0x1.10b308p+6",
+    "-0x1.0a9dd8p+6",
+    "0x1.3d486cp+5",
+)
+
+# the same, within 2**-60.6
+SINE_64: Final = _exact(
+    "-0x1.fffffffffffffp+4",
+    "0x1.10b0cd906e904p+6",
+    "-0x1.0b0cd906e3546p+6",
+    "0x1.2c79afad64abcp+5",
+    "-0x1.b707801af12c4p+3",
+    "0x1.c22bbc3b0e4ccp+1",
+    "-0x1.559ffe5e050ep-1",
+    "0x1.9e2494c1feb89p-4",
+)
