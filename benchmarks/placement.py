@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from backhand.network import Network
-from backhand.rows import Rows
 from backhand.run.llvm.runtime import instance as instance_module
-from backhand.training import Settings, Training
+from backhand.train.config import TrainConfig
+from backhand.train.loop import TrainLoop
+from backhand.train.rows import Rows
 
 SECONDS = 0.01
 """Of a measurement, about."""
@@ -43,12 +44,12 @@ def main() -> None:
     x = rng.standard_normal((count, given.widths[0])).astype(np.float32)
     rows = Rows(x, rng.integers(0, given.widths[-1], (count, 1)))
     network = Network(tuple(given.widths), loss="softmax_cross_entropy")
-    settings = Settings(batch=given.batch, threads=1)
+    settings = TrainConfig(batch_size=given.batch, threads=1)
     engine, others, trainers = instance_module.allocate_arena, [], []
     for number in range(2 * given.trainers):
         instance_module.allocate_arena = allocate_apart if number % 2 else engine
         others.append(np.zeros(int(rng.integers(1, 50_000)), np.uint8))
-        training = Training(network, network.init("kaiming_normal", 0), settings, count)
+        training = TrainLoop(network, network.init("kaiming_normal", 0), settings, count)
         training.epoch(rows)
         trainers.append(training)
     instance_module.allocate_arena = engine

@@ -21,7 +21,7 @@ from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.run.llvm.host.team import available_threads
 from backhand.run.llvm.runtime.engine import CompiledTrainer
-from backhand.training import step_scalars
+from backhand.train.loop import step_scalars
 
 ADAM = OPTIMISERS["adam"]
 ENOUGH = 0.02

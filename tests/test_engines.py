@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from backhand import InputError, Network, Settings, fit
+from backhand import InputError, Network, TrainConfig, fit
 from backhand.engines import ENGINES, checked_engine, default_engine, executor
-from backhand.rows import Rows
 from backhand.run.arrays import EXECUTOR, ArrayExecutor
+from backhand.train.rows import Rows
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -32,7 +32,7 @@ def test_every_executor_runs_trains_and_predicts(name):
         np.testing.assert_allclose(predict(x), want, rtol=1e-12)
         copies[-1][1][...] += 1.0
         np.testing.assert_allclose(predict(x), want + 1.0, rtol=1e-12)
-    trained = fit(network, params, Rows(x, t), Settings(epochs=2, engine=name))
+    trained = fit(network, params, Rows(x, t), TrainConfig(epochs=2, engine=name))
     assert trained.history[1].loss < trained.history[0].loss
 
 

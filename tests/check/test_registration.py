@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import backhand
-from backhand import Network, Rows, Settings, fit
+from backhand import Network, Rows, TrainConfig, fit
 from backhand.check import (
     register_activation,
     register_initialiser,
@@ -96,7 +96,7 @@ def test_what_is_registered_trains_by_name(rng):
     network = Network((3, 8, 1), activation="bump", dtype="float64")
     assert verify(network, *random_case(np.random.default_rng(0), network))
     rows = Rows(rng.standard_normal((60, 3)), rng.standard_normal((60, 1)))
-    settings = Settings(epochs=3, batch=20, optimiser="sign:beta=0.8", schedule="halves")
+    settings = TrainConfig(epochs=3, batch_size=20, optimiser="sign:beta=0.8", schedule="halves")
     done = [
         fit(network, network.init("narrow:gain=3", 0), rows, dataclasses.replace(settings, **e))
         for e in ({"engine": "llvm"}, {"engine": "numpy"})

@@ -59,13 +59,13 @@ def refused(outcome, *words):
         (["--epochs", "0"], ["--epochs", "0"]),
         (["--epochs", "99999999999999999999"], ["--epochs", "9999"]),
         (["--epochs", "ten"], ["--epochs", "'ten'", "backhand train --help"]),
-        (["--batch", "0"], ["batch", "0"]),
-        (["--rate", "fast"], ["--rate", "'fast'"]),
-        (["--rate", "nan"], ["rate", "nan"]),
-        (["--rate", "inf"], ["rate", "inf"]),
+        (["--batch-size", "0"], ["batch-size", "0"]),
+        (["--learning-rate", "fast"], ["--learning-rate", "'fast'"]),
+        (["--learning-rate", "nan"], ["learning_rate", "nan"]),
+        (["--learning-rate", "inf"], ["learning_rate", "inf"]),
         (["--l2", "-1"], ["l2", "-1"]),
         (["--clip-norm", "0"], ["clip_norm", "0"]),
-        (["--rate", "-1"], ["rate", "-1"]),
+        (["--learning-rate", "-1"], ["learning_rate", "-1"]),
         (["--dropout", "1"], ["dropout", "1"]),
         (["--dropout", "2", "--hidden", ""], ["dropout", "2"]),
         (["--seed", "-1"], ["seed", "-1"]),
@@ -171,7 +171,16 @@ def test_read_only_folder(backhand, tmp_path, monkeypatch):
 
 
 def test_a_diverging_training_writes_nothing(backhand, tmp_path):
-    words = ["--optimiser", "sgd", "--rate", "1e30", "--schedule", "constant", "--epochs", "3"]
+    words = [
+        "--optimiser",
+        "sgd",
+        "--learning-rate",
+        "1e30",
+        "--schedule",
+        "constant",
+        "--epochs",
+        "3",
+    ]
     code, _, err = backhand("train", "digits", *words)
     assert code == 1
     assert err.startswith("error: training diverged in epoch 1")
@@ -183,7 +192,7 @@ def test_a_diverging_training_writes_nothing(backhand, tmp_path):
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
 def test_a_diverging_regression_does_too(backhand, tmp_path, optimiser, rate):
     file = write_csv(tmp_path / "t.csv", rows(t=np.linspace(0, 9, 40)))
-    words = ["--target", "t", "--optimiser", optimiser, "--rate", rate, "--epochs", "3"]
+    words = ["--target", "t", "--optimiser", optimiser, "--learning-rate", rate, "--epochs", "3"]
     code, _, err = backhand("train", file, *words, "--schedule", "constant", "--out", "new/run")
     if code == 0:  # adam bounds its steps, whatever the rate
         assert optimiser == "adam"
@@ -219,7 +228,7 @@ def test_ctrl_c_while_the_command_line_is_parsed_is_one_line(backhand, monkeypat
         (PermissionError(13, "Permission denied", "x.csv"), 2, "x.csv: Permission denied"),
         (OSError(28, "No space left on device"), 2, "No space left on device"),
         (MemoryError("Unable to allocate 3 TiB"), 1, "not enough memory: Unable to allocate 3 TiB"),
-        (MemoryError(), 1, "--batch"),
+        (MemoryError(), 1, "--batch-size"),
     ],
 )
 def test_what_the_system_refuses_is_one_line_too(backhand, monkeypatch, error, code, said):

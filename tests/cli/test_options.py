@@ -46,7 +46,7 @@ def test_limits(name):
     options.check_limits(**{name: largest})
     options.check_limits(**{name: None})
     for wrong in (least - 1, largest + 1, -(10**30), 10**30):
-        with pytest.raises(InputError, match=f"--{name} must be .* got {wrong}"):
+        with pytest.raises(InputError, match=f"--{name.replace('_', '-')} must be .* got {wrong}"):
             options.check_limits(**{name: wrong})
 
 

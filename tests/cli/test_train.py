@@ -23,8 +23,8 @@ from backhand.datasets import Split
 from backhand.errors import InputError
 from backhand.export import Model
 from backhand.network import Network
-from backhand.rows import EVALUATED_AT_ONCE
-from backhand.training import judge
+from backhand.train.evaluate import evaluate
+from backhand.train.rows import EVALUATED_AT_ONCE
 
 QUICK = ["--epochs", "3", "--hidden", "20"]
 
@@ -144,7 +144,16 @@ def test_names_that_look_like_markup_are_printed_as_they_are(backhand, people, t
 
 
 def test_patience_is_given_as_the_reason(backhand):
-    words = ["--hidden", "20", "--patience", "1", "--rate", "0.1", "--schedule", "constant"]
+    words = [
+        "--hidden",
+        "20",
+        "--patience",
+        "1",
+        "--learning-rate",
+        "0.1",
+        "--schedule",
+        "constant",
+    ]
     code, out, _ = backhand("train", "digits", *words)
     assert code == 0
     (reason,) = [line for line in out.splitlines() if line.startswith("ended: ")]
@@ -206,8 +215,8 @@ def test_an_interrupted_training_is_kept_and_a_second_ctrl_c_does_not_lose_it(
     real = {"fit": train.fit, "scores": train.scores}
 
     def fit(*args, callbacks, **kwargs):
-        def interrupt(line, training):
-            if line.epoch == 4:
+        def interrupt(now):
+            if now.epoch == 4:
                 raise KeyboardInterrupt
 
         return real["fit"](*args, callbacks=[*callbacks, interrupt], **kwargs)
@@ -235,13 +244,13 @@ def test_a_ctrl_c_that_a_library_lost_still_counts(backhand, tmp_path, monkeypat
         with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
-    real = {"load": datasets.load, "judge": judge}
+    real = {"load": datasets.load, "evaluate": evaluate}
     with monkeypatch.context() as loading:
         loading.setattr(datasets, "load", lambda *a, **k: (lose(), real["load"](*a, **k))[1])
         assert backhand("train", "digits")[::2] == (130, "interrupted: nothing was written\n")
     assert list(tmp_path.iterdir()) == []
     with monkeypatch.context() as running:
-        running.setattr("backhand.training.judge", lambda *a: (lose(), real["judge"](*a))[1])
+        running.setattr("backhand.train.fit.evaluate", lambda *a: (lose(), real["evaluate"](*a))[1])
         code, out, _ = backhand("train", "digits", "--epochs", "9", "--out", "run")
     assert code == 130
     assert "of epoch 1 of 1" in out
@@ -252,7 +261,7 @@ def test_an_interrupted_first_epoch_is_kept_too(backhand, tmp_path, monkeypatch)
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("backhand.training.Training.epoch", interrupt)
+    monkeypatch.setattr("backhand.train.loop.TrainLoop.epoch", interrupt)
     code, out, _ = backhand("train", "digits", *QUICK, "--out", "run", "--plot", "p.svg")
     assert code == 130
     assert "interrupted: kept the model, of an unfinished first epoch" in out

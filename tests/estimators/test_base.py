@@ -114,7 +114,7 @@ def test_a_copy_predicts_and_learns_on_like_the_original(ours, how, settings):
     for a, b in zip(model.coefs_, other.coefs_, strict=True):
         assert np.array_equal(a, b)
     fresh = ours(hidden_layer_sizes=(7,), max_iter=3, random_state=0, **settings).fit(X, y)
-    fresh._fitted = dataclasses.replace(fresh._fitted, descent=None)
+    fresh._fitted = dataclasses.replace(fresh._fitted, state=None)
     fresh.partial_fit(X, y)
     if settings.get("momentum") != 0.0:
         assert not np.array_equal(fresh.coefs_[0], model.coefs_[0])

@@ -7,28 +7,35 @@ import pytest
 
 from backhand import InputError, MLPRegressor
 from backhand.estimators.course import Course
+from backhand.train.state import Epoch
+from backhand.train.stopping import Best
+
+
+def line(loss):
+    return Epoch(1, loss, None, None, 0.1, 1.0)
 
 
 def test_a_course_that_goes_on_leaves_the_earlier_one_as_it_was():
     first = Course()
-    first.begin(early_stopping=False)
-    first.record("loss_curve_", 3.0)
+    first.begin(early_stopping=False, last=Best())
+    first.note(line(3.0), Best(-3.0), early_stopping=False)
     first.settle()
     second = first.resumed()
-    second.record("loss_curve_", 2.0)
+    second.note(line(2.0), Best(-2.0), early_stopping=False)
     for _ in range(2):
         assert second.attributes()["loss_curve_"] == [3.0, 2.0]
         assert first.attributes()["loss_curve_"] == [3.0]
-        assert (first.last("loss_curve_"), second.last("loss_curve_")) == (3.0, 2.0)
+        assert (first.best_loss_, second.best_loss_) == (3.0, 2.0)
         second.settle()
 
 
 def test_a_score_begins_anew_where_early_stopping_comes_later():
     course = Course()
-    course.begin(early_stopping=False)
-    course.record("loss_curve_", 3.0)
+    course.begin(early_stopping=False, last=Best())
+    course.note(line(3.0), Best(-3.0), early_stopping=False)
     course.settle()
-    course.begin(early_stopping=True)
+    assert course.begin(False, Best(waited=4)) == Best(-3.0, waited=4)
+    assert course.begin(True, Best(waited=4)) == Best()
     assert course.attributes()["loss_curve_"] == [3.0]
     assert course.attributes()["validation_scores_"] == []
     assert course.best_loss_ is None

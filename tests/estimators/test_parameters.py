@@ -20,7 +20,7 @@ from backhand.formulas.initialisers import INITIALISERS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
-from backhand.training import Settings
+from backhand.train.config import TrainConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -37,7 +37,7 @@ def test_hidden_widths_that_make_no_sense(value):
 
 
 def test_the_default_engine_is_that_of_training():
-    assert engine_name(None) == Settings().engine
+    assert engine_name(None) == TrainConfig().engine
     with pytest.raises(InputError, match="unknown engine"):
         engine_name("abacus")
 

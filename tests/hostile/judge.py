@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from backhand.errors import BackhandError
-from backhand.training import DivergedError
+from backhand.train.result import DivergedError
 
 from .ingredients import Given, UserError, fingerprint
 

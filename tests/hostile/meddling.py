@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backhand import Rows, fit
+from backhand.train.loop import TrainLoop
 
 from .arguments import targets
 from .ingredients import Dice, Given, UserError, plain
@@ -44,16 +45,17 @@ def training(dice: Dice, memory: Any) -> Calls:
 
         x = sp.csr_array(np.where(np.abs(x) > 2, x, 0))
         big = False
-    settings = descent(dice, dice.one(("llvm", "numpy")), epochs=3, batch=64, clip_norm=None)
+    settings = descent(dice, dice.one(("llvm", "numpy")), epochs=3, batch_size=64, clip_norm=None)
     given = {"x": Given(x, x, f"{x.shape} {x.dtype}"), "t": Given(t, t, f"{t.shape} {t.dtype}")}
 
-    def meddle(now: Any, training: Any) -> None:
+    def meddle(now: Any) -> None:
         if how == "raise":
             raise UserError("a callback's own")
         if how == "fit again":
             fit(network, network.init("kaiming_normal"), Rows(x, t), settings)
         elif how == "other rows":
-            training.epoch(Rows(x[:5], t[:5]))
+            other = TrainLoop(network, now.params, settings, 5, state=now.state)
+            other.epoch(Rows(x[:5], t[:5]))
         elif how in ("indices", "indptr"):
             getattr(x, how)[:] = dice.one((2**30, -5))
         elif how == "fill x":

@@ -1,4 +1,4 @@
-"""Hostile calls of training: `Settings`, `fit` with callbacks, and `Training.epoch` by hand."""
+"""Hostile calls of training: `TrainConfig`, `fit` with callbacks, and `TrainLoop.epoch` by hand."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from backhand import Rows, Settings, fit
-from backhand.training import Training
+from backhand import Rows, TrainConfig, fit
+from backhand.train.loop import TrainLoop
 
 from .arguments import inputs, parameters, targets, weights
 from .ingredients import Dice, Given, plain, shape_of
@@ -18,18 +18,18 @@ RATE = 0.01
 MODERATE = 1e3  # numbers up to which a few steps of descent do not leave the float32 range
 
 
-def descent(dice: Dice, engine: str, **more: Any) -> Settings:
+def descent(dice: Dice, engine: str, **more: Any) -> TrainConfig:
     """A few steps, with a rule whose steps go by the size of the gradient."""
     chosen = {
         "epochs": dice.whole(1, 3),
-        "batch": dice.one((1, 3, 8, 64)),
+        "batch_size": dice.one((1, 3, 8, 64)),
         "optimiser": dice.one(("sgd", "momentum", "nesterov", "adam")),
         "l2": dice.one((0.0, 0.01)),
         "seed": dice.whole(0, 5),
         "shuffle": dice.chance(0.7),
         "clip_norm": dice.one((None, None, 0.5)),
     }
-    return Settings(rate=RATE, engine=engine, **{**chosen, **more})
+    return TrainConfig(learning_rate=RATE, engine=engine, **{**chosen, **more})
 
 
 def plain_rows(given: dict[str, Given], network: Any) -> Rows:
@@ -47,7 +47,7 @@ def moderate(*given: Given) -> bool:
     return all(a is None or (np.abs(a) <= MODERATE).all() for a in flat)
 
 
-def trained_alike(result: Any, want: Any, settings: Settings, dtype: str) -> str:
+def trained_alike(result: Any, want: Any, settings: TrainConfig, dtype: str) -> str:
     """Where parameters differ by more than rounding can make of a few steps.
 
     Where they grow without bound, rounding does too. Adam's step is as long for a gradient of
@@ -100,24 +100,24 @@ def fits(dice: Dice, memory: Any) -> Calls:
     yield Call(text, do, given, check, harmless=easy)
 
 
-def exact_settings(settings: Settings) -> Settings:
+def exact_settings(settings: TrainConfig) -> TrainConfig:
     fields = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
-    return Settings(**{**fields, "engine": "numpy", "threads": None})
+    return TrainConfig(**{**fields, "engine": "numpy", "threads": None})
 
 
-def settings_shown(settings: Settings) -> str:
-    names = ("engine", "epochs", "batch", "l2", "clip_norm", "threads", "shuffle", "seed")
+def settings_shown(settings: TrainConfig) -> str:
+    names = ("engine", "epochs", "batch_size", "l2", "clip_norm", "threads", "shuffle", "seed")
     chosen = ", ".join(f"{name}={getattr(settings, name)!r}" for name in names)
-    return f"Settings({chosen}, optimiser={settings.optimiser.name})"
+    return f"TrainConfig({chosen}, optimiser={settings.optimiser.name})"
 
 
 def epochs(dice: Dice, memory: Any) -> Calls:
-    """`Training.epoch` by hand, with other rows each time."""
+    """`TrainLoop.epoch` by hand, with other rows each time."""
     network = a_network(dice)
-    settings = descent(dice, dice.one(("llvm", "llvm", "numpy")), epochs=9, batch=8)
+    settings = descent(dice, dice.one(("llvm", "llvm", "numpy")), epochs=9, batch_size=8)
     start = network.init("kaiming_normal", 1)
-    training = Training(network, start, settings, 19)
-    twin = Training(
+    training = TrainLoop(network, start, settings, 19)
+    twin = TrainLoop(
         exact(network),
         [(w.astype(float), b.astype(float)) for w, b in start],
         exact_settings(settings),
@@ -151,7 +151,7 @@ def epochs(dice: Dice, memory: Any) -> Calls:
         def kept() -> Any:
             return [a.tobytes() for layer in training.params for a in layer]
 
-        text = f"{shown(network)}, {settings_shown(settings)}: Training.epoch number {number + 1}"
+        text = f"{shown(network)}, {settings_shown(settings)}: TrainLoop.epoch number {number + 1}"
         easy = moderate(*given.values()) and not hasattr(given["x"].value, "tocoo")
         outcome = yield Call(text, do, given, check, kept, harmless=easy)
         if outcome.kind == "fault" or not moderate(*given.values()):
@@ -160,7 +160,7 @@ def epochs(dice: Dice, memory: Any) -> Calls:
 
 HOSTILE: dict[str, tuple[Any, ...]] = {
     "epochs": (0, 1, -1, 2.0, "3", True, None, np.int8(1), np.nan, [1], 1j),
-    "batch": (0, 1, -1, 2**62, 2**63, 2**70, 2.5, "auto", None, np.uint64(2**63), [1]),
+    "batch_size": (0, 1, -1, 2**62, 2**63, 2**70, 2.5, "auto", None, np.uint64(2**63), [1]),
     "optimiser": (
         "sgd",
         "no",
@@ -174,7 +174,7 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
         [],
         {},
     ),
-    "rate": (
+    "learning_rate": (
         0,
         1e-3,
         -1,
@@ -195,7 +195,7 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "seed": (0, -1, 2**32, 2**64, 2**200, 1.5, None, "0", np.int64(3), True),
     "patience": (None, 0, 1, -1, 2.5, np.inf),
     "monitor": ("score", "loss", "no", None, 3, []),
-    "tolerance": (0, -1, np.nan, np.inf, "0"),
+    "min_delta": (0, -1, np.nan, np.inf, "0"),
     "engine": (None, "llvm", "numpy", "", "no", 3, [], b"llvm"),
     "threads": (None, 1, 3, 0, -1, 17, 2.0, "2", True),
     "clip_norm": (None, 1, 0, -1, np.nan, np.inf, 1e-300, 1e300, "1", True),
@@ -203,7 +203,7 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
 
 
 def settings(dice: Dice, memory: Any) -> Calls:
-    """`Settings` of any values, and a fit with those that are accepted."""
+    """`TrainConfig` of any values, and a fit with those that are accepted."""
     names = dice.rng.choice(list(HOSTILE), dice.whole(1, 3), replace=False)
     chosen = {str(name): dice.one(HOSTILE[name]) for name in names}
     network = a_network(dice)
@@ -212,10 +212,10 @@ def settings(dice: Dice, memory: Any) -> Calls:
     t = t.astype(np.int64) if network.loss.by_row else t
 
     def do() -> Any:
-        made = Settings(**{"epochs": 2, "batch": 8, **chosen})
+        made = TrainConfig(**{"epochs": 2, "batch_size": 8, **chosen})
         return fit(network, network.init("kaiming_normal"), Rows(x, t), made).params
 
     def check(result: Any) -> str:
         return not_finite(*(a for layer in result for a in layer))
 
-    yield Call(f"fit({shown(network)}, Settings(**{chosen!r}))", do, {}, check, harmless=False)
+    yield Call(f"fit({shown(network)}, TrainConfig(**{chosen!r}))", do, {}, check, harmless=False)

@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import pytest
 
-from backhand import InputError, Network, Rows, Settings, fit
+from backhand import InputError, Network, Rows, TrainConfig, fit
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS, clipping
@@ -203,7 +203,7 @@ def test_a_limit_of_gradients_that_the_dtype_does_not_hold(limit):
     optimiser = clipping(OPTIMISERS["sgd"], limit)
     for engine in ("llvm", "numpy"):
         network = Network((2, 1), loss="mean_squared_error", dtype="float32")
-        settings = Settings(epochs=1, optimiser="sgd", clip_norm=limit, engine=engine)
+        settings = TrainConfig(epochs=1, optimiser="sgd", clip_norm=limit, engine=engine)
         rows = Rows(np.ones((4, 2)), np.ones((4, 1)))
         with pytest.raises(InputError, match=r"clip_norm=1e.39 is beyond what float32"):
             fit(network, network.init("lecun_normal", 0), rows, settings)

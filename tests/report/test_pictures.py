@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 
@@ -9,7 +10,7 @@ import pytest
 from backhand.errors import InputError
 from backhand.network import Network
 from backhand.report import pictures
-from backhand.training import Epoch
+from backhand.train.state import Epoch
 
 HISTORY = [Epoch(n, 1 / n, 1.2 / n, 0.5 + 0.04 * n, 0.01, 10.0) for n in range(1, 9)]
 
@@ -24,7 +25,9 @@ def drawn(monkeypatch, *args, **kwargs):
 
 @pytest.mark.parametrize(("kept", "epoch"), [(0, 5), (3, 3)])
 def test_the_marked_points_lie_on_the_curves_where_the_legend_says(monkeypatch, kept, epoch):
-    history = [line._replace(validation_loss=1.0 + (line.epoch - 5) ** 2) for line in HISTORY]
+    history = [
+        dataclasses.replace(line, validation_loss=1.0 + (line.epoch - 5) ** 2) for line in HISTORY
+    ]
     axes = drawn(monkeypatch, history, "h.svg", "accuracy", kept=kept)
     for axis, value in zip(axes, ("validation_loss", "validation_score"), strict=True):
         curves = {line.get_label(): line for line in axis.get_lines()}
@@ -40,7 +43,9 @@ def test_history(tmp_path):
     text = (tmp_path / "h.svg").read_text()
     assert "validation accuracy" in text
     assert "kept: epoch 8, 0.8200" in text
-    bare = [line._replace(validation_loss=None, validation_score=None) for line in HISTORY]
+    bare = [
+        dataclasses.replace(line, validation_loss=None, validation_score=None) for line in HISTORY
+    ]
     pictures.plot_history(bare, tmp_path / "b.png", "accuracy")
     with pytest.raises(InputError, match="no epoch"):
         pictures.plot_history([], tmp_path / "n.png", "accuracy")

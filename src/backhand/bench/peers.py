@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..network import Network
-from ..rows import Rows
 from ..run.llvm.host.team import available_threads
-from ..training import Settings, Training
+from ..train.config import TrainConfig
+from ..train.loop import TrainLoop
+from ..train.rows import Rows
 
 Array = Any
 Epoch = Callable[[], object]
@@ -71,9 +72,11 @@ class Peer(NamedTuple):
 def ours(problem: Problem) -> Iterator[tuple[str, Epoch]]:
     """The number of threads is chosen as for any user."""
     network = Network(problem.widths, activation="relu", loss="softmax_cross_entropy")
-    settings = Settings(epochs=1000, batch=problem.batch, optimiser="adam", rate=RATE)
+    settings = TrainConfig(
+        epochs=1000, batch_size=problem.batch, optimiser="adam", learning_rate=RATE
+    )
     params = network.init("kaiming_normal", 0)
-    training = Training(network, params, settings, len(problem.x))
+    training = TrainLoop(network, params, settings, len(problem.x))
     rows = Rows(problem.x, problem.t[:, None])
     yield "", lambda: training.epoch(rows)
 

@@ -26,7 +26,7 @@ from ..plan.nodes import Node
 from ..plan.step import Plan, gradient_plan, propagation_plan
 from ..run.arrays import ArrayTrainer, parameter_buffers
 from ..testing import worst_element
-from ..training import step_scalars
+from ..train.loop import step_scalars
 from .compare import Comparison, compare, worst_of
 from .formulas import points, targets
 from .networks import describe

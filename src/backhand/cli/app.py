@@ -143,10 +143,10 @@ def train(
     epochs: Annotated[
         int | None, _whole("passes over the data; by default 60, or 15 above 10,000 rows")
     ] = None,
-    batch: Annotated[
+    batch_size: Annotated[
         int | None, _whole("rows in a step; by default 32, or 128 above 10,000 rows")
     ] = None,
-    rate: Annotated[float, _number("learning rate, at the schedule's peak")] = 5e-3,
+    learning_rate: Annotated[float, _number("learning rate, at the schedule's peak")] = 5e-3,
     optimiser: Annotated[str, _option(metavar="NAME", help=_listed(OPTIMISERS))] = "adam",
     schedule: Annotated[str, _option(metavar="NAME", help=_listed(SCHEDULES))] = "one_cycle",
     l2: Annotated[float, _number("factor of half the squared weights in the loss")] = 0.0,
@@ -198,8 +198,8 @@ def train(
             activation=activation,
             loss=loss,
             epochs=epochs,
-            batch=batch,
-            rate=rate,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
             optimiser=optimiser,
             schedule=schedule,
             l2=l2,
@@ -386,7 +386,9 @@ def _run(arguments: Sequence[str] | None) -> int:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or the interpreter complains at exit
         return 1
     except MemoryError as error:
-        return _say(f"not enough memory: {str(error) or 'try a smaller --batch or --hidden'}", 1)
+        return _say(
+            f"not enough memory: {str(error) or 'try a smaller --batch-size or --hidden'}", 1
+        )
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _say(f"{place}{error.strerror or error}", 2)

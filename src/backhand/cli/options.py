@@ -16,7 +16,7 @@ LARGEST_NETWORK = 250_000_000  # parameters: with Adam's two moments, 3 GB in fl
 
 LIMITS = {
     "epochs": (1, 10**9),
-    "batch": (1, 10**9),
+    "batch_size": (1, 10**9),
     "patience": (1, 10**9),
     "threads": (1, 1024),
     "seed": (0, 2**32 - 1),
@@ -46,7 +46,9 @@ def check_limits(**values: int | None) -> None:
     for name, value in values.items():
         least, largest = LIMITS[name]
         if value is not None and not least <= value <= largest:
-            raise InputError(f"--{name} must be {least:,} to {largest:,}, got {value}")
+            raise InputError(
+                f"--{name.replace('_', '-')} must be {least:,} to {largest:,}, got {value}"
+            )
 
 
 def names(text: str) -> list[str]:

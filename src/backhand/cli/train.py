@@ -25,8 +25,12 @@ from ..formulas.losses import choose_loss
 from ..network import Network, Params
 from ..report import pictures, tables
 from ..report.progress import Live
-from ..rows import Rows
-from ..training import DivergedError, Epoch, Settings, Trained, fit, judge
+from ..train.config import TrainConfig
+from ..train.evaluate import evaluate
+from ..train.fit import fit
+from ..train.result import DivergedError, FitResult
+from ..train.rows import Rows
+from ..train.state import Epoch
 from . import INTERRUPTED, runs
 from .interrupts import heed, undisturbed
 from .options import check_limits, check_size, hidden_widths, names
@@ -47,8 +51,8 @@ class Options:
     activation: str
     loss: str | None
     epochs: int | None
-    batch: int | None
-    rate: float
+    batch_size: int | None
+    learning_rate: float
     optimiser: str
     schedule: str
     l2: float
@@ -87,11 +91,11 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
         task=options.task,
         seed=options.seed,
     )
-    settings = settings_of(options, len(data.train))
+    config = config_of(options, len(data.train))
     options = dataclasses.replace(
         options,
-        epochs=settings.epochs,
-        batch=settings.batch,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
         dropout=DROPOUT[data.task] if options.dropout is None else options.dropout,
     )
     network = network_of(options, data)
@@ -100,13 +104,13 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
     start = time.perf_counter()
     screen.print(_headline(network, data, options.task), soft_wrap=True)
     params = network.init(options.init, options.seed, data.train.x[:2048])
-    trained = _fit(network, params, data, settings, score, screen)
+    trained = _fit(network, params, data, config, score, screen)
     with undisturbed():  # a second Ctrl-C must not lose what the first one kept
         seconds = time.perf_counter() - start
         scored = _scored(network, trained.params, data, options.engine)
         model = _model(network, trained, data, options, scored)
         kept, fault = runs.keep(place, lambda path: _write(path, model, trained, options, scored))
-        _report(kept, trained, settings, scored, baseline_of(data), seconds, screen)
+        _report(kept, trained, config, scored, baseline_of(data), seconds, screen)
     if plot is not None and trained.history:
         pictures.plot_history(trained.history, plot, SCORES[data.task], trained.best_epoch)
         screen.print(f"picture: {plot}", soft_wrap=True)
@@ -117,9 +121,9 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
 
 def _check(options: Options) -> None:
     """Raise InputError for what is wrong whatever the data is."""
-    given = ("epochs", "batch", "patience", "threads", "seed")
+    given = ("epochs", "batch_size", "patience", "threads", "seed")
     check_limits(**{name: getattr(options, name) for name in given})
-    settings_of(options, rows=1)
+    config_of(options, rows=1)
     choose_initialiser(options.init)
     activations = names(options.activation)
     widths = hidden_widths(options.hidden)
@@ -133,8 +137,8 @@ def _check(options: Options) -> None:
 
 def _report(
     kept: Path,
-    trained: Trained,
-    settings: Settings,
+    trained: FitResult,
+    config: TrainConfig,
     scored: dict[str, dict[str, float]],
     baseline: Baseline,
     seconds: float,
@@ -153,12 +157,12 @@ def _report(
         )
     ends = {
         "epochs": f"ended: after all {done} epochs",
-        "patience": f"ended: no lower validation loss in {settings.patience} epochs (--patience)",
+        "patience": f"ended: no lower validation loss in {config.patience} epochs (--patience)",
         "interrupted": f"interrupted: kept the {'best model so far' if done else 'model'}, {where}",
     }
     why = ends.get(trained.stopped, f"ended: by a {trained.stopped}")
     if trained.stopped != "epochs":
-        why += f"; {settings.epochs} epochs were asked for"
+        why += f"; {config.epochs} epochs were asked for"
     screen.print(f"{why}; {seconds:.1f} s", soft_wrap=True)
     screen.print(f"model: {kept / runs.MODEL}", soft_wrap=True)
 
@@ -194,16 +198,16 @@ DROPOUT = {"classification": 0.3, "regression": 0.0}
 SCORES = {"classification": "accuracy", "regression": "R2"}
 
 
-def settings_of(options: Options, rows: int) -> Settings:
+def config_of(options: Options, rows: int) -> TrainConfig:
     """How to train, with defaults by the number of training rows."""
     many = rows > MANY_ROWS
     epochs = (15 if many else 60) if options.epochs is None else options.epochs
-    batch = (128 if many else 32) if options.batch is None else options.batch
-    return Settings(
+    batch_size = (128 if many else 32) if options.batch_size is None else options.batch_size
+    return TrainConfig(
         epochs=epochs,
-        batch=batch,
+        batch_size=batch_size,
         optimiser=options.optimiser,
-        rate=options.rate,
+        learning_rate=options.learning_rate,
         schedule=options.schedule,
         l2=options.l2,
         clip_norm=options.clip_norm,
@@ -259,18 +263,18 @@ def _headline(network: Network, data: Data, task: str | None) -> str:
 
 
 def _fit(
-    network: Network, params: Params, data: Data, settings: Settings, score: Score, screen: Any
-) -> Trained:
+    network: Network, params: Params, data: Data, config: TrainConfig, score: Score, screen: Any
+) -> FitResult:
     name = SCORES[data.task]
     try:
         return fit(
             network,
             params,
             Rows(data.train.x, data.train.t),
-            settings,
+            config,
             validation=Rows(data.validation.x, data.validation.t),
             score=score,
-            callbacks=[Live(screen, settings.epochs, name), lambda *_: heed()],
+            callbacks=[Live(screen, config.epochs, name), lambda now: heed()],
         )
     except DivergedError as error:
         raise BackhandError(f"{error} (nothing was written)") from None
@@ -321,14 +325,14 @@ def scores(
 
     t = split.t if split.t.ndim == 2 else split.t[:, None]
     # what is not finite is told by the caller
-    loss, value = judge(network, params, Rows(split.x, t), score, engine)
+    loss, value = evaluate(network, params, Rows(split.x, t), score, engine)
     assert value is not None
     return {SCORES[data.task]: value, "loss": loss, **more}
 
 
 def _model(
     network: Network,
-    trained: Trained,
+    trained: FitResult,
     data: Data,
     options: Options,
     scored: dict[str, dict[str, float]],
@@ -358,7 +362,7 @@ def _model(
 def _write(
     folder: Path,
     model: Model,
-    trained: Trained,
+    trained: FitResult,
     options: Options,
     scored: dict[str, dict[str, float]],
 ) -> None:
@@ -380,5 +384,5 @@ def _write(
 
 def _finite(line: Epoch) -> dict[str, float | None]:
     """An epoch for JSON, which has no infinity."""
-    numbers = line._asdict()
+    numbers = dataclasses.asdict(line)
     return {k: v if v is None or math.isfinite(v) else None for k, v in numbers.items()}

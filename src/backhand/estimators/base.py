@@ -10,19 +10,17 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.utils import check_random_state, column_or_1d
 
-from ..callbacks import entered
 from ..errors import InputError
 from ..formulas.losses import Loss
 from ..network import Network
 from ..plan.ranges import check_range
 from ..run.namespaces import stored_rows
-from . import lbfgs, parameters, stochastic
+from ..train.rows import CheckedRows, Rows, parts
+from . import fitting, parameters
 from .course import BY_EPOCHS, Course
 from .curves import draw_curves
-from .descent import Data, Descent, Params, parts
 from .entering import as_input_error, validated
-from .fitted import Fitted, composed
-from .judging import functions_of
+from .fitted import Fitted, Params, composed
 from .persistence import Persistent
 from .predicting import Predicting
 from .task import Task
@@ -193,29 +191,13 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
             alpha = float(np.ldexp(float(self.alpha), exponent))
         averaged = self._outputs_averaged(targets)
         task = Task(self, fitted, params, data, rows, validation, alpha, averaged, rng, incremental)
-        with entered(functions_of(self.callbacks)):
-            params, descent = self._descended(task, before, watch)
+        params, state, live = fitting.train(task, before, watch)
         if watch is not None:
             watch.close(lambda: task.attributes(params))
-        fitted = dataclasses.replace(fitted, descent=descent).with_params(params)
-        if descent is not None and descent.trainer is None:
-            descent.latest = fitted.params  # not a copy more
+        fitted = dataclasses.replace(fitted, state=state, live=live).with_params(params)
         course.settle()
         self._hand_over(fitted.attributes(course.attributes()))
         return self
-
-    def _descended(
-        self, task: Task, before: Fitted | None, watch: Any
-    ) -> tuple[Params, Descent | None]:
-        """Train. The parameters, and where the optimiser stands."""
-        descent = None if before is None else before.descent
-        if self.solver == "lbfgs":
-            return lbfgs.descend(task, watch), descent
-        if descent is None or not task.incremental or before.solver != self.solver:  # type: ignore[union-attr]
-            return stochastic.descend(task, None, watch)
-        threads = None if self.threads is None else int(self.threads)
-        descent = descent.branch(parameters.engine_name(self.engine), threads)
-        return stochastic.descend(task, descent, watch)
 
     def _hand_over(self, attributes: dict[str, Any]) -> None:
         """Have the attributes of a new fit, and none of an earlier one."""
@@ -273,7 +255,7 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
             None,
         )
 
-    def _judged(self, fitted: Fitted, X: Array, y: Array, weight: Array | None) -> Data:
+    def _judged(self, fitted: Fitted, X: Array, y: Array, weight: Array | None) -> Rows:
         """The rows to judge by that count."""
         seen = _scratch(self)
         seen.n_features_in_ = fitted.network.inputs
@@ -308,7 +290,7 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         fitted: Fitted,
         which: str = "",
         incremental: bool = False,
-    ) -> tuple[Data, Array, int]:
+    ) -> tuple[CheckedRows, Array, int]:
         """The data, the rows of it that count, and a power of 2 that weights were multiplied by."""
         network, dtype = fitted.network, fitted.network.dtype
         check_range(X, dtype, f"X{which}")
@@ -327,10 +309,10 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         elif X.strides[1] != X.itemsize:  # once here, not again in each epoch
             X = np.ascontiguousarray(X)
         if not factors:
-            return Data(X, t, None), np.arange(rows), 0
+            return CheckedRows(X, t, None), np.arange(rows), 0
         weight, exponent = product(factors, dtype, f"sample_weight{which}")
         counted = np.flatnonzero(weight > 0)
-        return Data(X, t, weight[:, None]), counted, exponent
+        return CheckedRows(X, t, weight[:, None]), counted, exponent
 
     def plot_history(self, ax: Any = None) -> Any:
         """Draw the losses and the validation score of each epoch.

@@ -114,7 +114,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         The score that early stopping goes by: the name of one of scikit-learn's, a function of
         (estimator, X, y), or "loss" for the negative of the validation loss. None: accuracy.
     callbacks : callable, list of callables or None, default=None
-        Called after each epoch with a `backhand.estimators.judging.Progress`; one that returns
+        Called after each epoch with a `backhand.train.callbacks.Progress`; one that returns
         True ends training. `backhand.ProgressBar` shows how far it is.
     clip_norm : float or None, default=None
         The longest that a step's gradient may be, all parameters together. Not for "lbfgs", nor

@@ -1,4 +1,4 @@
-"""The course of a fit: losses, scores, and what early stopping remembers of them."""
+"""The course of a fit, as an estimator shows it: losses, scores, and the best of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from numbers import Real
 from typing import Any
 
 from ..errors import InputError
-from .descent import Params
+from ..train.state import Epoch
+from ..train.stopping import Best
 
 NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "stopped_")
 LISTS = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
@@ -29,10 +30,6 @@ class Course:
         What earlier fits recorded, by the names of `LISTS`; empty before there was an epoch.
     added : dict of str to list
         What this fit has recorded besides.
-    best : parameters or None
-        Those of the best validation score.
-    waited : int
-        Epochs since the last improvement.
     """
 
     n_iter_: int = 0
@@ -45,8 +42,6 @@ class Course:
     added: dict[str, list[Any]] = dataclasses.field(
         default_factory=lambda: {name: [] for name in LISTS}
     )
-    best: Params | None = None
-    waited: int = 0
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> Course:
@@ -73,11 +68,14 @@ class Course:
             self, curves=dict(self.curves), added={name: [] for name in LISTS}
         )
 
-    def begin(self, early_stopping: bool) -> None:
-        """Begin the record of epochs, unless it goes on from an earlier fit."""
-        best = self.best_validation_score_ if early_stopping else self.best_loss_
-        if best is not None:
-            return
+    def begin(self, early_stopping: bool, last: Best) -> Best:
+        """Begin the record of epochs, unless it goes on from an earlier fit; the best one so far.
+
+        ``last`` is what early stopping knew at the end of that.
+        """
+        found = self.best_validation_score_ if early_stopping else self.best_loss_
+        if found is not None:
+            return dataclasses.replace(last, merit=found if early_stopping else -found)
         self.best_loss_ = None if early_stopping else math.inf
         self.best_validation_score_ = -math.inf if early_stopping else None
         self.curves = {
@@ -85,22 +83,25 @@ class Course:
             "validation_scores_": [] if early_stopping else None,
             "validation_loss_curve_": [] if early_stopping else None,
         }
-        self.best, self.waited = None, 0
+        return Best()
 
-    def begin_parts(self) -> None:
+    def begin_parts(self, last: Best) -> None:
         """Compare with no epoch of `fit`, which had other rows, nor with weights that are lost."""
-        if self.stopped_ is None or self.best is None:
+        if self.stopped_ is None or last.params is None:
             self.best_validation_score_ = None
             self.stopped_ = False
 
-    def record(self, name: str, value: float) -> None:
-        """Append to a curve."""
-        self.added[name].append(value)
-
-    def last(self, name: str) -> float | None:
-        """The last value of a curve; None if there is none."""
-        values = self.added[name] or self.curves.get(name)
-        return values[-1] if values else None
+    def note(self, line: Epoch, best: Best, early_stopping: bool) -> None:
+        """Note an epoch, and the best one so far."""
+        self.loss_ = line.loss
+        self.added["loss_curve_"].append(line.loss)
+        if line.validation_loss is not None:
+            self.added["validation_scores_"].append(line.validation_score)
+            self.added["validation_loss_curve_"].append(line.validation_loss)
+        if early_stopping:
+            self.best_validation_score_ = best.merit
+        else:
+            self.best_loss_ = -best.merit
 
     def settle(self) -> None:
         """End the record of this fit: what it added is what later ones go on from."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,13 +20,24 @@ from ..network import Layer, Network
 from ..plan.ranges import MOST_SQUARED
 from ..plan.step import forward_plan, logits
 from ..run.arrays import parameter_buffers, walk
-from ..run.executor import Executor
+from ..run.executor import Executor, Trainer
 from ..run.namespaces import is_sparse, stored_rows
+from ..train.rows import parts
+from ..train.state import TrainState
 from .course import Course
-from .descent import Descent, Params, parts
 from .targets import Classes
 
 Array = Any
+Params = Sequence[tuple[Array, Array]]
+
+
+class Live(NamedTuple):
+    """A trainer that the next part may go on with, if all of this is the same by then."""
+
+    trainer: Trainer
+    network: Network
+    engine: str
+    threads: int | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,14 +66,16 @@ class Fitted:
     names : ndarray or None
         The names of the columns of X.
     course : Course
-    descent : Descent or None
-        Where the optimiser stands.
+    state : TrainState or None
+        Where training stands, without the parameters, which may be written to.
     params : tuple of Layer
         The arrays that the estimator shows as `coefs_` and `intercepts_`. They may be written to;
         those that somebody puts in their place count too, see `params_of`.
     executor : Executor or None
         The executor for which they are laid out, which then predicts whatever the environment names
         by that time; None if they are the estimator's.
+    live : list of Live
+        At most one: the trainer of the last part. Who goes on with it takes it out.
     """
 
     network: Network
@@ -75,9 +88,10 @@ class Fitted:
     scoring: Any
     names: Array | None
     course: Course
-    descent: Descent | None
+    state: TrainState | None
     params: tuple[Layer, ...] = ()
     executor: Executor | None = None
+    live: list[Live] = dataclasses.field(default_factory=list)
 
     def with_params(self, params: Params) -> Fitted:
         """The same with a copy of these parameters, laid out for the executor that reads them."""
@@ -222,7 +236,8 @@ class Fitted:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        left = ("network", "loss", "link", "params", "executor")  # the estimator has its parameters
+        # the estimator has its parameters, and executors cannot be copied
+        left = ("network", "loss", "link", "params", "executor", "live")
         others = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)

@@ -16,7 +16,7 @@ from ..formulas.activations import Activation
 from ..formulas.entry import choose
 from ..formulas.initialisers import Initialiser, choose_initialiser
 from ..formulas.losses import LOSSES, Loss, choose_loss
-from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser
+from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser, clipping
 from ..formulas.quantiles import QUANTILES
 from ..formulas.schedules import Schedule, choose_schedule
 from ..network import Network
@@ -166,6 +166,33 @@ def hidden_widths(value: Any) -> list[int]:
     if any(width <= 0 for width in widths):
         raise InputError(f"hidden_layer_sizes must be > 0, got {widths}.")
     return [int(width) for width in widths]
+
+
+def optimiser_of(estimator: Any) -> Optimiser:
+    """The update rule that an estimator's parameters ask for."""
+    rule = _rule_of(estimator)
+    return rule if estimator.clip_norm is None else clipping(rule, estimator.clip_norm)
+
+
+def _rule_of(estimator: Any) -> Optimiser:
+    solver = estimator.solver
+    if solver not in SKLEARN_SOLVERS:
+        return choose_optimiser(solver)
+    if solver == "sgd":
+        return _sgd_of(estimator)
+    adam = OPTIMISERS["adam_epsilon_hat" if solver == "adam" else solver].with_(
+        beta1=float(estimator.beta_1),
+        beta2=float(estimator.beta_2),
+        epsilon=float(estimator.epsilon),
+    )
+    return adam if solver == "adam" else adam.with_(weight_decay=float(estimator.weight_decay))
+
+
+def _sgd_of(estimator: Any) -> Optimiser:
+    if estimator.momentum == 0:
+        return OPTIMISERS["sgd"]
+    rule = "nesterov" if estimator.nesterovs_momentum else "momentum"
+    return OPTIMISERS[f"{rule}_rate_inside"].with_(momentum=float(estimator.momentum))
 
 
 def engine_name(value: str | None) -> str:

@@ -151,7 +151,7 @@ def _arrange(
     others: dict[str, Any],
 ) -> None:
     """Have an estimator be fitted. Raises InputError if the parts do not fit each other."""
-    known = {"course": course, "names": names, "targets": targets, "descent": None, **others}
+    known = {"course": course, "names": names, "targets": targets, "state": None, **others}
     fitted = restored(portable, {**known, "out_activation": ""})
     loss, network = fitted.loss, fitted.network
     if loss.by_row or isinstance(targets, Classes):

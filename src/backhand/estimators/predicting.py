@@ -11,9 +11,8 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..plan.ranges import check_range, squares_within
-from .descent import Params
 from .entering import validated
-from .fitted import Fitted
+from .fitted import Fitted, Params
 
 Array = Any
 

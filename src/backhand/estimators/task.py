@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..network import Network
+from ..train.rows import Rows
 from .course import Course
-from .descent import Data, Params
-from .fitted import Fitted
+from .fitted import Fitted, Params
 
 Array = Any
 
@@ -27,10 +27,10 @@ class Task:
         What the fit will leave behind, as yet without parameters.
     params : sequence of (w, b)
         Where training starts.
-    data : Data
+    data : Rows
     rows : (rows,) int64
         Which rows of the data to use.
-    validation : Data or None
+    validation : Rows or None
         What early stopping judges by. None: some of those rows, set aside.
     alpha : float
         The L2 penalty, of data whose weights may have been multiplied.
@@ -45,9 +45,9 @@ class Task:
     settings: Any
     fitted: Fitted
     params: Params
-    data: Data
+    data: Rows
     rows: Array
-    validation: Data | None
+    validation: Rows | None
     alpha: float
     averaged: int
     rng: np.random.RandomState

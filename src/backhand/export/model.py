@@ -1,4 +1,4 @@
-"""A trained model with all that is needed to use it, and its file; see `sealed`."""
+"""A trained model with all that is needed to use it, and its file; see `backhand.sealed`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..formulas.loss import OF
 from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Layer, Network, Params
 from ..plan.ranges import as_numbers
-from ..rows import check_finite
 from ..sealed import UNFIT, layers_of, read_sealed, tensors_of, usable, write_sealed
+from ..train.rows import check_finite
 
 if TYPE_CHECKING:
     from ..preprocess.preparation import Preparation

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import as_path, write_whole
 from ..network import LayerStatistics
-from ..training import Epoch
+from ..train.state import Epoch
 
 FORMATS = (".png", ".svg", ".pdf")
 LINES = ("-", "--", ":", "-.")

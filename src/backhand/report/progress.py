@@ -1,4 +1,4 @@
-"""A training as it goes: rows that stay on the screen, and a line that moves in a terminal."""
+"""A training as it goes: a bar for anybody's fit, and the rows that the command line shows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import math
 import time
 from typing import Any
 
+import rich.progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn
 
-from ..training import Epoch
+from ..train.callbacks import Progress
+from ..train.state import Epoch
+
+SECONDS_BETWEEN = 0.1
+"""At least, between two lines in a notebook."""
 
 ROWS = 20  # about so many rows for a training, however long it is
 WIDE = 90  # columns, from which a bar and the time fit beside the numbers
@@ -41,7 +46,7 @@ class Live:
         columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False)]
         if out.width >= WIDE:
             columns = [BarColumn(24), *columns, TimeElapsedColumn()]
-        self._progress = Progress(
+        self._progress = rich.progress.Progress(
             *columns, console=out, disable=not out.is_terminal, transient=True
         )
         self._task = self._progress.add_task(f"epoch 1/{epochs}: compiling", total=epochs)
@@ -64,8 +69,8 @@ class Live:
     def _width(self) -> int:
         return max(5, 2 * len(str(self._epochs)) + 1)
 
-    def __call__(self, line: Epoch, training: Any = None) -> None:
-        """Show an epoch; this is a callback of `backhand.training.fit`."""
+    def __call__(self, line: Epoch) -> None:
+        """Show an epoch; this is a callback of `backhand.fit`."""
         self._last = self._row(line)
         self._unprinted = not (line.epoch in (1, self._epochs) or line.epoch % self._every == 0)
         if not self._unprinted:
@@ -84,11 +89,104 @@ class Live:
         loss, validation, score = map(
             _number, (line.loss, line.validation_loss, line.validation_score)
         )
+        rate = "" if line.learning_rate is None else f"{line.learning_rate:.3g}"
         return (
             f"{epoch:>{self._width}}  {loss:>6}  {validation:>13} {mark}  {score:>8}  "
-            f"{line.rate:>13.3g}  {seconds:>7.1f}"
+            f"{rate:>13}  {seconds:>7.1f}"
         )
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}" if abs(value) < 1e7 else f"{value:.4g}"
+
+
+class ProgressBar:
+    """A bar in a terminal or a notebook that follows a fit: epochs, loss and validation.
+
+    It goes into ``callbacks`` of the estimators and of `backhand.fit`, and is finished however
+    training ends. Nothing is shown where the output is neither.
+
+    Parameters
+    ----------
+    leave : bool, default=True
+        Whether the bar stays when training has ended.
+    """
+
+    _bar: Any = None
+
+    def __init__(self, leave: bool = True) -> None:
+        self.leave = leave
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"leave": self.leave}  # a copy has a bar of its own
+
+    def __enter__(self) -> ProgressBar:
+        screen = Console()
+        if screen.is_jupyter:
+            self._bar = _InNotebook(self.leave)
+        elif screen.is_terminal:
+            self._bar = _InTerminal(screen, self.leave)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.stop()
+
+    def __call__(self, now: Progress) -> None:
+        """Show an epoch."""
+        if self._bar is None:
+            return
+        text = f"{now.epoch}/{now.epochs}  loss {now.loss:.4g}"
+        if now.validation_score is not None:
+            text += f"  validation score {now.validation_score:.4f}"
+        elif now.validation_loss is not None:
+            text += f"  validation loss {now.validation_loss:.4g}"
+        self._bar.show(now.epoch, now.epochs, text)
+
+
+class _InTerminal:
+    """A bar of rich's."""
+
+    def __init__(self, screen: Any, leave: bool) -> None:
+        self._progress = rich.progress.Progress(
+            BarColumn(24),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=screen,
+            transient=not leave,
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._progress.start()
+
+    def show(self, epoch: int, epochs: int, text: str) -> None:
+        self._progress.update(self._task, total=epochs, completed=epoch, description=text)
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+
+class _InNotebook:
+    """A line that is displayed again and again: rich's own would need ipywidgets."""
+
+    def __init__(self, leave: bool) -> None:
+        from IPython.display import display
+
+        self._leave, self._text = leave, ""
+        self._began = self._shown = time.monotonic()
+        show: Any = display  # it has no types
+        self._handle = show({"text/plain": ""}, raw=True, display_id=True)
+
+    def show(self, epoch: int, epochs: int, text: str) -> None:
+        now = time.monotonic()
+        done = "━" * round(24 * epoch / epochs)
+        self._text = f"{done:╌<24} {text}  {now - self._began:.0f} s"
+        if now - self._shown > SECONDS_BETWEEN:
+            self._update(self._text)
+            self._shown = now
+
+    def stop(self) -> None:
+        self._update(self._text if self._leave else "")
+
+    def _update(self, text: str) -> None:
+        self._handle.update({"text/plain": text}, raw=True)

@@ -24,13 +24,15 @@ from scipy import sparse
 from backhand.formulas.optimisers import choose_optimiser
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.rows import Rows
 from backhand.run.llvm import tuning
 from backhand.run.llvm.host import team
 from backhand.run.llvm.kernels import cancellation
 from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime import instance as instance_module
-from backhand.training import Settings, fit, step_scalars
+from backhand.train.config import TrainConfig
+from backhand.train.fit import fit
+from backhand.train.loop import step_scalars
+from backhand.train.rows import Rows
 
 
 def train(seed, threads=None, epochs=3, rows=600, callbacks=()):
@@ -39,7 +41,7 @@ def train(seed, threads=None, epochs=3, rows=600, callbacks=()):
     network = Network((20, 65, 64, 3), activation="silu", dropout=0.1)
     x = rng.standard_normal((rows, 20)).astype(np.float32)
     t = rng.standard_normal((rows, 3)).astype(np.float32)
-    settings = Settings(epochs=epochs, batch=128, seed=seed, threads=threads)
+    settings = TrainConfig(epochs=epochs, batch_size=128, seed=seed, threads=threads)
     params = network.init("glorot_normal", seed)
     return fit(network, params, Rows(x, t), settings, callbacks=callbacks)
 

@@ -31,7 +31,7 @@ from backhand.plan.step import gradient_plan
 from backhand.run.llvm.runtime import binding, engine
 from backhand.run.llvm.runtime import instance as instance_module
 from backhand.run.llvm.runtime import single_row as single
-from backhand.training import step_scalars
+from backhand.train.loop import step_scalars
 
 PAGE = mmap.PAGESIZE
 DTYPES = ("float32", "float64", "uint8", "int8", "int16", "uint16", "int32", "int64", "bool")

@@ -14,9 +14,9 @@ import pytest
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.rows import Rows, checked
 from backhand.run.llvm.runtime.engine import CompiledTrainer
-from backhand.training import step_scalars
+from backhand.train.loop import step_scalars
+from backhand.train.rows import Rows, checked
 
 WIDTHS, BATCH, BATCHES, ROWS = (1000, 100, 10), 256, 6, 16_000
 NETWORK = Network(WIDTHS, activation="relu", loss="softmax_cross_entropy")

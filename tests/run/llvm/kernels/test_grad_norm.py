@@ -7,13 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backhand import InputError, MLPClassifier, Network, Rows, Settings, fit
+from backhand import InputError, MLPClassifier, Network, Rows, TrainConfig, fit
 from backhand.engines import executor
 from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.formulas.schedules import SCHEDULES
 from backhand.run.llvm.machine.target import NAMED, Target
 from backhand.testing import assert_near
-from backhand.training import DivergedError, step_scalars
+from backhand.train.loop import step_scalars
+from backhand.train.result import DivergedError
 
 ROWS, BATCH, EPOCHS, RATE, L2 = 90, 32, 3, 0.05, 0.01
 
@@ -121,7 +122,7 @@ def test_long_gradients_in_float32_still_give_steps(engine):
 def test_gradients_without_a_direction_end_training(engine):
     """Their sum of squares is infinite though the loss is not: nothing stands still silently."""
     network = Network((1, 1), loss="mean_absolute_error", dtype="float64")
-    settings = Settings(epochs=3, batch=4, optimiser="sgd", clip_norm=1.0, engine=engine)
+    settings = TrainConfig(epochs=3, batch_size=4, optimiser="sgd", clip_norm=1.0, engine=engine)
     rows = Rows(np.full((4, 1), 1e170), np.ones((4, 1)))
     with pytest.raises(DivergedError, match="diverged in epoch 1"):
         fit(network, [(np.zeros((1, 1)), np.zeros(1))], rows, settings)
@@ -129,7 +130,9 @@ def test_gradients_without_a_direction_end_training(engine):
 
 def test_through_fit_and_the_estimators():
     network, params, x, t = problem("float32")
-    settings = Settings(epochs=3, batch=BATCH, optimiser="sgd", rate=1e4, clip_norm=1e-4)
+    settings = TrainConfig(
+        epochs=3, batch_size=BATCH, optimiser="sgd", learning_rate=1e4, clip_norm=1e-4
+    )
     after = fit(network, params, Rows(x, t), settings).params
     moves = [a - b for pair in zip(params, after, strict=True) for a, b in zip(*pair, strict=True)]
     moved = np.sqrt(sum((move**2).sum() for move in moves))
@@ -144,7 +147,7 @@ def test_through_fit_and_the_estimators():
 @pytest.mark.parametrize("limit", [0, -1.0, np.nan, np.inf, True, "1"])
 def test_a_limit_that_makes_no_sense(limit):
     with pytest.raises(InputError, match=r"clip_norm must be .* above 0, or None, got"):
-        Settings(clip_norm=limit)
+        TrainConfig(clip_norm=limit)
 
 
 def test_what_it_does_not_go_with():

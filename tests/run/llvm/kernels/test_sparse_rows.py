@@ -13,7 +13,7 @@ from backhand.network import Network
 from backhand.run.llvm.kernels.sparse_rows import stored_entries
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.runtime.engine import CompiledTrainer
-from backhand.training import step_scalars
+from backhand.train.loop import step_scalars
 
 SHAPES = [  # rows, columns, hidden units, batch
     (1, 1, 1, 1),

@@ -9,7 +9,7 @@ from backhand.formulas.optimisers import OPTIMISERS
 from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.run.llvm.runtime.engine import CompiledTrainer
-from backhand.training import step_scalars
+from backhand.train.loop import step_scalars
 
 
 @pytest.mark.parametrize("threads", [1, 2])

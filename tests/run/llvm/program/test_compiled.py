@@ -15,13 +15,15 @@ from backhand.errors import BackhandError
 from backhand.estimators.classifier import MLPClassifier
 from backhand.formulas.activations import Activation
 from backhand.network import Network
-from backhand.rows import Rows
 from backhand.run.llvm.machine import compile_store
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.program import compiled
 from backhand.run.llvm.program.compiled import fingerprint
 from backhand.run.llvm.runtime import single_row as single
-from backhand.training import DivergedError, Settings, fit
+from backhand.train.config import TrainConfig
+from backhand.train.fit import fit
+from backhand.train.result import DivergedError
+from backhand.train.rows import Rows
 
 SCRIPT = """
 import sys, hashlib
@@ -35,11 +37,12 @@ def counted(*args):
 compile_store.emit_object = counted
 import numpy as np
 from backhand.network import Network
-from backhand.rows import Rows
-from backhand.training import Settings, fit
+from backhand.train.rows import Rows
+from backhand.train.config import TrainConfig
+from backhand.train.fit import fit
 network = Network((5, int(sys.argv[1]), 2), activation="gelu")
 x = np.random.default_rng(0).standard_normal((30, 5)).astype("float32")
-settings = Settings(epochs=2, batch=8)
+settings = TrainConfig(epochs=2, batch_size=8)
 trained = fit(network, network.init("glorot_normal"), Rows(x, x[:, :2]), settings)
 digest = hashlib.sha256(b"".join(a.tobytes() for layer in trained.params for a in layer))
 print(len(made), digest.hexdigest())
@@ -128,7 +131,7 @@ def test_a_failure_to_compile_is_an_error_and_nothing_slower_is_taken(no_compile
     params = network.init("glorot_normal")
     rows = Rows(X, X[:, :1])
     calls = [
-        lambda: fit(network, params, rows, Settings(epochs=1)),
+        lambda: fit(network, params, rows, TrainConfig(epochs=1)),
         lambda: network.forward(params, X),
         lambda: network.forward(params, X[:1]),
         lambda: network.loss_and_grads(params, *rows[:2]),
@@ -141,7 +144,7 @@ def test_a_failure_to_compile_is_an_error_and_nothing_slower_is_taken(no_compile
 
 def test_the_other_executor_is_taken_when_asked_for(no_compiler):
     network = Network((3, 4, 1))
-    settings = Settings(epochs=1, engine="numpy")
+    settings = TrainConfig(epochs=1, engine="numpy")
     assert fit(network, network.init("glorot_normal"), Rows(X, X[:, :1]), settings).history
 
 
@@ -165,10 +168,10 @@ def test_an_unknown_processor_runs_code_of_its_level(monkeypatch):
 def test_a_diverging_loss_stops_training_and_names_epoch_and_layer(activation, dtype):
     network = Network((3, 8, 8, 1), activation=activation, dtype=dtype)
     rate = 1e200 if dtype == "float64" else 1e30
-    settings = Settings(epochs=200, batch=4, rate=rate, optimiser="sgd")
+    settings = TrainConfig(epochs=200, batch_size=4, learning_rate=rate, optimiser="sgd")
     with pytest.raises(DivergedError, match=r"diverged in epoch \d+: .* layer \d") as caught:
         fit(network, network.init("glorot_normal"), Rows(X, 3 + X[:, :1]), settings)
-    for layer in caught.value.trained.params:
+    for layer in caught.value.result.params:
         assert np.isfinite(layer.w).all()
 
 
@@ -179,7 +182,7 @@ def test_nan_and_infinity_in_data_are_named_before_anything_runs(value, dtype):
     x[13, 2] = value
     network = Network((3, 4, 1))
     with pytest.raises(BackhandError, match=r"x\[13, 2\] is (nan|inf|-inf)"):
-        fit(network, network.init("glorot_normal"), Rows(x, X[:, :1]), Settings(epochs=1))
+        fit(network, network.init("glorot_normal"), Rows(x, X[:, :1]), TrainConfig(epochs=1))
 
 
 @pytest.mark.parametrize("engine", ["llvm", "numpy"])
@@ -192,7 +195,7 @@ def test_nan_that_appears_in_the_middle_is_seen(engine):
             network,
             network.init("glorot_normal"),
             Rows(X, X[:, :1]),
-            Settings(epochs=3, engine=engine),
+            TrainConfig(epochs=3, engine=engine),
         )
 
 

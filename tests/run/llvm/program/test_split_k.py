@@ -15,7 +15,7 @@ from backhand.run.llvm.program.buffers import inputs_of_a_thread
 from backhand.run.llvm.runtime.engine import CompiledTrainer
 from backhand.run.llvm.tuning import SPLIT_K_INPUTS, SPLIT_K_ROWS
 from backhand.testing import assert_near
-from backhand.training import step_scalars
+from backhand.train.loop import step_scalars
 
 
 def partition_mode_of(trainer, rows):

@@ -21,7 +21,7 @@ from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime.engine import CompiledTrainer, Forward, readable
 from backhand.run.llvm.runtime.instance import Instance
 from backhand.testing import assert_near
-from backhand.training import step_scalars
+from backhand.train.loop import step_scalars
 
 SIZES = (1, 2, 3, 7, 13, 14, 15, 16, 17, 27, 28, 29, 31, 32, 33, 47)
 

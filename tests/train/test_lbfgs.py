@@ -12,9 +12,9 @@ from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from backhand import InputError, MLPClassifier, MLPRegressor, Network
-from backhand.estimators.descent import Data
-from backhand.estimators.lbfgs import minimise
 from backhand.run.llvm.runtime import engine as llvm_engine
+from backhand.train.lbfgs import minimise
+from backhand.train.rows import Rows
 
 # of scikit-learn's own before 1.7, with a new SciPy
 pytestmark = pytest.mark.filterwarnings("ignore:scipy.optimize.*iprint:DeprecationWarning")
@@ -75,10 +75,10 @@ def test_too_few_iterations_or_evaluations_warn(capsys):
 def test_parts_of_the_rows_add_up(monkeypatch):
     rng = np.random.default_rng(0)
     net = Network((3, 4, 1), activation="tanh", loss="half_squared_error", dtype="float64")
-    data = Data(rng.normal(size=(90, 3)), rng.normal(size=(90, 1)), rng.uniform(1, 2, (90, 1)))
-    keywords = {"alpha": 0.1, "max_iter": 5, "max_fun": 100, "tol": 1e-6}
+    data = Rows(rng.normal(size=(90, 3)), rng.normal(size=(90, 1)), rng.uniform(1, 2, (90, 1)))
+    keywords = {"l2": 0.1 / 90, "max_iter": 5, "max_fun": 100, "tol": 1e-6}
     whole = minimise(net, net.init("glorot_uniform", 0), data, **keywords)
-    monkeypatch.setattr("backhand.estimators.descent.EVALUATED_AT_ONCE", 40)
+    monkeypatch.setattr("backhand.train.rows.EVALUATED_AT_ONCE", 40)
     split = minimise(net, net.init("glorot_uniform", 0), data, **keywords)
     assert np.isclose(whole.loss + whole.penalty, split.loss + split.penalty, rtol=1e-9)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +16,11 @@ from sklearn.utils.validation import has_fit_parameter
 import backhand
 from backhand import InputError, MLPClassifier, MLPRegressor, Network
 from backhand.engines import executor
-from backhand.estimators import descent, parameters, stochastic
+from backhand.estimators import fitting, parameters
 from backhand.formulas.schedules import SCHEDULES
+from backhand.train import loop
+from backhand.train.loop import TrainLoop
+from backhand.train.stopping import Best
 
 takes_weights = pytest.mark.skipif(
     not has_fit_parameter(neural_network.MLPClassifier(), "sample_weight"),
@@ -173,11 +177,11 @@ def test_ctrl_c_keeps_the_model(monkeypatch):
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(stochastic, "judge_epoch", interrupt)
+    monkeypatch.setattr(fitting, "_record", interrupt)
     model = backhand.MLPClassifier((5,))
     with pytest.warns(UserWarning, match="interrupted by user"):
         model.fit(X, y)
-    assert model.n_iter_ == 3
+    assert len(calls) == 3
     assert len(model.predict(X)) == len(X)
 
 
@@ -289,7 +293,7 @@ def test_threads_reach_the_executor_and_change_no_bit(monkeypatch):
         asked.append(args[-1])
         return executor("llvm").trainer(*args)
 
-    monkeypatch.setattr(descent, "executor", lambda engine: SimpleNamespace(trainer=recorded))
+    monkeypatch.setattr(loop, "executor", lambda engine: SimpleNamespace(trainer=recorded))
     X, y = load_iris(return_X_y=True)
     one, two = (
         MLPClassifier((70,), max_iter=3, threads=n, random_state=0).fit(X, y) for n in (1, 2)
@@ -384,7 +388,9 @@ def test_stopping_in_parts_survives_a_file_and_begins_anew_after_a_fit(tmp_path)
     assert np.array_equal(same.coefs_[0], before)
     model.set_params(max_iter=2).fit(X[300:], y[300:], **judged)
     assert not hasattr(model, "stopped_")
-    model._fitted.course.waited = 99  # of a fit that had waited long
+    best = Best(2.0, waited=99, params=model._fitted.state.best.params)
+    state = dataclasses.replace(model._fitted.state, best=best)  # of a fit that had waited long
+    model._fitted = dataclasses.replace(model._fitted, state=state)
     model._fitted.course.best_validation_score_ = 2.0  # and scored by other rows
     model.partial_fit(X[300:], y[300:], **judged)
     assert not model.stopped_
@@ -423,7 +429,7 @@ def test_rows_to_judge_parts_by(ours):
 @pytest.mark.parametrize("engine", ["llvm", "numpy"])
 def test_a_loss_or_a_penalty_that_is_not_finite_is_told_at_finite_weights(engine, monkeypatch):
     X = np.random.default_rng(0).standard_normal((20, 3))
-    epoch = descent.Descent.epoch
-    monkeypatch.setattr(descent.Descent, "epoch", lambda *given: (epoch(*given)[0], float("nan")))
+    epoch = TrainLoop.epoch
+    monkeypatch.setattr(TrainLoop, "epoch", lambda *given: epoch(*given) * float("nan"))
     with pytest.raises(InputError, match="a non-finite loss in iteration 1"):
         MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, engine=engine).fit(X, X[:, 0])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import InputError
-from .network import Network
-from .plan.ranges import as_numbers, check_range, place_of, usable_weight
-from .run.namespaces import is_sparse, stored_rows
+from ..errors import InputError
+from ..network import Network
+from ..plan.ranges import as_numbers, check_range, place_of, usable_weight
+from ..run.namespaces import is_sparse, stored_rows
 
 Array = Any
 
@@ -26,9 +27,14 @@ class Rows(NamedTuple):
     t: Array
     weight: Array | None = None
 
+    def take(self, which: Array) -> Rows:
+        """Some of the rows, copied."""
+        weight = None if self.weight is None else self.weight[which]
+        return type(self)(self.x[which], self.t[which], weight)
+
 
 class CheckedRows(Rows):
-    """Rows that `checked` has looked at; nothing else makes them."""
+    """Rows that `checked` has looked at, or the checks of an estimator."""
 
 
 def checked(network: Network, rows: Rows, what: str) -> CheckedRows:
@@ -63,18 +69,24 @@ def checked(network: Network, rows: Rows, what: str) -> CheckedRows:
     return CheckedRows(x, t, weight)
 
 
+def parts(x: Array) -> Iterator[tuple[slice, Array]]:
+    """Parts of the rows of x, dense or CSR, small enough to bound what is computed from them."""
+    for first in range(0, x.shape[0], EVALUATED_AT_ONCE):
+        some = slice(first, first + EVALUATED_AT_ONCE)
+        yield some, x[some]
+
+
 def check_finite(x: Array, what: str) -> None:
     """Raise InputError at the first NaN or infinity, naming its row and column."""
     if x.dtype.kind != "f":
         return
-    for first in range(0, x.shape[0], EVALUATED_AT_ONCE):
-        part = x[first : first + EVALUATED_AT_ONCE]
+    for some, part in parts(x):
         stored = part.data if is_sparse(part) else part
         finite = np.isfinite(stored)
         if not finite.all():
             bad = int(np.flatnonzero(~finite)[0])
             row, column = place_of(part, bad)
             raise InputError(
-                f"{what} x[{first + row}, {column}] is {stored.flat[bad]}: "
+                f"{what} x[{some.start + row}, {column}] is {stored.flat[bad]}: "
                 "every feature must be finite"
             )

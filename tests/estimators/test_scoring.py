@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss, mean_poisson_deviance, mean_squared_error,
 from sklearn.preprocessing import StandardScaler
 
 from backhand import InputError, MLPClassifier, MLPRegressor
-from backhand.estimators.judging import Progress
+from backhand.train.callbacks import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from backhand import Network, Rows
 from backhand.errors import InputError
-from backhand.rows import CheckedRows, checked
+from backhand.train.rows import CheckedRows, checked
 
 X, T = np.zeros((5, 3)), np.zeros((5, 1))
 HOLED = X.copy()

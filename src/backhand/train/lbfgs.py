@@ -1,0 +1,160 @@
+"""L-BFGS over all rows at once, through SciPy."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engines import executor
+from ..network import Layer, Network, Params
+from .rows import Rows, parts
+
+Array = Any
+
+GRADIENT_LIMIT = 1e-5  # of the largest element, at which `fit` has converged: SciPy's default
+
+Report = Callable[[int, float, float, Callable[[], Params]], bool]
+"""Called with the number of each iteration, its loss, its penalty, and a function that gives its
+parameters. If it returns True, that was the last."""
+
+
+class Minimum(NamedTuple):
+    """Where L-BFGS ended: parameters, loss without and with the penalty, iterations, and why."""
+
+    params: Params
+    loss: float
+    penalty: float
+    iterations: int
+    converged: bool
+    message: str
+
+
+def minimise(
+    network: Network,
+    params: Params,
+    rows: Rows,
+    *,
+    l2: float,
+    max_iter: int,
+    max_fun: int = sys.maxsize,
+    tol: float = GRADIENT_LIMIT,
+    engine: str | None = None,
+    report: Report | None = None,
+) -> Minimum:
+    """Minimise the loss over all rows with SciPy's L-BFGS-B, in the network's dtype.
+
+    Parameters
+    ----------
+    network : Network
+    params : sequence of (w, b)
+        Where it starts.
+    rows : Rows
+    l2 : float
+        Factor of half the squared weights in the loss.
+    max_iter, max_fun : int
+        Iterations and evaluations, at most.
+    tol : float
+        It has converged when no element of the gradient is larger.
+    engine : str, optional
+        The executor that computes losses and gradients.
+    report : callable, optional
+        See `Report`.
+
+    Returns
+    -------
+    Minimum
+    """
+    from scipy.optimize import minimize
+
+    count = rows.x.shape[0]
+    total = float(count) if rows.weight is None else float(rows.weight.sum(dtype=float))
+
+    @np.errstate(over="ignore")  # a step too far is seen in the loss
+    def unpack(vector: Array) -> Params:
+        pieces, first = [], 0
+        for shape in [*network.shapes, *((k,) for _, k in network.shapes)]:
+            size = math.prod(shape)
+            part = vector[first : first + size].reshape(shape)
+            pieces.append(part.astype(network.dtype, copy=False))  # SciPy's vector is in float64
+            first += size
+        return tuple(map(Layer, pieces[: len(network.shapes)], pieces[len(network.shapes) :]))
+
+    def objective(vector: Array) -> tuple[float, Array]:
+        layers = unpack(vector)
+        loss, gradient = 0.0, np.zeros(vector.shape)
+        for some, x in parts(rows.x):
+            weight = None if rows.weight is None else rows.weight[some]
+            counted = x.shape[0] if weight is None else float(weight.sum())
+            part, grads = network.loss_and_grads(layers, x, rows.t[some], weight, engine=engine)
+            loss += part * counted / total
+            gradient += pack(grads) * (counted / total)
+        decay = gradient[: sum(w.size for w, _ in layers)]
+        decay += l2 * vector[: len(decay)]
+        return loss + 0.5 * l2 * squares(layers), gradient
+
+    iterations = 0
+    stopped = False
+
+    def count_iteration(intermediate_result: Any) -> None:
+        nonlocal iterations, stopped
+        iterations += 1
+        if report is None:
+            return
+        vector = intermediate_result.x
+        penalty = 0.5 * l2 * squares(unpack(vector))
+        loss = float(intermediate_result.fun) - penalty
+        if report(iterations, loss, penalty, lambda: unpack(vector.copy())):
+            stopped = True
+            raise StopIteration
+
+    with _one_blas_thread() if executor(engine, rows.x).native else contextlib.nullcontext():
+        result = minimize(
+            objective,
+            pack(params),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
+            callback=count_iteration,
+        )
+    layers = unpack(result.x)
+    penalty = 0.5 * l2 * squares(layers)
+    return Minimum(
+        tuple(Layer(w.copy(), b.copy()) for w, b in layers),
+        float(result.fun) - penalty,
+        penalty,
+        min(int(result.nit), max_iter),  # SciPy may count one more than it was allowed
+        stopped or result.status == 0,
+        str(result.message),
+    )
+
+
+@functools.cache
+def _pools() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _one_blas_thread() -> Any:
+    """Let SciPy's sums over all parameters be in one order, whatever the threads.
+
+    The products, which are the work, are compiled and have threads of their own.
+    """
+    return _pools().limit(limits=1, user_api="blas")
+
+
+def pack(params: Params) -> Array:
+    """All weights, then all biases, in one vector."""
+    return np.concatenate([np.ravel(a) for part in zip(*params, strict=True) for a in part])
+
+
+def squares(params: Params) -> float:
+    """The sum of all squared weights; biases are not penalised."""
+    # not np.vdot: the order of the BLAS depends on its threads
+    return float(sum(np.einsum("ij,ij->", w, w) for w, _ in params))

@@ -1,0 +1,390 @@
+"""The one loop of epochs, and what follows each of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engines import executor
+from ..errors import InputError
+from ..formulas.optimisers import Optimiser
+from ..formulas.schedules import Schedule
+from ..network import Layer, Network, Params
+from ..plan.step import training_plan
+from ..run.arrays import first_lost, parameter_buffers
+from ..run.executor import Trainer
+from .callbacks import Callback, Progress, entered, notify
+from .checkpoint import Checkpoint
+from .config import TrainConfig
+from .evaluate import Evaluation
+from .lbfgs import Minimum, minimise, squares
+from .result import DivergedError
+from .rows import Rows, checked
+from .state import Epoch, TrainState
+from .stopping import Patience
+
+Array = Any
+
+
+class Penalty(NamedTuple):
+    """The L2 penalty as scikit-learn has it, instead of a config's ``l2``.
+
+    Parameters
+    ----------
+    alpha : float
+        Divided by the weight of each batch it is the factor of half the squared weights.
+    averaged : int
+        The loss that is shown is divided by this, and then the penalty is added.
+    """
+
+    alpha: float
+    averaged: int = 1
+
+
+class TrainLoop:
+    """A training that goes epoch by epoch, and can be taken up again.
+
+    Parameters
+    ----------
+    network : Network
+    params : sequence of (w, b)
+        Where it starts; they are not changed.
+    config : TrainConfig
+    rows : int
+        Training rows of an epoch, from which schedules know the number of steps.
+    state : TrainState, optional
+        Where an earlier training of the network stood, but for ``params``.
+    trainer : Trainer, optional
+        One that has just these parameters and this state.
+    penalty : Penalty, optional
+
+    Attributes
+    ----------
+    state : TrainState
+        After the last epoch, or before the first.
+    step : int
+        Steps so far.
+    learning_rate : float
+        What the schedule scales; it may be changed between epochs.
+    lost : str or None
+        Where the first value was that is not finite, if that ended the last epoch.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        params: Sequence[tuple[Array, Array]],
+        config: TrainConfig,
+        rows: int,
+        *,
+        state: TrainState | None = None,
+        trainer: Trainer | None = None,
+        penalty: Penalty | None = None,
+    ) -> None:
+        self.network, self.config = network, config
+        self.state = TrainState.at_start(params, config) if state is None else state
+        self._optimiser = self.state.optimiser
+        self._seed, self._penalty = self.state.seed, penalty
+        self._trainer = trainer
+        if trainer is None and self._optimiser is not None:
+            self._trainer = self._new_trainer(params)
+        self._steps = config.epochs * math.ceil(rows / config.batch_size)
+        self.step, self.learning_rate = self.state.step, self.state.learning_rate
+        self.lost: str | None = None
+        self.minimum: Minimum | None = None
+        self._begun = self.state
+        self._latest: Params | None = None if self._trainer else self.state.params
+        self._squares: float | None = None
+        self._rate = self.learning_rate
+
+    def _new_trainer(self, params: Sequence[tuple[Array, Array]]) -> Trainer:
+        config, dtype = self.config, self.network.dtype
+        assert self._optimiser is not None
+        run_by = executor(config.engine)
+        trainer = run_by.trainer(self.network, params, self._optimiser, self._seed, config.threads)
+        if self.state.arrays:
+            arrays = self.state.arrays.items()
+            trainer.state = {name: a.astype(dtype, copy=False) for name, a in arrays}
+        return trainer
+
+    @property
+    def params(self) -> Params:
+        """The parameters now, a copy."""
+        if self._trainer is not None:
+            return tuple(Layer(w, b) for w, b in self._trainer.params)
+        return tuple(Layer(np.array(w), np.array(b)) for w, b in self._latest or ())
+
+    def latest(self) -> Params:
+        """The parameters now, for reading: not to be written to."""
+        if self._latest is None:
+            self._latest = self.params
+        return self._latest
+
+    @property
+    def resumable(self) -> TrainState:
+        """The state to continue from. L-BFGS starts again: SciPy keeps what it knows to itself."""
+        return self._begun if self._optimiser is None else self.state
+
+    def snapshot(self, **changes: Any) -> TrainState:
+        """All that is needed to continue from here."""
+        changes |= {"step": self.step, "learning_rate": self.learning_rate}
+        if self._trainer is not None:
+            changes |= {"params": self.latest(), "arrays": self._trainer.state}
+        return dataclasses.replace(self.state, **changes)
+
+    def close(self) -> Trainer | None:
+        """Let go of the trainer and all that it holds; the parameters stay."""
+        self.latest()
+        trainer, self._trainer = self._trainer, None
+        return trainer
+
+    @np.errstate(over="ignore", invalid="ignore")  # DivergedError tells it, and where
+    def epoch(self, rows: Rows, order: Array | None = None) -> float:
+        """Train on all rows once; return the mean loss.
+
+        A loss that is not finite ends the epoch before the update; ``lost`` then tells where it
+        came from.
+
+        Parameters
+        ----------
+        rows : Rows
+        order : (rows used,) int64, optional
+            Which rows, in which order. By default all, in an order that follows from the seed.
+        """
+        assert self._trainer is not None
+        assert self._optimiser is not None
+        rows = checked(self.network, rows, "training")
+        config, count = self.config, rows.x.shape[0]
+        if order is None and config.shuffle:
+            order = self._trainer.shuffled(count, self.step)
+        elif order is None:
+            order = np.arange(count)
+        firsts = np.arange(0, len(order), config.batch_size)
+        steps = np.arange(self.step, self.step + len(firsts), dtype=float)
+        scalars, rates = step_scalars(
+            self._optimiser, self.state.schedule, self.learning_rate, steps, self._steps
+        )
+        weights = None if self._penalty is None else self._weights(rows, order, firsts)
+        l2 = np.full(len(firsts), config.l2) if weights is None else self._l2(weights)
+        before = self._squared() if self._penalised else 0.0
+        self._latest = self._squares = None
+        loss = self._trainer.epoch(*rows, order, config.batch_size, scalars, l2, self.step)
+        self.step += len(firsts)
+        self._rate = float(rates[-1])
+        self.lost = self._where_lost(rows)
+        if self._penalty is None or weights is None:
+            return loss
+        loss /= self._penalty.averaged
+        if not self._penalised:
+            return loss
+        # The penalty is wanted before each step, and the squares are known at both ends of the
+        # epoch: a straight line between them. For a single step that is exact.
+        progress = (len(firsts) - 1) / (2 * len(firsts))
+        mean = before + (self._squared() - before) * progress
+        return loss + 0.5 * self._penalty.alpha * mean * len(firsts) / float(weights.sum())
+
+    @property
+    def _penalised(self) -> bool:
+        return self._penalty is not None and self._penalty.alpha > 0
+
+    def _squared(self) -> float:
+        """The sum of all squared weights now."""
+        if self._squares is None:
+            self._squares = squares(self.latest())
+        return self._squares
+
+    def _weights(self, rows: Rows, order: Array, firsts: Array) -> Array:
+        """The weight of each batch."""
+        if rows.weight is None:
+            return np.minimum(self.config.batch_size, len(order) - firsts).astype(float)
+        return np.add.reduceat(rows.weight[order, 0].astype(float), firsts)
+
+    def _l2(self, weights: Array) -> Array:
+        assert self._penalty is not None
+        return divided(self._penalty.alpha, weights, self.network.dtype)
+
+    def _where_lost(self, rows: Rows) -> str | None:
+        """Where the first value was that is not finite, if a loss was not: its batch once more."""
+        if self._trainer is None or self._trainer.lost is None or self._optimiser is None:
+            return None
+        order, step = self._trainer.lost
+        weight = np.ones((rows.x.shape[0], 1)) if rows.weight is None else rows.weight
+        given = {"all_x": rows.x, "all_t": rows.t, "all_weight": weight, "order": order}
+        given |= {"seed": self._seed, "step": step, **parameter_buffers(self._trainer.params)}
+        return first_lost(training_plan(self.network, self._optimiser), given)
+
+    # a whole training -----------------------------------------------------------------------------
+
+    def run(self, rows: Rows, after: AfterEpoch, order: Callable[[], Array] | None = None) -> str:
+        """Train by epochs until something ends it; what ends it, see `FitResult.stopped`.
+
+        Parameters
+        ----------
+        rows : Rows
+        after : AfterEpoch
+        order : callable, optional
+            Called before each epoch: which rows, in which order.
+        """
+        try:
+            with entered(after.callbacks):
+                while self.state.epoch < after.epochs:
+                    which = None if order is None else order()
+                    start = time.perf_counter()
+                    loss = self.epoch(rows, which)
+                    count = rows.x.shape[0] if which is None else len(which)
+                    speed = count / max(time.perf_counter() - start, 1e-9)
+                    ends = after(self, loss, self._rate, speed)
+                    if ends:
+                        return ends
+        except KeyboardInterrupt:
+            return "interrupted"
+        return "epochs"
+
+    def run_lbfgs(self, rows: Rows, after: AfterEpoch, **options: Any) -> str:
+        """Train by L-BFGS; as `run`. ``options`` are further ones of `minimise`."""
+        ends, start = "", time.perf_counter()
+
+        def report(number: int, loss: float, penalty: float, now: Callable[[], Params]) -> bool:
+            nonlocal ends, start
+            speed = rows.x.shape[0] / max(time.perf_counter() - start, 1e-9)
+            self._latest = now()
+            if self._penalty is not None:
+                loss = loss / self._penalty.averaged + penalty
+            ends = after(self, loss, None, speed)
+            start = time.perf_counter()
+            return bool(ends)
+
+        try:
+            with entered(after.callbacks):
+                self.minimum = minimise(
+                    self.network,
+                    self.latest(),
+                    rows,
+                    max_iter=after.epochs,
+                    engine=self.config.engine,
+                    report=report if after.follows else None,
+                    **options,
+                )
+        except KeyboardInterrupt:
+            return "interrupted"
+        self._latest = self.minimum.params
+        if ends:
+            return ends
+        if self.minimum.converged:
+            return "converged"
+        return "epochs" if self.minimum.iterations >= after.epochs else "no progress"
+
+
+@dataclasses.dataclass
+class AfterEpoch:
+    """What follows each epoch, or iteration: evaluation, the best so far, a checkpoint, callbacks.
+
+    Parameters
+    ----------
+    epochs : int
+        How many there may be.
+    callbacks : sequence of callable
+    evaluate : callable, optional
+        From parameters to loss and score on the validation rows.
+    merit : callable, optional
+        From an epoch to what early stopping maximises; None for nothing.
+    patience : Patience
+    on_plateau : callable, optional
+        Called when patience is over: whether training goes on nevertheless, with a lower learning
+        rate perhaps.
+    checkpoint : Checkpoint, optional
+    whole : bool
+        Whether the state after each epoch is kept whole, to continue from there whatever comes in
+        the midst of the next one. Else it is whole only when training ends, which takes no time.
+    """
+
+    epochs: int
+    callbacks: Sequence[Callback] = ()
+    evaluate: Callable[[Params], Evaluation] | None = None
+    merit: Callable[[Epoch], float | None] | None = None
+    patience: Patience = dataclasses.field(default_factory=Patience)
+    on_plateau: Callable[[], bool] | None = None
+    checkpoint: Checkpoint | None = None
+    whole: bool = True
+
+    @property
+    def follows(self) -> bool:
+        """Whether anything follows."""
+        return bool(self.whole or self.evaluate or self.callbacks or self.checkpoint)
+
+    def __call__(self, loop: TrainLoop, loss: float, rate: float | None, speed: float) -> str:
+        """What ends the training after this epoch, if anything does."""
+        state, number = loop.state, loop.state.epoch + 1
+        now = loop.latest() if self.whole or self.evaluate else None
+        check_finite(loop, loss, now, number)
+        held_out_loss, score = None, None
+        if self.evaluate is not None:
+            held_out_loss, score = self.evaluate(now or ())
+        line = Epoch(number, loss, held_out_loss, score, rate, speed)
+        merit = None if self.merit is None else self.merit(line)
+        best = state.best
+        if merit is not None:
+            best = self.patience.after(best, merit, number, now if self.evaluate else None)
+        state.history[state.epoch :] = [line]
+        # in one assignment: Ctrl-C comes before or after it
+        if self.whole:
+            loop.state = loop.snapshot(epoch=number, best=best)
+        else:
+            loop.state = dataclasses.replace(state, epoch=number, best=best)
+        if self.checkpoint is not None:
+            self.checkpoint.offer(loop.resumable)
+        told = Progress(
+            **vars(line),
+            epochs=self.epochs,
+            _params=lambda: loop.params,
+            _state=(lambda: loop.resumable) if self.whole else loop.snapshot,
+        )
+        if notify(self.callbacks, told):
+            return "callback"
+        if self.patience.is_over(loop.state.best):
+            if self.on_plateau is None or not self.on_plateau():
+                return "patience"
+            best = dataclasses.replace(loop.state.best, waited=0)
+            loop.state = dataclasses.replace(loop.state, best=best)
+        return ""
+
+
+def check_finite(loop: TrainLoop, loss: float, params: Params | None, epoch: int) -> None:
+    """Raise DivergedError if the loss or a parameter is not finite; it names the layer."""
+    layers = enumerate(params or (), 1)
+    bad = [n for n, (w, b) in layers if not (np.isfinite(w).all() and np.isfinite(b).all())]
+    if math.isfinite(loss) and not bad:
+        return
+    # gradients go from the last layer to the first
+    where = loop.lost or (f"layer {bad[-1]} (parameters)" if bad else "the loss")
+    rate = loop.config.learning_rate
+    remedy = f"a smaller learning rate than {rate:g}" if loop.state.optimiser else "inputs in scale"
+    raise DivergedError(
+        f"training diverged in epoch {epoch}: loss {loss:g}, values of {where} are not finite; "
+        f"try {remedy}"
+    )
+
+
+def step_scalars(
+    optimiser: Optimiser, schedule: Schedule, rate: float, steps: Array, total: int
+) -> tuple[Mapping[str, Array | float], Array]:
+    """The optimiser's scalars, arrays or numbers, and the rates, for each of the steps from 0."""
+    rates = rate * schedule.factor(np, steps, total, **schedule.keywords)
+    return optimiser.scalars(steps + 1, rates, **optimiser.keywords), rates
+
+
+def divided(alpha: float, weights: Array, dtype: str) -> Array:
+    """The L2 penalty divided by the weight of each batch. Raises InputError beyond the dtype."""
+    with np.errstate(over="ignore"):
+        found = alpha / weights
+    if not found.max() <= np.finfo(dtype).max:
+        raise InputError(
+            f"alpha divided by the weight of a batch, {alpha:.3g} / {weights.min():.3g}, is "
+            "beyond what the network's dtype holds: set alpha=0, or scale sample_weight up"
+        )
+    return np.asarray(found)

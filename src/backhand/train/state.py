@@ -1,0 +1,166 @@
+"""`TrainState`: all that is needed to continue a training, as arrays and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..formulas.optimisers import Optimiser, choose_optimiser
+from ..formulas.schedules import Schedule, choose_schedule
+from ..network import Layer, Params
+from .config import LBFGS, TrainConfig
+from .stopping import Best
+
+Array = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """One line of a training's history.
+
+    Attributes
+    ----------
+    epoch : int
+        Counts from 1; of L-BFGS, iterations.
+    loss : float
+        Mean over the epoch's batches by weight, while the parameters were changing. `backhand.fit`
+        leaves L2 out; the estimators' is the last value of ``loss_curve_``.
+    validation_loss, validation_score : float or None
+        After the epoch; None without validation rows, or without a score.
+    learning_rate : float or None
+        Of the epoch's last step; None for L-BFGS.
+    rows_per_second : float
+        Only of training.
+    """
+
+    epoch: int
+    loss: float
+    validation_loss: float | None
+    validation_score: float | None
+    learning_rate: float | None
+    rows_per_second: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """Where a training stands after a whole number of epochs; it goes on from there to the bit.
+
+    Attributes
+    ----------
+    params : tuple of Layer
+        The parameters now. Empty in the record of an estimator, which has them in ``coefs_``.
+    optimiser : Optimiser or None
+        The update rule that ``arrays`` belong to; None for L-BFGS.
+    arrays : dict of str to array
+        What the optimiser keeps, by name, such as ``m_w1``. Empty before the first step.
+    seed : int
+        Of the order of rows and of dropout, 0 to 2**32 - 1. Both follow from it and ``step``.
+    learning_rate : float
+        What the schedule scales; training may have adapted it.
+    schedule : Schedule
+    step : int
+        Steps so far.
+    epoch : int
+        Epochs so far.
+    best : Best
+        The best epoch so far, and how long ago the last improvement was.
+    history : list of Epoch
+        Its first ``epoch`` entries are those of this state.
+    """
+
+    params: Params
+    optimiser: Optimiser | None
+    arrays: Mapping[str, Array]
+    seed: int
+    learning_rate: float
+    schedule: Schedule
+    step: int = 0
+    epoch: int = 0
+    best: Best = dataclasses.field(default_factory=Best)
+    history: list[Epoch] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def at_start(cls, params: Any, config: TrainConfig) -> TrainState:
+        """The state before the first epoch."""
+        layers = tuple(Layer(np.array(w), np.array(b)) for w, b in params)
+        seed = int(np.random.SeedSequence(config.seed).generate_state(1)[0])
+        optimiser = None if config.optimiser == LBFGS else config.optimiser
+        rate, best = config.learning_rate, Best(params=layers)
+        return cls(layers, optimiser, {}, seed, rate, config.schedule, best=best)
+
+    # as arrays and JSON ---------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, Array]:
+        """Its arrays by name, contiguous: ``w1``, ``m_w1``, ``best.w1``..."""
+        same = self.params and self.best.epoch == self.epoch
+        kept = None if same else self.best.params
+        named = {**_named("", self.params), **_named("best.", kept or ())}
+        named |= {f"optimiser.{name}": a for name, a in self.arrays.items()}
+        lines = [list(vars(line).values()) for line in self.history[: self.epoch]]
+        named["history"] = np.array(lines, float).reshape(len(lines), -1)  # None becomes NaN
+        named["history.none"] = np.array([[v is None for v in line] for line in lines], bool)
+        return {name: np.ascontiguousarray(a) for name, a in named.items()}
+
+    def described(self) -> dict[str, Any]:
+        """Everything else, for JSON."""
+        rule = self.optimiser
+        return {
+            "optimiser": None if rule is None else [rule.spec, rule.clip_norm],
+            "seed": self.seed,
+            "learning_rate": self.learning_rate,
+            "schedule": self.schedule.spec,
+            "step": self.step,
+            "epoch": self.epoch,
+            "best": [self.best.merit, self.best.epoch, self.best.waited],
+            "keeps_best": self.best.params is not None,
+        }
+
+    @classmethod
+    def restored(cls, tensors: Mapping[str, Array], described: Mapping[str, Any]) -> TrainState:
+        """The state that `tensors` and `described` were taken of.
+
+        Raises
+        ------
+        InputError
+            If the optimiser or the schedule is not known here, or a count makes no sense. What
+            else is wrong with a forged file raises whatever it does; see `backhand.sealed.UNFIT`.
+        """
+        rule = described["optimiser"]
+        if rule is not None:
+            spec, clip_norm = rule
+            rule = dataclasses.replace(choose_optimiser(spec), clip_norm=float(clip_norm))
+        counts = {name: described[name] for name in ("seed", "step", "epoch")}
+        for name, value in counts.items():
+            if type(value) is not int or value < 0:
+                raise InputError(f"its {name} is {value!r}, not a whole number")
+        params = _layers("", tensors)
+        merit, epoch, waited = described["best"]
+        kept = _layers("best.", tensors) or params if described["keeps_best"] else None
+        lines: Any = np.where(tensors["history.none"], None, tensors["history"].astype(object))
+        history = [Epoch(int(number), *values) for number, *values in lines.tolist()]
+        rate = float(described["learning_rate"])
+        if not 0 <= rate < math.inf:
+            raise InputError(f"its learning rate is {rate}")
+        first = "optimiser."
+        arrays = {n[len(first) :]: a for n, a in tensors.items() if n.startswith(first)}
+        best = Best(float(merit), int(epoch), int(waited), kept)
+        known = {"params": params, "optimiser": rule, "arrays": arrays, "learning_rate": rate}
+        schedule = choose_schedule(described["schedule"])
+        return cls(**known, schedule=schedule, best=best, history=history, **counts)
+
+
+def _named(first: str, params: Params) -> dict[str, Array]:
+    layers = enumerate(params, 1)
+    return {f"{first}{kind}{n}": a for n, layer in layers for kind, a in layer._asdict().items()}
+
+
+def _layers(first: str, tensors: Mapping[str, Array]) -> Params:
+    count = sum(name.startswith(f"{first}w") for name in tensors)
+    return tuple(
+        Layer(tensors[f"{first}w{n}"], tensors[f"{first}b{n}"]) for n in range(1, count + 1)
+    )
