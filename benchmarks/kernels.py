@@ -30,7 +30,7 @@ from backhand.run.llvm.kernels import column_sum as column_sums
 from backhand.run.llvm.kernels import gemm as matmul
 from backhand.run.llvm.kernels import transpose
 from backhand.run.llvm.kernels.tile import SCALAR, choose_tile, panel_columns
-from backhand.run.llvm.machine.target import Target, emit_object, load_object
+from backhand.run.llvm.machine.target import Library, Target, emit_object
 
 NETWORKS = {
     "A": ((784, 50, 10), 64),
@@ -108,7 +108,7 @@ class Kernels:
         built = time.perf_counter()
         image = emit_object(text, target)
         compiled = time.perf_counter()
-        self.library = load_object(image)
+        self.library = Library(image)
         self.times = (built - began, compiled - built)
         self.size = len(image)
         self.functions = {}

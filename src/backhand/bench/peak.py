@@ -11,45 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from ..run.llvm.ir.builder import IR, element_type, index, ir_module
-from ..run.llvm.kernels.tile_ir import SCALAR
+from ..run.llvm.ir.builder import define, element, fold, index, ir
+from ..run.llvm.ir.simd import Lanes
 from ..run.llvm.machine.target import Target, compile_module
 
 CHAINS, UNROLL = 12, 4  # independent sums: more than latency times multipliers
 REPEATS = 50_000
 
 
-def emit_peak(module: IR, target: Target, dtype: str) -> None:
+def emit_peak(module: ir.Module, target: Target, dtype: str) -> None:
     """``peak(repeats, _)``: nothing but fused multiply-adds that do not wait for one another."""
-    ir = ir_module()
-    vector = ir.VectorType(element_type(dtype), target.lanes(dtype))
-    name = f"llvm.fma.v{vector.count}{SCALAR[dtype][1]}"
-    fma = module.globals.get(name) or ir.Function(
-        module, ir.FunctionType(vector, [vector] * 3), name
-    )
-    i64, pointer = ir.IntType(64), ir.PointerType()
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [i64, pointer]), "peak")
-    build = ir.IRBuilder(function.append_basic_block("entry"))
-    start = build.load(function.args[1], typ=vector, align=4)
-    entry, loop, done = build.block, function.append_basic_block(), function.append_basic_block()
-    build.branch(loop)
-    build.position_at_end(loop)
-    i = build.phi(i64)
-    i.add_incoming(index(0), entry)
-    first = [build.phi(vector) for _ in range(CHAINS)]
-    sums = list(first)
-    for _ in range(UNROLL):
-        sums = [build.call(fma, [one, start, start]) for one in sums]
-    for phi, last in zip(first, sums, strict=True):
-        phi.add_incoming(start, entry)
-        phi.add_incoming(last, loop)
-    following = build.add(i, index(1))
-    i.add_incoming(following, loop)
-    build.cbranch(build.icmp_signed("<", following, function.args[0]), loop, done)
-    build.position_at_end(done)
-    for at, last in enumerate(sums):
-        place = build.gep(function.args[1], [index(at)], source_etype=vector)
-        build.store(last, place, align=4)
+    function, build = define(module, "peak", [ir.IntType(64), ir.PointerType()], external=True)
+    repeats, memory = function.args
+    lanes = Lanes(build, dtype, target.lanes(dtype))
+    start = lanes.load(memory)
+
+    def one(_: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+        for _step in range(UNROLL):
+            sums = [lanes.fma(total, start, start) for total in sums]
+        return sums
+
+    sums = fold(build, "repeat", index(0), repeats, [start] * CHAINS, one)
+    for at, total in enumerate(sums):
+        lanes.store(total, element(build, memory, index(at), lanes.vector))
     build.ret_void()
 
 
@@ -57,7 +41,7 @@ def emit_peak(module: IR, target: Target, dtype: str) -> None:
 def _loop(dtype: str) -> tuple[Any, Callable[..., None], int]:
     """The compiled loop, how to call it, and its operations a repeat."""
     target = Target.host()
-    module = ir_module().Module("peak")
+    module = ir.Module("peak")
     emit_peak(module, target, dtype)
     library = compile_module(module, target)
     call = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(library.address("peak"))

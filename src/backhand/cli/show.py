@@ -58,11 +58,11 @@ def run(
     real = np.dtype(described.dtype)
     t = class_index if described.loss.by_row else real
     sources = {"all_x": real, "all_t": t, "all_weight": real}
-    program = emit_program(schedule(plan, ("value",)), machine, sources, scalars)
+    module = emit_program(schedule(plan, ("value",)), machine, sources, scalars)
     if "ir" in kinds:
-        print(program.module)
+        print(module)
     if "asm" in kinds:
-        print(emit_assembly(program.module, machine))
+        print(emit_assembly(module, machine))
 
 
 ENDS = {

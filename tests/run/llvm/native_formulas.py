@@ -11,7 +11,7 @@ from llvmlite import ir
 from backhand.run.llvm.ir.builder import count, index
 from backhand.run.llvm.ir.simd import Lanes
 from backhand.run.llvm.lowering.lower import emit_vector
-from backhand.run.llvm.lowering.rows import MemoryRow, emit_row
+from backhand.run.llvm.lowering.rows import emit_row
 from backhand.run.llvm.machine.target import Target, compile_module
 
 UNIFORM = ("scalar", "index", "word")
@@ -82,14 +82,14 @@ def map_elements(graph, dtype, arrays, target=None, lanes=None, words=False):
     return [a[:size] for a in outputs]
 
 
-def map_rows(graph, dtype, arrays, columns, target=None, padded=True):
+def map_rows(graph, dtype, arrays, columns, target=None):
     """Outputs of any formula: arrays (N, columns) or (N, 1) by name.
 
     What lies beside the columns in memory is NaN in inputs, and is checked in outputs.
     """
     target = target or Target.host()
     module, function, lanes = _begin(graph.inputs, graph.outputs, dtype, target.lanes(dtype))
-    width = -(-columns // 16) * 16 if padded else columns
+    width = -(-columns // 16) * 16
     rows = len(next(iter(arrays.values())))
     given = []
     for name, kind in graph.inputs.items():
@@ -114,9 +114,7 @@ def map_rows(graph, dtype, arrays, columns, target=None, padded=True):
             build.gep(p, [build.mul(row, index(a.shape[1]))], source_etype=lanes.element)
             for p, a in zip(pointers[len(graph.inputs) :], outputs, strict=True)
         ]
-        results = emit_row(
-            graph, lanes, columns, MemoryRow(inputs, places, graph.inputs, padded=padded)
-        )
+        results = emit_row(graph, lanes, columns, inputs, places)
         for value, place in zip(results, places, strict=True):
             if value is not None:
                 lanes.store(value, place)

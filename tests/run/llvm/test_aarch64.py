@@ -77,7 +77,7 @@ class Emulation:
         target = Target.named("aarch64")
         stem = self.folder / f"program{len(self.binaries)}"
         schedule, sources, scalars = program
-        module = emit_program(schedule, target, sources, scalars).module
+        module = emit_program(schedule, target, sources, scalars)
         stem.with_suffix(".o").write_bytes(emit_object(module, target))
         parts = [str(DRIVER), f"{stem}.o", "-o", str(stem)]
         subprocess.run([LINKER, "-static", "-pthread", "-O1", *parts], check=True, timeout=60)
@@ -164,7 +164,7 @@ def test_every_formula_makes_object_code(monkeypatch):
 
     def remembered(schedule, sources, scalars=()):
         target = Target.named("aarch64")
-        module = emit_program(schedule, target, sources, scalars).module
+        module = emit_program(schedule, target, sources, scalars)
         made.append(emit_object(module, target))
         return compiled(schedule, sources, scalars)
 

@@ -4,7 +4,7 @@ The rooms, in the order of their imports; each may use those above it, and none 
 
 - `tuning`: the numbers that tune, each with its unit
 - `host`: signals, worker threads, how many threads to use. Knows nothing of LLVM
-- `ir`: builder of LLVM's IR with its loops, SIMD vectors, padding of rows
+- `ir`: builder of LLVM's ir.Value with its loops, SIMD vectors, padding of rows
 - `machine`: the processor, code generation, linking, compiled code on disk and whose may run
 - `lowering`: formula graphs (`backhand.expr`) to vector code, vector functions, row reductions
 - `kernels`: matrix products (gemm), column sums, transposes, gathering of rows, sparse rows, row

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from backhand.run.llvm.ir.simd import Lanes
+from backhand.run.llvm.ir.simd import Lanes, tree
 from backhand.run.llvm.machine.target import compile_module
 
 DTYPES = [np.float32, np.float64]
@@ -36,18 +36,37 @@ def test_constants_are_exact_to_the_bit(dtype, value):
     assert np.array_equal(np.signbit(out), np.signbit(want))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("valid", [0, 1, 5, 8])
-def test_masked_memory_is_not_touched(dtype, valid):
-    source, out = np.arange(1, 9, dtype=dtype), np.full(8, -1, dtype)
+def test_a_mask_holds_in_the_first_lanes(valid):
+    out = np.empty(8)
+
+    def body(lanes, p):
+        lanes.store(lanes.where(lanes.first_lanes(valid), lanes.real(1), lanes.real(2)), p)
+
+    run(np.float64, 8, body, out)
+    np.testing.assert_array_equal(out, [1.0] * valid + [2.0] * (8 - valid))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_lanes_become_one_number_in_the_order_of_the_tree(count):
+    """What `rows` states: halves are added, again and again, whatever the number of lanes."""
+    a, out = np.random.default_rng(0).standard_normal(16).astype(np.float32), np.empty(1, "f4")
 
     def body(lanes, p, q):
-        mask = lanes.first_lanes(valid)
-        lanes.store(lanes.load(p, mask=mask), q, mask)
+        step = lanes.word_element
+        places = [
+            lanes.builder.gep(p, [step(first)], source_etype=lanes.element)
+            for first in range(0, 16, count)
+        ]
+        parts = [lanes.load(place) for place in places]
+        lanes.store(lanes.across(tree(parts, lanes.add), lanes.add), q)
 
-    run(dtype, 8, body, source, out)
-    np.testing.assert_array_equal(out[:valid], source[:valid])
-    np.testing.assert_array_equal(out[valid:], -1)
+    run(np.float32, count, body, a, out)
+    sums = list(a)
+    while len(sums) > 1:
+        half = len(sums) // 2
+        sums = [sums[i] + sums[i + half] for i in range(half)]
+    assert out[0] == sums[0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 8])

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from backhand.run.llvm.ir.builder import ir_module
+from backhand.run.llvm.ir.builder import ir
 from backhand.run.llvm.kernels.gather import READABLE, emit_gather
 from backhand.run.llvm.machine.target import Target, compile_module
 
@@ -14,7 +14,7 @@ pytest.importorskip("llvmlite")
 
 def gatherer(source, out, columns, padded):
     target = Target.host()
-    module = ir_module().Module("test")
+    module = ir.Module("test")
     lanes, kinds = target.lanes(out), (np.dtype(source), np.dtype(out))
     function = emit_gather(module, lanes, *kinds, columns, padded)
     function.linkage = "external"

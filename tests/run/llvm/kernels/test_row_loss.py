@@ -25,7 +25,9 @@ def run(graph, arrays, columns, target, dtype, *several):
     """The outputs that the kernel stores, with what lies around them, for each list of ranges."""
     module = ir.Module()
     outputs = len(graph.outputs)
-    function = emit_row_loss(module, "f", target, dtype, graph, list(arrays), outputs, columns)
+    function = emit_row_loss(
+        module, "f", target, np.dtype(dtype), graph, list(arrays), outputs, columns
+    )
     function.linkage = "external"
     library = compile_module(module, target)
     pointer, number = ctypes.c_void_p, ctypes.c_int64

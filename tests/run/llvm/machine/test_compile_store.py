@@ -54,7 +54,7 @@ def module_of(*widths, activation="relu", compile_ready=lambda module: None):
     adam = OPTIMISERS["adam"]
     scalars = (*adam.scalars(1.0, 0.0, **adam.keywords), "l2")
     arranged = schedule(training_plan(network, adam), outputs=("value",))
-    return emit_program(arranged, HOST, KINDS, scalars, compile_ready).module
+    return emit_program(arranged, HOST, KINDS, scalars, compile_ready)
 
 
 def program(*widths, **keywords):

@@ -10,11 +10,11 @@ from backhand.errors import BackhandError, InputError
 from backhand.run.llvm.machine import target as target_module
 from backhand.run.llvm.machine.target import (
     NAMED,
+    Library,
     Target,
     compile_module,
     emit_assembly,
     emit_object,
-    load_object,
 )
 
 LINUX = "x86_64-unknown-linux-gnu"
@@ -132,27 +132,17 @@ def test_code_runs_and_outlives_what_made_it():
 
 def test_an_object_file_can_be_kept_and_loaded_twice():
     image = emit_object(multiply_add(4), Target.host())
-    first, second = load_object(image), load_object(image)
+    first, second = Library(image), Library(image)
     del first
     gc.collect()
     np.testing.assert_array_equal(run(second), [0, 2, 6, 12])
-
-
-def test_symbols_from_outside():
-    outer = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(lambda n: n + 1)
-    source = "declare i64 @next(i64)\ndefine i64 @g(i64 %n) {\n %r = call i64 @next(i64 %n)\n"
-    source += " ret i64 %r\n}\n"
-    address = ctypes.cast(outer, ctypes.c_void_p).value
-    library = compile_module(source, symbols={"next": address})
-    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(library.address("g"))
-    assert function(41) == 42
 
 
 def test_faulty_modules_objects_and_names_are_errors():
     with pytest.raises(BackhandError, match="LLVM refused a generated module"):
         compile_module("define void @f() { ret i32 1 }")
     with pytest.raises(BackhandError, match="cannot load machine code"):
-        load_object(b"garbage")
+        Library(b"garbage")
     with pytest.raises(BackhandError, match="no symbol 'nowhere'"):
         compile_module(multiply_add(4)).address("nowhere")
 

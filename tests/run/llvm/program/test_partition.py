@@ -7,7 +7,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from backhand.run.llvm.ir.builder import element, index, ir_module
+from backhand.run.llvm.ir.builder import element, index, ir
 from backhand.run.llvm.machine.target import compile_module
 from backhand.run.llvm.program.partition import Partition
 
@@ -18,7 +18,6 @@ WIDE, PANEL = 300, 64
 @pytest.fixture(scope="module")
 def ranges():
     """``ranges(threads, own, split_k, whole)``: for each thread its parts, and whether it is in."""
-    ir = ir_module()
     module, i64 = ir.Module("test"), ir.IntType(64)
     kinds = [ir.PointerType(), i64, i64, ir.PointerType()]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "ranges")

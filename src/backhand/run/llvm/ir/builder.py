@@ -1,113 +1,95 @@
-"""Small tools for writing IR: types, constants, loops. Nothing here knows what is computed."""
+"""Small tools for writing IR: types, functions, loops. Nothing here knows what is computed.
+
+`ir` is llvmlite's module, typed by ``stubs/llvmlite``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-IR = Any  # llvmlite's classes carry no types
+if TYPE_CHECKING:
+    from llvmlite import ir as ir
+else:
+
+    class _Late:
+        """llvmlite's ``ir``, imported when something of it is first needed."""
+
+        def __getattr__(self, name: str) -> Any:
+            from llvmlite import ir
+
+            setattr(self, name, getattr(ir, name))
+            return getattr(ir, name)
+
+    ir = _Late()
+
 INDEX_BYTES = 8
 
 
-def ir_module() -> Any:
-    """llvmlite's ``ir``, imported when first needed."""
-    from llvmlite import ir
-
-    return ir
+# types and constants ------------------------------------------------------------------------------
 
 
-def element_type(dtype: Any) -> IR:
+def element_type(dtype: Any) -> ir.Type:
     """The IR type of an element of an array."""
-    ir = ir_module()
     dtype = np.dtype(dtype)
     if dtype.kind == "f":
-        return {4: ir.FloatType(), 8: ir.DoubleType()}[dtype.itemsize]
+        return ir.FloatType() if dtype.itemsize == 4 else ir.DoubleType()
     return ir.IntType(8 * dtype.itemsize)
 
 
-def index(value: int) -> IR:
+def vector_type(element: ir.Type, lanes: int) -> ir.Type:
+    """The type of elements side by side; that of one is its own."""
+    return element if lanes == 1 else ir.VectorType(element, lanes)
+
+
+def index(value: int) -> ir.Constant:
     """A 64-bit integer constant."""
-    ir = ir_module()
     return ir.Constant(ir.IntType(64), value)
 
 
-def element(build: IR, base: IR, position: IR, kind: IR) -> IR:
-    """The address of element ``position`` of an array of ``kind``."""
-    return build.gep(base, [position], source_etype=kind)
+def null() -> ir.Constant:
+    """The null address."""
+    return ir.Constant(ir.PointerType(), None)
 
 
-def count(
-    build: IR, name: str, begin: IR, end: IR, body: Callable[[IR], IR | None], step: int = 1
-) -> None:
-    """``for i in range(begin, end, step): body(i)``; ``body`` may return another step."""
-    ir = ir_module()
-    before = build.block
-    loop, after = build.append_basic_block(name), build.append_basic_block(f"{name}.end")
-    build.cbranch(build.icmp_signed("<", begin, end), loop, after)
-    build.position_at_end(loop)
-    i = build.phi(ir.IntType(64), name=f"{name}.i")
-    i.add_incoming(begin, before)
-    advance = body(i)
-    following = build.add(i, index(step) if advance is None else advance)
-    i.add_incoming(following, build.block)
-    build.cbranch(build.icmp_signed("<", following, end), loop, after)
-    build.position_at_end(after)
+# functions ----------------------------------------------------------------------------------------
 
 
-def fitting(build: IR, name: str, begin: IR, end: IR, step: IR, body: Callable[[IR], None]) -> IR:
-    """``i = begin; while i + step <= end: body(i); i += step``; the last i."""
-    ir = ir_module()
-    before = build.block
-    loop, after = build.append_basic_block(name), build.append_basic_block(f"{name}.end")
-    first = build.add(begin, step)
-    build.cbranch(build.icmp_signed("<=", first, end), loop, after)
-    build.position_at_end(loop)
-    i = build.phi(ir.IntType(64), name=f"{name}.i")
-    i.add_incoming(begin, before)
-    body(i)
-    following = build.add(i, step)
-    i.add_incoming(following, build.block)
-    more = build.icmp_signed("<=", build.add(following, step), end)
-    inner = build.block
-    build.cbranch(more, loop, after)
-    build.position_at_end(after)
-    reached = build.phi(ir.IntType(64))
-    reached.add_incoming(begin, before)
-    reached.add_incoming(following, inner)
-    return reached
+def define(
+    module: ir.Module,
+    name: str,
+    kinds: Sequence[ir.Type],
+    result: ir.Type | None = None,
+    *,
+    external: bool = False,
+) -> tuple[ir.Function, ir.IRBuilder]:
+    """Add a function to a module, by default internal and without a result; its builder too."""
+    function = ir.Function(module, ir.FunctionType(result or ir.VoidType(), kinds), name)
+    if not external:
+        function.linkage = "internal"
+    return function, ir.IRBuilder(function.append_basic_block("entry"))
 
 
-def accumulate(build: IR, name: str, end: IR, initial: IR, body: Callable[[IR, IR], IR]) -> IR:
-    """``total = initial; for i in range(end): total = body(i, total)``; the last total."""
-    ir = ir_module()
-    before = build.block
-    loop, after = build.append_basic_block(name), build.append_basic_block(f"{name}.end")
-    build.cbranch(build.icmp_signed("<", index(0), end), loop, after)
-    build.position_at_end(loop)
-    i, total = build.phi(ir.IntType(64), name=f"{name}.i"), build.phi(initial.type)
-    i.add_incoming(index(0), before)
-    total.add_incoming(initial, before)
-    following = body(i, total)
-    nxt = build.add(i, index(1))
-    i.add_incoming(nxt, build.block)
-    total.add_incoming(following, build.block)
-    build.cbranch(build.icmp_signed("<", nxt, end), loop, after)
-    inner = build.block
-    build.position_at_end(after)
-    result = build.phi(initial.type)
-    result.add_incoming(initial, before)
-    result.add_incoming(following, inner)
-    return result
+def declare(
+    module: ir.Module, name: str, kinds: Sequence[ir.Type], result: ir.Type | None = None
+) -> ir.Function:
+    """Find in a module, or declare in it, a function of another: an intrinsic, mostly."""
+    if name in module.globals:
+        return module.globals[name]
+    return ir.Function(module, ir.FunctionType(result or ir.VoidType(), kinds), name)
 
 
-def minimum(build: IR, a: IR, b: IR) -> IR:
-    """The smaller of two integers."""
-    return build.select(build.icmp_signed("<", a, b), a, b)
+def call(
+    build: ir.IRBuilder, name: str, arguments: Sequence[ir.Value], result: ir.Type | None = None
+) -> ir.Value:
+    """Call a function that is only declared, such as an intrinsic."""
+    kinds = [argument.type for argument in arguments]
+    return build.call(declare(build.module, name, kinds, result), arguments)
 
 
-def unoptimised(function: IR) -> None:
+def unoptimised(function: ir.Function) -> None:
     """Compile a function without optimisation (optnone): for loops around other functions.
 
     LLVM would search long for the best way to step through their addresses.
@@ -116,16 +98,151 @@ def unoptimised(function: IR) -> None:
     function.attributes.add("optnone")
 
 
-def prefetch(build: IR, place: IR, locality: int = 3) -> None:
+# memory -------------------------------------------------------------------------------------------
+
+
+def allocate(build: ir.IRBuilder, size: int, alignment: int) -> ir.Value:
+    """The address of so many bytes on the stack, for values of any types."""
+    area = build.alloca(ir.IntType(64), size=index(-(-size // INDEX_BYTES)))
+    area.align = alignment
+    area.type = ir.PointerType()  # llvmlite would let only words be stored there
+    return area
+
+
+def element(build: ir.IRBuilder, base: ir.Value, position: ir.Value, kind: ir.Type) -> ir.Value:
+    """The address of element ``position`` of an array of ``kind``."""
+    return build.gep(base, [position], source_etype=kind)
+
+
+def load_element(
+    build: ir.IRBuilder, base: ir.Value, position: ir.Value, kind: ir.Type
+) -> ir.Value:
+    """Element ``position`` of an array of ``kind``."""
+    return build.load(element(build, base, position, kind), typ=kind)
+
+
+def prefetch(build: ir.IRBuilder, place: ir.Value, locality: int = 3) -> None:
     """Ask for the cache line at an address, which is read soon and again. Any address is allowed.
 
     ``locality`` 3 brings it into the first cache; 2 into the second, which can wait for more lines.
     """
-    ir = ir_module()
-    module, word = build.module, ir.IntType(32)
-    name = "llvm.prefetch.p0"
-    function = module.globals.get(name) or ir.Function(
-        module, ir.FunctionType(ir.VoidType(), [ir.PointerType(), word, word, word]), name
-    )
-    reading, data = 0, 1
-    build.call(function, [place, *(ir.Constant(word, v) for v in (reading, locality, data))])
+    word = ir.IntType(32)
+    reading, data = word(0), word(1)
+    call(build, "llvm.prefetch.p0", [place, reading, word(locality), data])
+
+
+# choices and loops --------------------------------------------------------------------------------
+
+
+def minimum(build: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """The smaller of two integers."""
+    return build.select(build.icmp_signed("<", a, b), a, b)
+
+
+def choose(
+    build: ir.IRBuilder,
+    condition: ir.Value,
+    then: Callable[[], ir.Value],
+    otherwise: Callable[[], ir.Value],
+) -> ir.Value:
+    """``then() if condition else otherwise()``: only one of the two is computed."""
+    results = []
+    with build.if_else(condition) as branches:
+        for branch, compute in zip(branches, (then, otherwise), strict=True):
+            with branch:
+                results.append((compute(), build.block))
+    result = build.phi(results[0][0].type)
+    for value, block in results:
+        result.add_incoming(value, block)
+    return result
+
+
+def fold(
+    build: ir.IRBuilder,
+    name: str,
+    begin: ir.Value,
+    end: ir.Value,
+    initial: Sequence[ir.Value],
+    body: Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]],
+    step: int | ir.Value = 1,
+) -> list[ir.Value]:
+    """``for i in range(begin, end, step): held = body(i, held)``; what is held in the end."""
+    advance = index(step) if isinstance(step, int) else step
+    return _loop(build, name, begin, end, initial, lambda i, held: (advance, body(i, held)))
+
+
+def count(
+    build: ir.IRBuilder,
+    name: str,
+    begin: ir.Value,
+    end: ir.Value,
+    body: Callable[[ir.Value], ir.Value | None],
+    step: int = 1,
+) -> None:
+    """``for i in range(begin, end, step): body(i)``; ``body`` may return another step."""
+
+    def advance(i: ir.Value, held: list[ir.Value]) -> tuple[ir.Value, Sequence[ir.Value]]:
+        return body(i) or index(step), held
+
+    _loop(build, name, begin, end, [], advance)
+
+
+def count_whole(
+    build: ir.IRBuilder,
+    name: str,
+    begin: ir.Value,
+    end: ir.Value,
+    step: ir.Value,
+    body: Callable[[ir.Value], None],
+) -> ir.Value:
+    """``i = begin; while i + step <= end: body(i); i += step``; the last i."""
+
+    def one(i: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
+        body(i)
+        return [build.add(i, step)]
+
+    last = build.add(build.sub(end, step), index(1))
+    (reached,) = fold(build, name, begin, last, [begin], one, step)
+    return reached
+
+
+def _loop(
+    build: ir.IRBuilder,
+    name: str,
+    begin: ir.Value,
+    end: ir.Value,
+    initial: Sequence[ir.Value],
+    body: Callable[[ir.Value, list[ir.Value]], tuple[ir.Value, Sequence[ir.Value]]],
+) -> list[ir.Value]:
+    """The one loop: ``body(i, held)`` gives the step to the next i, and what is held then."""
+    before, certain = build.block, _less(begin, end)
+    loop, after = build.append_basic_block(name), build.append_basic_block(f"{name}.end")
+    if certain:
+        build.branch(loop)
+    else:
+        build.cbranch(build.icmp_signed("<", begin, end), loop, after)
+    build.position_at_end(loop)
+    i = build.phi(begin.type, name=f"{name}.i")
+    held = [build.phi(value.type) for value in initial]
+    step, new = body(i, [*held])
+    following = build.add(i, step)
+    inner = build.block
+    for phi, start, value in zip([i, *held], [begin, *initial], [following, *new], strict=True):
+        phi.add_incoming(start, before)
+        phi.add_incoming(value, inner)
+    build.cbranch(build.icmp_signed("<", following, end), loop, after)
+    build.position_at_end(after)
+    if certain:
+        return [*new]
+    results = [build.phi(value.type) for value in initial]
+    for result, start, value in zip(results, initial, new, strict=True):
+        result.add_incoming(start, before)
+        result.add_incoming(value, inner)
+    return [*results]
+
+
+def _less(a: ir.Value, b: ir.Value) -> bool:
+    """Whether two constants are known to be ascending."""
+    if isinstance(a, ir.Constant) and isinstance(b, ir.Constant):
+        return bool(a.constant < b.constant)
+    return False

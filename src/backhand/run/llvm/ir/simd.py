@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from .builder import ir_module
+from .builder import call, ir, vector_type
 
-Value = Any  # an ir.Value: llvmlite has no types of its own to check against
+Combine = Callable[["ir.Value", "ir.Value"], "ir.Value"]
 
 
 @functools.cache
-def _constant_class() -> Any:
-    class Constant(ir_module().Constant):  # type: ignore[misc]
+def _constant_class() -> type[ir.Constant]:
+    class Constant(ir.Constant):
         """A constant whose text is made once; llvmlite would format each lane at each use."""
 
-        def __init__(self, kind: Any, text: str) -> None:
+        def __init__(self, kind: ir.Type, text: str) -> None:
             super().__init__(kind, None)
             self._text = text
 
@@ -35,7 +35,7 @@ def _constant_class() -> Any:
     return Constant
 
 
-def _constant(kind: Any, text: str) -> Value:
+def _constant(kind: ir.Type, text: str) -> ir.Constant:
     return _constant_class()(kind, text)
 
 
@@ -45,6 +45,25 @@ def _real_text(value: float, single: bool) -> str:
         with np.errstate(over="ignore"):
             value = float(np.float32(value))
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+def lanes_of(a: ir.Value) -> int:
+    """The lanes of a vector; 1 of a scalar."""
+    return a.type.count if isinstance(a.type, ir.VectorType) else 1
+
+
+def tree(parts: Sequence[ir.Value | None], combine: Combine) -> ir.Value:
+    """Values as one: the first half with the second, again and again; None changes nothing.
+
+    This order is a part of every result: see `rows`.
+    """
+    while len(parts) > 1:
+        half = len(parts) // 2
+        pairs = zip(parts[:half], parts[half:], strict=True)
+        parts = [b if a is None else a if b is None else combine(a, b) for a, b in pairs]
+    (result,) = parts
+    assert result is not None
+    return result
 
 
 class Lanes:
@@ -60,25 +79,24 @@ class Lanes:
         Lanes of a vector; with 1, values are scalars.
     """
 
-    def __init__(self, builder: Any, dtype: Any, count: int) -> None:
-        ir = ir_module()
+    def __init__(self, builder: ir.IRBuilder, dtype: Any, count: int) -> None:
         self.builder = builder
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"lanes hold float32 or float64, got {self.dtype}")
         self.count = count
         self.single = self.dtype == np.float32
-        self.element = ir.FloatType() if self.single else ir.DoubleType()
+        self.element: ir.Type = ir.FloatType() if self.single else ir.DoubleType()
         self.word_element = ir.IntType(32)
         self.bits_element = self.word_element if self.single else ir.IntType(64)
         self.vector = self._of(self.element)
         self.bits_vector = self._of(self.bits_element)
         self.word_vector = self._of(self.word_element)
         self.mask_vector = self._of(ir.IntType(1))
-        self._known: dict[Any, Value] = {}
+        self._known: dict[tuple[ir.Type, str], ir.Constant] = {}
 
-    def _of(self, element: Any) -> Any:
-        return element if self.count == 1 else ir_module().VectorType(element, self.count)
+    def _of(self, element: ir.Type) -> ir.Type:
+        return vector_type(element, self.count)
 
     @functools.cached_property
     def scalar(self) -> Lanes:
@@ -87,7 +105,7 @@ class Lanes:
 
     # constants and moves -------------------------------------------------------------------------
 
-    def _splat_text(self, element: Any, text: str) -> Value:
+    def _splat_text(self, element: ir.Type, text: str) -> ir.Value:
         known = self._known.get((element, text))
         if known is None:
             whole = text
@@ -96,19 +114,19 @@ class Lanes:
             known = self._known[element, text] = _constant(self._of(element), whole)
         return known
 
-    def real(self, value: float) -> Value:
+    def real(self, value: float) -> ir.Value:
         """A constant in all lanes, rounded to the element type."""
         return self._splat_text(self.element, _real_text(float(value), self.single))
 
-    def bits_constant(self, value: int) -> Value:
+    def bits_constant(self, value: int) -> ir.Value:
         """An integer as wide as an element in all lanes, modulo its range."""
         return self._splat_text(self.bits_element, str(value % 2**self.bits_element.width))
 
-    def word(self, value: int) -> Value:
+    def word(self, value: int) -> ir.Value:
         """A 32-bit word in all lanes, modulo 2**32."""
         return self._splat_text(self.word_element, str(value % 2**32))
 
-    def splat(self, scalar: Value) -> Value:
+    def splat(self, scalar: ir.Value) -> ir.Value:
         """A scalar of any type in all lanes; in the type of a mask, word or element."""
         if self.count == 1:
             return scalar
@@ -118,17 +136,17 @@ class Lanes:
         order = _constant(self._of(self.word_element), "zeroinitializer")
         return self.builder.shuffle_vector(first, poison, order)
 
-    def iota(self) -> Value:
+    def iota(self) -> ir.Value:
         """The words 0, 1, ..., count - 1."""
         if self.count == 1:
             return self.word(0)
         return self._words(range(self.count))
 
-    def _words(self, words: Sequence[int]) -> Value:
-        kind = ir_module().VectorType(self.word_element, len(words))
+    def _words(self, words: Sequence[int]) -> ir.Value:
+        kind = ir.VectorType(self.word_element, len(words))
         return _constant(kind, f"<{', '.join(f'i32 {word}' for word in words)}>")
 
-    def columns(self, first: Value | int) -> Value:
+    def columns(self, first: ir.Value | int) -> ir.Value:
         """The words ``first + iota``: which columns the lanes stand for."""
         if isinstance(first, int):
             if self.count == 1:
@@ -138,177 +156,159 @@ class Lanes:
             first = self.builder.trunc(first, self.word_element)
         return self.builder.add(self.splat(first), self.iota())
 
-    def first_lanes(self, valid: int) -> Value:
+    def first_lanes(self, valid: int) -> ir.Value:
         """A constant mask that holds in the first ``valid`` lanes."""
         texts = [("true" if lane < valid else "false") for lane in range(self.count)]
         if self.count == 1:
             return _constant(self.mask_vector, texts[0])
         return _constant(self.mask_vector, f"<{', '.join(f'i1 {text}' for text in texts)}>")
 
-    def load(self, pointer: Value, type_: Any = None, mask: Value | None = None) -> Value:
-        """Load a vector (of elements, unless ``type_`` is another) from any aligned element.
-
-        With a mask, memory under lanes where it is false is not touched, and they become zero.
-        """
+    def load(self, pointer: ir.Value, type_: ir.Type | None = None) -> ir.Value:
+        """Load a vector (of elements, unless ``type_`` is another) from any aligned element."""
         type_ = type_ or self.vector
-        item = self._item_bytes(type_)
-        if mask is None:
-            return self.builder.load(pointer, align=item, typ=type_)
-        zero = _constant(type_, "zeroinitializer")
-        name = f"llvm.masked.load.{self._suffix(type_)}.p0"
-        arguments = [pointer, self.word_element(item), mask, zero]
-        return self._call(name, type_, arguments)
+        return self.builder.load(pointer, align=self._item_bytes(type_), typ=type_)
 
-    def store(self, value: Value, pointer: Value, mask: Value | None = None) -> None:
-        """Store a vector to any aligned element; with a mask, only lanes where it is true."""
-        item = self._item_bytes(value.type)
-        if mask is None:
-            self.builder.store(value, pointer, align=item)
-            return
-        name = f"llvm.masked.store.{self._suffix(value.type)}.p0"
-        self._call(name, ir_module().VoidType(), [value, pointer, self.word_element(item), mask])
+    def store(self, value: ir.Value, pointer: ir.Value) -> None:
+        """Store a vector to any aligned element."""
+        self.builder.store(value, pointer, align=self._item_bytes(value.type))
 
-    def gather(self, type_: Any, places: Value, item: Value, mask: Value) -> Value:
+    def gather(self, type_: ir.Type, places: ir.Value, item: ir.Value, mask: ir.Value) -> ir.Value:
         """A vector of elements from an address for each; ``item`` is what they are aligned to."""
         name = f"llvm.masked.gather.{self._suffix(type_)}.v{self.count}p0"
-        return self._call(name, type_, [places, item, mask, _constant(type_, "poison")])
+        return call(self.builder, name, [places, item, mask, _constant(type_, "poison")], type_)
 
-    def scatter(self, value: Value, places: Value, item: Value, mask: Value) -> None:
+    def scatter(self, value: ir.Value, places: ir.Value, item: ir.Value, mask: ir.Value) -> None:
         """Store each element of a vector at an address of its own, the first one first."""
         name = f"llvm.masked.scatter.{self._suffix(value.type)}.v{self.count}p0"
-        self._call(name, ir_module().VoidType(), [value, places, item, mask])
+        call(self.builder, name, [value, places, item, mask])
 
     @staticmethod
-    def _item_bytes(type_: Any) -> int:
+    def _item_bytes(type_: ir.Type) -> int:
         return 4 if str(getattr(type_, "element", type_)) in ("float", "i32") else 8
 
     @staticmethod
-    def _suffix(type_: Any) -> str:
+    def _suffix(type_: ir.Type) -> str:
         element = str(getattr(type_, "element", type_))
-        lanes = f"v{type_.count}" if hasattr(type_, "count") else ""
+        lanes = f"v{type_.count}" if isinstance(type_, ir.VectorType) else ""
         return lanes + {"float": "f32", "double": "f64"}.get(element, element)
 
-    def _call(self, name: str, result: Any, arguments: list[Value]) -> Value:
-        module = self.builder.module
-        function = module.globals.get(name)
-        if function is None:
-            signature = ir_module().FunctionType(result, [value.type for value in arguments])
-            function = ir_module().Function(module, signature, name)
-        return self.builder.call(function, arguments)
-
-    def _intrinsic(self, name: str, *arguments: Value) -> Value:
-        return self._call(f"llvm.{name}.{self._suffix(self.vector)}", self.vector, list(arguments))
+    def _intrinsic(self, name: str, *arguments: ir.Value) -> ir.Value:
+        suffix = self._suffix(self.vector)
+        return call(self.builder, f"llvm.{name}.{suffix}", arguments, self.vector)
 
     # real arithmetic -----------------------------------------------------------------------------
 
-    def add(self, a: Value, b: Value) -> Value:
+    def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.builder.fadd(a, b)
 
-    def sub(self, a: Value, b: Value) -> Value:
+    def sub(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.builder.fsub(a, b)
 
-    def mul(self, a: Value, b: Value) -> Value:
+    def mul(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.builder.fmul(a, b)
 
-    def div(self, a: Value, b: Value) -> Value:
+    def div(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.builder.fdiv(a, b)
 
-    def neg(self, a: Value) -> Value:
+    def neg(self, a: ir.Value) -> ir.Value:
         return self.builder.fneg(a)
 
-    def fma(self, a: Value, b: Value, c: Value) -> Value:
+    def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """``a * b + c``, rounded once."""
         return self._intrinsic("fma", a, b, c)
 
-    def abs(self, a: Value) -> Value:
+    def abs(self, a: ir.Value) -> ir.Value:
         return self._intrinsic("fabs", a)
 
-    def sqrt(self, a: Value) -> Value:
+    def sqrt(self, a: ir.Value) -> ir.Value:
         return self._intrinsic("sqrt", a)
 
-    def copysign(self, magnitude: Value, sign: Value) -> Value:
+    def copysign(self, magnitude: ir.Value, sign: ir.Value) -> ir.Value:
         return self._intrinsic("copysign", magnitude, sign)
 
-    def round(self, a: Value) -> Value:
+    def round(self, a: ir.Value) -> ir.Value:
         """The nearest whole number, half to even."""
         return self._intrinsic("roundeven", a)
 
     # The order of operands matters: `a < b ? a : b` is one instruction on x86 and gives b where
     # either is NaN. So NaN in b passes for free, and NaN in a needs a test of its own.
 
-    def min_keeping_right(self, a: Value, b: Value) -> Value:
+    def min_keeping_right(self, a: ir.Value, b: ir.Value) -> ir.Value:
         """The smaller; b at a tie and where either is NaN."""
         return self.builder.select(self.builder.fcmp_ordered("<", a, b), a, b)
 
-    def max_keeping_right(self, a: Value, b: Value) -> Value:
+    def max_keeping_right(self, a: ir.Value, b: ir.Value) -> ir.Value:
         """The larger; b at a tie and where either is NaN."""
         return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
 
-    def minimum(self, a: Value, b: Value) -> Value:
+    def minimum(self, a: ir.Value, b: ir.Value) -> ir.Value:
         """The smaller; NaN where either is NaN; b at a tie."""
         return self._unless_nan(a, self.min_keeping_right(a, b))
 
-    def maximum(self, a: Value, b: Value) -> Value:
+    def maximum(self, a: ir.Value, b: ir.Value) -> ir.Value:
         """The larger; NaN where either is NaN; b at a tie."""
         return self._unless_nan(a, self.max_keeping_right(a, b))
 
-    def _unless_nan(self, a: Value, result: Value) -> Value:
+    def _unless_nan(self, a: ir.Value, result: ir.Value) -> ir.Value:
         return self.builder.select(self.builder.fcmp_unordered("uno", a, a), a, result)
 
-    def compare(self, sign: str, a: Value, b: Value) -> Value:
+    def compare(self, sign: str, a: ir.Value, b: ir.Value) -> ir.Value:
         """``a sign b`` for <, <=, >, >=, ==: a mask, false where either is NaN."""
         return self.builder.fcmp_ordered(sign, a, b)
 
-    def where(self, mask: Value, a: Value, b: Value) -> Value:
+    def where(self, mask: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.builder.select(mask, a, b)
 
     # bits of reals, and 32-bit words -------------------------------------------------------------
 
-    def bits(self, a: Value) -> Value:
+    def bits(self, a: ir.Value) -> ir.Value:
         return self.builder.bitcast(a, self.bits_vector)
 
-    def real_of_bits(self, a: Value) -> Value:
+    def real_of_bits(self, a: ir.Value) -> ir.Value:
         return self.builder.bitcast(a, self.vector)
 
-    def integer(self, operation: str, a: Value, b: Value) -> Value:
+    def integer(self, operation: str, a: ir.Value, b: ir.Value) -> ir.Value:
         """Integer arithmetic of two vectors: add, sub, mul, and_, or_, xor, shl, lshr."""
-        emit: Callable[[Value, Value], Value] = getattr(self.builder, operation)
+        emit: Callable[[ir.Value, ir.Value], ir.Value] = getattr(self.builder, operation)
         return emit(a, b)
 
-    def word_high(self, a: Value, b: Value) -> Value:
+    def word_high(self, a: ir.Value, b: ir.Value) -> ir.Value:
         """The upper half of the product of two words."""
-        wide = ir_module().IntType(64)
-        product = self.builder.mul(*(self.builder.zext(one, self._of(wide)) for one in (a, b)))
+        wide = ir.IntType(64)
+        left, right = (self.builder.zext(one, self._of(wide)) for one in (a, b))
+        product = self.builder.mul(left, right)
         upper = self.builder.lshr(product, self._splat_text(wide, "32"))
         return self.builder.trunc(upper, self.word_vector)
 
-    def word_below(self, a: Value, b: Value) -> Value:
+    def word_below(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.builder.icmp_unsigned("<", a, b)
 
-    def word_equal(self, a: Value, b: Value) -> Value:
+    def word_equal(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.builder.icmp_unsigned("==", a, b)
 
     # reductions across lanes ---------------------------------------------------------------------
 
-    def halves(self, a: Value) -> tuple[Value, Value]:
+    def halves(self, a: ir.Value) -> tuple[ir.Value, ir.Value]:
         """The first and the second half of a vector of any even length, as vectors."""
-        half = a.type.count // 2
-        poison = _constant(a.type, "poison")
-        return tuple(
+        half, poison = lanes_of(a) // 2, _constant(a.type, "poison")
+        first, second = (
             self.builder.shuffle_vector(a, poison, self._words(range(k * half, (k + 1) * half)))
             for k in range(2)
         )
+        return first, second
 
-    def any_nan(self, a: Value) -> Value:
+    def across(self, a: ir.Value, combine: Combine) -> ir.Value:
+        """The lanes of a vector as one scalar: the first half with the second, and so on."""
+        while lanes_of(a) > 2:
+            a = combine(*self.halves(a))
+        if lanes_of(a) == 1:
+            return a
+        return combine(*(self.builder.extract_element(a, self.word_element(k)) for k in range(2)))
+
+    def any_nan(self, a: ir.Value) -> ir.Value:
         """Whether any lane is NaN, as one truth value."""
-        ir = ir_module()
         mask = self.builder.fcmp_unordered("uno", a, a)
         if self.count == 1:
             return mask
         word = ir.IntType(self.count)
         return self.builder.icmp_unsigned("!=", self.builder.bitcast(mask, word), word(0))
-
-    def first(self, a: Value) -> Value:
-        """The element in lane 0, as a scalar."""
-        vector = hasattr(a.type, "count")
-        return self.builder.extract_element(a, self.word_element(0)) if vector else a

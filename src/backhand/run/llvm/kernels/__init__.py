@@ -4,6 +4,6 @@
 - `tile`, `tile_ir`, `gemm_loops`, `gemm`: matrix products, from register tile to function
 - `sparse_rows`: the first layer over stored entries
 - `row_loss`: formulas on whole rows, such as losses
-- `grad_norm`: the length of all gradients
+- `batch_totals`, `grad_norm`: sums over a batch or over all gradients
 - `barrier`, `cancellation`: threads wait for one another, or leave a batch before its end
 """

@@ -15,7 +15,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..ir.builder import IR, accumulate, count, element, element_type, index, ir_module, minimum
+from ..ir.builder import (
+    count,
+    define,
+    element,
+    element_type,
+    fold,
+    index,
+    ir,
+    load_element,
+    minimum,
+)
 
 ROWS, SUMS = 0, 2
 """The words by which Python asks; the word after each is the answer."""
@@ -27,23 +37,21 @@ FAR = 1 << 62  # farther than any loop counts
 
 
 def pieces(
-    build: IR,
-    words: IR,
+    build: ir.IRBuilder,
+    words: ir.Value,
     which: int,
-    between: tuple[IR, IR],
-    piece: IR,
-    body: Callable[[IR, IR], object],
+    between: tuple[ir.Value, ir.Value],
+    piece: ir.Value,
+    body: Callable[[ir.Value, ir.Value], object],
 ) -> None:
     """``body(first, last)`` for every piece of a range, until somebody asks to leave."""
     begin, end = between
 
-    def one(first: IR) -> IR:
+    def one(first: ir.Value) -> ir.Value:
         leave = is_set(build, words, which)
         with build.if_else(leave) as (left, stayed):
             with left:
-                build.store(
-                    index(1), element(build, words, index(which + 1), ir_module().IntType(64))
-                )
+                build.store(index(1), element(build, words, index(which + 1), ir.IntType(64)))
             with stayed:
                 body(first, minimum(build, build.add(first, piece), end))
         return build.select(leave, index(FAR), piece)
@@ -51,19 +59,24 @@ def pieces(
     count(build, "piece", begin, end, one)
 
 
-def is_set(build: IR, words: IR, which: int) -> IR:
+def is_set(build: ir.IRBuilder, words: ir.Value, which: int) -> ir.Value:
     """Whether a word is set now."""
-    i64 = ir_module().IntType(64)
+    i64 = ir.IntType(64)
     word = build.load_atomic(element(build, words, index(which), i64), "monotonic", 8, typ=i64)
     return build.icmp_signed("!=", word, index(0))
 
 
 def leave_if_nonfinite(
-    build: IR, words: IR, dtype: np.dtype, value: IR, between: tuple[IR, IR], begin: IR
+    build: ir.IRBuilder,
+    words: ir.Value,
+    dtype: np.dtype,
+    value: ir.Value,
+    between: tuple[ir.Value, ir.Value],
+    begin: ir.Value,
 ) -> None:
     """Leave the batch that begins at a row if one of its losses, ``value``, is not finite."""
     first, last = between
-    i64 = ir_module().IntType(64)
+    i64 = ir.IntType(64)
     mine = element(build, value, first, element_type(dtype))
     nonfinite = build.call(_any_nonfinite(build.module, dtype), [mine, build.sub(last, first)])
     with build.if_then(nonfinite):
@@ -71,27 +84,20 @@ def leave_if_nonfinite(
             build.store(value_, element(build, words, index(place), i64))
 
 
-def _any_nonfinite(module: IR, dtype: np.dtype) -> IR:
+def _any_nonfinite(module: ir.Module, dtype: np.dtype) -> ir.Function:
     """``any_lost(values, count) -> bool``: whether a number has all bits of its exponent set."""
-    ir = ir_module()
-    known = module.globals.get("any_nonfinite")
-    if known:
-        return known
+    if "any_nonfinite" in module.globals:
+        return module.globals["any_nonfinite"]
     word = ir.IntType(8 * dtype.itemsize)
-    function = ir.Function(
-        module, ir.FunctionType(ir.IntType(1), [ir.PointerType(), ir.IntType(64)]), "any_nonfinite"
-    )
-    function.linkage = "internal"
+    kinds = [ir.PointerType(), ir.IntType(64)]
+    function, build = define(module, "any_nonfinite", kinds, ir.IntType(1))
     values, size = function.args
-    build = ir.IRBuilder(function.append_basic_block("entry"))
-    infinity = np.array(np.inf, dtype).view(f"u{dtype.itemsize}")
-    exponent = ir.Constant(word, int(infinity))
+    exponent = word(int(np.array(np.inf, dtype).view(f"u{dtype.itemsize}")))
 
-    def one(i: IR, largest: IR) -> IR:
-        bits = build.load(element(build, values, i, word), typ=word)
-        bits = build.and_(bits, exponent)
-        return build.select(build.icmp_unsigned(">", bits, largest), bits, largest)
+    def one(i: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
+        bits = build.and_(load_element(build, values, i, word), exponent)
+        return [build.select(build.icmp_unsigned(">", bits, held[0]), bits, held[0])]
 
-    largest = accumulate(build, "value", size, ir.Constant(word, 0), one)
+    (largest,) = fold(build, "value", index(0), size, [word(0)], one)
     build.ret(build.icmp_unsigned("==", largest, exponent))
     return function

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import tuning
-from ..ir.builder import IR, element, element_type, index, ir_module
+from ..ir.builder import define, element, element_type, index, ir
 from ..machine.target import Target
 from .gemm import Epilogue, Prepare, emit_product
 from .gemm_loops import PRODUCT_ARGUMENTS, Start
@@ -17,17 +17,17 @@ from .tile_ir import SCALAR
 
 
 def emit_column_sum(
-    module: IR,
+    module: ir.Module,
     name: str,
     target: Target,
     dtype: Any,
     *,
     epilogue: Epilogue,
     start: Start = "zero",
-    extra: Sequence[IR] = (),
+    extra: Sequence[ir.Type] = (),
     prepare: Prepare | None = None,
     columns: Collection[int] | None = None,
-) -> IR:
+) -> ir.Function:
     """Add to the module a function that sums columns, in the order of the rows.
 
     It is the product with a left operand of ones, since ``fma(1, x, acc)`` is ``acc + x``. It takes
@@ -47,7 +47,6 @@ def emit_column_sum(
     ir.Function
         With internal linkage.
     """
-    ir = ir_module()
     tile = Tile(**tuning.TILE_COLUMN_SUM)
     product = emit_product(
         module,
@@ -66,11 +65,9 @@ def emit_column_sum(
     ones = constant(module, f"one.{SCALAR[np.dtype(dtype).name][1]}", ir.Constant(real, 1.0))
     pointer, i64 = ir.PointerType(), ir.IntType(64)
     kinds = [pointer, *[i64] * 5, *([pointer] if start == "rows" else []), *extra]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
-    function.linkage = "internal"
+    function, build = define(module, name, kinds)
     source, stride, row_begin, row_end, column_begin, column_end, *rest = function.args
     first = rest.pop(0) if start == "rows" else ones
-    build = ir.IRBuilder(function.append_basic_block("entry"))
     arguments = {
         "left": ones,
         "left_ld": index(0),

@@ -14,7 +14,20 @@ from __future__ import annotations
 import numpy as np
 
 from .. import tuning
-from ..ir.builder import IR, count, element, element_type, index, ir_module, minimum, prefetch
+from ..ir.builder import (
+    choose,
+    count,
+    define,
+    element,
+    element_type,
+    index,
+    ir,
+    load_element,
+    minimum,
+    null,
+    prefetch,
+    vector_type,
+)
 
 READABLE = tuple(
     np.dtype(name)
@@ -38,8 +51,8 @@ READABLE = tuple(
 
 
 def emit_gather(
-    module: IR, lanes: int, source: np.dtype, out: np.dtype, columns: int, padded: int
-) -> IR:
+    module: ir.Module, lanes: int, source: np.dtype, out: np.dtype, columns: int, padded: int
+) -> ir.Function:
     """Find in the module, or add to it, the function that gathers rows of ``columns`` columns.
 
     It takes source, source_stride (bytes between rows), order (or null), first, out, out_ld
@@ -53,40 +66,24 @@ def emit_gather(
     name = f"gather.{source.name}.{out.name}.{rest}.{pads}.{read}"
     if name in module.globals:
         return module.globals[name]
-    ir = ir_module()
     pointer, i64 = ir.PointerType(), ir.IntType(64)
-    function = ir.Function(
-        module,
-        ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, i64, pointer, *[i64] * 5]),
-        name,
-    )
-    function.linkage = "internal"
+    function, build = define(module, name, [pointer, i64, pointer, i64, pointer, *[i64] * 5])
     base, stride, order, first, to, ld, count_of, begin, end, known = function.args
-    build = ir.IRBuilder(function.append_basic_block("entry"))
     source_kind, out_kind = element_type(source), element_type(out)
     last = build.sub(known, index(1))
     whole = build.sub(count_of, index(rest))
-    ordered = build.icmp_unsigned("!=", order, ir.Constant(pointer, None))
 
-    def row_at(here: IR) -> IR:
-        with build.if_else(ordered) as (yes, no):
-            with yes:
-                picked = build.load(element(build, order, here, i64), typ=i64)
-                picked_in = build.block
-            with no:
-                plain_in = build.block
-        row = build.phi(i64)
-        row.add_incoming(picked, picked_in)
-        row.add_incoming(here, plain_in)
-        return build.gep(base, [build.mul(row, stride)], source_etype=ir.IntType(8))
+    def row_at(here: ir.Value) -> ir.Value:
+        row = row_number(build, order, here)
+        return element(build, base, build.mul(row, stride), ir.IntType(8))
 
-    def ask(row: IR, at: IR) -> None:
+    def ask(row: ir.Value, at: ir.Value) -> None:
         prefetch(build, element(build, row, at, ir.IntType(8)), locality=2)
 
     size = build.mul(count_of, index(source.itemsize))
     most = minimum(build, size, index(tuning.PREFETCHED_LINES * tuning.CACHE_LINE))
 
-    def one_row(i: IR) -> None:
+    def one_row(i: ir.Value) -> None:
         here = build.add(first, i)
         ahead = row_at(minimum(build, build.add(here, index(tuning.ROWS_AHEAD[length])), last))
         if length == "short":
@@ -99,15 +96,15 @@ def emit_gather(
         start = row_at(here)
         target = element(build, to, build.mul(i, ld), out_kind)
 
-        def move(k: IR, width: int) -> None:
-            kinds = [_several(kind, width) for kind in (source_kind, out_kind)]
+        def move(k: ir.Value, width: int) -> None:
+            kinds = [vector_type(kind, width) for kind in (source_kind, out_kind)]
             place = element(build, start, k, source_kind)
             value = build.load(place, typ=kinds[0], align=source.itemsize)
             value = convert(build, value, source, out, kinds[1])
             build.store(value, element(build, target, k, out_kind), align=out.itemsize)
 
-        def clear(k: IR, width: int) -> None:
-            zeros = ir.Constant(_several(out_kind, width), None if width > 1 else 0)
+        def clear(k: ir.Value, width: int) -> None:
+            zeros = ir.Constant(vector_type(out_kind, width), None if width > 1 else 0)
             build.store(zeros, element(build, target, k, out_kind), align=out.itemsize)
 
         count(build, "vectors", index(0), whole, lambda k: move(k, lanes), step=lanes)
@@ -123,12 +120,20 @@ def emit_gather(
     return function
 
 
-def _several(kind: IR, width: int) -> IR:
-    """The type of ``width`` elements side by side."""
-    return kind if width == 1 else ir_module().VectorType(kind, width)
+def row_number(build: ir.IRBuilder, order: ir.Value, place: ir.Value) -> ir.Value:
+    """``order[place]``, or ``place`` without an order (null)."""
+    ordered = build.icmp_unsigned("!=", order, null())
+    return choose(
+        build,
+        ordered,
+        lambda: load_element(build, order, place, ir.IntType(64)),
+        lambda: place,
+    )
 
 
-def convert(build: IR, value: IR, source: np.dtype, out: np.dtype, kind: IR) -> IR:
+def convert(
+    build: ir.IRBuilder, value: ir.Value, source: np.dtype, out: np.dtype, kind: ir.Type
+) -> ir.Value:
     """NumPy's ``astype`` between numbers."""
     if out.kind == "f":
         if source.kind == "f":

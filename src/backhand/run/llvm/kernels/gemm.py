@@ -27,19 +27,38 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.builder import INDEX_BYTES, IR, count, element, element_type, index, ir_module, prefetch
+from ..ir.builder import (
+    INDEX_BYTES,
+    allocate,
+    count,
+    define,
+    element,
+    index,
+    ir,
+    load_element,
+    prefetch,
+)
 from ..machine.target import Target
-from .gemm_loops import PRODUCT_ARGUMENTS, Start, WidthEntry, emit_gemm_loops, finish_type, table_of
+from .gemm_loops import (
+    PRODUCT_ARGUMENTS,
+    ProductKind,
+    Start,
+    WidthEntry,
+    emit_gemm_loops,
+    finish_type,
+    table_of,
+)
 from .tile import Tile, choose_tile, covering_widths, interleaved_tile, tile_function
 from .tile_ir import Left
 
-Epilogue = Callable[[IR, IR, IR, IR, Sequence[IR]], None]
-Prepare = Callable[[IR, Sequence[IR]], Sequence[IR]]
-Reads = Callable[[IR, IR, IR, Sequence[IR]], Sequence[IR]]
+Values = Sequence["ir.Value"]
+Epilogue = Callable[["ir.IRBuilder", "ir.Value", "ir.Value", "ir.Value", Values], None]
+Prepare = Callable[["ir.IRBuilder", Values], Values]
+Reads = Callable[["ir.IRBuilder", "ir.Value", "ir.Value", Values], Values]
 
 
 def emit_product(
-    module: IR,
+    module: ir.Module,
     name: str,
     target: Target,
     dtype: Any,
@@ -47,7 +66,7 @@ def emit_product(
     left: Left,
     start: Start,
     epilogue: Epilogue,
-    extra: Sequence[IR] = (),
+    extra: Sequence[ir.Type] = (),
     prepare: Prepare | None = None,
     interleaved: bool = False,
     short: bool = False,
@@ -55,7 +74,7 @@ def emit_product(
     columns: Collection[int] | None = None,
     last: int | None = None,
     tile: Tile | None = None,
-) -> IR:
+) -> ir.Function:
     """Add to the module a function that multiplies and hands each vector of sums to a formula.
 
     It returns nothing and takes the following; all strides and positions count elements.
@@ -118,44 +137,40 @@ def emit_product(
     ir.Function
         With internal linkage.
     """
-    ir = ir_module()
     pointer, i64 = ir.PointerType(), ir.IntType(64)
     kinds = [pointer if a in ("left", "right", "start") else i64 for a in PRODUCT_ARGUMENTS]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*kinds, *extra]), name)
-    function.linkage = "internal"
+    function, build = define(module, name, [*kinds, *extra])
     tile, dtype = tile or choose_tile(target), np.dtype(dtype)
     widths = covering_widths(tile, target.lanes(dtype), columns)
     lasts = dict.fromkeys(widths[-1:], last)
-    product = _Product(function, target, dtype, left, tile, epilogue, prepare, lasts)
-    if interleaved:
-        product.interleave(widths, reads)
-    product.emit(
-        emit_gemm_loops(module, target, dtype, left, start, tile, interleaved), widths, short
-    )
+    kind = ProductKind(target, dtype, left, start, tile, interleaved)
+    product = _Product(function, build, kind, epilogue, prepare, lasts)
+    product.lay_out(widths if interleaved else (), reads)
+    product.emit(widths, short)
     return function
 
 
 class Workspace:
-    """Memory that a product's functions share: the epilogues' arguments, and pending tiles."""
+    """A layout of the memory that a product's functions share.
 
-    def __init__(self, build: IR, alignment: int) -> None:
-        ir = ir_module()
-        self.bytes, self.alignment, self.byte = 0, alignment, ir.IntType(8)
-        self.area = build.alloca(ir.IntType(64), size=index(0), name="workspace")
-        self.area.align = alignment
-        self.base = element(build, self.area, index(0), self.byte)
-        self.base.type = ir.PointerType()  # llvmlite would hold on to that of the words
+    It holds the epilogues' arguments, and pending tiles.
+    """
+
+    def __init__(self, alignment: int) -> None:
+        self.bytes, self.alignment = 0, alignment
 
     def take(self, size: int, whole: bool = False) -> int:
         """Reserve ``size`` bytes and return their offset; ``whole`` aligns it for vectors."""
         unit = self.alignment if whole else INDEX_BYTES
         place = -(-self.bytes // unit) * unit
         self.bytes = place + size
-        self.area.operands[0] = index(-(-self.bytes // INDEX_BYTES))
         return place
 
-    def at(self, build: IR, place: int, base: IR = None) -> IR:
-        return element(build, self.base if base is None else base, index(place), self.byte)
+
+def _at(build: ir.IRBuilder, workspace: ir.Value, place: int | ir.Value) -> ir.Value:
+    """The address of an offset in a workspace."""
+    offset = index(place) if isinstance(place, int) else place
+    return element(build, workspace, offset, ir.IntType(8))
 
 
 class _Product:
@@ -163,115 +178,108 @@ class _Product:
 
     def __init__(
         self,
-        function: IR,
-        target: Target,
-        dtype: np.dtype,
-        left: Left,
-        tile: Tile,
+        function: ir.Function,
+        build: ir.IRBuilder,
+        kind: ProductKind,
         epilogue: Epilogue,
         prepare: Prepare | None,
         lasts: Mapping[int, int | None],
     ) -> None:
-        ir = ir_module()
-        self.function, self.target, self.dtype = function, target, dtype
-        self.left, self.tile, self.epilogue, self.lasts = left, tile, epilogue, lasts
+        self.function, self.build, self.kind = function, build, kind
+        self.epilogue, self.lasts, self.lanes = epilogue, lasts, kind.lanes
         self.prepare: Prepare = prepare or (lambda build, extra: extra)
-        self.lanes = target.lanes(dtype)
-        self.vector = ir.VectorType(element_type(dtype), self.lanes)
-        self.build = ir.IRBuilder(function.append_basic_block("entry"))
-        self.workspace = Workspace(self.build, target.vector_bytes)
+        self.layout = Workspace(kind.target.vector_bytes)
         self.extra = function.args[len(PRODUCT_ARGUMENTS) :]
-        self.slots = [self.workspace.take(INDEX_BYTES) for _ in self.extra]
-        for value, place in zip(self.extra, self.slots, strict=True):
-            self.build.store(value, self.workspace.at(self.build, place))
+        self.slots = [self.layout.take(INDEX_BYTES) for _ in self.extra]
         self.pending: dict[int, PendingTile] = {}
 
-    def interleave(self, widths: Sequence[int], reads: Reads | None) -> None:
-        """Make main tiles that finish the one before them."""
-        build, kept = self.build, []
-        for value in self.prepare(build, self.extra):
-            vector = isinstance(value.type, ir_module().VectorType)
-            size = self.target.vector_bytes if vector else INDEX_BYTES
-            kept.append((self.workspace.take(size, vector), value.type))
-            build.store(value, self.workspace.at(build, kept[-1][0]))
-        for wide in range(
-            len(self.tile.vectors)
-        ):  # all of them, so that offsets do not depend on widths
-            pending = PendingTile(self, wide, kept, reads)
-            if wide in widths:
-                self.pending[wide] = pending.begin()
+    def lay_out(self, interleaved: Sequence[int], reads: Reads | None) -> None:
+        """Allocate the workspace; make main tiles of some widths that finish the one before."""
+        build, kept, pending = self.build, [], []
+        values = self.prepare(build, self.extra) if interleaved else ()
+        for value in values:
+            vector = isinstance(value.type, ir.VectorType)
+            size = self.kind.target.vector_bytes if vector else INDEX_BYTES
+            kept.append((self.layout.take(size, vector), value.type))
+        if interleaved:  # all widths, so that offsets do not depend on which there are
+            widths = range(len(self.kind.tile.vectors))
+            pending = [PendingTile(self, wide, kept, reads) for wide in widths]
+        self.workspace = allocate(build, self.layout.bytes, self.layout.alignment)
+        stored = [*zip(self.extra, self.slots, strict=True)]
+        stored += [(value, place) for value, (place, _) in zip(values, kept, strict=True)]
+        for value, place in stored:
+            build.store(value, _at(build, self.workspace, place))
+        self.pending = {wide: pending[wide] for wide in interleaved}
+        for tile in self.pending.values():
+            tile.begin(build, self.workspace)
 
-    def emit(self, loops: IR, widths: Sequence[int], short: bool) -> None:
-        build, tile, name = self.build, self.tile, self.function.name
+    def emit(self, widths: Sequence[int], short: bool) -> None:
+        build, tile, name = self.build, self.kind.tile, self.function.name
         entries: list[WidthEntry] = []
-        finish: IR = None
+        finish: ir.Function | None = None
         for wide in widths:
             vectors, height = tile.vectors[wide], tile.rows[wide]
             pending = self.pending.get(wide)
-            main = pending.kernel if pending else self._tile(wide, height)
+            main = pending.kernel() if pending else self._tile(wide, height)
             rest = tuple(self._tile(wide, rows) for rows in tile.rest)
-            written = short and not self.pending and not entries
-            chosen = self._finishing(vectors) if written else finish or self._finishing(0)
-            finish = finish if written else chosen
-            entries.append(WidthEntry(vectors, vectors * self.lanes, height, main, chosen, rest))
+            if short and not self.pending and not entries:
+                chosen = self._finishing(vectors)
+            else:
+                chosen = finish = finish or self._finishing(0)
+            columns = vectors * self.lanes
+            entries.append(WidthEntry(vectors, columns, height, main, chosen, rest))
         table = table_of(self.function.module, f"{name}.widths", entries)
         given = self.function.args[: len(PRODUCT_ARGUMENTS)]
-        workspace = self.workspace.base
-        build.call(loops, [*given, table, index(len(entries)), workspace])
+        loops = emit_gemm_loops(self.function.module, self.kind)
+        build.call(loops, [*given, table, index(len(entries)), self.workspace])
         for pending in self.pending.values():
-            build.call(finish, [*pending.now(build, workspace), workspace])
+            assert finish is not None
+            arguments = pending.arguments(build, self.workspace)
+            build.call(finish, [*arguments, self.workspace])
         build.ret_void()
 
-    def _tile(self, wide: int, rows: int) -> IR:
+    def _tile(self, wide: int, rows: int) -> ir.Function:
         """The tile function of a width and a height."""
-        tile = self.tile
+        kind, tile = self.kind, self.kind.tile
         unroll = tile.unroll[wide] if rows == tile.rows[wide] else 1
-        module, shape = self.function.module, (rows, tile.vectors[wide], unroll)
-        where = module, self.target, self.dtype, self.left
+        shape = rows, tile.vectors[wide], unroll
+        where = self.function.module, kind.target, kind.dtype, kind.left
         return tile_function(*where, shape, self.lasts.get(wide))
 
-    def _finishing(self, written: int) -> IR:
+    def _finishing(self, written: int) -> ir.Function:
         """The function of a tile's epilogues; written out for a number of vectors, or for any."""
         module, name = self.function.module, f"{self.function.name}.finish{written or ''}"
-        function = ir_module().Function(module, finish_type(), name)
-        function.linkage = "internal"
+        function, build = define(module, name, finish_type().args)
         scratch, rows, width, row, column, workspace = function.args
-        build = ir_module().IRBuilder(function.append_basic_block("entry"))
         extra = self.prepare(
             build,
             [
-                build.load(self.workspace.at(build, place, workspace), typ=value.type)
+                build.load(_at(build, workspace, place), typ=value.type)
                 for place, value in zip(self.slots, self.extra, strict=True)
             ],
         )
 
-        def load(i: IR, j: IR) -> IR:
+        def load(i: ir.Value, j: ir.Value) -> ir.Value:
             at = build.add(build.mul(i, index(written) if written else width), j)
-            return build.load(element(build, scratch, at, self.vector), typ=self.vector)
+            return load_element(build, scratch, at, self.kind.vector)
 
-        def row_of(i: IR) -> None:
+        def row_of(i: ir.Value) -> None:
+            here = build.add(row, i)
             if written:
-                values = [load(i, index(j)) for j in range(written)]
-                self.vectors_of(build, values, build.add(row, i), column, extra)
+                for j, value in enumerate([load(i, index(j)) for j in range(written)]):
+                    at = build.add(column, index(j * self.lanes))
+                    self.epilogue(build, value, here, at, extra)
                 return
 
-            def vector_of(j: IR) -> None:
-                here = build.add(column, build.mul(j, index(self.lanes)))
-                self.vectors_of(build, [load(i, j)], build.add(row, i), here, extra)
+            def vector_of(j: ir.Value) -> None:
+                at = build.add(column, build.mul(j, index(self.lanes)))
+                self.epilogue(build, load(i, j), here, at, extra)
 
             count(build, "vector", index(0), width, vector_of)
 
         count(build, "row", index(0), rows, row_of)
         build.ret_void()
         return function
-
-    def vectors_of(
-        self, build: IR, values: Sequence[IR], row: IR, column: IR, extra: Sequence[IR]
-    ) -> None:
-        """The epilogues of one row of a tile."""
-        for j, value in enumerate(values):
-            here = build.add(column, index(j * self.lanes))
-            self.epilogue(build, value, row, here, extra)
 
 
 class PendingTile:
@@ -289,85 +297,86 @@ class PendingTile:
     """
 
     def __init__(
-        self, product: _Product, wide: int, kept: Sequence[tuple[int, Any]], reads: Reads | None
+        self,
+        product: _Product,
+        wide: int,
+        kept: Sequence[tuple[int, ir.Type]],
+        reads: Reads | None,
     ) -> None:
-        self.of, self.kept, self.reads = product, kept, reads
-        tile, workspace = product.tile, product.workspace
+        self.product, self.kept, self.reads = product, kept, reads
+        tile, layout = product.kind.tile, product.layout
         self.height, self.vectors = tile.rows[wide], tile.vectors[wide]
-        self.sums = self.height * self.vectors * product.target.vector_bytes
-        self.areas = workspace.take(2 * self.sums, whole=True)
-        self.state = {
-            key: workspace.take(INDEX_BYTES) for key in ("rows", "row", "column", "there", "free")
-        }
-        self.unroll, self.kernel = tile.unroll[wide], None
-        self.last = product.lasts.get(wide)
+        self.sums = self.height * self.vectors * product.kind.target.vector_bytes
+        self.areas = layout.take(2 * self.sums, whole=True)
+        keys = ("rows", "row", "column", "there", "free")
+        self.state = {key: layout.take(INDEX_BYTES) for key in keys}
+        self.unroll, self.last = tile.unroll[wide], product.lasts.get(wide)
 
-    def begin(self) -> PendingTile:
-        """With none pending; and make the tile function."""
-        product, build = self.of, self.of.build
+    def begin(self, build: ir.IRBuilder, workspace: ir.Value) -> None:
+        """With none pending."""
         start = dict.fromkeys(self.state, 0)
         start |= {"there": self.areas, "free": self.areas + self.sums}
         for key, place in self.state.items():
-            build.store(index(start[key]), product.workspace.at(build, place))
-        self.kernel = interleaved_tile(
-            product.function.module,
-            f"{product.function.name}.tile{self.vectors}",
-            product.target,
-            product.dtype,
-            product.left,
-            (self.height, self.vectors, self.unroll),
-            self,
-            self.last,
-        )
-        return self
+            build.store(index(start[key]), _at(build, workspace, place))
 
-    def now(self, build: IR, workspace: IR) -> list[IR]:
+    def kernel(self) -> ir.Function:
+        """Make the tile function."""
+        function, kind = self.product.function, self.product.kind
+        name = f"{function.name}.tile{self.vectors}"
+        what = function.module, name, kind.target, kind.dtype, kind.left
+        shape = self.height, self.vectors, self.unroll
+        return interleaved_tile(*what, shape, self, self.last)
+
+    def arguments(self, build: ir.IRBuilder, workspace: ir.Value) -> list[ir.Value]:
         """What finishing takes: where the sums are, rows, vectors, the first row, the column."""
         state = self.read(build, workspace)
-        sums = element(build, workspace, state["there"], self.of.workspace.byte)
+        sums = _at(build, workspace, state["there"])
         return [sums, state["rows"], index(self.vectors), state["row"], state["column"]]
 
-    def read(self, build: IR, workspace: IR) -> dict[str, IR]:
-        i64 = ir_module().IntType(64)
-        return {
-            key: build.load(self.of.workspace.at(build, place, workspace), typ=i64)
-            for key, place in self.state.items()
-        }
+    def read(self, build: ir.IRBuilder, workspace: ir.Value) -> dict[str, ir.Value]:
+        i64 = ir.IntType(64)
+        places = self.state.items()
+        return {key: build.load(_at(build, workspace, at), typ=i64) for key, at in places}
 
-    def follow(self, build: IR, workspace: IR, state: dict[str, IR], row: IR, column: IR) -> None:
+    def follow(
+        self,
+        build: ir.IRBuilder,
+        workspace: ir.Value,
+        state: dict[str, ir.Value],
+        row: ir.Value,
+        column: ir.Value,
+    ) -> None:
         """Make the tile at work the pending one."""
         after = {"rows": index(self.height), "row": row, "column": column}
         after |= {"there": state["free"], "free": state["there"]}
         for key, place in self.state.items():
-            build.store(after[key], self.of.workspace.at(build, place, workspace))
-
-    def _extra(self, build: IR, workspace: IR) -> list[IR]:
-        return [
-            build.load(self.of.workspace.at(build, place, workspace), typ=kind)
-            for place, kind in self.kept
-        ]
+            build.store(after[key], _at(build, workspace, place))
 
     def finish(
         self,
-        build: IR,
-        number: IR,
-        sums: IR,
-        state: dict[str, IR],
-        workspace: IR,
-        following: tuple[IR, IR] | None,
+        build: ir.IRBuilder,
+        number: ir.Value,
+        sums: ir.Value,
+        state: dict[str, ir.Value],
+        workspace: ir.Value,
+        following: tuple[ir.Value, ir.Value] | None,
     ) -> None:
         """The code that uses one vector of the pending tile; see `tile_ir.EarlierTile`."""
-        at = element(build, sums, number, self.of.vector)
-        value = build.load(at, typ=self.of.vector, align=self.of.dtype.itemsize)
-        extra = self._extra(build, workspace)
+        kind = self.product.kind
+        at = element(build, sums, number, kind.vector)
+        value = build.load(at, typ=kind.vector, align=kind.dtype.itemsize)
+        places = [(_at(build, workspace, place), type_) for place, type_ in self.kept]
+        extra = [build.load(place, typ=type_) for place, type_ in places]
         if following and self.reads:
             for place in self.reads(build, *self._place(build, number, *following), extra):
                 prefetch(build, place)
-        place = self._place(build, number, state["row"], state["column"])
-        self.of.epilogue(build, value, *place, extra)
+        row, column = self._place(build, number, state["row"], state["column"])
+        self.product.epilogue(build, value, row, column, extra)
 
-    def _place(self, build: IR, number: IR, row: IR, column: IR) -> tuple[IR, IR]:
+    def _place(
+        self, build: ir.IRBuilder, number: ir.Value, row: ir.Value, column: ir.Value
+    ) -> tuple[ir.Value, ir.Value]:
         """Row and column of a tile's vector."""
         vectors = index(self.vectors)
-        within = build.mul(build.urem(number, vectors), index(self.of.lanes))
+        within = build.mul(build.urem(number, vectors), index(self.product.lanes))
         return build.add(row, build.udiv(number, vectors)), build.add(column, within)

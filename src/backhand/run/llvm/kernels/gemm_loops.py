@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from .. import tuning
 from ..ir.builder import (
-    IR,
     count,
+    count_whole,
+    define,
     element,
     element_type,
-    fitting,
     index,
-    ir_module,
+    ir,
     minimum,
     unoptimised,
 )
 from ..machine.target import Target
 from .tile import Tile, constant, panel_columns
-from .tile_ir import SCALAR, Left, tile_type
+from .tile_ir import SCALAR, Left, interleaved_type, tile_type
 
 Start = Literal["zero", "rows"]
 
@@ -71,115 +71,109 @@ class WidthEntry:
     vectors: int
     columns: int
     height: int
-    main: IR
-    finish: IR
-    rest: tuple[IR, ...]
+    main: ir.Function
+    finish: ir.Function
+    rest: tuple[ir.Function, ...]
 
-    def fields(self) -> list[IR]:
+    def fields(self) -> list[ir.Value]:
         numbers = [index(n) for n in (self.vectors, self.columns, self.height)]
         return [*numbers, self.main, self.finish, *self.rest]
 
 
-def interleaved_type() -> IR:
-    """The type of a tile function that also takes its row, its column and the workspace."""
-    ir = ir_module()
-    more = [ir.IntType(64), ir.IntType(64), ir.PointerType()]
-    return ir.FunctionType(ir.VoidType(), [*tile_type().args, *more])
-
-
-def finish_type() -> IR:
+def finish_type() -> ir.FunctionType:
     """The type of ``finish(sums, rows, vectors, row, column, workspace)``."""
-    ir = ir_module()
     pointer, i64 = ir.PointerType(), ir.IntType(64)
     return ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64, i64, pointer])
 
 
-def table_of(module: IR, name: str, widths: Sequence[WidthEntry]) -> IR:
+def table_of(module: ir.Module, name: str, widths: Sequence[WidthEntry]) -> ir.Value:
     """Add to the module the table that the loops read; returns its address."""
-    ir = ir_module()
     kinds = [field.type for field in widths[0].fields()]
     entry = ir.LiteralStructType(kinds)
     rows = [ir.Constant(entry, width.fields()) for width in widths]
     return constant(module, name, ir.Constant(ir.ArrayType(entry, len(rows)), rows))
 
 
-def emit_gemm_loops(
-    module: IR,
-    target: Target,
-    dtype: Any,
-    left: Left,
-    start: Start,
-    tile: Tile,
-    interleaved: bool = False,
-) -> IR:
+@dataclasses.dataclass(frozen=True)
+class ProductKind:
+    """What products have in common that share loops; see `gemm.emit_product`.
+
+    Attributes
+    ----------
+    target : Target
+    dtype : dtype
+    left : {"rows", "columns"}
+    start : {"zero", "rows"}
+    tile : Tile
+    interleaved : bool
+        Whether main tiles finish the one before them themselves.
+    """
+
+    target: Target
+    dtype: np.dtype
+    left: Left
+    start: Start
+    tile: Tile
+    interleaved: bool = False
+
+    @property
+    def lanes(self) -> int:
+        return self.target.lanes(self.dtype)
+
+    @property
+    def vector(self) -> ir.Type:
+        return ir.VectorType(element_type(self.dtype), self.lanes)
+
+    def __str__(self) -> str:
+        sizes = (self.tile.vectors, self.tile.rows, self.tile.rest)
+        shape = "-".join("".join(map(str, some)) for some in sizes)
+        kind = f"{SCALAR[self.dtype.name][1]}x{self.lanes}"
+        way = ".interleaved" if self.interleaved else ""
+        return f"product.{self.left}.{self.start}.{kind}.{shape}{way}"
+
+
+def emit_gemm_loops(module: ir.Module, kind: ProductKind) -> ir.Function:
     """Find in the module, or add to it, the loops of a kind of product.
 
     The function takes what a product takes, then its table, the number of its widths, and the
     workspace, a pointer that it passes on.
-
-    Parameters
-    ----------
-    module, target, dtype, left, start, tile
-        As for `gemm.emit_product`.
-    interleaved : bool
-        Whether main tiles finish the one before them themselves.
     """
-    shape = "-".join("".join(map(str, sizes)) for sizes in (tile.vectors, tile.rows, tile.rest))
-    kind = f"{SCALAR[np.dtype(dtype).name][1]}x{target.lanes(dtype)}"
-    name = f"product.{left}.{start}.{kind}.{shape}{'.interleaved' if interleaved else ''}"
-    known = module.globals.get(name)
-    return (
-        known
-        or _GemmLoops(module, name, target, np.dtype(dtype), left, start, tile, interleaved).emit()
-    )
+    return module.globals.get(str(kind)) or _GemmLoops(module, kind).emit()
 
 
 class _GemmLoops:
-    def __init__(
-        self,
-        module: IR,
-        name: str,
-        target: Target,
-        dtype: np.dtype,
-        left: Left,
-        start: Start,
-        tile: Tile,
-        interleaved: bool,
-    ) -> None:
-        ir = ir_module()
+    def __init__(self, module: ir.Module, kind: ProductKind) -> None:
         self.pointer, self.i64, self.byte = ir.PointerType(), ir.IntType(64), ir.IntType(8)
-        self.left, self.tile, self.interleaved, self.item = left, tile, interleaved, dtype.itemsize
+        self.kind, self.item = kind, kind.dtype.itemsize
         arguments = (*PRODUCT_ARGUMENTS, "table", "widths", "workspace")
         pointers = ("left", "right", "start", "table", "workspace")
         kinds = [self.pointer if a in pointers else self.i64 for a in arguments]
-        self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
-        self.function.linkage = "internal"
+        self.function, self.build = define(module, str(kind), kinds)
         unoptimised(self.function)
         self.given = dict(zip(arguments, self.function.args, strict=True))
         for key, argument in self.given.items():
             argument.name = key
-        self.panel = panel_columns(target, dtype, tile)
-        self.build = ir.IRBuilder(self.function.append_basic_block("entry"))
-        vector = ir.VectorType(element_type(dtype), target.lanes(dtype))
-        self.scratch = self.build.alloca(ir.ArrayType(vector, tile.scratch), name="scratch")
-        self.scratch.align = target.vector_bytes
-        self.zeros: IR = None
-        if start == "zero":
-            zeros = ir.ArrayType(vector, tile.vectors[0])
-            self.zeros = constant(module, f"{name}.zeros", ir.Constant(zeros, None))
+        self.panel = panel_columns(kind.target, kind.dtype, kind.tile)
+        scratch = ir.ArrayType(kind.vector, kind.tile.scratch)
+        self.scratch = self.build.alloca(scratch, name="scratch")
+        self.scratch.align = kind.target.vector_bytes
+        self.zeros: ir.Value | None = None
+        if kind.start == "zero":
+            zeros = ir.ArrayType(kind.vector, kind.tile.vectors[0])
+            self.zeros = constant(module, f"{kind}.zeros", ir.Constant(zeros, None))
 
-    def emit(self) -> IR:
+    def emit(self) -> ir.Function:
         build, given = self.build, self.given
         strides = ("left_ld", "right_ld", "right_panel", "start_ld")
         self.stride = {key: build.mul(given[key], index(self.item)) for key in strides}
         self.at_column = build.alloca(self.i64, name="column")
-        height = self.tile.rows[0]
-        most = index(tuning.LEFT_BLOCK_BYTES[self.left] // self.item // height)
+        height = self.kind.tile.rows[0]
+        most = index(tuning.LEFT_BLOCK_BYTES[self.kind.left] // self.item // height)
         blocks = build.udiv(most, build.add(given["depth"], index(1)))
         blocks = build.select(build.icmp_unsigned(">", blocks, index(1)), blocks, index(1))
         block = build.mul(blocks, index(height))
 
-        def block_of(first: IR) -> IR:
+        def block_of(first: ir.Value) -> ir.Value:
             end = minimum(build, given["row_end"], build.add(first, block))
             build.store(given["column_begin"], self.at_column)
             count(build, "width", index(0), given["widths"], lambda w: self._width(w, first, end))
@@ -189,82 +183,89 @@ class _GemmLoops:
         build.ret_void()
         return self.function
 
-    def _width(self, number: IR, first: IR, end: IR) -> None:
+    def _width(self, number: ir.Value, first: ir.Value, end: ir.Value) -> None:
         """All columns that tiles of a width cover."""
         build = self.build
-        size = 5 + len(self.tile.rest)
+        size = 5 + len(self.kind.tile.rest)
         entry = element(build, self.given["table"], build.mul(number, index(size)), self.i64)
 
-        def field(place: int, kind: IR) -> IR:
+        def field(place: int, kind: ir.Type) -> ir.Value:
             return build.load(element(build, entry, index(place), self.i64), typ=kind)
 
         vectors, columns, height = (field(place, self.i64) for place in range(3))
-        main = field(3, self._function(interleaved_type() if self.interleaved else tile_type()))
+        main = field(
+            3, self._function(interleaved_type() if self.kind.interleaved else tile_type())
+        )
         finish = field(4, self._function(finish_type()))
         others = element(build, entry, index(5), self.i64)
 
-        def finished(row: IR, rows: IR, column: IR) -> None:
+        def finished(row: ir.Value, rows: ir.Value, column: ir.Value) -> None:
             build.call(finish, [self.scratch, rows, vectors, row, column, self.given["workspace"]])
 
-        def panel(column: IR) -> None:
+        def panel(column: ir.Value) -> None:
             right, start = self._right(column), self._start(column)
 
-            def tile(row: IR) -> None:
+            def tile(row: ir.Value) -> None:
                 operands = self._operands(row, right, start)
-                if self.interleaved:
+                if self.kind.interleaved:
                     build.call(main, [*operands, row, column, self.given["workspace"]])
                     return
                 build.call(main, operands)
                 finished(row, height, column)
 
-            def remainder(row: IR) -> IR:
-                rows, which = _largest(build, build.sub(end, row), self.tile.rest)
+            def remainder(row: ir.Value) -> ir.Value:
+                rows, which = _largest(build, build.sub(end, row), self.kind.tile.rest)
                 address = element(build, others, which, self.pointer)
                 kernel = build.load(address, typ=self._function(tile_type()))
                 build.call(kernel, self._operands(row, right, start))
                 finished(row, rows, column)
                 return rows
 
-            count(build, "rest", fitting(build, "tile", first, end, height, tile), end, remainder)
+            count(
+                build, "rest", count_whole(build, "tile", first, end, height, tile), end, remainder
+            )
 
         column = build.load(self.at_column, typ=self.i64)
-        reached = fitting(build, "panel", column, self.given["column_end"], columns, panel)
+        reached = count_whole(build, "panel", column, self.given["column_end"], columns, panel)
         build.store(reached, self.at_column)
 
     @staticmethod
-    def _function(kind: IR) -> IR:
-        return ir_module().PointerType(kind)
+    def _function(kind: ir.Type) -> ir.Type:
+        return ir.PointerType(kind)
 
-    def _right(self, column: IR) -> IR:
+    def _right(self, column: ir.Value) -> ir.Value:
         """Where the right operand has a column."""
         build = self.build
         panels = build.mul(build.udiv(column, index(self.panel)), self.stride["right_panel"])
         within = build.mul(build.urem(column, index(self.panel)), index(self.item))
         return element(build, self.given["right"], build.add(panels, within), self.byte)
 
-    def _start(self, column: IR) -> IR:
+    def _start(self, column: ir.Value) -> ir.Value:
         """Where the sums of row 0 start from."""
         if self.zeros is not None:
             return self.zeros
         offset = self.build.mul(column, index(self.item))
         return element(self.build, self.given["start"], offset, self.byte)
 
-    def _operands(self, row: IR, right: IR, start: IR) -> list[IR]:
+    def _operands(self, row: ir.Value, right: ir.Value, start: ir.Value) -> list[ir.Value]:
         """What a tile function takes."""
         build, given, stride = self.build, self.given, self.stride
-        start_ld = index(0)
+        start_ld: ir.Value = index(0)
         if self.zeros is None:
             start_ld = stride["start_ld"]
             start = element(build, start, build.mul(row, start_ld), self.byte)
-        one_row_left = stride["left_ld"] if self.left == "rows" else index(self.item)
+        one_row_left = stride["left_ld"] if self.kind.left == "rows" else index(self.item)
         left = element(build, given["left"], build.mul(row, one_row_left), self.byte)
         operands = [left, stride["left_ld"], right, stride["right_ld"], given["depth"]]
         return [*operands, start, start_ld, self.scratch]
 
 
-def _largest(build: IR, workspace: IR, sizes: Sequence[int]) -> tuple[IR, IR]:
+def _largest(
+    build: ir.IRBuilder, workspace: ir.Value, sizes: Sequence[int]
+) -> tuple[ir.Value, ir.Value]:
     """The first of descending sizes that fits, and its number; the last one always does."""
-    size, which = index(sizes[-1]), index(len(sizes) - 1)
+    size: ir.Value = index(sizes[-1])
+    which: ir.Value = index(len(sizes) - 1)
     for at in reversed(range(len(sizes) - 1)):
         fits = build.icmp_signed(">=", workspace, index(sizes[at]))
         size = build.select(fits, index(sizes[at]), size)

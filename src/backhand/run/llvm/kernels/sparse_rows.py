@@ -27,10 +27,10 @@ import numpy as np
 
 from ....errors import InputError
 from .. import tuning
-from ..ir.builder import IR, count, element, element_type, index, ir_module
+from ..ir.builder import count, define, element, element_type, fold, index, ir, load_element
 from ..ir.simd import Lanes
 from ..machine.target import Target
-from .gather import READABLE, convert
+from .gather import READABLE, convert, row_number
 from .gemm import Epilogue, Prepare
 
 
@@ -70,68 +70,54 @@ class _Function:
 
     def __init__(
         self,
-        module: IR,
+        module: ir.Module,
         name: str,
         target: Target,
         dtype: np.dtype,
         entries: Entries,
-        kinds: Sequence[IR],
+        kinds: Sequence[ir.Type],
     ) -> None:
-        ir = ir_module()
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         csr = [*[self.pointer] * 4, self.i64]
-        signature = ir.FunctionType(ir.VoidType(), [*csr, *kinds])
-        function = ir.Function(module, signature, name)
-        function.linkage = "internal"
-        self.function, self.dtype, self.entries = function, dtype, entries
-        self.data, self.indices, self.indptr, self.order, self.first = function.args[:5]
-        self.rest = function.args[5:]
-        self.build = ir.IRBuilder(function.append_basic_block("entry"))
+        self.function, self.build = define(module, name, [*csr, *kinds])
+        self.dtype, self.entries = dtype, entries
+        self.data, self.indices, self.indptr, self.order, self.first = self.function.args[:5]
+        self.rest = self.function.args[5:]
         self.lanes = Lanes(self.build, dtype, target.lanes(dtype))
         self.real = element_type(dtype)
 
-    def range_of(self, row: IR) -> tuple[IR, IR]:
+    def range_of(self, row: ir.Value) -> tuple[ir.Value, ir.Value]:
         """Where the entries of a row of the batch begin and end."""
-        build, i64 = self.build, self.i64
-        source = build.add(self.first, row)
-        null = ir_module().Constant(self.pointer, None)
-        before = build.block
-        with build.if_then(build.icmp_unsigned("!=", self.order, null)):
-            picked = build.load(element(build, self.order, source, i64), typ=i64)
-            inside = build.block
-        chosen = build.phi(i64)
-        chosen.add_incoming(source, before)
-        chosen.add_incoming(picked, inside)
-        following = build.add(chosen, index(1))
+        source = row_number(self.build, self.order, self.build.add(self.first, row))
         begin, end = (
-            build.load(element(build, self.indptr, place, i64), typ=i64)
-            for place in (chosen, following)
+            load_element(self.build, self.indptr, place, self.i64)
+            for place in (source, self.build.add(source, index(1)))
         )
         return begin, end
 
-    def column(self, entry: IR) -> IR:
+    def column(self, entry: ir.Value) -> ir.Value:
         """The column k of an entry."""
         kind = element_type(self.entries.indices)
-        k = self.build.load(element(self.build, self.indices, entry, kind), typ=kind)
+        k = load_element(self.build, self.indices, entry, kind)
         return k if kind == self.i64 else self.build.sext(k, self.i64)
 
-    def value(self, entry: IR) -> IR:
+    def value(self, entry: ir.Value) -> ir.Value:
         """The value of an entry, converted, in all lanes."""
         kind = element_type(self.entries.data)
-        x = self.build.load(element(self.build, self.data, entry, kind), typ=kind)
+        x = load_element(self.build, self.data, entry, kind)
         return self.lanes.splat(convert(self.build, x, self.entries.data, self.dtype, self.real))
 
-    def at(self, base: IR, row: IR, stride: IR, column: IR) -> IR:
+    def at(self, base: ir.Value, row: ir.Value, stride: ir.Value, column: ir.Value) -> ir.Value:
         place = self.build.add(self.build.mul(row, stride), column)
         return element(self.build, base, place, self.real)
 
-    def done(self) -> IR:
+    def done(self) -> ir.Function:
         self.build.ret_void()
         return self.function
 
 
 def emit_rows(
-    module: IR,
+    module: ir.Module,
     name: str,
     target: Target,
     dtype: np.dtype,
@@ -139,15 +125,15 @@ def emit_rows(
     columns: int,
     *,
     epilogue: Epilogue,
-    extra: Sequence[IR] = (),
-) -> IR:
+    extra: Sequence[ir.Type] = (),
+) -> ir.Function:
     """Add the function of the forward product.
 
     After the CSR matrix it takes w, w_ld, bias, row_begin, row_end, and what the epilogue takes.
     ``columns`` are a whole number of vectors. Parameters are otherwise as for
     `gemm.emit_product`.
     """
-    pointer, i64 = ir_module().PointerType(), ir_module().IntType(64)
+    pointer, i64 = ir.PointerType(), ir.IntType(64)
     made = _Function(
         module, name, target, dtype, entries, [pointer, i64, pointer, i64, i64, *extra]
     )
@@ -156,26 +142,26 @@ def emit_rows(
     vectors = columns // lanes.count
     scratch = build.alloca(lanes.vector, size=tuning.SPARSE_HELD_VECTORS)
 
-    def panel(row: IR, begin: IR, end: IR, first: IR, width: int) -> None:
+    def panel(row: ir.Value, begin: ir.Value, end: ir.Value, first: ir.Value, width: int) -> None:
         columns_of = [build.add(first, index(v * lanes.count)) for v in range(width)]
         start = [lanes.load(element(build, bias, c, made.real)) for c in columns_of]
 
-        def one(entry: IR, sums: list[IR]) -> list[IR]:
+        def one(entry: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
             k, x = made.column(entry), made.value(entry)
             places = [made.at(w, k, stride, c) for c in columns_of]
             return [lanes.fma(x, lanes.load(p), s) for p, s in zip(places, sums, strict=True)]
 
-        for v, total in enumerate(_carry(build, begin, end, start, one)):
+        for v, total in enumerate(fold(build, "entries", begin, end, start, one)):
             lanes.store(total, element(build, scratch, index(v), lanes.vector))
 
-        def finish(v: IR) -> None:
+        def finish(v: ir.Value) -> None:
             value = lanes.load(element(build, scratch, v, lanes.vector))
             column = build.add(first, build.mul(v, index(lanes.count)))
             epilogue(build, value, row, column, rest)
 
         count(build, "finish", index(0), index(width), finish)
 
-    def one_row(row: IR) -> None:
+    def one_row(row: ir.Value) -> None:
         begin, end = made.range_of(row)
         whole, left = divmod(vectors, tuning.SPARSE_HELD_VECTORS)
         step = tuning.SPARSE_HELD_VECTORS * lanes.count
@@ -196,7 +182,7 @@ def emit_rows(
 
 
 def emit_sums(
-    module: IR,
+    module: ir.Module,
     name: str,
     target: Target,
     dtype: np.dtype,
@@ -205,8 +191,8 @@ def emit_sums(
     *,
     epilogue: Epilogue,
     prepare: Prepare,
-    extra: Sequence[IR],
-) -> IR:
+    extra: Sequence[ir.Type],
+) -> ir.Function:
     """Add the function of the gradient of the weights, and of what is done with it.
 
     After the CSR matrix it takes row_begin, row_end, dz, dz_ld, dw, dw_ld, k_begin, k_end, whether
@@ -214,21 +200,20 @@ def emit_sums(
     before the first; after the last the epilogues follow, and ``dw`` is zero again, unless they
     store there. Parameters are otherwise as for `emit_rows`.
     """
-    pointer, i64 = ir_module().PointerType(), ir_module().IntType(64)
-    last = ir_module().IntType(1)
-    kinds = [i64, i64, pointer, i64, pointer, i64, i64, i64, last, *extra]
+    pointer, i64 = ir.PointerType(), ir.IntType(64)
+    kinds = [i64, i64, pointer, i64, pointer, i64, i64, i64, ir.IntType(1), *extra]
     made = _Function(module, name, target, dtype, entries, kinds)
     build, lanes = made.build, made.lanes
     row_begin, row_end, dz, dz_ld, dw, dw_ld, k_begin, k_end, last, *rest = made.rest
 
-    def over_columns(body: Callable[[IR], None]) -> None:
+    def over_columns(body: Callable[[ir.Value], None]) -> None:
         count(build, "column", index(0), index(columns), body, step=lanes.count)
 
-    def one_row(row: IR) -> None:
-        def one_entry(entry: IR) -> None:
+    def one_row(row: ir.Value) -> None:
+        def one_entry(entry: ir.Value) -> None:
             k, x = made.column(entry), made.value(entry)
 
-            def add(column: IR) -> None:
+            def add(column: ir.Value) -> None:
                 place = made.at(dw, k, dw_ld, column)
                 term = lanes.load(made.at(dz, row, dz_ld, column))
                 lanes.store(lanes.fma(x, term, lanes.load(place)), place)
@@ -241,8 +226,8 @@ def emit_sums(
 
     count(build, "row", row_begin, row_end, one_row)
 
-    def finish(k: IR, ready: Sequence[IR]) -> None:
-        def use(column: IR) -> None:
+    def finish(k: ir.Value, ready: Sequence[ir.Value]) -> None:
+        def use(column: ir.Value) -> None:
             place = made.at(dw, k, dw_ld, column)
             value = lanes.load(place)
             lanes.store(lanes.real(0.0), place)
@@ -254,28 +239,3 @@ def emit_sums(
         ready = prepare(build, rest)
         count(build, "k", k_begin, k_end, lambda k: finish(k, ready))
     return made.done()
-
-
-def _carry(
-    build: IR, begin: IR, end: IR, initial: list[IR], body: Callable[[IR, list[IR]], list[IR]]
-) -> list[IR]:
-    """``for i in range(begin, end): held = body(i, held)``; what is held in the end."""
-    ir = ir_module()
-    before = build.block
-    loop, after = build.append_basic_block("entries"), build.append_basic_block("entries.end")
-    build.cbranch(build.icmp_signed("<", begin, end), loop, after)
-    build.position_at_end(loop)
-    i, held = build.phi(ir.IntType(64)), [build.phi(value.type) for value in initial]
-    new = body(i, held)
-    following = build.add(i, index(1))
-    inner = build.block
-    build.cbranch(build.icmp_signed("<", following, end), loop, after)
-    build.position_at_end(after)
-    results = [build.phi(value.type) for value in initial]
-    i.add_incoming(begin, before)
-    i.add_incoming(following, inner)
-    for start, phi, value, result in zip(initial, held, new, results, strict=True):
-        for joined in (phi, result):
-            joined.add_incoming(start, before)
-            joined.add_incoming(value, inner)
-    return results

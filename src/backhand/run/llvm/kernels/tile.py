@@ -18,16 +18,24 @@ for each instruction would take longer to build than the machine code.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
 from .. import tuning
-from ..ir.builder import IR, element_type, ir_module
+from ..ir.builder import declare, element_type, ir
 from ..ir.padding import padded_columns
 from ..machine.target import Target
-from .tile_ir import SCALAR, EarlierTile, InterleavedTile, Left, TileWriter, tile_type
+from .tile_ir import (
+    SCALAR,
+    EarlierTile,
+    InterleavedTile,
+    Left,
+    TileWriter,
+    interleaved_type,
+    tile_type,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,13 +105,13 @@ def choose_tile(target: Target, *, single_row: bool = False) -> Tile:
 
 
 def tile_function(
-    module: IR,
+    module: ir.Module,
     target: Target,
     dtype: Any,
     left: Left,
     shape: tuple[int, int, int],
     last: int | None = None,
-) -> IR:
+) -> ir.Function:
     """Find in the module, or add to it, the function of one tile.
 
     It takes: left pointer and row stride, right pointer and row stride, depth, start pointer and
@@ -133,22 +141,21 @@ def tile_function(
     if name in module.globals:
         return module.globals[name]
     _declare_fma(module, dtype, lanes, last or lanes)
-    function = _text_function()(module, tile_type(), name)
-    function.text = TileWriter(name, dtype, lanes, left, shape, last).function()
-    return function
+    text = TileWriter(name, dtype, lanes, left, shape, last).function()
+    return _written(module, name, tile_type(), lambda function: text)
 
 
-def constant(module: IR, name: str, value: IR) -> IR:
+def constant(module: ir.Module, name: str, value: ir.Constant) -> ir.Value:
     """Find in the module, or add to it, a constant in memory; returns its address."""
     if name in module.globals:
         return module.globals[name]
-    made = ir_module().GlobalVariable(module, value.type, name)
+    made = ir.GlobalVariable(module, value.type, name)
     made.linkage, made.global_constant, made.initializer = "internal", True, value
     return made
 
 
 def interleaved_tile(
-    module: IR,
+    module: ir.Module,
     name: str,
     target: Target,
     dtype: Any,
@@ -156,7 +163,7 @@ def interleaved_tile(
     shape: tuple[int, int, int],
     pending: EarlierTile,
     last: int | None = None,
-) -> IR:
+) -> ir.Function:
     """Add to the module a tile function that, between its own steps, finishes the tile before it.
 
     Divisions and roots occupy a unit that the multipliers do not need: what an optimiser's update
@@ -172,41 +179,37 @@ def interleaved_tile(
         As for `tile_function`.
     name : str
         Name of the function.
-    pending : Pending
+    pending : EarlierTile
         The earlier tile.
     """
-    ir = ir_module()
     lanes = target.lanes(dtype)
     dtype = np.dtype(dtype).name
     _declare_fma(module, dtype, lanes, last or lanes)
-    kinds = [*tile_type().args, ir.IntType(64), ir.IntType(64), ir.PointerType()]
-    function = _text_function()(module, ir.FunctionType(ir.VoidType(), kinds), name)
-    function.linkage = "internal"
     text = InterleavedTile(name, dtype, lanes, left, shape, last)
-    function.text = text.interleaved(function, pending)
-    return function
+    kind = interleaved_type()
+    return _written(module, name, kind, lambda function: text.interleaved(function, pending))
 
 
-def _declare_fma(module: IR, dtype: str, *widths: int) -> None:
-    ir = ir_module()
+def _declare_fma(module: ir.Module, dtype: str, *widths: int) -> None:
     for lanes in widths:
-        name = f"llvm.fma.v{lanes}{SCALAR[dtype][1]}"
-        if name not in module.globals:
-            vector = ir.VectorType(element_type(dtype), lanes)
-            ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
+        vector = ir.VectorType(element_type(dtype), lanes)
+        declare(module, f"llvm.fma.v{lanes}{SCALAR[dtype][1]}", [vector] * 3, vector)
 
 
-def _text_function() -> Any:
-    """A function of the IR that comes as text; a class made late, since llvmlite loads late."""
-    ir = ir_module()
+def _written(
+    module: ir.Module, name: str, kind: ir.FunctionType, write: Callable[[ir.Function], str]
+) -> ir.Function:
+    """Add a function to the module whose definition is a text."""
 
-    class TextFunction(ir.Function):  # type: ignore[misc, name-defined]
+    class Written(ir.Function):
         text = ""
 
         def __str__(self) -> str:
             return self.text
 
-    return TextFunction
+    function = Written(module, kind, name)
+    function.linkage, function.text = "internal", write(function)
+    return function
 
 
 def panel_columns(target: Target, dtype: Any, tile: Tile | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from .. import tuning
-from ..ir.builder import IR, ir_module
+from ..ir.builder import ir
 
 Left = Literal["rows", "columns"]
 
@@ -22,20 +22,27 @@ ROWS_PER_POINTER = 3
 class EarlierTile(Protocol):
     """The tile before the one at work, whose rows are still to be finished; see `gemm`."""
 
-    def read(self, build: IR, workspace: IR) -> dict[str, IR]:
+    def read(self, build: ir.IRBuilder, workspace: ir.Value) -> dict[str, ir.Value]:
         """Its rows, first row and column, and offsets of its sums and of free space."""
 
-    def follow(self, build: IR, workspace: IR, state: dict[str, IR], row: IR, column: IR) -> None:
+    def follow(
+        self,
+        build: ir.IRBuilder,
+        workspace: ir.Value,
+        state: dict[str, ir.Value],
+        row: ir.Value,
+        column: ir.Value,
+    ) -> None:
         """Make the tile at work, at this row and column, the pending one."""
 
     def finish(
         self,
-        build: IR,
-        number: IR,
-        sums: IR,
-        state: dict[str, IR],
-        workspace: IR,
-        following: tuple[IR, IR] | None,
+        build: ir.IRBuilder,
+        number: ir.Value,
+        sums: ir.Value,
+        state: dict[str, ir.Value],
+        workspace: ir.Value,
+        following: tuple[ir.Value, ir.Value] | None,
     ) -> None:
         """Use a vector of the sums at an address; it must not branch.
 
@@ -43,13 +50,18 @@ class EarlierTile(Protocol):
         """
 
 
-def tile_type() -> IR:
+def tile_type() -> ir.FunctionType:
     """The type of every tile function."""
-    ir = ir_module()
     pointer, count = ir.PointerType(), ir.IntType(64)
     return ir.FunctionType(
         ir.VoidType(), [pointer, count, pointer, count, count, pointer, count, pointer]
     )
+
+
+def interleaved_type() -> ir.FunctionType:
+    """The type of a tile function that also takes its row, its column and the workspace."""
+    more = [ir.IntType(64), ir.IntType(64), ir.PointerType()]
+    return ir.FunctionType(ir.VoidType(), [*tile_type().args, *more])
 
 
 class TileWriter:
@@ -272,7 +284,7 @@ class InterleavedTile(TileWriter):
         *("row", "column", "workspace"),
     )
 
-    def interleaved(self, function: IR, pending: EarlierTile) -> str:
+    def interleaved(self, function: ir.Function, pending: EarlierTile) -> str:
         for argument, given in zip(function.args, self.ARGUMENTS, strict=True):
             argument.name = given
         row, column, workspace = function.args[-3:]
@@ -281,18 +293,18 @@ class InterleavedTile(TileWriter):
         self.put("entry:")
         build = self.builder(function)
         state = pending.read(build, workspace)
-        byte = ir_module().IntType(8)
+        byte = ir.IntType(8)
         sums_there = build.gep(workspace, [state["there"]], source_etype=byte)
         build.gep(workspace, [state["free"]], source_etype=byte, name="out")
         pending.follow(build, workspace, state, row, column)
-        due = build.mul(state["rows"], ir_module().Constant(row.type, self.vectors), name="due")
+        due = build.mul(state["rows"], ir.Constant(row.type, self.vectors), name="due")
         for line in self.taken(function):
             self.put(line)
 
-        def finish(number: str, following: tuple[IR, IR] | None = None) -> list[str]:
+        def finish(number: str, following: tuple[ir.Value, ir.Value] | None = None) -> list[str]:
             """One vector of the earlier tile."""
             build = self.builder(function)
-            vector = ir_module().FormattedConstant(row.type, number)
+            vector = ir.FormattedConstant(row.type, number)
             pending.finish(build, vector, sums_there, state, workspace, following)
             return self.taken(function)
 
@@ -336,12 +348,12 @@ class InterleavedTile(TileWriter):
         return "\n".join(self.lines)
 
     @staticmethod
-    def builder(function: IR) -> IR:
+    def builder(function: ir.Function) -> ir.IRBuilder:
         """Where to write code that is then taken as text."""
-        return ir_module().IRBuilder(function.append_basic_block())
+        return ir.IRBuilder(function.append_basic_block())
 
     @staticmethod
-    def taken(function: IR) -> list[str]:
+    def taken(function: ir.Function) -> list[str]:
         """The text of what was built, which must not branch."""
         (block,) = function.blocks
         function.blocks.clear()

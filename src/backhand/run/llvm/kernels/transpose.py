@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.builder import IR, count, element, element_type, index, ir_module, unoptimised
+from ..ir.builder import count, define, element, element_type, index, ir, unoptimised, vector_type
+from ..ir.simd import lanes_of
 from ..machine.target import Target
 
 LANE_BYTES = 16
 
 
-def emit_transpose(module: IR, name: str, target: Target, dtype: Any) -> IR:
+def emit_transpose(module: ir.Module, name: str, target: Target, dtype: Any) -> ir.Function:
     """Add to the module a function that copies a part of a matrix, transposed.
 
     It takes the source and its row stride, the copy and its row stride, and ``row_begin``,
@@ -31,22 +32,18 @@ def emit_transpose(module: IR, name: str, target: Target, dtype: Any) -> IR:
     ir.Function
         With internal linkage.
     """
-    ir = ir_module()
     pointer, i64, real = ir.PointerType(), ir.IntType(64), element_type(dtype)
-    kind = ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, *[i64] * 5])
-    function = ir.Function(module, kind, name)
-    function.linkage = "internal"
+    function, build = define(module, name, [pointer, i64, pointer, *[i64] * 5])
     unoptimised(function)
     source, source_ld, copy, copy_ld, row_begin, row_end, column_begin, column_end = function.args
-    build = ir.IRBuilder(function.append_basic_block("entry"))
 
-    def columns_of(row: IR, rows: int) -> None:
+    def columns_of(row: ir.Value, rows: int) -> None:
         """All columns of some rows, in squares as far as they go."""
         at = column_begin
         for columns in sorted({rows, 1}, reverse=True):
             block = _emit_block(module, f"{name}.{rows}x{columns}", np.dtype(dtype), rows, columns)
 
-            def copied(column: IR, block: IR = block) -> None:
+            def copied(column: ir.Value, block: ir.Value = block) -> None:
                 places = [
                     element(build, base, build.add(build.mul(r, stride), c), real)
                     for base, stride, r, c in (
@@ -69,24 +66,24 @@ def emit_transpose(module: IR, name: str, target: Target, dtype: Any) -> IR:
     return function
 
 
-def _emit_block(module: IR, name: str, dtype: np.dtype, rows: int, columns: int) -> IR:
+def _emit_block(
+    module: ir.Module, name: str, dtype: np.dtype, rows: int, columns: int
+) -> ir.Function:
     """``block(source, source_ld, copy, copy_ld)``: a square, or a column of the source.
 
     It is a function of its own: in a loop LLVM would search long for the best way to step through
     its many addresses.
     """
-    ir = ir_module()
     pointer, i64, real = ir.PointerType(), ir.IntType(64), element_type(dtype)
-    kind = ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, i64])
-    function = ir.Function(module, kind, name)
-    function.linkage = "internal"
+    function, build = define(module, name, [pointer, i64, pointer, i64])
     function.attributes.add("noinline")
     source, source_ld, copy, copy_ld = function.args
-    build = ir.IRBuilder(function.append_basic_block("entry"))
 
-    def vectors(base: IR, stride: IR, number: int, size: int) -> list[tuple[IR, Any]]:
+    def vectors(
+        base: ir.Value, stride: ir.Value, number: int, size: int
+    ) -> list[tuple[ir.Value, Any]]:
         steps = [build.mul(stride, index(i)) for i in range(number)]
-        vector = ir.VectorType(real, size) if size > 1 else real
+        vector = vector_type(real, size)
         return [(element(build, base, step, real), vector) for step in steps]
 
     values = [
@@ -96,10 +93,9 @@ def _emit_block(module: IR, name: str, dtype: np.dtype, rows: int, columns: int)
     if columns > 1:
         values = _transposed(build, values, min(rows, LANE_BYTES // dtype.itemsize))
     else:
-        one = ir.VectorType(real, rows) if rows > 1 else real
-        whole: IR = ir.Constant(one, None) if rows > 1 else values[0]
+        whole: ir.Value = ir.Constant(ir.VectorType(real, rows), None) if rows > 1 else values[0]
         for i, value in enumerate(values if rows > 1 else []):
-            whole = build.insert_element(whole, value, ir.Constant(ir.IntType(32), i))
+            whole = build.insert_element(whole, value, ir.IntType(32)(i))
         values = [whole]
     for value, (place, _) in zip(values, vectors(copy, copy_ld, columns, rows), strict=True):
         build.store(value, place, align=dtype.itemsize)
@@ -107,7 +103,7 @@ def _emit_block(module: IR, name: str, dtype: np.dtype, rows: int, columns: int)
     return function
 
 
-def _transposed(build: IR, rows: list[IR], lane: int) -> list[IR]:
+def _transposed(build: ir.IRBuilder, rows: list[ir.Value], lane: int) -> list[ir.Value]:
     """The columns of a square of rows, by shuffles that are one instruction each.
 
     First within lanes of 128 bits, which have ``lane`` elements, then with whole lanes.
@@ -118,12 +114,11 @@ def _transposed(build: IR, rows: list[IR], lane: int) -> list[IR]:
     return [outer[c % lane][c // lane] for c in range(size)]
 
 
-def _columns(build: IR, rows: list[IR], unit: int, group: int) -> list[IR]:
+def _columns(build: ir.IRBuilder, rows: list[ir.Value], unit: int, group: int) -> list[ir.Value]:
     """Transpose units within groups of elements: those of even columns, and those of odd ones."""
     if len(rows) == 1:
         return rows
-    ir = ir_module()
-    size = rows[0].type.count
+    size = lanes_of(rows[0])
     places = [place for place in range(2 * size) if place % size // group == 0]
     halves = []
     for odd in (0, 1):

@@ -8,7 +8,8 @@ from typing import Any
 from ....errors import InputError
 from ....expr.graph import Graph, Node
 from ....expr.trace import FUNCTIONS
-from ..ir.simd import Lanes, Value
+from ..ir.builder import ir
+from ..ir.simd import Lanes
 from .mathfuncs import function_graph
 
 REAL = ("add", "sub", "mul", "div", "neg", "abs", "sqrt", "fma", "copysign", "round")
@@ -36,19 +37,19 @@ class Scope:
         self,
         graph: Graph,
         lanes: Lanes,
-        inputs: Mapping[str, Value] | Callable[[str], Value],
-        column: Value | int | None = None,
+        inputs: Mapping[str, ir.Value] | Callable[[str], ir.Value],
+        column: ir.Value | int | None = None,
         rows: Scope | None = None,
     ) -> None:
         self.graph, self.lanes, self.column = graph, lanes, column
         self._input = inputs if callable(inputs) else inputs.__getitem__
         self.rows = self if rows is None else rows
-        self.uniform: dict[int, Value] = {}
-        self.spread: dict[int, Value] = {}
-        self.varying: dict[int, Value] = {}
-        self._columns: Value | None = None
+        self.uniform: dict[int, ir.Value] = {}
+        self.spread: dict[int, ir.Value] = {}
+        self.varying: dict[int, ir.Value] = {}
+        self._columns: ir.Value | None = None
 
-    def columns(self) -> Value:
+    def columns(self) -> ir.Value:
         """The columns that the lanes stand for, as words."""
         if self._columns is None:
             self._columns = self.lanes.columns(0 if self.column is None else self.column)
@@ -66,14 +67,14 @@ class Scope:
             else:
                 self.varying[number] = self._emit(node, self.lanes)
 
-    def scalar(self, number: int) -> Value:
+    def scalar(self, number: int) -> ir.Value:
         """The value of a uniform node, as a scalar."""
         node = self.graph.nodes[number]
         if node.op == "constant":
             return constant(self.lanes.scalar, node)
         return self.rows.uniform[number]
 
-    def vector(self, number: int) -> Value:
+    def vector(self, number: int) -> ir.Value:
         """The value of any node, as a vector."""
         node = self.graph.nodes[number]
         if node.op == "constant":
@@ -85,7 +86,7 @@ class Scope:
             spread[number] = self.lanes.splat(self.rows.uniform[number])
         return spread[number]
 
-    def _emit(self, node: Node, lanes: Lanes) -> Value:
+    def _emit(self, node: Node, lanes: Lanes) -> ir.Value:
         if node.op == "input":
             return self._input(node.detail)
         if node.op == "column":
@@ -103,7 +104,7 @@ class Scope:
             return self._extremum(node, lanes, arguments)
         return primitive(lanes, node, arguments)
 
-    def _extremum(self, node: Node, lanes: Lanes, arguments: list[Value]) -> Value:
+    def _extremum(self, node: Node, lanes: Lanes, arguments: list[ir.Value]) -> ir.Value:
         """Put a constant on the left, where a NaN of the other side passes for free."""
         a, b = arguments
         left, right = (self.graph.nodes[number] for number in node.arguments)
@@ -111,19 +112,21 @@ class Scope:
             left, right, a, b = right, left, b, a
         free = left.op == "constant" and left.detail == left.detail
         name = {"minimum": "min", "maximum": "max"}[node.op] + "_keeping_right"
-        return getattr(lanes, name if free else node.op)(a, b)
+        emit: Callable[..., ir.Value] = getattr(lanes, name if free else node.op)
+        return emit(a, b)
 
 
-def constant(lanes: Lanes, node: Node) -> Value:
+def constant(lanes: Lanes, node: Node) -> ir.Value:
     make = {"real": lanes.real, "word": lanes.word, "bits": lanes.bits_constant}[node.kind]
     return make(node.detail)
 
 
-def primitive(lanes: Lanes, node: Node, arguments: list[Value]) -> Value:
+def primitive(lanes: Lanes, node: Node, arguments: list[ir.Value]) -> ir.Value:
     """The instructions of an operation that is not made of others."""
     op = node.op
     if op in REAL:
-        return getattr(lanes, op)(*arguments)
+        emit: Callable[..., ir.Value] = getattr(lanes, op)
+        return emit(*arguments)
     if op == "compare":
         return lanes.compare(node.detail, *arguments)
     if op == "where":
@@ -149,8 +152,8 @@ def emit_vector(
     graph: Graph,
     lanes: Lanes,
     inputs: Mapping[str, Any],
-    column: Value | int | None = None,
-) -> tuple[Value, ...]:
+    column: ir.Value | int | None = None,
+) -> tuple[ir.Value, ...]:
     """Emit a formula without reductions on one vector.
 
     Parameters

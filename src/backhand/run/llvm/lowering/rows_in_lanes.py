@@ -11,15 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from ....expr.graph import Graph, Node
-from ..ir.builder import IR, element, index, ir_module
-from ..ir.simd import Lanes, Value
+from ..ir.builder import element, index, ir
+from ..ir.simd import Lanes, tree
 from .lower import Scope, constant
 from .rows import IDENTITY, VIRTUAL_LANES
 
-Load = Callable[[str, int], Value]
+Load = Callable[[str, int], ir.Value]
 
 
-def emit_rows_in_lanes(graph: Graph, lanes: Lanes, columns: int, load: Load) -> list[list[Value]]:
+def emit_rows_in_lanes(
+    graph: Graph, lanes: Lanes, columns: int, load: Load
+) -> list[list[ir.Value]]:
     """Emit a formula over as many rows as there are lanes.
 
     Parameters
@@ -49,14 +51,14 @@ class _Columns(Scope):
     def __init__(self, graph: Graph, lanes: Lanes, columns: int, load: Load) -> None:
         super().__init__(graph, lanes, {})
         self.count, self.load, self.at = columns, load, 0
-        self.known: dict[int, list[Value]] = {}
+        self.known: dict[int, list[ir.Value]] = {}
 
     def add(self, number: int) -> None:
         node = self.graph.nodes[number]
         places = range(1 if node.uniform else self.count)
         self.known[number] = [self._of(node, place) for place in places]
 
-    def _of(self, node: Node, place: int) -> Value:
+    def _of(self, node: Node, place: int) -> ir.Value:
         self.at = place
         if node.op == "constant":
             return constant(self.lanes, node)
@@ -70,24 +72,19 @@ class _Columns(Scope):
             return self._reduced(node)
         return self._emit(node, self.lanes)
 
-    def vector(self, number: int) -> Value:
+    def vector(self, number: int) -> ir.Value:
         """A node at the column at work."""
         values = self.known[number]
         return values[0] if len(values) == 1 else values[self.at]
 
     scalar = vector
 
-    def _reduced(self, node: Node) -> Value:
+    def _reduced(self, node: Node) -> ir.Value:
         """All columns of a node as one number, by the tree over virtual lanes."""
         values = self.known[node.arguments[0]]
         values = values if len(values) == self.count else values * self.count
         combine = self.lanes.add if node.op == "row_sum" else self.lanes.maximum
-        half = VIRTUAL_LANES
-        while half > 1:
-            half //= 2
-            pairs = [values[i : i + half + 1 : half] for i in range(min(half, len(values)))]
-            values = [combine(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
-        return values[0]
+        return tree([*values, *[None] * (VIRTUAL_LANES - self.count)], combine)
 
 
 class RowLanes:
@@ -106,23 +103,25 @@ class RowLanes:
         Of an element.
     """
 
-    def __init__(self, lanes: Lanes, base: IR, stride: IR, which: IR, kind: IR) -> None:
+    def __init__(
+        self, lanes: Lanes, base: ir.Value, stride: ir.Value, which: ir.Value, kind: ir.Type
+    ) -> None:
         build = lanes.builder
         self.lanes, self.base, self.kind = lanes, base, kind
         self.offsets = build.mul(which, lanes.splat(build.trunc(stride, lanes.word_element)))
 
     def _places(self, column: int) -> list[Any]:
         """What both intrinsics take: the addresses, their alignment, and all of them."""
-        ir, lanes = ir_module(), self.lanes
+        lanes = self.lanes
         start = element(lanes.builder, self.base, index(column), self.kind)
         places = lanes.builder.gep(start, [self.offsets], source_etype=self.kind)
         places.type = ir.VectorType(ir.PointerType(), lanes.count)  # llvmlite takes it for one
         item = {"double": 8}.get(str(self.kind), 4)
         return [places, lanes.word_element(item), lanes.first_lanes(lanes.count)]
 
-    def load(self, column: int) -> Value:
-        kind = ir_module().VectorType(self.kind, self.lanes.count)
+    def load(self, column: int) -> ir.Value:
+        kind = ir.VectorType(self.kind, self.lanes.count)
         return self.lanes.gather(kind, *self._places(column))
 
-    def store(self, column: int, value: Value) -> None:
+    def store(self, column: int, value: ir.Value) -> None:
         self.lanes.scatter(value, *self._places(column))

@@ -298,8 +298,6 @@ class Library:
     ----------
     *images : bytes
         Object files for the processor that runs this process, which may refer to each other.
-    symbols : mapping of str to int, optional
-        Addresses of what the code refers to and does not define.
 
     Raises
     ------
@@ -309,7 +307,7 @@ class Library:
 
     _numbers = itertools.count()
 
-    def __init__(self, *images: bytes, symbols: Mapping[str, int] | None = None) -> None:
+    def __init__(self, *images: bytes) -> None:
         binding = _initialised()
         self._name = f"backhand{next(self._numbers)}"
         self._found: dict[str, Any] = {}
@@ -317,8 +315,6 @@ class Library:
         builder = binding.JITLibraryBuilder().add_current_process()
         for image in images:
             builder.add_object_img(image)
-        for name, address in (symbols or {}).items():
-            builder.import_symbol(name, address)
         try:
             # JITLink lays a library out as one piece: the older linker aborts the process if its
             # sections happen to lie more than 2 GB apart
@@ -346,16 +342,10 @@ class Library:
             return int(self._found[name][name])
 
 
-def load_object(image: bytes, symbols: Mapping[str, int] | None = None) -> Library:
-    """Load an object file that `emit_object` made; see `Library`."""
-    return Library(image, symbols=symbols)
-
-
 def compile_module(
     module: str | ir.Module,
     target: Target | None = None,
     opt: int = 2,
-    symbols: Mapping[str, int] | None = None,
 ) -> Library:
     """Compile IR and load it into this process.
 
@@ -367,8 +357,6 @@ def compile_module(
         For which processor, by default this one. It must run here.
     opt : {0, 1, 2, 3}
         Effort of code generation.
-    symbols : mapping of str to int, optional
-        Addresses of what the module declares and does not define.
 
     Raises
     ------
@@ -378,4 +366,4 @@ def compile_module(
     target = target or Target.host()
     if not target.is_host_family:
         raise BackhandError(f"compiled engine: code for {target.triple} cannot be loaded here")
-    return Library(emit_object(module, target, opt), symbols=symbols)
+    return Library(emit_object(module, target, opt))

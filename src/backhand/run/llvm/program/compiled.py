@@ -161,7 +161,7 @@ def _load(
     def emit(compile_ready: CompileReady) -> Any:
         from .emit import emit_program  # what emits code is slow to import
 
-        return emit_program(schedule, target, sources, scalars, compile_ready).module
+        return emit_program(schedule, target, sources, scalars, compile_ready)
 
     library = load(key, target, emit)
     description = schedule.plan.description

@@ -12,16 +12,14 @@ one; only the shapes in the calls differ.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ....plan.nodes import Gather, Matmul, Update
 from .. import tuning
-from ..ir.builder import IR, count, element, element_type, index, ir_module, minimum, unoptimised
+from ..ir.builder import count, define, element, element_type, index, ir, minimum, null, unoptimised
 from ..ir.padding import padded_columns
 from ..kernels.cancellation import FAR, MISSING, ROWS, SUMS, is_set, leave_if_nonfinite, pieces
 from ..kernels.gather import emit_gather
@@ -29,33 +27,11 @@ from ..kernels.sparse_rows import Entries
 from ..machine.compile_store import CompileReady
 from ..machine.fp_mode import flush_subnormals
 from ..machine.target import Target
-from .buffers import Slots, buffer_strides, can_split_k, packed, program_slots, static_shapes
+from .buffers import buffer_strides, can_split_k, packed, program_slots, static_shapes
 from .kernel_plan import BatchSum, Fused, RowLoss, Schedule
 from .kernel_set import Kernels
-from .partition import Partition
+from .partition import Partition, Range, whole
 from .split_k import SplitK
-
-
-@dataclasses.dataclass(frozen=True)
-class Program:
-    """The emitted module, and where each thing lies in the table.
-
-    Attributes
-    ----------
-    module : llvmlite.ir.Module
-        It defines ``run(table, thread)``.
-    slots : dict of str to Slot or None
-        What the program expects in each entry of the table.
-    strides : dict of str to int
-        Row stride, in elements, of every buffer.
-    scalars : tuple of str
-        Names of the run-time scalars, in the order of a row of ``scalars``.
-    """
-
-    module: Any
-    slots: Slots
-    strides: dict[str, int]
-    scalars: tuple[str, ...]
 
 
 def emit_program(
@@ -64,8 +40,8 @@ def emit_program(
     sources: dict[str, np.dtype],
     scalars: tuple[str, ...] = (),
     compile_ready: CompileReady = lambda module: None,
-) -> Program:
-    """Emit the program of a schedule.
+) -> ir.Module:
+    """Emit the module that defines ``run(table, thread)``, the program of a schedule.
 
     Parameters
     ----------
@@ -92,7 +68,6 @@ class ProgramEmitter:
         scalars: tuple[str, ...],
         compile_ready: CompileReady = lambda module: None,
     ) -> None:
-        ir = ir_module()
         self.schedule, self.target, self.sources = schedule, target, sources
         self.dtype = np.dtype(schedule.plan.description.dtype)
         self.module = ir.Module("backhand")
@@ -105,25 +80,21 @@ class ProgramEmitter:
         self.scalars = scalars
         self.slots = program_slots(schedule, sources, len(scalars), self.kernels.panel)
 
-    def emit(self) -> Program:
-        ir = ir_module()
-        function = ir.Function(
-            self.module, ir.FunctionType(ir.VoidType(), [self.pointer, self.i64]), "run"
-        )
+    def emit(self) -> ir.Module:
+        function, build = define(self.module, "run", [self.pointer, self.i64], external=True)
         unoptimised(function)
         table, self.thread = function.args
-        self.entry = function.append_basic_block("entry")
-        self.build = build = ir.IRBuilder(self.entry)
-        self.piece: dict[int, IR] = {}
+        self.build, self.entry = build, build.block
+        self.piece: dict[int, ir.Value] = {}
         as_before = flush_subnormals(build, self.target)
-        self.at: dict[str, IR] = {}
+        self.at: dict[str, ir.Value] = {}
         for place, (name, expected) in enumerate(self.slots.items()):
             kind = self.i64 if expected is None else self.pointer
             slot = element(build, table, index(place), self.i64)
             self.at[name] = build.load(slot, typ=kind, name=name)
         with build.if_then(build.icmp_signed("==", self.thread, index(0))):
             build.store(index(1), element(build, self.at["barrier"], index(1), self.i64))
-        self.now: dict[str, IR] = {}
+        self.now: dict[str, ir.Value] = {}
         self.partition = Partition(build, self.at, self.thread, self.kernels.panel)
         self.split_k = SplitK(self) if can_split_k(self.schedule, self.kernels.panel) else None
         mine = build.mul(self.at["x.per_thread"], self.thread)
@@ -133,16 +104,16 @@ class ProgramEmitter:
         count(build, "batch", self.at["first"], self.at["last"], self._batch)
         as_before()
         build.ret_void()
-        return Program(self.module, self.slots, self.strides, self.scalars)
+        return self.module
 
-    def _batch(self, number: IR) -> IR | None:
+    def _batch(self, number: ir.Value) -> ir.Value | None:
         build, at = self.build, self.at
         begin = build.mul(number, at["batch"])
         rows = minimum(build, at["batch"], build.sub(at["rows"], begin))
         relative = build.sub(number, at["first"])
         width = index(max(1, len(self.scalars)))
         scalars = element(build, at["scalars"], build.mul(relative, width), self.real)
-        step = build.trunc(build.add(at["step"], relative), ir_module().IntType(32))
+        step = build.trunc(build.add(at["step"], relative), ir.IntType(32))
         at["x"] = element(build, self.all_x, build.mul(begin, at["x.advance"]), self.real)
         self.now = {"begin": begin, "rows": rows, "scalars": scalars, "step": step}
         self.now["number"] = relative
@@ -184,7 +155,7 @@ class ProgramEmitter:
         self._barrier()
         return build.select(left, index(FAR), index(1))
 
-    def _first_layer(self, x: Gather | None, group: Fused, mine: tuple[IR, IR]) -> None:
+    def _first_layer(self, x: Gather | None, group: Fused, mine: Range) -> None:
         """Gather x, if it is not read where it is, and take the product with it."""
         build = self.build
 
@@ -212,27 +183,36 @@ class ProgramEmitter:
             arrivals, threads = self.at["barrier"], self.at["threads"]
             self.build.call(self.kernels.barrier(), [arrivals, threads, self.missing()])
 
-    def missing(self) -> IR:
+    def missing(self) -> ir.Value:
         """The address of the word that says that thread 0 never started."""
         return element(self.build, self.at["stop"], index(MISSING), self.i64)
 
     def _pieces(
-        self, which: int, between: tuple[IR, IR], piece: IR, body: Callable[[IR, IR], None]
+        self,
+        which: int,
+        between: Range,
+        piece: ir.Value,
+        body: Callable[[ir.Value, ir.Value], None],
     ) -> None:
         pieces(self.build, self.at["stop"], which, between, piece, body)
 
     # kernels ------------------------------------------------------------------------------------
 
-    def _gather(self, node: Gather, first: IR, last: IR) -> None:
+    def _gather(self, node: Gather, first: ir.Value, last: ir.Value) -> None:
         build, out = self.build, node.out
         columns = self.columns(out)
         wide = padded_columns(columns) if self.strides[out] > columns else columns
-        null = ir_module().Constant(self.pointer, None)
-        with build.if_then(build.icmp_unsigned("!=", self.at[node.source], null)):
-            self.move(node, columns, wide, (index(0), index(columns)), first, last)
+        with build.if_then(build.icmp_unsigned("!=", self.at[node.source], null())):
+            self.move(node, columns, wide, whole(columns), first, last)
 
     def move(
-        self, node: Gather, columns: int, wide: int, some: tuple[IR, IR], first: IR, last: IR
+        self,
+        node: Gather,
+        columns: int,
+        wide: int,
+        some: Range,
+        first: ir.Value,
+        last: ir.Value,
     ) -> None:
         """Gather some columns of rows, padded to ``wide``, by the function for ``columns``."""
         build, at, source, out = self.build, self.at, node.source, node.out
@@ -244,23 +224,23 @@ class ProgramEmitter:
         mover = self._mover(self.sources[source], to, columns, wide)
         build.call(mover, [*where, at[out], self.stride(out), *between])
 
-    def _mover(self, dtype: np.dtype, to: np.dtype, columns: int, padded: int) -> IR:
+    def _mover(self, dtype: np.dtype, to: np.dtype, columns: int, padded: int) -> ir.Function:
         lanes = self.target.lanes(self.dtype)
         return emit_gather(self.module, lanes, dtype, to, columns, padded)
 
-    def _copy_out(self, name: str, mine: tuple[IR, IR]) -> None:
+    def _copy_out(self, name: str, mine: Range) -> None:
         """My rows of a buffer to the caller's array: row i of the batch is row begin + i there."""
         build, at, begin = self.build, self.at, self.now["begin"]
         columns = self.columns(name)
         arguments = [
             *(at[name], index(self.strides[name] * self.dtype.itemsize)),
-            *(ir_module().Constant(self.pointer, None), build.neg(begin)),
+            *(null(), build.neg(begin)),
             *(at[f"out.{name}"], index(columns), index(columns)),
             *(build.add(begin, row) for row in (*mine, mine[1])),
         ]
         build.call(self._mover(self.dtype, self.dtype, columns, columns), arguments)
 
-    def stride(self, buffer: str) -> IR:
+    def stride(self, buffer: str) -> ir.Value:
         return self.at["x.ld"] if buffer == "x" else index(self.strides[buffer])
 
     def _panel_stride(self, weights: str) -> int:
@@ -268,7 +248,7 @@ class ProgramEmitter:
         height = self.schedule.plan.description.inputs if weights in self.packed else 1
         return self.kernels.panel * height
 
-    def _operands(self, names: tuple[str, ...]) -> list[IR]:
+    def _operands(self, names: tuple[str, ...]) -> list[ir.Value]:
         return [value for name in names for value in (self.at[name], self.stride(name))]
 
     def columns(self, buffer: str) -> int:
@@ -278,18 +258,18 @@ class ProgramEmitter:
             return 1 if one else description.outputs
         return self.schedule.shapes[buffer][1]
 
-    def _fused(self, group: Fused, mine: tuple[IR, IR], own_columns: bool = False) -> None:
+    def _fused(self, group: Fused, mine: Range, own_columns: bool = False) -> None:
         at, node = self.at, group.product
         _, columns = self.schedule.shapes[node.out]
         entries = self._entries(node)
         right = f"{node.right}.T" if node.right_transposed else node.right
         w, bias = (at[right], index(self.strides[right])), at[node.bias or "zeros"]
         wide = padded_columns(columns)
-        column_range = self.partition.columns_of(wide) if own_columns else (index(0), index(wide))
+        column_range = self.partition.columns_of(wide) if own_columns else whole(wide)
         depth = self.schedule.shapes[node.left][1]
         product = self.product(group, columns, entries)
 
-        def rows(first: IR, last: IR) -> None:
+        def rows(first: ir.Value, last: ir.Value) -> None:
             product(w, (bias, index(0)), (first, last), column_range, index(depth))
 
         piece = index(self.kernels.rows_at_once(depth, columns))
@@ -304,11 +284,11 @@ class ProgramEmitter:
         extra = self._operands(operands) + [self._layer_key(layer) for layer in layers]
 
         def call(
-            right: tuple[IR, IR],
-            start: tuple[IR, IR],
-            rows: tuple[IR, IR],
-            column_range: tuple[IR, IR],
-            depth: IR,
+            right: Range,
+            start: Range,
+            rows: Range,
+            column_range: Range,
+            depth: ir.Value,
         ) -> None:
             if entries:
                 build.call(kernel, [*self._csr(), *right, start[0], *rows, *extra])
@@ -325,16 +305,16 @@ class ProgramEmitter:
             return None
         return Entries(self.sources["all_x"], self.sources["all_x.indices"])
 
-    def _csr(self) -> list[IR]:
+    def _csr(self) -> list[ir.Value]:
         """The caller's CSR matrix and where the batch begins in it."""
         names = ("all_x", "all_x.indices", "all_x.indptr", "order")
         return [*(self.at[name] for name in names), self.now["begin"]]
 
-    def _layer_key(self, layer: int) -> IR:
-        seed = self.build.trunc(self.at["seed"], ir_module().IntType(32))
+    def _layer_key(self, layer: int) -> ir.Value:
+        seed = self.build.trunc(self.at["seed"], ir.IntType(32))
         return self.build.call(self.kernels.layer_key(), [seed, self.now["step"], _i32(layer)])
 
-    def _row_loss(self, group: RowLoss, mine: tuple[IR, IR]) -> None:
+    def _row_loss(self, group: RowLoss, mine: Range) -> None:
         now = self.now
         total = now["weights"] = self.total or self._weight_sum(now["begin"], now["rows"])
         kernel, operands = self.kernels.row_loss(group)
@@ -344,15 +324,15 @@ class ProgramEmitter:
                 value, begin = self.at["value"], now["begin"]
                 leave_if_nonfinite(self.build, self.at["stop"], self.dtype, value, mine, begin)
 
-    def _counts(self) -> IR:
+    def _counts(self) -> ir.Value:
         """Whether a batch has any weight: if not, it says nothing, and is passed over."""
-        zero = ir_module().Constant(ir_module().DoubleType(), 0)
+        zero = ir.Constant(ir.DoubleType(), 0)
         return self.build.fcmp_ordered(">", self.now["weights"], zero)
 
     def _has_loss(self) -> bool:
         return any(isinstance(group, RowLoss) for group in self.schedule.rowwise)
 
-    def _weight_sum(self, begin: IR, rows: IR) -> IR:
+    def _weight_sum(self, begin: ir.Value, rows: ir.Value) -> ir.Value:
         """The sum of rows' weights; each thread works it out for itself, in one order."""
         build, at = self.build, self.at
         source = next(g.source for g in self.schedule.gathers if g.out == "weight")
@@ -380,9 +360,8 @@ class ProgramEmitter:
         start = at[node.out] if goes_on else at["zeros"]
         depth = index(0) if phase == "update" else self.now["rows"]
         if not isinstance(node, Matmul):
-            stride = index(self.strides[node.source])
-            wide = index(padded_columns(columns))
-            arguments = [at[node.source], stride, index(0), depth, index(0), wide]
+            source = at[node.source], index(self.strides[node.source])
+            arguments = [*source, index(0), depth, index(0), index(padded_columns(columns))]
             arguments += [start] if goes_on else []
             self.partition.on_one_thread(owner, lambda: build.call(kernel, [*arguments, *extra]))
             return
@@ -392,24 +371,29 @@ class ProgramEmitter:
         if entries:
             summed = self._operands((node.right, node.out))
 
-            def add(first: IR, last: IR, some: tuple[IR, IR] = mine, done: bool = False) -> None:
-                flag = ir_module().Constant(ir_module().IntType(1), done)
+            def add(
+                first: ir.Value,
+                last: ir.Value,
+                some: Range = mine,
+                done: bool = False,
+            ) -> None:
+                flag = ir.Constant(ir.IntType(1), done)
                 build.call(kernel, [*self._csr(), first, last, *summed, *some, flag, *extra])
 
-            def finish(first: IR, last: IR) -> None:
-                add(index(0), index(0), (first, last), True)
+            def finish(first: ir.Value, last: ir.Value) -> None:
+                add(*whole(0), (first, last), True)
 
             self._pieces(SUMS, (index(0), depth), index(tuning.SPARSE_PIECE_ROWS), add)
             self._pieces(SUMS, mine, self._sums_at_once(columns), finish)
             return
-        column_range, left = (index(0), index(wide)), at[node.left]
+        left, column_range = at[node.left], whole(wide)
         if node.left == "x":
-            mine = self.partition.chosen((index(0), index(height)), mine)
+            mine = self.partition.chosen(whole(height), mine)
             column_range = self.partition.columns_of(wide)
             if self.split_k:
                 left, mine = self.split_k.sums(left, mine)
 
-        def sums(first: IR, last: IR) -> None:
+        def sums(first: ir.Value, last: ir.Value) -> None:
             right = at[node.right], self.stride(node.right), index(self.kernels.panel)
             start_ld = index(self.strides[node.out] if goes_on else 0)
             between = first, last, *column_range, depth
@@ -422,7 +406,7 @@ class ProgramEmitter:
         if batch_sum.update and batch_sum.update.parameter in self.schedule.transposed:
             self._transpose(batch_sum.update, mine, columns)
 
-    def _sums_at_once(self, columns: int) -> IR:
+    def _sums_at_once(self, columns: int) -> ir.Value:
         """Rows of a parameter whose sums over a batch are a piece of work: whole units."""
         if columns not in self.piece:
             unit, most = self.kernels.units_at_once(columns)
@@ -431,11 +415,10 @@ class ProgramEmitter:
                 self.piece[columns] = self.build.mul(self.build.add(units, index(1)), index(unit))
         return self.piece[columns]
 
-    def _transpose(self, update: Update, mine: tuple[IR, IR], columns: int) -> None:
+    def _transpose(self, update: Update, mine: Range, columns: int) -> None:
         names = update.parameter, f"{update.parameter}.T"
         operands = [value for n in names for value in (self.at[n], index(self.strides[n]))]
-        every = index(0), index(columns)
-        self.build.call(self.kernels.transpose(), [*operands, *mine, *every])
+        self.build.call(self.kernels.transpose(), [*operands, *mine, *whole(columns)])
 
     def _loss(self) -> None:
         """Thread 0 adds the batch's loss to the results."""
@@ -445,6 +428,5 @@ class ProgramEmitter:
         self.partition.on_one_thread(0, lambda: self.build.call(self.kernels.add_loss(), numbers))
 
 
-def _i32(value: int) -> IR:
-    ir = ir_module()
+def _i32(value: int) -> ir.Value:
     return ir.Constant(ir.IntType(32), value)

@@ -40,7 +40,6 @@ class Fused:
 
     product: Matmul
     maps: tuple[Map, ...]
-    noise: tuple[Noise, ...]
     stored: tuple[str, ...]
 
 
@@ -48,7 +47,7 @@ class Fused:
 class RowLoss:
     """Formulas on rows of logits: the loss and its gradient, with each row's normalised weight."""
 
-    share: NormaliseWeights
+    normalise: NormaliseWeights
     maps: tuple[Map, ...]
     scales: tuple[ScaleRows, ...]
     stored: tuple[str, ...]
@@ -198,5 +197,4 @@ def _fuse(group: list[Node], reads: _Readers) -> Fused | RowLoss:
         scales = tuple(node for node in group if isinstance(node, ScaleRows))
         return RowLoss(first, maps, scales, stored)
     assert isinstance(first, Matmul)
-    noise = tuple(node for node in group if isinstance(node, Noise))
-    return Fused(first, maps, noise, stored)
+    return Fused(first, maps, stored)

@@ -7,20 +7,20 @@ and two layers that compute the same share one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ....expr.trace import Graph, trace
-from ....formulas import noise
+from ....expr.graph import Graph
 from ....plan.nodes import Matmul, Noise
 from ....plan.step import Plan
 from .. import tuning
-from ..ir.builder import IR, element, element_type, index, ir_module
+from ..ir.builder import element, element_type, index, ir
 from ..ir.padding import padded_columns
 from ..ir.simd import Lanes
 from ..kernels import (
     barrier,
+    batch_totals,
     column_sum,
     gemm,
     gemm_loops,
@@ -29,15 +29,15 @@ from ..kernels import (
     sparse_rows,
     transpose,
 )
-from ..kernels.row_loss import Summable, normalised_weight, unwrapped
 from ..kernels.tile import choose_tile, panel_columns
 from ..lowering.lower import emit_vector
 from ..machine.compile_store import CompileReady
 from ..machine.target import Target
+from .formula_graphs import Names, batch_sum_graph, fused_graph, row_loss_graph
 from .kernel_plan import BatchSum, Fused, RowLoss
 from .specialise import KernelSpecialisation
 
-Names = tuple[str, ...]
+T = TypeVar("T")
 
 
 class Kernels:
@@ -51,7 +51,7 @@ class Kernels:
     plan : Plan
     scalars : tuple of str
         Run-time scalars of the update, in the order in which they lie in memory.
-    continued : bool
+    accumulates : bool
         Whether sums over the batch start from what they are stored in.
     single_row : bool
         Whether batches have one row.
@@ -61,7 +61,7 @@ class Kernels:
 
     def __init__(
         self,
-        module: Any,
+        module: ir.Module,
         target: Target,
         dtype: np.dtype,
         plan: Plan,
@@ -70,7 +70,6 @@ class Kernels:
         single_row: bool = False,
         compile_ready: CompileReady = lambda module: None,
     ) -> None:
-        ir = ir_module()
         self.module, self.target, self.dtype = module, target, dtype
         self._compile_ready = compile_ready
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
@@ -114,7 +113,7 @@ class Kernels:
 
     def fused(
         self, group: Fused, entries: sparse_rows.Entries | None = None, columns: int = 0
-    ) -> tuple[IR, Names, tuple[int, ...]]:
+    ) -> tuple[ir.Value, Names, tuple[int, ...]]:
         """The kernel of a product and its formulas.
 
         Parameters
@@ -136,30 +135,7 @@ class Kernels:
         layers : tuple of int
             Whose noise it draws.
         """
-        inner = {group.product.out, *(node.out for node in group.maps)}
-        read = [name for node in group.maps for name in node.inputs if name not in inner]
-        outer = tuple(dict.fromkeys(name for name in read if name and name not in self._words))
-        layers = tuple(dict.fromkeys(self._words[name] for name in read if name in self._words))
-
-        def formula(xp: Any, product: Any, row: Any, column: Any, *rest: Any) -> tuple[Any, ...]:
-            at = {group.product.out: product, **dict(zip(outer, rest, strict=False))}
-            for layer, key in zip(layers, rest[len(outer) :], strict=True):
-                words = noise.noise(xp, noise.row_key(xp, key, row), column)
-                at |= {name: words for name, of in self._words.items() if of == layer}
-            for node in group.maps:
-                node.apply(xp, at)
-            return tuple(at[name] for name in group.stored)
-
-        graph = trace(
-            formula,
-            [
-                ("product", "real"),
-                ("row", "word"),
-                ("column", "column"),
-                *((f"read{i}", "real") for i in range(len(outer))),
-                *((f"key{i}", "word") for i in range(len(layers))),
-            ],
-        )
+        graph, outer, layers = fused_graph(group, self._words)
         operands = outer + group.stored
         last = None if entries else self._specialisation.last(columns)
         kind = "stored" if entries else f"fused{columns}" if last else "fused"
@@ -181,8 +157,14 @@ class Kernels:
         entries: sparse_rows.Entries | None,
         wide: int,
         last: int | None,
-    ) -> IR:
-        def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
+    ) -> ir.Function:
+        def epilogue(
+            build: ir.IRBuilder,
+            value: ir.Value,
+            row: ir.Value,
+            column: ir.Value,
+            extra: Sequence[ir.Value],
+        ) -> None:
             lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
             places = self._places(build, extra[: 2 * (reads + stores)], row, column)
             inputs = {"product": value, "row": build.trunc(row, self.word)}
@@ -213,7 +195,9 @@ class Kernels:
             extra=extra,
         )
 
-    def _places(self, build: IR, extra: Sequence[IR], row: IR, column: IR) -> list[IR]:
+    def _places(
+        self, build: ir.IRBuilder, extra: Sequence[ir.Value], row: ir.Value, column: ir.Value
+    ) -> list[ir.Value]:
         """Addresses of element (row, column) of buffers given as (address, stride) pairs."""
         return [
             element(build, base, build.add(build.mul(row, stride), column), self.real)
@@ -227,30 +211,13 @@ class Kernels:
 
     # the loss -----------------------------------------------------------------------------------
 
-    def row_loss(self, group: RowLoss) -> tuple[IR, Names]:
+    def row_loss(self, group: RowLoss) -> tuple[ir.Value, Names]:
         """The kernel of the loss and its gradient.
 
         It takes row_begin, row_end, the batch's sum of weights (a double), then for each operand
         its address and stride.
         """
-        inner = {group.share.out, *(n.out for n in group.maps), *(n.out for n in group.scales)}
-        reads = [name for node in group.maps for name in node.inputs if name]
-        outer = tuple(dict.fromkeys(n for n in (*reads, group.share.weight) if n not in inner))
-
-        def formula(xp: Any, total: Any, *values: Any) -> tuple[Any, ...]:
-            at = dict(zip(outer, values, strict=True))
-            at[group.share.out] = normalised_weight(group.share, at[group.share.weight], total)
-            for node in group.maps:
-                node.apply(xp, at)
-            for scale in group.scales:
-                source = Summable(at[scale.source], xp)
-                at[scale.out] = unwrapped(scale.formula(source, at[scale.share]))
-            summed = {n.source: at[n.out] for n in group.scales}
-            return tuple(summed.get(name, at[name]) for name in group.stored)
-
-        kinds = {"t": "real" if self.is_real("t") else "index", group.share.weight: "scalar"}
-        inputs = [(name, kinds.get(name, "real")) for name in outer]
-        graph = trace(formula, [("total", "scalar"), *inputs])
+        graph, outer = row_loss_graph(group, "real" if self.is_real("t") else "index")
         where, stores = (self.module, "row_loss", self.target, self.dtype), len(group.stored)
         kernel = row_loss.emit_row_loss(*where, graph, outer, stores, self._outputs)
         self._compile_ready(self.module)
@@ -264,12 +231,12 @@ class Kernels:
         columns: int,
         entries: sparse_rows.Entries | None = None,
         phase: str = "",
-    ) -> tuple[IR, Names]:
+    ) -> tuple[ir.Value, Names]:
         """The kernel of a gradient of a parameter, and of its update.
 
         Parameters
         ----------
-        reduced : BatchSum
+        batch_sum : BatchSum
         columns : int
             Of the parameter.
         entries : Entries, optional
@@ -287,36 +254,13 @@ class Kernels:
         operands : tuple of str
             Buffers that it reads and stores.
         """
-        update = batch_sum.update
-        if update is None:
-            operands: Names = (batch_sum.node.out,)
-            graph = trace(lambda xp, g: g, [("gradient", "real")])
-        elif phase == "gradient":
-            operands = (batch_sum.node.out, update.parameter)
-
-            def penalised(xp: Any, g: Any, w: Any, **scalars: Any) -> Any:
-                return update.penalised(xp, w, g, scalars["l2"])
-
-            inputs = [("gradient", "real"), ("read1", "real")]
-            graph = trace(penalised, inputs, dict.fromkeys(self._scalars, "real"))
-        else:
-            operands = (update.parameter, *update.state)
-
-            def formula(xp: Any, g: Any, w: Any, *state: Any, **scalars: Any) -> Any:
-                l2, clip, _ = (scalars.pop(key, None) for key in ("l2", "clip", "clip_norm"))
-                return update.apply(xp, w, g, *state, scalars=scalars, l2=l2, clip=clip)
-
-            inputs = [("gradient", "real"), ("read0", "real")]
-            inputs += [(f"read{i}", "real") for i in range(1, len(operands))]
-            graph = trace(formula, inputs, dict.fromkeys(self._scalars, "real"))
+        graph, operands = batch_sum_graph(batch_sum, self._scalars, phase)
         by_columns = isinstance(batch_sum.node, Matmul)
         kind = "stored" if entries else "weights" if by_columns else "biases"
-        target = self._specialisation.target_for_sums(columns) if kind == "weights" else self.target
-        last = (
-            self._specialisation.last(columns)
-            if kind == "weights" and target == self.target
-            else None
-        )
+        target, last = self.target, None
+        if kind == "weights":
+            target = self._specialisation.target_for_sums(columns)
+            last = self._specialisation.last(columns) if target == self.target else None
         own = f"x{columns}" if last else ""
         kind = f"{kind}{target.lanes(self.dtype)}{own}{phase and '.'}{phase}"
         name = self._name(kind, graph, len(operands))
@@ -343,11 +287,11 @@ class Kernels:
         phase: str,
         target: Target,
         last: int | None,
-    ) -> IR:
+    ) -> ir.Function:
         lanes_count = target.lanes(self.dtype)
         scalars = [key for key in self._scalars if key in graph.inputs]
 
-        def prepare(build: IR, extra: Sequence[IR]) -> list[IR]:
+        def prepare(build: ir.IRBuilder, extra: Sequence[ir.Value]) -> list[ir.Value]:
             """The run-time scalars in all lanes, once for all the epilogues."""
             lanes = Lanes(build, self.dtype, lanes_count)
             places = [
@@ -358,13 +302,21 @@ class Kernels:
             panel_stride = build.sub(extra[2], index(self.panel))
             return [extra[1], panel_stride, *extra[3:], *spread]
 
-        def places(build: IR, row: IR, column: IR, extra: Sequence[IR]) -> list[IR]:
+        def places(
+            build: ir.IRBuilder, row: ir.Value, column: ir.Value, extra: Sequence[ir.Value]
+        ) -> list[ir.Value]:
             stride, panel_stride, *bases = extra[: 2 + operands]
             panels = build.mul(build.udiv(column, index(self.panel)), panel_stride)
             at = build.add(build.mul(row, stride), build.add(column, panels))
             return [element(build, base, at, self.real) for base in bases]
 
-        def epilogue(build: IR, value: IR, row: IR, column: IR, extra: Sequence[IR]) -> None:
+        def epilogue(
+            build: ir.IRBuilder,
+            value: ir.Value,
+            row: ir.Value,
+            column: ir.Value,
+            extra: Sequence[ir.Value],
+        ) -> None:
             lanes = Lanes(build, self.dtype, lanes_count)
             at, given = places(build, row, column, extra), extra[2 + operands :]
             inputs = {"gradient": value, **dict(zip(scalars, given, strict=True))}
@@ -406,35 +358,32 @@ class Kernels:
 
     # functions that every program has -------------------------------------------------------------
 
-    def barrier(self) -> IR:
+    def barrier(self) -> ir.Function:
         return self._once("barrier", lambda: barrier.emit_barrier(self.module, self.wait()))
 
-    def wait(self) -> IR:
+    def wait(self) -> ir.Function:
         x86 = self.target.triple.startswith("x86")
         pause = ("llvm.x86.sse2.pause", ()) if x86 else ("llvm.aarch64.hint", (1,))
         return self._once("wait", lambda: barrier.emit_wait(self.module, *pause))
 
-    def weight_sum(self, source: np.dtype) -> IR:
-        return self._once("weight_sum", lambda: barrier.emit_weight_sum(self.module, source))
+    def weight_sum(self, source: np.dtype) -> ir.Function:
+        return self._once("weight_sum", lambda: batch_totals.emit_weight_sum(self.module, source))
 
-    def add_loss(self) -> IR:
-        return self._once("add_loss", lambda: barrier.emit_add_loss(self.module, self.dtype))
+    def add_loss(self) -> ir.Function:
+        return self._once("add_loss", lambda: batch_totals.emit_add_loss(self.module, self.dtype))
 
-    def transpose(self) -> IR:
-        return self._once(
-            "transpose",
-            lambda: transpose.emit_transpose(
-                self.module, "transpose", self.target, self.dtype.name
-            ),
-        )
+    def transpose(self) -> ir.Function:
+        where = self.module, "transpose", self.target, self.dtype.name
+        return self._once("transpose", lambda: transpose.emit_transpose(*where))
 
-    def clip(self) -> IR:
+    def clip(self) -> grad_norm.ClipFactor:
         where = self.module, self.target, self.dtype
         return self._once("clip", lambda: grad_norm.ClipFactor(*where))
 
-    def layer_key(self) -> IR:
+    def layer_key(self) -> ir.Function:
         """``layer_key(seed, step, layer) -> word``, by the formula."""
-        return self._once("layer_key", lambda: barrier.emit_layer_key(self.module, self.dtype))
+        return self._once("layer_key", lambda: batch_totals.emit_layer_key(self.module, self.dtype))
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        return self._made.get(name) or self._made.setdefault(name, make())
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        made: T = self._made.get(name) or self._made.setdefault(name, make())
+        return made

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..ir.builder import IR, index, minimum
+from ..ir.builder import index, ir, minimum
+
+Range = tuple["ir.Value", "ir.Value"]
+"""The first and one past the last."""
+
+
+def whole(size: int) -> Range:
+    """All of ``range(size)``."""
+    return index(0), index(size)
 
 
 class Partition:
@@ -27,25 +35,27 @@ class Partition:
         first layer (see `split_k`), or columns of it. See `kernel_plan`.
     """
 
-    def __init__(self, build: IR, at: Mapping[str, IR], thread: IR, panel: int) -> None:
+    def __init__(
+        self, build: ir.IRBuilder, at: Mapping[str, ir.Value], thread: ir.Value, panel: int
+    ) -> None:
         self.build, self.threads, self.thread, self.panel = build, at["threads"], thread, panel
         self.separate_x = build.icmp_signed("!=", at["x.per_thread"], index(0))
         self.splits_k = build.icmp_signed("!=", at["x.split_k"], index(0))
         self.by_columns = build.and_(self.separate_x, build.not_(self.splits_k))
 
-    def part(self, whole: IR, unit: int = 1) -> tuple[IR, IR]:
-        """This thread's part of ``range(whole)``, in units; the first threads may have one more."""
+    def part(self, size: ir.Value, unit: int = 1) -> Range:
+        """This thread's part of ``range(size)``, in units; the first threads may have one more."""
         build = self.build
-        units = build.sdiv(build.add(whole, index(unit - 1)), index(unit))
+        units = build.sdiv(build.add(size, index(unit - 1)), index(unit))
         others = build.sub(self.threads, index(1))
 
-        def bound(thread: IR) -> IR:
+        def bound(thread: ir.Value) -> ir.Value:
             share = build.sdiv(build.add(build.mul(units, thread), others), self.threads)
-            return minimum(build, build.mul(share, index(unit)), whole)
+            return minimum(build, build.mul(share, index(unit)), size)
 
         return bound(self.thread), bound(build.add(self.thread, index(1)))
 
-    def chosen(self, by_columns: tuple[IR, IR], shared: tuple[IR, IR]) -> tuple[IR, IR]:
+    def chosen(self, by_columns: Range, shared: Range) -> Range:
         """One range if this thread owns columns of the first layer, another if not."""
         first, last = (
             self.build.select(self.by_columns, mine, ours)
@@ -53,12 +63,11 @@ class Partition:
         )
         return first, last
 
-    def columns_of(self, wide: int) -> tuple[IR, IR]:
+    def columns_of(self, wide: int) -> Range:
         """The columns of the first layer that this thread works on: whole panels, or all."""
-        whole = index(0), index(wide)
-        return self.chosen(self.part(index(wide), self.panel), whole)
+        return self.chosen(self.part(index(wide), self.panel), whole(wide))
 
-    def on_one_thread(self, owner: int, body: Callable[[], None]) -> None:
+    def on_one_thread(self, owner: int, body: Callable[[], object]) -> None:
         """``body`` on a single thread."""
         build = self.build
         chosen = build.urem(index(owner), self.threads)

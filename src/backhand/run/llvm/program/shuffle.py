@@ -12,7 +12,7 @@ import numpy as np
 from ....expr.trace import trace
 from ....formulas import noise
 from .. import tuning
-from ..ir.builder import IR, count, element, index, ir_module
+from ..ir.builder import count, define, element, index, ir
 from ..ir.simd import Lanes
 from ..lowering.lower import emit_vector
 from ..machine.compile_store import COMPILING, load
@@ -45,27 +45,25 @@ def _shuffler() -> Callable[..., None]:
     return call
 
 
-def emit_shuffle() -> IR:
+def emit_shuffle() -> ir.Module:
     """The module that defines ``shuffle(order, rows, first, last, seed, step)``.
 
     It makes some of the swaps, of which there are ``rows - 1``, in place.
     """
-    ir = ir_module()
     module = ir.Module("shuffle")
     pointer, i64, word = ir.PointerType(), ir.IntType(64), ir.IntType(32)
-    kind = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64, word, word])
-    function = ir.Function(module, kind, "shuffle")
+    kinds = [pointer, i64, i64, i64, word, word]
+    function, build = define(module, "shuffle", kinds, external=True)
     order, rows, first, last, seed, step = function.args
-    build = ir.IRBuilder(function.append_basic_block("entry"))
     lanes = Lanes(build, np.float32, 1)
 
-    def word_of(formula: Any, **inputs: IR) -> IR:
+    def word_of(formula: Any, **inputs: ir.Value) -> ir.Value:
         graph = trace(formula, [(name, "word") for name in inputs])
         return emit_vector(graph, lanes, inputs)[0]
 
     key = word_of(noise.layer_key, seed=seed, step=step, layer=ir.Constant(word, 0))
 
-    def swap(done: IR) -> None:
+    def swap(done: ir.Value) -> None:
         here = build.sub(build.sub(rows, index(1)), done)
         place = build.trunc(here, word)
         many = build.add(place, ir.Constant(word, 1))

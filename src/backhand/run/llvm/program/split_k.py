@@ -20,28 +20,28 @@ from typing import Any, Protocol
 
 from ....plan.nodes import Gather
 from .. import tuning
-from ..ir.builder import IR, count, element, index, ir_module, minimum
+from ..ir.builder import count, element, index, ir, minimum
 from ..ir.padding import PAD, padded_columns
 from .buffers import LINE_WORDS
 from .kernel_plan import Fused, Schedule
 from .kernel_set import Kernels
-from .partition import Partition
+from .partition import Partition, Range, whole
 
 
 class ProgramContext(Protocol):
     """What `SplitK` needs of the program that it is written into; see `emit.ProgramEmitter`."""
 
-    build: IR
-    thread: IR
-    at: dict[str, IR]
-    now: dict[str, IR]
-    real: IR
+    build: ir.IRBuilder
+    thread: ir.Value
+    at: dict[str, ir.Value]
+    now: dict[str, ir.Value]
+    real: ir.Type
     schedule: Schedule
     partition: Partition
     kernels: Kernels
 
-    def missing(self) -> IR: ...
-    def stride(self, buffer: str) -> IR: ...
+    def missing(self) -> ir.Value: ...
+    def stride(self, buffer: str) -> ir.Value: ...
     def columns(self, buffer: str) -> int: ...
     def product(self, group: Fused, columns: int) -> Callable[..., None]: ...
     def move(self, node: Gather, columns: int, wide: int, *where: Any) -> None: ...
@@ -57,11 +57,11 @@ class SplitK:
 
     def __init__(self, program: ProgramContext) -> None:
         self.program, self.build = program, program.build
-        self.i64 = ir_module().IntType(64)
+        self.i64 = ir.IntType(64)
         self.inputs = program.partition.part(index(program.schedule.plan.description.inputs), PAD)
         self.block = tuning.SPLIT_K_TILES * program.kernels.height
 
-    def sums(self, left: IR, shared: tuple[IR, IR]) -> tuple[IR, tuple[IR, IR]]:
+    def sums(self, left: ir.Value, shared: Range) -> tuple[ir.Value, Range]:
         """Where column 0 of x would be, and which rows of the weights this thread sums."""
         select, on, (first, last) = self.build.select, self.program.partition.splits_k, self.inputs
         before = element(self.build, left, self.build.neg(first), self.program.real)
@@ -81,10 +81,10 @@ class SplitK:
         most = build.sdiv(build.add(program.at["batch"], index(self.block - 1)), block)
         done = build.mul(number, most)
         # Sums wait for the next thread where the layer's results will be.
-        halfway = Fused(dataclasses.replace(group.product, out=out), (), (), (out,))
+        halfway = Fused(dataclasses.replace(group.product, out=out), (), (out,))
         bias, stride = program.at[group.product.bias or "zeros"], program.stride(out)
 
-        def block_of(row: IR) -> None:
+        def block_of(row: ir.Value) -> None:
             end = minimum(build, build.add(row, block), rows)
             goal = build.add(build.add(done, build.sdiv(row, block)), index(1))
             ahead = (minimum(build, build.add(one, lead), rows) for one in (row, end))
@@ -103,12 +103,12 @@ class SplitK:
 
         count(build, "block", index(0), rows, block_of, step=self.block)
 
-    def _flag(self, thread: IR) -> IR:
+    def _flag(self, thread: ir.Value) -> ir.Value:
         """The blocks that a thread has handed on."""
         place = self.build.mul(thread, index(LINE_WORDS))
         return element(self.build, self.program.at["split_k.done"], place, self.i64)
 
-    def _gather(self, node: Gather, last: IR, first_row: IR, end: IR) -> None:
+    def _gather(self, node: Gather, last: ir.Value, first_row: ir.Value, end: ir.Value) -> None:
         """This thread's inputs of some rows; only the last thread's may end inside a vector."""
         program, build = self.program, self.build
         inputs = program.schedule.plan.description.inputs
@@ -121,13 +121,15 @@ class SplitK:
                 with way:
                     program.move(node, columns, wide, self.inputs, first_row, end)
 
-    def _product(self, group: Fused, start: IR, start_ld: IR, row: IR, end: IR) -> None:
+    def _product(
+        self, group: Fused, start: ir.Value, start_ld: ir.Value, row: ir.Value, end: ir.Value
+    ) -> None:
         program, build, (first, last) = self.program, self.build, self.inputs
         columns = program.columns(group.product.out)
         call = program.product(group, columns)
         right = group.product.right
         stride = program.stride(right)
         weights = element(build, program.at[right], build.mul(first, stride), program.real)
-        every = index(0), index(padded_columns(columns))
+        every = whole(padded_columns(columns))
         depth = build.sub(last, first)
         call((weights, stride), (start, start_ld), (row, end), every, depth)

@@ -248,13 +248,10 @@ class Instance:
         for name, a in aligned_buffers(params).items():
             self.table.bind(name, a)
 
-    def stored(self, prefix: str = "") -> tuple[tuple[Array, Array], ...]:
-        """Copies of the parameters, or of arrays of their shapes such as gradients (``"d"``)."""
+    def stored(self) -> tuple[tuple[Array, Array], ...]:
+        """Copies of the parameters."""
         return tuple(
-            (
-                self.get(f"{prefix}w{layer}", (d, k)),
-                self.get(f"{prefix}b{layer}", (k,)),
-            )
+            (self.get(f"w{layer}", (d, k)), self.get(f"b{layer}", (k,)))
             for layer, (d, k) in enumerate(self.description.shapes, 1)
         )
 

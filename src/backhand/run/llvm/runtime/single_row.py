@@ -21,7 +21,7 @@ import numpy as np
 
 from ....plan.description import Description
 from ....plan.step import forward_plan, logits
-from ..ir.builder import IR, count, element, index, ir_module
+from ..ir.builder import count, define, element, index, ir
 from ..machine.compile_store import COMPILING, RecentlyUsed, load
 from ..machine.elf_linker import Image
 from ..machine.fp_mode import flush_subnormals
@@ -110,15 +110,13 @@ def emit_single(arranged: Schedule, target: Target) -> Any:
 
 class _SingleRowEmitter(ProgramEmitter):
     def emit_one(self) -> Any:
-        ir = ir_module()
         description = self.schedule.plan.description
         self.kernels = Kernels(
             self.module, self.target, self.dtype, self.schedule.plan, (), single_row=True
         )
-        kinds = [self.pointer] * 3
-        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), kinds), "one")
+        function, build = define(self.module, "one", [self.pointer] * 3, external=True)
         table, x, out = function.args
-        self.build = build = ir.IRBuilder(function.append_basic_block("entry"))
+        self.build = build
         as_before = flush_subnormals(build, self.target)
         self.at = {"x.ld": index(0)}
         for place, name in enumerate(slots(self.schedule)):
@@ -131,7 +129,7 @@ class _SingleRowEmitter(ProgramEmitter):
             self._fused(group, (index(0), index(1)))
         z = self.at[logits(description)]
 
-        def move(k: IR) -> None:
+        def move(k: ir.Value) -> None:
             value = build.load(element(build, z, k, self.real), typ=self.real)
             build.store(value, element(build, out, k, self.real))
 
@@ -141,11 +139,15 @@ class _SingleRowEmitter(ProgramEmitter):
         return self.module
 
     def _pieces(
-        self, which: int, between: tuple[IR, IR], piece: IR, body: Callable[[IR, IR], None]
+        self,
+        which: int,
+        between: tuple[ir.Value, ir.Value],
+        piece: ir.Value,
+        body: Callable[[ir.Value, ir.Value], None],
     ) -> None:
         body(*between)  # one row is soon done
 
-    def _elements(self, array: IR) -> IR:
+    def _elements(self, array: ir.Value) -> ir.Value:
         """The address of an array's elements, from its object."""
-        field = element(self.build, array, index(OBJECT_HEADER), ir_module().IntType(8))
+        field = element(self.build, array, index(OBJECT_HEADER), ir.IntType(8))
         return self.build.load(field, typ=self.pointer)
