@@ -11,18 +11,14 @@ import threading
 import numpy as np
 import pytest
 
-from backhand.run.llvm.kernels.tile import choose_tile
 from backhand.run.llvm.machine.target import Target, emit_object
 
 from ..products import (
     DTYPES,
-    HOST,
     PAD,
-    SIZES,
     TARGETS,
     TILES,
     compiled,
-    matrix,
     module_of,
     padded,
     problem,
@@ -188,41 +184,6 @@ def test_packed_panels_give_the_same_bits(rng, dtype):
         assert out.tobytes() == want.tobytes()
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_column_sums_go_in_the_order_of_the_rows(rng, target, dtype):
-    code = compiled(target, dtype)
-    for rows in SIZES:
-        columns = int(rng.choice(SIZES))
-        source = matrix(rng, rows, columns, dtype)
-        first, out = rows // 3, np.full((1, padded(columns) + PAD), 7, dtype)
-        place = (source.ctypes.data, source.shape[1], first, rows, 0, padded(columns))
-        code["sum"](*place, out.ctypes.data, 0)
-        want = np.zeros(columns, dtype)
-        for row in source[first:, :columns]:
-            want = want + row
-        assert out[0, :columns].tobytes() == want.tobytes(), (rows, columns)
-        assert (out[0, padded(columns) :] == 7).all()
-
-
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_transposed_copies_write_exactly_their_part(rng, target, dtype):
-    code = compiled(target, dtype)
-    for _ in range(40):
-        rows, columns = (int(n) for n in rng.choice(SIZES, 2))
-        (r0, r1), (c0, c1) = (sorted(rng.integers(0, n + 1, 2).tolist()) for n in (rows, columns))
-        source = matrix(rng, rows, columns, dtype)
-        copy = np.full((columns, padded(rows)), 7, dtype)
-        want = copy.copy()
-        want[c0:c1, r0:r1] = source[r0:r1, c0:c1].T
-        part = (r0, r1, c0, c1)
-        code["transpose"](
-            source.ctypes.data, source.shape[1], copy.ctypes.data, copy.shape[1], *part
-        )
-        np.testing.assert_array_equal(copy, want, err_msg=str((rows, columns, part)))
-
-
 class Guarded:
     """Memory between two unmapped pages, flush against one of them."""
 
@@ -273,13 +234,3 @@ def test_nothing_outside_the_operands_is_touched(rng, at_end):
 def test_code_is_made_for_a_processor_that_is_not_here(dtype):
     target = Target.named("aarch64")
     assert emit_object(module_of(target, dtype, None), target)
-
-
-def test_functions_of_one_module_share_their_tiles():
-    names = [f.name for f in module_of(HOST, "float32", None).functions]
-    tiles = [name for name in names if name.startswith("tile.")]
-    assert len(tiles) == len(set(tiles))
-    chosen = choose_tile(HOST)
-    for kind in ("rows", "columns"):
-        made = [name for name in tiles if name.startswith(f"tile.{kind}.")]
-        assert len(made) >= len(chosen.vectors) * (1 + len(chosen.rest))

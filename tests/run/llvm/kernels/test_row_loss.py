@@ -14,7 +14,7 @@ from backhand.run.llvm import tuning
 from backhand.run.llvm.kernels.row_loss import emit_row_loss
 from backhand.run.llvm.machine.target import Target, compile_module
 
-from ..lowering.test_rows import cases, data, virtual_sum
+from ..lowering.test_rows import cases, data
 from ..native_formulas import TARGETS, same_bits
 
 ROWS = 39
@@ -79,14 +79,3 @@ def test_both_ways_give_the_same_bits(name, dtype, several, monkeypatch):
                 assert same_bits(got[:ROWS, :k], want[:ROWS, :k]), columns
                 assert set(np.unique(got[:ROWS, k:])) <= {0.0, 7.0}
                 assert (got[ROWS] == 7).all()
-
-
-@pytest.mark.parametrize("columns", range(1, 17))
-def test_sums_and_largest_of_columns_in_the_stated_order(columns, monkeypatch):
-    monkeypatch.setattr(tuning, "ROWS_IN_LANES_COLUMNS", 16)
-    graph = trace(lambda xp, z: (xp.row_sum(z), xp.row_max(z)), [("z", "real")])
-    z = np.random.default_rng(columns).standard_normal((ROWS, columns)).astype(np.float32)
-    z[3, columns // 2], z[4] = np.nan, -np.inf
-    ((sums, largest),) = run(graph, {"z": z}, columns, Target.host(), np.dtype("f4"), WHOLE)
-    assert same_bits(sums[:ROWS, 0], np.array([virtual_sum(row) for row in z]))
-    np.testing.assert_array_equal(largest[:ROWS, 0], z.max(1))

@@ -102,7 +102,7 @@ def unoptimised(function: ir.Function) -> None:
 
 
 def allocate(build: ir.IRBuilder, size: int, alignment: int) -> ir.Value:
-    """The address of so many bytes on the stack, for values of any types."""
+    """Allocate ``size`` bytes on the stack, for values of any types; their address."""
     area = build.alloca(ir.IntType(64), size=index(-(-size // INDEX_BYTES)))
     area.align = alignment
     area.type = ir.PointerType()  # llvmlite would let only words be stored there
