@@ -118,7 +118,7 @@ def parameter_buffers(params: Sequence[tuple[Array, Array]]) -> Buffers:
 
 
 def first_lost(plan: Plan, buffers: Mapping[str, Array]) -> str:
-    """Where the first value of a training step is that is not finite, in the order of computation.
+    """Find the first value of a training step that is not finite, in the order of computation.
 
     Parameters
     ----------

@@ -177,7 +177,7 @@ def stored_rows(x: Array) -> Array:
 
 
 def check_stored(x: Array, name: str) -> None:
-    """Check a sparse matrix before anything else of SciPy's sees it.
+    """Check a sparse matrix before SciPy reads its arrays.
 
     SciPy converts formats without looking at indices, and reads and writes where they point.
 

@@ -15,8 +15,9 @@ The rooms, in the order of their imports; each may use those above it, and none 
 
 Where things happen:
 
-- A weight is updated in the epilogue of the product that sums its gradient: `program.kernel_set`
-  traces the optimiser's formula into it, and `program.emit` calls it.
+- A weight is updated in the epilogue of the product that sums its gradient:
+  `program.formula_graphs` makes a graph of the plan's update, `program.kernel_set` its kernel, and
+  `program.emit` calls that.
 - The number of threads is first chosen by the cost model in `program.compiled`, within what
   `host.team` finds available, and then measured and corrected while training by
   `host.thread_tuner`.

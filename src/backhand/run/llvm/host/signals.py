@@ -16,7 +16,7 @@ from typing import Any
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM") if hasattr(signal, name)
 )
-"""Those whose handlers usually raise something."""
+"""Signals whose handlers usually raise an exception."""
 
 
 @contextlib.contextmanager

@@ -149,7 +149,7 @@ class Primitives(Trace):
 
 @dataclasses.dataclass(frozen=True)
 class Function:
-    """A vector function, what it means and how well.
+    """A vector function, its meaning and its error bounds.
 
     Attributes
     ----------

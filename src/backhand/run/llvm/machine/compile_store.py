@@ -22,11 +22,14 @@ from ....plan.step import PLANS_KEPT
 from ..host.signals import held_back
 from ..host.team import available_threads
 from ..host.workers import Task, Workers, run_to_end
+from ..ir.builder import ir
 from . import object_cache
 from .elf_linker import Image, linked
 from .target import Library, Target, emit_object, fork_safe_lock
 
-CompileReady = Callable[[Any], None]
+CompileReady = Callable[["ir.Module"], None]
+"""Called with a module while it is written, whenever functions of it are complete."""
+
 T = TypeVar("T")
 NAME = re.compile(r'@"([^"]+)"')
 COUNTED = re.compile(r"\.\d+(?=\.|$)")
@@ -63,7 +66,7 @@ class IRFunctions:
         self.by_symbol: dict[str, IRFunction] = {}
         self._symbols: dict[str, str] = {}
 
-    def add(self, module: Any, whole: bool) -> list[IRFunction]:
+    def add(self, module: ir.Module, whole: bool) -> list[IRFunction]:
         """Name what is new in a module: all of it, or only the internal functions that are ready.
 
         Returns
@@ -78,7 +81,7 @@ class IRFunctions:
                 self._name(name, given)
         return [function for symbol, function in self.by_symbol.items() if symbol not in known]
 
-    def _name(self, name: str, given: dict[str, Any]) -> str:
+    def _name(self, name: str, given: dict[str, ir.Function]) -> str:
         if name in self._symbols:
             return self._symbols[name]
         value = given[name]
@@ -104,7 +107,7 @@ class IRFunctions:
         return symbol
 
 
-def _ready(value: Any) -> bool:
+def _ready(value: ir.Function) -> bool:
     """Whether it is an internal function, and finished."""
     if getattr(value, "text", ""):
         return True
@@ -113,7 +116,7 @@ def _ready(value: Any) -> bool:
 
 
 def _parts(chosen: Sequence[IRFunction], functions: Mapping[str, IRFunction]) -> list[IRFunction]:
-    """Some units, and what they need up to shared functions."""
+    """Some functions, and what they need up to shared ones."""
     found = {function.symbol: function for function in chosen}
     waiting = [name for function in chosen for name in function.needs]
     while waiting:
@@ -146,7 +149,7 @@ class CompileStore:
         self._places: dict[str, str] = {}  # from symbols to names of entries
         self._entries: dict[str, SharedObjects] = {}
 
-    def objects(self, emit: Callable[[CompileReady], Any]) -> list[bytes]:
+    def objects(self, emit: Callable[[CompileReady], ir.Module]) -> list[bytes]:
         """The object files of a module; what it keeps to itself comes first.
 
         ``emit(compile_ready)`` writes the module, and may call ``compile_ready(module)`` before it
@@ -162,7 +165,7 @@ class CompileStore:
         return [code, *(code for place in places for code in self._entries[place].codes)]
 
     def _closed(self, symbols: Iterable[str]) -> list[str]:
-        """The entries in which symbols are, and those that these need."""
+        """The entries that hold some symbols, and those that these need."""
         chosen: dict[str, None] = {}
         waiting = list(symbols)
         while waiting:
@@ -174,13 +177,13 @@ class CompileStore:
         return list(chosen)
 
     def missing(self, functions: Iterable[IRFunction]) -> list[IRFunction]:
-        """Those of some shared functions that are in no entry."""
+        """The shared functions that are in no entry."""
         if any(function.symbol not in self._places for function in functions):
             self._read_index()
         return [function for function in functions if self._entry(function.symbol) is None]
 
     def _entry(self, symbol: str) -> SharedObjects | None:
-        """The entry in which a symbol is; None if there is none, or one that it needs is missing.
+        """The entry that holds a symbol; None if there is none, or one that it needs is missing.
 
         Entries that two processes have made at once may need each other.
         """
@@ -197,7 +200,7 @@ class CompileStore:
         return self._read(symbol)
 
     def _read(self, symbol: str) -> SharedObjects | None:
-        """The entry in which a symbol is; None if there is none."""
+        """The entry that holds a symbol; None if there is none."""
         place = self._places.get(symbol)
         if place is None:
             return None
@@ -242,7 +245,7 @@ class CompileStore:
 
 
 class Compilation:
-    """The functions of one module that no other has, on their way into a store.
+    """Compiles the functions of a module that are in no store yet, and enters them into one.
 
     LLVM does one thing at a time, but it releases the interpreter: finished functions are compiled
     in another thread while this one writes the rest of the module.
@@ -283,7 +286,7 @@ class Compilation:
         if self._worker:
             self._worker.shut_down()
 
-    def compile_ready(self, module: Any) -> None:
+    def compile_ready(self, module: ir.Module) -> None:
         """Start to compile the finished functions of a module in another thread."""
         self._handle()
         if available_threads() > 1 and self.take(module, whole=False):
@@ -292,7 +295,7 @@ class Compilation:
                 self._tasks.append(Task(self._compile))
                 self._worker.submit(self._tasks[-1])
 
-    def take(self, module: Any, whole: bool) -> bool:
+    def take(self, module: ir.Module, whole: bool) -> bool:
         """Queue the functions of a module that must be compiled; return whether there are any."""
         shared = [function for function in self.functions.add(module, whole) if function.shared]
         missing = self._store.missing(shared)
@@ -332,7 +335,7 @@ class RecentlyUsed(Generic[T]):
         return found
 
 
-def load(key: str, target: Target, emit: Callable[[CompileReady], Any]) -> Library | Image:
+def load(key: str, target: Target, emit: Callable[[CompileReady], ir.Module]) -> Library | Image:
     """The machine code of a module, compiled or from the cache; call it holding `COMPILING`.
 
     Parameters

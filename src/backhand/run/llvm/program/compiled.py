@@ -13,6 +13,7 @@ import numpy as np
 
 from ....plan.nodes import Map
 from .. import tuning
+from ..ir.builder import ir
 from ..kernels.tile import panel_columns
 from ..machine.compile_store import COMPILING, CompileReady, RecentlyUsed, load
 from ..machine.elf_linker import Image
@@ -95,7 +96,7 @@ class Compiled:
         return "rows"
 
     def step_work(self, rows: int, more: int = 0) -> int:
-        """Operations of a training step, or what takes as long.
+        """The cost of a training step, in operations.
 
         ``more`` are those on a sparse first layer, which ``flops`` leaves out.
         """
@@ -158,7 +159,7 @@ def _load(
     scalars: tuple[str, ...],
     key: str,
 ) -> Compiled:
-    def emit(compile_ready: CompileReady) -> Any:
+    def emit(compile_ready: CompileReady) -> ir.Module:
         from .emit import emit_program  # what emits code is slow to import
 
         return emit_program(schedule, target, sources, scalars, compile_ready)

@@ -159,7 +159,7 @@ class Instance:
         threads: int = 1,
         partition_mode: PartitionMode = "rows",
     ) -> None:
-        """Make the buffers of a batch of this many rows, but for some.
+        """Allocate the buffers of a batch of ``rows`` rows, but those of ``without``.
 
         x is that of all threads, or one for each of them; see `Compiled.partition_mode`.
         """

@@ -103,13 +103,13 @@ def _library(arranged: Schedule) -> Library | Image:
         )
 
 
-def emit_single(arranged: Schedule, target: Target) -> Any:
+def emit_single(arranged: Schedule, target: Target) -> ir.Module:
     """The module that defines ``one(table, x, out)`` for a schedule of forward products."""
     return _SingleRowEmitter(arranged, target, {}, ()).emit_one()
 
 
 class _SingleRowEmitter(ProgramEmitter):
-    def emit_one(self) -> Any:
+    def emit_one(self) -> ir.Module:
         description = self.schedule.plan.description
         self.kernels = Kernels(
             self.module, self.target, self.dtype, self.schedule.plan, (), single_row=True
