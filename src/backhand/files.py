@@ -197,7 +197,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def sweep(folder: str | int, names: re.Pattern[str] = TEMPORARY) -> None:
+def sweep(folder: str | int, names: re.Pattern[str] = TEMPORARY, age: float = ABANDONED) -> None:
     """Remove the temporary files that killed processes of this user left in a folder.
 
     Parameters
@@ -206,6 +206,8 @@ def sweep(folder: str | int, names: re.Pattern[str] = TEMPORARY) -> None:
         Path or descriptor.
     names : re.Pattern
         What temporary files are called there.
+    age : float
+        Seconds since the last write, from which a file counts as left over.
     """
     found: list[os.DirEntry[Any]] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -215,7 +217,7 @@ def sweep(folder: str | int, names: re.Pattern[str] = TEMPORARY) -> None:
     for entry in found:
         with contextlib.suppress(OSError):
             status = entry.stat(follow_symlinks=False)
-            if is_ours(status) and time.time() - status.st_mtime > ABANDONED:
+            if is_ours(status) and time.time() - status.st_mtime > age:
                 os.unlink(entry.path, dir_fd=folder if isinstance(folder, int) else None)
 
 

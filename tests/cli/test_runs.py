@@ -30,7 +30,7 @@ def test_runs_that_end_together_get_a_name_each(tmp_path):
             write(folder)
             start.wait()
 
-        kept.append(runs.keep(tmp_path / "runs" / "a", filled))
+        kept.append(runs.RunFolder(tmp_path / "runs" / "a").keep(filled, done=True))
 
     threads = [threading.Thread(target=end) for _ in range(8)]
     for thread in threads:
@@ -47,7 +47,10 @@ def test_a_name_that_was_taken_meanwhile_is_left_alone(tmp_path):
     (tmp_path / "folder" / "mine").write_text("")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "empty").mkdir()
-    kept = [runs.keep(tmp_path / name, write)[0].name for name in ("folder", "file", "empty")]
+    kept = [
+        runs.RunFolder(tmp_path / name).keep(write, done=True)[0].name
+        for name in ("folder", "file", "empty")
+    ]
     assert kept == ["folder-2", "file-2", "empty"]
     assert (tmp_path / "file").read_text() == "mine"
     assert names(tmp_path / "folder") == ["mine"]
@@ -63,14 +66,14 @@ def test_what_cannot_be_written_there_is_kept_elsewhere(tmp_path, monkeypatch, e
         if folder.parent.name != "tmp":
             raise error
 
-    kept, fault = runs.keep(tmp_path / "runs" / "a", full)
+    kept, fault = runs.RunFolder(tmp_path / "runs" / "a").keep(full, done=True)
     assert kept == tmp_path / "tmp" / "a"
     assert fault.endswith(f"No space left; the run is kept in {kept}")
     assert ".backhand-" not in fault
     assert names(tmp_path) == ["tmp"]  # nothing half-written, and no empty folder
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "b"))
     with pytest.raises(BackhandError, match="No space left; nor can the run be kept elsewhere"):
-        runs.keep(tmp_path / "runs" / "a", full)
+        runs.RunFolder(tmp_path / "runs" / "a").keep(full, done=True)
 
 
 def test_ctrl_c_while_it_is_written_leaves_nothing(tmp_path):
@@ -79,7 +82,7 @@ def test_ctrl_c_while_it_is_written_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        runs.keep(tmp_path / "runs" / "a", interrupted)
+        runs.RunFolder(tmp_path / "runs" / "a").keep(interrupted, done=True)
     assert names(tmp_path) == []
 
 
@@ -94,7 +97,7 @@ def test_old_leftovers_of_ours_are_removed_and_nothing_else(tmp_path):
     for name in (old, *others):
         os.utime(tmp_path / name, (long_ago, long_ago))
     os.utime(link, (long_ago, long_ago), follow_symlinks=False)
-    runs.keep(tmp_path / "a", write)
+    runs.RunFolder(tmp_path / "a").keep(write, done=True)
     assert names(tmp_path) == sorted(["a", new, link.name, *others])
     assert names(tmp_path / "other") == ["model"]
 
@@ -119,3 +122,45 @@ def test_where_a_run_may_go(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="is the folder that you are in"):
         runs.checked_place(Path("."), "a")
     assert names(tmp_path) == ["empty", "file", "full"]  # asking leaves nothing
+
+
+def test_the_first_checkpoint_takes_the_name_and_the_run_joins_it(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine").write_text("")
+    folder = runs.RunFolder(tmp_path / "a")
+    for text in ("one", "two"):
+        folder.write_checkpoint(lambda path, text=text: path.write_text(text))
+    assert names(tmp_path) == ["a", "a-2"]
+    assert (tmp_path / "a-2" / runs.CHECKPOINT).read_text() == "two"
+    assert folder.keep(write, done=False) == (tmp_path / "a-2", "")
+    assert names(tmp_path / "a-2") == [runs.CHECKPOINT, "model"]
+    assert folder.resumable
+    left = tmp_path / "a-2" / temporary_name()
+    left.mkdir()  # by a process that was killed before this one began
+    os.utime(left, (time.time() - 60,) * 2)
+    again = runs.RunFolder(tmp_path / "a-2", ours=True)
+    assert again.keep(write, done=True) == (tmp_path / "a-2", "")
+    assert names(tmp_path / "a-2") == ["model"]
+    assert not again.resumable
+
+
+def test_a_run_that_cannot_join_its_checkpoint_is_kept_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "tmp"))
+    folder = runs.RunFolder(tmp_path / "a")
+    folder.write_checkpoint(lambda path: path.write_text("state"))
+
+    def full(place):
+        write(place)
+        if "tmp" not in place.parts[-2]:
+            raise InputError(f"cannot write {place / 'model'}: No space left")
+
+    kept, fault = folder.keep(full, done=True)
+    assert kept == tmp_path / "tmp" / "a"
+    assert (
+        fault
+        == f"cannot write {tmp_path / 'a' / 'model'}: No space left; the run is kept in {kept}"
+    )
+    assert names(tmp_path / "a") == [runs.CHECKPOINT]  # nothing half-written
+    folder.drop_checkpoint()
+    assert names(tmp_path) == ["tmp"]

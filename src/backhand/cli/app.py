@@ -78,10 +78,8 @@ def _number(help: str, *names: str) -> Any:
     return _option(*names, metavar="X", help=help, parser=number)
 
 
-Name = Annotated[
-    str,
-    typer.Argument(metavar="NAME|FILE", help="digits, mnist, or a CSV, TSV or Parquet table"),
-]
+NAME = typer.Argument(metavar="NAME|FILE", help="digits, mnist, or a CSV, TSV or Parquet table")
+Name = Annotated[str, NAME]
 Target = Annotated[
     str | None, _option(metavar="COLUMN", help="the column to predict; a table needs it")
 ]
@@ -118,7 +116,8 @@ def _root(
 
 @app.command()
 def train(
-    name: Name,
+    context: typer.Context,
+    name: Annotated[str | None, NAME] = None,
     target: Target = None,
     task: Task = None,
     hidden: Annotated[
@@ -141,13 +140,16 @@ def train(
         ),
     ] = None,
     epochs: Annotated[
-        int | None, _whole("passes over the data; by default 60, or 15 above 10,000 rows")
+        int | None,
+        _whole("passes over the data; by default 60, or 15 above 10,000 rows; of lbfgs, 200"),
     ] = None,
     batch_size: Annotated[
         int | None, _whole("rows in a step; by default 32, or 128 above 10,000 rows")
     ] = None,
     learning_rate: Annotated[float, _number("learning rate, at the schedule's peak")] = 5e-3,
-    optimiser: Annotated[str, _option(metavar="NAME", help=_listed(OPTIMISERS))] = "adam",
+    optimiser: Annotated[
+        str, _option(metavar="NAME", help=f"{_listed(OPTIMISERS)}; or lbfgs, by all rows at once")
+    ] = "adam",
     schedule: Annotated[str, _option(metavar="NAME", help=_listed(SCHEDULES))] = "one_cycle",
     l2: Annotated[float, _number("factor of half the squared weights in the loss")] = 0.0,
     clip_norm: Annotated[
@@ -167,7 +169,10 @@ def train(
         int | None,
         _whole("stop after N epochs without a lower validation loss; by default never"),
     ] = None,
-    dtype: Annotated[str, _option(metavar="NAME", help="float32 or float64")] = "float32",
+    dtype: Annotated[
+        str | None,
+        _option(metavar="NAME", help="float32 or float64; by default float32, of lbfgs float64"),
+    ] = None,
     engine: Annotated[
         str | None, _option(metavar="NAME", help="llvm (machine code, the default) or numpy")
     ] = None,
@@ -181,15 +186,33 @@ def train(
         _option(metavar="FOLDER", help="new folder for the run; by default runs/NAME-TIME"),
     ] = None,
     plot: Picture = None,
+    checkpoint_every: Annotated[
+        str,
+        _option(
+            metavar="N|SECONDS",
+            help="keep what --resume needs every N epochs, or as in 30s; or never",
+        ),
+    ] = "60s",
+    resume: Annotated[
+        Path | None,
+        _option(metavar="RUN", help="go on with an interrupted or killed run, with its options"),
+    ] = None,
 ) -> None:
     """Train a network on a data set or a table; keep the best model.
 
     The run folder gets the model, the history, and the command that repeats the run bit by bit.
-    Ctrl-C ends the training and keeps the best model so far.
+    Ctrl-C ends the training and keeps the best model so far. A run that was interrupted or killed
+    is resumed with --resume, and ends with the bits that it would have had.
     """
-    from .train import Options, run
+    from . import train as command
+    from .options import Options
 
-    code = run(
+    if resume is not None:
+        _check_alone(context)
+        raise typer.Exit(command.resume(resume, threads, plot, checkpoint_every))
+    if name is None:
+        raise InputError("NAME|FILE is missing: digits, mnist, a table, or a run to --resume")
+    code = command.run(
         Options(
             name=name,
             target=target,
@@ -215,8 +238,18 @@ def train(
         ),
         out,
         plot,
+        checkpoint_every,
     )
     raise typer.Exit(code)
+
+
+def _check_alone(context: typer.Context) -> None:
+    """Raise InputError if anything is given that a resumed run has of its own."""
+    for name in context.params:
+        given = getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+        if given and name not in ("resume", "threads", "plot", "checkpoint_every"):
+            what = "NAME" if name == "name" else f"--{name.replace('_', '-')}"
+            raise InputError(f"--resume takes the options of its run: leave out {what}")
 
 
 @app.command()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,6 +25,43 @@ LIMITS = {
     "networks": (1, 10**6),
 }
 """The least and the largest value of options that are whole numbers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the command line says; the options that repeat a run."""
+
+    name: str
+    target: str | None
+    task: str | None
+    hidden: str
+    activation: str
+    loss: str | None
+    epochs: int | None
+    batch_size: int | None
+    learning_rate: float
+    optimiser: str
+    schedule: str
+    l2: float
+    clip_norm: float | None
+    dropout: float | None
+    init: str
+    patience: int | None
+    dtype: str | None
+    engine: str | None
+    threads: int | None
+    seed: int
+    data_dir: str | None
+
+    @property
+    def command(self) -> str:
+        """The command with every option that matters, to be run again."""
+        words = ["backhand", "train", self.name]
+        for field in dataclasses.fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value is not None:
+                words += [f"--{field.name.replace('_', '-')}", str(value)]
+        return shlex.join(words)
 
 
 def whole(text: str | int) -> int:

@@ -1,8 +1,9 @@
-"""Run folders: there whole or not at all, each under a name of its own.
+"""Run folders, each under a name of its own: a checkpoint while training goes, then the run.
 
-A run is written beside its name when the training is over, and then renamed. The rename takes the
-name, so that of two runs that end together each gets one. While a training goes, nothing of it is
-on the disk, and so nothing is left over if it is killed.
+A folder is written beside its name and then renamed. The rename takes the name, so that of two runs
+that end together each gets one. A short training writes nothing before it is over. A longer one has
+a folder with its checkpoint, from which it can be resumed whenever it is killed; the run's files
+join it when they are all written, and then the checkpoint goes.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import BackhandError, InputError
-from ..files import ABANDONED, TEMPORARY, temporary_name, user
+from ..files import ABANDONED, TEMPORARY, sweep, temporary_name, user
 
 MODEL = "model.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
 MOST_TRIED = 10_000  # names, before the folder counts as one that cannot be written to
 
 
@@ -53,56 +55,123 @@ def model_file(path: Path) -> Path:
     return inside if path.is_dir() and inside.exists() else path
 
 
-def keep(place: Path, write: Callable[[Path], None]) -> tuple[Path, str]:
-    """Write a run, if need be under another name or in the system's folder for temporary files.
+class RunFolder:
+    """The folder of one run: first its checkpoint, if the training is long, and then its files.
 
     Parameters
     ----------
     place : Path
-        Where it is to go. If that has been taken since, "-2" is added to the name, and so on.
-    write : callable
-        Fills the folder that it is given.
-
-    Returns
-    -------
-    kept : Path
-        Where the run is.
-    fault : str
-        Why it is not beside ``place``; empty if it is.
-
-    Raises
-    ------
-    BackhandError
-        If it cannot be kept anywhere.
+        Where it is to go. If that has been taken by then, "-2" is added to the name, and so on.
+    ours : bool
+        Whether it is there already, with a checkpoint to go on from.
     """
-    try:
-        return _written(place, write), ""
-    except (OSError, InputError) as error:
-        fault = str(error) if isinstance(error, InputError) else f"{place}: {error.strerror}"
-    try:
-        kept = _written(Path(tempfile.gettempdir()) / place.name, write)
-    except (OSError, InputError) as error:
-        raise BackhandError(f"{fault}; nor can the run be kept elsewhere: {error}") from None
-    return kept, f"{fault}; the run is kept in {kept}"
+
+    def __init__(self, place: Path, ours: bool = False) -> None:
+        self.place, self._ours, self._start = place, ours, time.time()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is a checkpoint in it."""
+        return self._ours and (self.place / CHECKPOINT).exists()
+
+    def write_checkpoint(self, write: Callable[[Path], None]) -> None:
+        """Have ``write`` write its file: the first one takes the folder's name.
+
+        Raises
+        ------
+        OSError, InputError
+            If it cannot be written.
+        """
+        if self._ours:
+            write(self.place / CHECKPOINT)
+        else:
+            self.place = _written(self.place, lambda folder: write(folder / CHECKPOINT))
+            self._ours = True
+
+    def drop_checkpoint(self) -> None:
+        """Remove the checkpoint, and the folder if there is nothing else in it."""
+        if self._ours:
+            with contextlib.suppress(OSError):
+                (self.place / CHECKPOINT).unlink()
+                self.place.rmdir()
+
+    def keep(self, write: Callable[[Path], None], done: bool) -> tuple[Path, str]:
+        """Write a run, if need be under another name or in the system's temporary folder.
+
+        Parameters
+        ----------
+        write : callable
+            Fills the folder that it is given.
+        done : bool
+            Whether the training is over, so that the checkpoint goes.
+
+        Returns
+        -------
+        kept : Path
+            Where the run is.
+        fault : str
+            Why it is not beside ``place``; empty if it is.
+
+        Raises
+        ------
+        BackhandError
+            If it cannot be kept anywhere.
+        """
+        try:
+            if self._ours:
+                _filled(self.place, write)
+                _sweep(self.place, time.time() - self._start)
+            else:
+                self.place, self._ours = _written(self.place, write), True
+        except (OSError, InputError) as error:
+            fault = (
+                str(error) if isinstance(error, InputError) else f"{self.place}: {error.strerror}"
+            )
+        else:
+            if done:
+                self.drop_checkpoint()
+            return self.place, ""
+        try:
+            kept = _written(Path(tempfile.gettempdir()) / self.place.name, write)
+        except (OSError, InputError) as error:
+            raise BackhandError(f"{fault}; nor can the run be kept elsewhere: {error}") from None
+        return kept, f"{fault}; the run is kept in {kept}"
 
 
 def _written(place: Path, write: Callable[[Path], None]) -> Path:
+    """A folder that is written beside and then renamed; where it is."""
     made = [folder for folder in place.parents if not folder.exists()]  # the innermost first
     beside = place.parent / temporary_name()
     try:
-        beside.mkdir(parents=True)
-        write(beside)
+        _written_beside(beside, place, write)
         return _renamed(beside, place)
-    except BaseException as error:
+    except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         for folder in made:
             with contextlib.suppress(OSError):  # somebody else's run is in it
                 folder.rmdir()
-        if isinstance(error, InputError):  # the temporary name would tell nobody anything
-            raise InputError(str(error).replace(str(beside), str(place))) from None
         raise
     finally:
         _sweep(place.parent)
+
+
+def _filled(place: Path, write: Callable[[Path], None]) -> None:
+    """Put files into a folder that is there: all are written before the first takes its place."""
+    beside = place / temporary_name()
+    try:
+        _written_beside(beside, place, write)
+        for file in sorted(beside.iterdir()):
+            file.replace(place / file.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _written_beside(beside: Path, place: Path, write: Callable[[Path], None]) -> None:
+    beside.mkdir(parents=True)
+    try:
+        write(beside)
+    except InputError as error:  # the temporary name would tell nobody anything
+        raise InputError(str(error).replace(str(beside), str(place))) from None
 
 
 def _renamed(beside: Path, place: Path) -> Path:
@@ -118,12 +187,13 @@ def _renamed(beside: Path, place: Path) -> Path:
     raise AssertionError("unreachable")
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the folders that killed processes of this user left half-written in a folder."""
+def _sweep(folder: Path, age: float = ABANDONED) -> None:
+    """Remove what killed processes of this user left half-written in a folder, and long ago."""
+    sweep(str(folder), age=age)
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             if TEMPORARY.fullmatch(path.name):
                 status = path.stat(follow_symlinks=False)
-                old = time.time() - status.st_mtime > ABANDONED
+                old = time.time() - status.st_mtime > age
                 if old and stat.S_ISDIR(status.st_mode) and status.st_uid == user():
                     shutil.rmtree(path, ignore_errors=True)

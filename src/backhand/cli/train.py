@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import platform
-import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import datasets
 from ..datasets import Data, Split
 from ..errors import BackhandError, InputError
 from ..export import Model
@@ -25,92 +24,104 @@ from ..formulas.losses import choose_loss
 from ..network import Network, Params
 from ..report import pictures, tables
 from ..report.progress import Live
-from ..train.config import TrainConfig
+from ..train.checkpoint import EVERY, cadence
+from ..train.config import LBFGS, TrainConfig
 from ..train.evaluate import evaluate
-from ..train.fit import fit
+from ..train.fit import check_lbfgs, fit
 from ..train.result import DivergedError, FitResult
 from ..train.rows import Rows
-from ..train.state import Epoch
+from ..train.state import Epoch, TrainState
 from . import INTERRUPTED, runs
 from .interrupts import heed, undisturbed
-from .options import check_limits, check_size, hidden_widths, names
+from .options import Options, check_limits, check_size, hidden_widths, names
+from .resume import RunCheckpoint, about, load, resumed
 
 MANY_ROWS = 10_000
+
+NEVER = "never"
+"""Instead of how often a checkpoint is written."""
 
 Score = Callable[[Any, Any], float]
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What the command line says; the options that repeat a run."""
-
-    name: str
-    target: str | None
-    task: str | None
-    hidden: str
-    activation: str
-    loss: str | None
-    epochs: int | None
-    batch_size: int | None
-    learning_rate: float
-    optimiser: str
-    schedule: str
-    l2: float
-    clip_norm: float | None
-    dropout: float | None
-    init: str
-    patience: int | None
-    dtype: str
-    engine: str | None
-    threads: int | None
-    seed: int
-    data_dir: str | None
-
-    @property
-    def command(self) -> str:
-        """The command with every option that matters, to be run again."""
-        words = ["backhand", "train", self.name]
-        for field in dataclasses.fields(self)[1:]:
-            value = getattr(self, field.name)
-            if value is not None:
-                words += [f"--{field.name.replace('_', '-')}", str(value)]
-        return shlex.join(words)
-
-
-def run(options: Options, out: Path | None, plot: Path | None) -> int:
+def run(options: Options, out: Path | None, plot: Path | None, every: str = EVERY) -> int:
     """Train; return the exit code."""
-    screen = tables.console()
     _check(options)  # what is wrong with an option is said before data is read
+    _check_outputs(plot, every)
     place = runs.checked_place(out, Path(options.name).stem)
-    if plot is not None:
-        pictures.check_picture(plot)
-    data = datasets.load(
-        options.name,
-        data_dir=options.data_dir,
-        target=options.target,
-        task=options.task,
-        seed=options.seed,
-    )
+    data = load(options)
+    lbfgs = options.optimiser == LBFGS
     config = config_of(options, len(data.train))
     options = dataclasses.replace(
         options,
         epochs=config.epochs,
         batch_size=config.batch_size,
-        dropout=DROPOUT[data.task] if options.dropout is None else options.dropout,
+        dropout=_dropout(options, data.task),
+        dtype=options.dtype or ("float64" if lbfgs else "float32"),
     )
+    return _run(options, config, data, runs.RunFolder(place), plot, every)
+
+
+def resume(place: Path, threads: int | None, plot: Path | None, every: str = EVERY) -> int:
+    """Go on with a run from its checkpoint; return the exit code."""
+    check_limits(threads=threads)
+    _check_outputs(plot, every)
+    found = resumed(place)
+    data = found.load()
+    config = config_of(found.options, len(data.train))
+    threads = config.threads if threads is None else threads
+    config = dataclasses.replace(config, engine=found.engine, threads=threads)
+    folder = runs.RunFolder(place, ours=True)
+    return _run(found.options, config, data, folder, plot, every, found.state)
+
+
+def _run(
+    options: Options,
+    config: TrainConfig,
+    data: Data,
+    folder: runs.RunFolder,
+    plot: Path | None,
+    every: str,
+    state: TrainState | None = None,
+) -> int:
+    screen = tables.console()
     network = network_of(options, data)
     score = _score(data.task)  # the last of what is loaded; a Ctrl-C that this lost is heeded next
     heed()
     start = time.perf_counter()
     screen.print(_headline(network, data, options.task), soft_wrap=True)
-    params = network.init(options.init, options.seed, data.train.x[:2048])
-    trained = _fit(network, params, data, config, score, screen)
+    checkpoint = None
+    if every != NEVER:
+        checkpoint = RunCheckpoint(folder, every, lambda: about(options, config.engine, data))
+    if state is not None:
+        screen.print(_resumed_at(state, config), soft_wrap=True)
+    with _dropped_if_diverged(folder):
+        trained = fit(
+            network,
+            network.init(options.init, options.seed, data.train.x[:2048]),
+            Rows(data.train.x, data.train.t),
+            config,
+            validation=Rows(data.validation.x, data.validation.t),
+            score=score,
+            callbacks=[
+                Live(screen, config.epochs, SCORES[data.task], state.history if state else ()),
+                lambda now: heed(),
+            ],
+            state=state,
+            checkpoint=checkpoint,
+        )
     with undisturbed():  # a second Ctrl-C must not lose what the first one kept
         seconds = time.perf_counter() - start
-        scored = _scored(network, trained.params, data, options.engine)
+        with _dropped_if_diverged(folder):
+            scored = _scored(network, trained.params, data, config.engine)
         model = _model(network, trained, data, options, scored)
-        kept, fault = runs.keep(place, lambda path: _write(path, model, trained, options, scored))
+        kept, fault = folder.keep(
+            lambda path: _write(path, model, trained, options, scored),
+            done=trained.stopped != "interrupted",
+        )
         _report(kept, trained, config, scored, baseline_of(data), seconds, screen)
+    if folder.resumable:
+        screen.print(f"to go on: backhand train --resume {folder.place}", soft_wrap=True)
     if plot is not None and trained.history:
         pictures.plot_history(trained.history, plot, SCORES[data.task], trained.best_epoch)
         screen.print(f"picture: {plot}", soft_wrap=True)
@@ -119,11 +130,35 @@ def run(options: Options, out: Path | None, plot: Path | None) -> int:
     return INTERRUPTED if trained.stopped == "interrupted" else 0
 
 
+@contextlib.contextmanager
+def _dropped_if_diverged(folder: runs.RunFolder) -> Iterator[None]:
+    """Leave no checkpoint of a training that diverges: it would lead there again."""
+    try:
+        yield
+    except DivergedError as error:
+        folder.drop_checkpoint()
+        raise BackhandError(f"{error} (nothing was written)") from None
+
+
+def _check_outputs(plot: Path | None, every: str) -> None:
+    """Raise InputError for a picture that cannot be drawn, or a time that is none."""
+    if plot is not None:
+        pictures.check_picture(plot)
+    if every != NEVER:
+        cadence(every)
+
+
+def _resumed_at(state: TrainState, config: TrainConfig) -> str:
+    if state.optimiser is None:
+        return "resumed: L-BFGS starts again from its first parameters"
+    return f"resumed after epoch {state.epoch} of {config.epochs}"
+
+
 def _check(options: Options) -> None:
     """Raise InputError for what is wrong whatever the data is."""
     given = ("epochs", "batch_size", "patience", "threads", "seed")
     check_limits(**{name: getattr(options, name) for name in given})
-    config_of(options, rows=1)
+    config = config_of(options, rows=1)
     choose_initialiser(options.init)
     activations = names(options.activation)
     widths = hidden_widths(options.hidden)
@@ -131,8 +166,8 @@ def _check(options: Options) -> None:
         choose_activation(activation)
     outputs = 2 if choose_loss(options.loss or "mean_squared_error").by_row else 1
     check_size(_network(options, 1, widths, outputs), options.hidden)
-    if not widths:  # dropout is wrong or right even where no layer has any
-        _network(options, 1, (1,) * len(activations), outputs)
+    # dropout is wrong or right even where no layer has any
+    check_lbfgs(_network(options, 1, widths or (1,) * len(activations), outputs), config)
 
 
 def _report(
@@ -158,6 +193,8 @@ def _report(
     ends = {
         "epochs": f"ended: after all {done} epochs",
         "patience": f"ended: no lower validation loss in {config.patience} epochs (--patience)",
+        "converged": f"ended: converged after {done} iterations",
+        "no progress": f"ended: no step makes the loss smaller, after {done} iterations",
         "interrupted": f"interrupted: kept the {'best model so far' if done else 'model'}, {where}",
     }
     why = ends.get(trained.stopped, f"ended: by a {trained.stopped}")
@@ -194,14 +231,20 @@ def baseline_of(data: Data) -> Baseline:
     )
 
 
-DROPOUT = {"classification": 0.3, "regression": 0.0}
 SCORES = {"classification": "accuracy", "regression": "R2"}
+
+
+def _dropout(options: Options, task: str) -> float:
+    if options.dropout is not None:
+        return options.dropout
+    return 0.3 if task == "classification" and options.optimiser != LBFGS else 0.0
 
 
 def config_of(options: Options, rows: int) -> TrainConfig:
     """How to train, with defaults by the number of training rows."""
     many = rows > MANY_ROWS
-    epochs = (15 if many else 60) if options.epochs is None else options.epochs
+    usual = 200 if options.optimiser == LBFGS else 15 if many else 60
+    epochs = usual if options.epochs is None else options.epochs
     batch_size = (128 if many else 32) if options.batch_size is None else options.batch_size
     return TrainConfig(
         epochs=epochs,
@@ -246,7 +289,7 @@ def _network(options: Options, inputs: int, hidden: tuple[int, ...], outputs: in
         activation=activations if len(activations) > 1 else activations[0],
         loss=options.loss or "mean_squared_error",
         dropout=options.dropout or 0.0,
-        dtype=options.dtype,
+        dtype=options.dtype or "float32",
     )
 
 
@@ -260,24 +303,6 @@ def _headline(network: Network, data: Data, task: str | None) -> str:
         f"{data.name}: {data.task}{inferred}, {counts} rows\n"
         f"{data.preparation.summary}; network {widths}, {network.parameters:,} parameters"
     )
-
-
-def _fit(
-    network: Network, params: Params, data: Data, config: TrainConfig, score: Score, screen: Any
-) -> FitResult:
-    name = SCORES[data.task]
-    try:
-        return fit(
-            network,
-            params,
-            Rows(data.train.x, data.train.t),
-            config,
-            validation=Rows(data.validation.x, data.validation.t),
-            score=score,
-            callbacks=[Live(screen, config.epochs, name), lambda now: heed()],
-        )
-    except DivergedError as error:
-        raise BackhandError(f"{error} (nothing was written)") from None
 
 
 def _score(task: str) -> Score:
@@ -295,15 +320,15 @@ def _score(task: str) -> Score:
 def _scored(
     network: Network, params: Params, data: Data, engine: str | None
 ) -> dict[str, dict[str, float]]:
-    """The scores of every split. Raises BackhandError if one is not finite."""
+    """The scores of every split. Raises DivergedError if one is not finite."""
     found = {}
     for split in ("train", "validation", "test"):
         found[split] = scores(network, params, data, getattr(data, split), engine)
         for name, value in found[split].items():
             if not math.isfinite(value):
-                raise BackhandError(
+                raise DivergedError(
                     f"training diverged: the {split} rows have {name} {value:g}; "
-                    "try a smaller learning rate (nothing was written)"
+                    "try a smaller learning rate"
                 )
     return found
 

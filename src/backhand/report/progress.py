@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import rich.progress
@@ -35,12 +36,17 @@ class Live:
         How many there are at most.
     score : str
         What the validation score is called.
+    history : sequence of Epoch
+        What came before, if the training is resumed.
     """
 
-    def __init__(self, out: Console, epochs: int, score: str) -> None:
+    def __init__(
+        self, out: Console, epochs: int, score: str, history: Sequence[Epoch] = ()
+    ) -> None:
         self._out, self._epochs, self._score = out, epochs, score
         self._every = math.ceil(epochs / ROWS)
-        self._lowest = math.inf
+        losses = [line.validation_loss for line in history]
+        self._lowest = min((loss for loss in losses if loss is not None), default=math.inf)
         self._start = time.perf_counter()
         self._last, self._unprinted = "", False
         columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False)]
@@ -49,7 +55,8 @@ class Live:
         self._progress = rich.progress.Progress(
             *columns, console=out, disable=not out.is_terminal, transient=True
         )
-        self._task = self._progress.add_task(f"epoch 1/{epochs}: compiling", total=epochs)
+        text = f"epoch {len(history) + 1}/{epochs}: compiling"
+        self._task = self._progress.add_task(text, total=epochs, completed=len(history))
 
     def __enter__(self) -> Live:
         self._start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
@@ -72,11 +73,7 @@ def fit(
         If the loss or a parameter stops being finite; it names epoch and layer.
     """
     rows = checked(network, rows, "training")
-    if config.optimiser == LBFGS and any(network.dropout):
-        raise InputError(
-            f"dropout={network.dropout} needs another optimiser than 'lbfgs', which takes the "
-            "loss to be the same function at every step"
-        )
+    check_lbfgs(network, config)
     if state is not None:
         _check_state(network, state, config)
         params = state.params
@@ -110,7 +107,8 @@ def fit(
         error.result = _result(loop, after, "diverged")
         raise
     if stopped == "interrupted" and checkpoint is not None:
-        checkpoint.write(loop.resumable)
+        with contextlib.suppress(KeyboardInterrupt):  # a second one is for the file only
+            checkpoint.write(loop.resumable)
     return _result(loop, after, stopped)
 
 
@@ -134,6 +132,15 @@ def _by_score(line: Epoch) -> float | None:
 
 def _by_loss(line: Epoch) -> float | None:
     return None if line.validation_loss is None else -line.validation_loss
+
+
+def check_lbfgs(network: Network, config: TrainConfig) -> None:
+    """Raise InputError for dropout with L-BFGS."""
+    if config.optimiser == LBFGS and any(network.dropout):
+        raise InputError(
+            f"dropout={network.dropout} needs another optimiser than 'lbfgs', which takes the "
+            "loss to be the same function at every step"
+        )
 
 
 def _check_state(network: Network, state: TrainState, config: TrainConfig) -> None:

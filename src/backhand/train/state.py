@@ -46,6 +46,9 @@ class Epoch:
     rows_per_second: float
 
 
+COLUMNS = len(dataclasses.fields(Epoch))
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainState:
     """Where a training stands after a whole number of epochs; it goes on from there to the bit.
@@ -101,9 +104,9 @@ class TrainState:
         kept = None if same else self.best.params
         named = {**_named("", self.params), **_named("best.", kept or ())}
         named |= {f"optimiser.{name}": a for name, a in self.arrays.items()}
-        lines = [list(vars(line).values()) for line in self.history[: self.epoch]]
-        named["history"] = np.array(lines, float).reshape(len(lines), -1)  # None becomes NaN
-        named["history.none"] = np.array([[v is None for v in line] for line in lines], bool)
+        values = [v for line in self.history[: self.epoch] for v in vars(line).values()]
+        named["history"] = np.array(values, float).reshape(-1, COLUMNS)  # None becomes NaN
+        named["history.none"] = np.array([v is None for v in values], bool).reshape(-1, COLUMNS)
         return {name: np.ascontiguousarray(a) for name, a in named.items()}
 
     def described(self) -> dict[str, Any]:
