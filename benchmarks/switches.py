@@ -288,30 +288,13 @@ dense = False
 
 OPTIMISATIONS = {
     # gemm
-    "interleaved update": Optimisation(
-        "an optimiser's divisions run between the sums of the next tile",
-        (
-            "kernels/tile_ir.py:InterleavedTile",
-            "kernels/tile_ir.py:EarlierTile",
-            "kernels/tile_ir.py:interwoven",
-            "kernels/gemm.py:PendingTile",
-            "kernels/tile.py:interleaved_tile",
-            "kernels/gemm.py:_Product.interleave",
-            "kernels/gemm_loops.py:interleaved_type",
-            "kernels/gemm_loops.py~interleaved",
-            "kernels/gemm.py~interleaved|pending",
-        ),
-        keywords("kernels.gemm", "emit_product", interleaved=False),
-    ),
-    "updates beside four steps": Optimisation(
-        "of an interleaved update, each vector stands beside four steps of k, not one",
-        ("kernels/tile_ir.py~UPDATE_SPREAD", "kernels/tile_ir.py~spread"),
-        constant("tuning", "UPDATE_SPREAD", 99),
-    ),
     "prefetch of updates": Optimisation(
-        "an interleaved tile asks for what its own update will read",
-        ("kernels/gemm.py~reads", "kernels/gemm.py~prefetch"),
-        keywords("kernels.gemm", "emit_product", reads=None),
+        "the update of many weights prefetches what that of the next tile reads",
+        (
+            "kernels/gemm.py~[Rr]eads|prefetch|next tile",
+            "program/kernel_set.py~reads=places|far =|_weights =",
+        ),
+        constant("tuning", "PREFETCH_BYTES", 1 << 50),
     ),
     "unrolled tiles": Optimisation(
         "a tile takes two or four steps of k at once",

@@ -180,9 +180,10 @@ LEFT_BLOCK_BYTES = {"rows": 1 << 21, "columns": 1 << 19}
 cache while all columns pass by. Larger: the right operand is fetched fewer times, and the block
 from a cache further away, which rows stream well from."""
 
-UPDATE_SPREAD = 4
-"""Steps of k in one iteration from which a whole division fits beside them. With as many, each
-iteration finishes one vector of the earlier tile; with fewer, each step does."""
+PREFETCH_BYTES = 1 << 20
+"""Bytes of a network's weights and their optimiser's state above which an update prefetches what
+the next one reads. Below, a near cache holds them, and asking costs time. Larger: only larger
+networks prefetch."""
 
 SHORT_FORMULA = 12
 """The most operations of a formula that is written out for each vector of the widest tile. Larger:

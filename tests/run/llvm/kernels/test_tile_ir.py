@@ -1,4 +1,4 @@
-"""Tiles whose last vector has fewer lanes, and those that finish the tile before them."""
+"""Tiles whose last vector has fewer lanes, and products that prefetch what they replace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from backhand.run.llvm.kernels import gemm as matmul
+from backhand.run.llvm.kernels import gemm
 from backhand.run.llvm.kernels.tile import choose_tile, lanes_of_last, panel_columns
 from backhand.run.llvm.machine.target import compile_module
 
@@ -33,7 +33,7 @@ def narrow_last(target_name, dtype, columns, last):
     """Products for so many columns only, of which the last vector computes only so many lanes."""
     module, target = ir.Module(), TARGETS[target_name]
     for name in ("rows", "columns"):
-        matmul.emit_product(
+        gemm.emit_product(
             module,
             name,
             target,
@@ -76,12 +76,16 @@ def test_same_bits_where_the_last_vector_has_fewer_lanes(rng, dtype, transposed)
     assert tried or HOST.lanes(dtype) < 8
 
 
-def finishing(dtype):
+def place_of(build, row, column, extra):
+    out, stride = extra
+    return out, build.add(build.mul(row, stride), column)
+
+
+def dividing(dtype):
     """An epilogue like an optimiser's: it reads what it replaces, and divides."""
 
     def epilogue(build, value, row, column, extra):
-        out, stride = extra
-        position = build.add(build.mul(row, stride), column)
+        out, position = place_of(build, row, column, extra)
         item = np.dtype(dtype).itemsize
         place = build.gep(out, [position], source_etype=value.type.element)
         before = build.load(place, typ=value.type, align=item)
@@ -90,38 +94,37 @@ def finishing(dtype):
     return epilogue
 
 
+def far_away(build, row, column, extra):
+    """Addresses to prefetch, far from anything that the process has."""
+    out, position = place_of(build, row, column, extra)
+    return [build.gep(out, [build.shl(position, position.type(40))], source_etype=ir.IntType(8))]
+
+
 @functools.cache
-def interleaved(target_name, dtype):
+def updating(target_name, dtype):
     module, target = ir.Module(), TARGETS[target_name]
     extra = [ir.PointerType(), ir.IntType(64)]
-    common = {"left": "columns", "start": "rows", "epilogue": finishing(dtype), "extra": extra}
-    for name in ("plain", "interleaved"):
-        within = name == "interleaved"
-        made = matmul.emit_product(module, name, target, dtype, interleaved=within, **common)
-        made.linkage = "external"
+    common = {"left": "columns", "start": "rows", "epilogue": dividing(dtype), "extra": extra}
+    for name, reads in (("plain", None), ("prefetching", far_away)):
+        gemm.emit_product(module, name, target, dtype, reads=reads, **common).linkage = "external"
     library = compile_module(module, target)
     return library, [
         {"columns": ctypes.CFUNCTYPE(None, *SIGNATURES["columns"])(library.address(name))}
         | {"panel": panel_columns(target, dtype)}
-        for name in ("plain", "interleaved")
+        for name in ("plain", "prefetching")
     ]
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_tiles_that_finish_the_one_before_give_the_same_bits_for_any_depth(rng, target, dtype):
-    """Each vector of a tile is finished once, beside a step or several, or after the last."""
-    _, (plain, within) = interleaved(target, dtype)
-    tile = choose_tile(TARGETS[target])
-    due = {rows * vectors for rows, vectors in zip(tile.rows, tile.vectors, strict=True)}
-    most = {n * unroll for n in due for unroll in tile.unroll}
-    depths = {0, 1, 2, 3, *(n + more for n in due | most for more in (-1, 0, 1, 5))}
-    for depth in sorted(depths):
+def test_any_address_may_be_prefetched_and_changes_no_bit(rng, target, dtype):
+    _, (plain, prefetching) = updating(target, dtype)
+    for depth in (0, 1, 5, 50):
         rows, columns = int(rng.choice(SIZES)), int(rng.choice(SIZES))
         given = problem(rng, dtype, True, (rows, max(depth, 1), columns))
         left, right, start = (np.nan_to_num(part, nan=1.0) for part in given[:3])
         given = left, right[:depth], start, rows, columns
         first = rng.uniform(1, 2, (rows, padded(columns) + PAD)).astype(dtype)
         want = product(plain, *given, transposed=True, out=first.copy())
-        got = product(within, *given, transposed=True, out=first.copy())
+        got = product(prefetching, *given, transposed=True, out=first.copy())
         assert got.tobytes() == want.tobytes(), (rows, depth, columns)

@@ -26,7 +26,7 @@ from ..ir.builder import (
 )
 from ..machine.target import Target
 from .tile import Tile, constant, panel_columns
-from .tile_ir import SCALAR, Left, interleaved_type, tile_type
+from .tile_ir import SCALAR, Left, tile_type
 
 Start = Literal["zero", "rows"]
 
@@ -61,7 +61,7 @@ class WidthEntry:
     vectors, columns, height : int
         Of its main tile.
     main : ir.Function
-        Of type `tile_type`; if tiles are interleaved, `interleaved_type`.
+        Of type `tile_type`.
     finish : ir.Function
         Of type `finish_type`: what becomes of a tile's sums.
     rest : tuple of ir.Function
@@ -105,8 +105,6 @@ class ProductKind:
     left : {"rows", "columns"}
     start : {"zero", "rows"}
     tile : Tile
-    interleaved : bool
-        Whether main tiles finish the one before them themselves.
     """
 
     target: Target
@@ -114,7 +112,6 @@ class ProductKind:
     left: Left
     start: Start
     tile: Tile
-    interleaved: bool = False
 
     @property
     def lanes(self) -> int:
@@ -128,8 +125,7 @@ class ProductKind:
         sizes = (self.tile.vectors, self.tile.rows, self.tile.rest)
         shape = "-".join("".join(map(str, some)) for some in sizes)
         kind = f"{SCALAR[self.dtype.name][1]}x{self.lanes}"
-        way = ".interleaved" if self.interleaved else ""
-        return f"product.{self.left}.{self.start}.{kind}.{shape}{way}"
+        return f"product.{self.left}.{self.start}.{kind}.{shape}"
 
 
 def emit_gemm_loops(module: ir.Module, kind: ProductKind) -> ir.Function:
@@ -193,9 +189,7 @@ class _GemmLoops:
             return build.load(element(build, entry, index(place), self.i64), typ=kind)
 
         vectors, columns, height = (field(place, self.i64) for place in range(3))
-        main = field(
-            3, self._function(interleaved_type() if self.kind.interleaved else tile_type())
-        )
+        main = field(3, self._function(tile_type()))
         finish = field(4, self._function(finish_type()))
         others = element(build, entry, index(5), self.i64)
 
@@ -206,11 +200,7 @@ class _GemmLoops:
             right, start = self._right(column), self._start(column)
 
             def tile(row: ir.Value) -> None:
-                operands = self._operands(row, right, start)
-                if self.kind.interleaved:
-                    build.call(main, [*operands, row, column, self.given["workspace"]])
-                    return
-                build.call(main, operands)
+                build.call(main, self._operands(row, right, start))
                 finished(row, height, column)
 
             def remainder(row: ir.Value) -> ir.Value:

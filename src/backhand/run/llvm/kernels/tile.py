@@ -18,7 +18,7 @@ for each instruction would take longer to build than the machine code.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,7 @@ from .. import tuning
 from ..ir.builder import declare, element_type, ir
 from ..ir.padding import padded_columns
 from ..machine.target import Target
-from .tile_ir import (
-    SCALAR,
-    EarlierTile,
-    InterleavedTile,
-    Left,
-    TileWriter,
-    interleaved_type,
-    tile_type,
-)
+from .tile_ir import SCALAR, Left, TileWriter, tile_type
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +37,7 @@ class Tile:
     Attributes
     ----------
     vectors : tuple of int
-        KernelSpecialisation in vectors, descending to 1.
+        Widths in vectors, descending to 1.
     rows : tuple of int
         For every width the height in rows of its main tile.
     rest : tuple of int
@@ -141,8 +133,7 @@ def tile_function(
     if name in module.globals:
         return module.globals[name]
     _declare_fma(module, dtype, lanes, last or lanes)
-    text = TileWriter(name, dtype, lanes, left, shape, last).function()
-    return _written(module, name, tile_type(), lambda function: text)
+    return _written(module, name, TileWriter(name, dtype, lanes, left, shape, last).function())
 
 
 def constant(module: ir.Module, name: str, value: ir.Constant) -> ir.Value:
@@ -154,52 +145,14 @@ def constant(module: ir.Module, name: str, value: ir.Constant) -> ir.Value:
     return made
 
 
-def interleaved_tile(
-    module: ir.Module,
-    name: str,
-    target: Target,
-    dtype: Any,
-    left: Left,
-    shape: tuple[int, int, int],
-    pending: EarlierTile,
-    last: int | None = None,
-) -> ir.Function:
-    """Add to the module a tile function that, between its own steps, finishes the tile before it.
-
-    Divisions and roots occupy a unit that the multipliers do not need: what an optimiser's update
-    waits for passes unnoticed beside the next tile's sums. Each pass through the loop over k brings
-    one vector of the earlier tile along, its instructions spread among the sums'.
-
-    It takes what a tile function takes, then its first row, its column, and the workspace in which
-    it finds the earlier tile and leaves its own sums.
-
-    Parameters
-    ----------
-    module, target, dtype, left, shape, last
-        As for `tile_function`.
-    name : str
-        Name of the function.
-    pending : EarlierTile
-        The earlier tile.
-    """
-    lanes = target.lanes(dtype)
-    dtype = np.dtype(dtype).name
-    _declare_fma(module, dtype, lanes, last or lanes)
-    text = InterleavedTile(name, dtype, lanes, left, shape, last)
-    kind = interleaved_type()
-    return _written(module, name, kind, lambda function: text.interleaved(function, pending))
-
-
 def _declare_fma(module: ir.Module, dtype: str, *widths: int) -> None:
     for lanes in widths:
         vector = ir.VectorType(element_type(dtype), lanes)
         declare(module, f"llvm.fma.v{lanes}{SCALAR[dtype][1]}", [vector] * 3, vector)
 
 
-def _written(
-    module: ir.Module, name: str, kind: ir.FunctionType, write: Callable[[ir.Function], str]
-) -> ir.Function:
-    """Add a function to the module whose definition is a text."""
+def _written(module: ir.Module, name: str, text: str) -> ir.Function:
+    """Add a tile function to the module, whose definition is a text."""
 
     class Written(ir.Function):
         text = ""
@@ -207,8 +160,8 @@ def _written(
         def __str__(self) -> str:
             return self.text
 
-    function = Written(module, kind, name)
-    function.linkage, function.text = "internal", write(function)
+    function = Written(module, tile_type(), name)
+    function.linkage, function.text = "internal", text
     return function
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
-from .. import tuning
 from ..ir.builder import ir
 
 Left = Literal["rows", "columns"]
@@ -19,49 +17,12 @@ ROWS_PER_POINTER = 3
 """Rows read through one pointer: at 0, 1 and 2 strides, which is what an x86 address can say."""
 
 
-class EarlierTile(Protocol):
-    """The tile before the one at work, whose rows are still to be finished; see `gemm`."""
-
-    def read(self, build: ir.IRBuilder, workspace: ir.Value) -> dict[str, ir.Value]:
-        """Its rows, first row and column, and offsets of its sums and of free space."""
-
-    def follow(
-        self,
-        build: ir.IRBuilder,
-        workspace: ir.Value,
-        state: dict[str, ir.Value],
-        row: ir.Value,
-        column: ir.Value,
-    ) -> None:
-        """Make the tile at work, at this row and column, the pending one."""
-
-    def finish(
-        self,
-        build: ir.IRBuilder,
-        number: ir.Value,
-        sums: ir.Value,
-        state: dict[str, ir.Value],
-        workspace: ir.Value,
-        following: tuple[ir.Value, ir.Value] | None,
-    ) -> None:
-        """Use a vector of the sums at an address; it must not branch.
-
-        With the first row and column of the tile at work, ask for what its vector will need.
-        """
-
-
 def tile_type() -> ir.FunctionType:
     """The type of every tile function."""
     pointer, count = ir.PointerType(), ir.IntType(64)
     return ir.FunctionType(
         ir.VoidType(), [pointer, count, pointer, count, count, pointer, count, pointer]
     )
-
-
-def interleaved_type() -> ir.FunctionType:
-    """The type of a tile function that also takes its row, its column and the workspace."""
-    more = [ir.IntType(64), ir.IntType(64), ir.PointerType()]
-    return ir.FunctionType(ir.VoidType(), [*tile_type().args, *more])
 
 
 class TileWriter:
@@ -190,12 +151,8 @@ class TileWriter:
         sums: dict[tuple[int, int], str],
         pointers: dict[str, str],
         steps: int,
-        beside: Sequence[str] = (),
     ) -> tuple[dict[tuple[int, int], str], dict[str, str]]:
-        """Steps ``begin .. end - 1`` of k; returns the sums and pointers as they are after it.
-
-        The lines ``beside`` are spread among those of an iteration.
-        """
+        """Steps ``begin .. end - 1`` of k; returns the sums and pointers as they are after it."""
         inside = f"{tag}.loop"
         self.put(f" %{tag}.any = icmp slt i64 {begin}, {end}")
         self.put(f" br i1 %{tag}.any, label %{inside}, label %{after}")
@@ -213,7 +170,7 @@ class TileWriter:
             self.put(
                 f" {at[key]} = phi ptr [{pointer}, %{before}], [%{tag}.ptr.{key}.next, %{inside}]"
             )
-        moved, start = dict(at), len(self.lines)
+        moved = dict(at)
         for step in range(steps):
             now = self.step(f"%{tag}.{step}", step, now, moved)
             last = step == steps - 1
@@ -227,7 +184,6 @@ class TileWriter:
                 to = f"%{tag}.ptr.{key}.next"
                 self.put(f" {to} = getelementptr i8, ptr {at[key]}, i64 {steps * self.item}")
                 moved[key] = to
-        self.lines[start:] = interwoven(self.lines[start:], beside)
         self.put(f" %{tag}.next = add i64 %{tag}, {steps}")
         self.put(f" %{tag}.more = icmp slt i64 %{tag}.next, {end}")
         self.put(f" br i1 %{tag}.more, label %{inside}, label %{after}")
@@ -274,94 +230,3 @@ class TileWriter:
                     f"{kind} {spread[lanes]}, {kind} {rights[v]}, {kind} {sums[r, v]})"
                 )
         return out
-
-
-class InterleavedTile(TileWriter):
-    """Writes a tile function that finishes the tile before it; see `interleaved_tile`."""
-
-    ARGUMENTS = (
-        *("left", "left_ld", "right", "right_ld", "depth", "start", "start_ld", "scratch"),
-        *("row", "column", "workspace"),
-    )
-
-    def interleaved(self, function: ir.Function, pending: EarlierTile) -> str:
-        for argument, given in zip(function.args, self.ARGUMENTS, strict=True):
-            argument.name = given
-        row, column, workspace = function.args[-3:]
-        arguments = ", ".join(f"{a.type} {a.get_reference()}" for a in function.args)
-        self.put(f'define internal void @"{self.name}"({arguments}) {{')
-        self.put("entry:")
-        build = self.builder(function)
-        state = pending.read(build, workspace)
-        byte = ir.IntType(8)
-        sums_there = build.gep(workspace, [state["there"]], source_etype=byte)
-        build.gep(workspace, [state["free"]], source_etype=byte, name="out")
-        pending.follow(build, workspace, state, row, column)
-        due = build.mul(state["rows"], ir.Constant(row.type, self.vectors), name="due")
-        for line in self.taken(function):
-            self.put(line)
-
-        def finish(number: str, following: tuple[ir.Value, ir.Value] | None = None) -> list[str]:
-            """One vector of the earlier tile."""
-            build = self.builder(function)
-            vector = ir.FormattedConstant(row.type, number)
-            pending.finish(build, vector, sums_there, state, workspace, following)
-            return self.taken(function)
-
-        due_now = due.get_reference()
-        self.put(f" %few = icmp slt i64 %depth, {due_now}")
-        self.put(f" %beside = select i1 %few, i64 %depth, i64 {due_now}")
-        sums, pointers = self.starts(), self.left_pointers() | {"right": "%right"}
-        before, begin, until = "entry", "0", "%beside"
-        if self.unroll >= tuning.UPDATE_SPREAD:
-            shift = self.unroll.bit_length() - 1
-            self.put(f" %passes = lshr i64 %depth, {shift}")
-            self.put(f" %many = icmp sgt i64 %passes, {due_now}")
-            self.put(f" %wide = shl i64 {due_now}, {shift}")
-            self.put(" %spread = select i1 %many, i64 %wide, i64 0")
-            self.put(" %until = select i1 %many, i64 %wide, i64 %beside")
-            more = [f" %number = lshr i64 %f, {shift}", *finish("%number", (row, column))]
-            sums, pointers = self.loop(
-                "f", "entry", "steps", "0", "%spread", sums, pointers, self.unroll, more
-            )
-            before, begin, until = "steps", "%spread", "%until"
-        more = finish("%g", (row, column))
-        sums, pointers = self.loop("g", before, "plain", begin, until, sums, pointers, 1, more)
-        self.put(f" %to.go = sub i64 %depth, {until}")
-        self.put(f" %turns = and i64 %to.go, {-self.unroll}")
-        self.put(f" %whole = add i64 {until}, %turns")
-        sums, pointers = self.loop(
-            "u", "plain", "rest", until, "%whole", sums, pointers, self.unroll
-        )
-        sums, _ = self.loop("k", "rest", "summed", "%whole", "%depth", sums, pointers, 1)
-        self.store(sums)
-        self.put(f" %left.over = icmp slt i64 %beside, {due_now}")
-        self.put(" br i1 %left.over, label %finish, label %done")
-        self.put("finish:")
-        self.put(" %last = phi i64 [%beside, %summed], [%last.next, %finish]")
-        self.lines += finish("%last")
-        self.put(" %last.next = add i64 %last, 1")
-        self.put(f" %last.more = icmp slt i64 %last.next, {due_now}")
-        self.put(" br i1 %last.more, label %finish, label %done")
-        self.put("done:")
-        self.put(" ret void\n}")
-        return "\n".join(self.lines)
-
-    @staticmethod
-    def builder(function: ir.Function) -> ir.IRBuilder:
-        """Where to write code that is then taken as text."""
-        return ir.IRBuilder(function.append_basic_block())
-
-    @staticmethod
-    def taken(function: ir.Function) -> list[str]:
-        """The text of what was built, which must not branch."""
-        (block,) = function.blocks
-        function.blocks.clear()
-        return [f" {instruction}" for instruction in block.instructions]
-
-
-def interwoven(lines: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Two texts as one: the others spread evenly among the lines, both in their order."""
-    placed = [(i / len(lines), 0, line) for i, line in enumerate(lines)]
-    placed += [(i / len(others), 1, line) for i, line in enumerate(others)]
-    return [line for _, _, line in sorted(placed, key=lambda one: one[:2])]

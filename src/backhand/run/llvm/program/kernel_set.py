@@ -83,6 +83,7 @@ class Kernels:
         # every product has as many columns as some layer has units, but for a gradient at x
         inputs = any(isinstance(node, Matmul) and node.out == "dx" for node in plan.nodes)
         self._units = plan.description.widths[0 if inputs else 1 :]
+        self._weights = sum(d * k for d, k in plan.description.shapes)
         shapes = plan.description.shapes
         self._specialisation = KernelSpecialisation(target, dtype, self._tile, shapes)
         self._made: dict[str, Any] = {}
@@ -290,6 +291,7 @@ class Kernels:
     ) -> ir.Function:
         lanes_count = target.lanes(self.dtype)
         scalars = [key for key in self._scalars if key in graph.inputs]
+        far = operands * self._weights * self.dtype.itemsize > tuning.PREFETCH_BYTES
 
         def prepare(build: ir.IRBuilder, extra: Sequence[ir.Value]) -> list[ir.Value]:
             """The run-time scalars in all lanes, once for all the epilogues."""
@@ -346,8 +348,7 @@ class Kernels:
                 target,
                 self.dtype.name,
                 left="columns",
-                interleaved=bool(scalars) and not phase,
-                reads=places,
+                reads=places if far and not phase else None,
                 last=last,
                 **common,
             )
