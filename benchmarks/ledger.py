@@ -33,15 +33,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from backhand.rows import Rows
+from backhand.training import Settings, Training
 
 import pages
 import switches
 from backhand.bench.peak import measure_peak
 from backhand.bench.training import TASKS, machine_facts, operations
 from backhand.network import Network
-from backhand.rows import Rows
 from backhand.run.llvm.host.team import available_threads
-from backhand.training import Settings, Training
 
 PAGE = pages.ROOT / "docs" / "performance.md"
 LEAST = 0.15
