@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
+from backhand import Model
 from backhand.cli import resume, train
-from backhand.export import load_model
 from backhand.train.checkpoint import read_checkpoint, save_checkpoint
 
 QUICK = ["--epochs", "6", "--hidden", "20", "--checkpoint-every", "2"]
@@ -56,7 +56,7 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(
 ):
     name, out = interrupted(*words)
     assert out.endswith("to go on: backhand train --resume run\n")
-    assert load_model(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
+    assert Model.load(tmp_path / "run" / "model.safetensors").provenance["stopped"] == "interrupted"
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
     code, out, _ = backhand("train", "--resume", "run", "--threads", "2", "--plot", "p.svg")
     assert code == 0
@@ -90,7 +90,7 @@ def test_the_table_may_be_named_from_another_folder(backhand, interrupted, tmp_p
     (tmp_path / "deeper").mkdir()
     monkeypatch.chdir(tmp_path / "deeper")
     assert backhand("train", "--resume", "../run")[0] == 0
-    mine, theirs = (load_model(tmp_path / n / "model.safetensors") for n in ("run", "whole"))
+    mine, theirs = (Model.load(tmp_path / n / "model.safetensors") for n in ("run", "whole"))
     assert all((a.w == b.w).all() for a, b in zip(mine.params, theirs.params, strict=True))
 
 

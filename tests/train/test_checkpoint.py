@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 
 import numpy as np
@@ -22,7 +21,7 @@ from backhand import (
 )
 from backhand.sealed import read_sealed, write_sealed
 from backhand.train import checkpoint as module
-from backhand.train.checkpoint import FORMAT, cadence, read_checkpoint, save_checkpoint
+from backhand.train.checkpoint import cadence, read_checkpoint, save_checkpoint
 from backhand.train.loop import TrainLoop
 
 RNG = np.random.default_rng(0)
@@ -260,19 +259,18 @@ def test_a_state_of_something_else_is_refused():
         {"epoch": -1},
         {"step": 1.5},
         {"seed": "x"},
-        {"optimiser": ["adam", 1, 2]},
-        {"optimiser": ["nadam", math.inf]},
+        {"optimiser": ["adam", "1", 2]},
+        {"optimiser": ["nadam", "inf"]},
         {"schedule": "no"},
-        {"learning_rate": math.nan},
+        {"learning_rate": -1.0},
         {"best": []},
     ],
 )
 def test_a_forged_file_is_refused_in_one_line(tmp_path, change):
     train(callbacks=[Interrupt(2)], checkpoint=tmp_path / "c")
-    tensors, text = read_sealed(tmp_path / "c", FORMAT)
-    kept = json.loads(text)
+    tensors, kept = read_sealed(tmp_path / "c")
     kept["state"] |= change
-    write_sealed(tmp_path / "c", tensors, json.dumps(kept), FORMAT)
+    write_sealed(tmp_path / "c", tensors, kept)
     with pytest.raises(InputError, match="c is not a usable checkpoint") as caught:
         load_checkpoint(tmp_path / "c")
     assert "\n" not in str(caught.value)

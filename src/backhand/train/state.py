@@ -113,13 +113,14 @@ class TrainState:
         """Everything else, for JSON."""
         rule = self.optimiser
         return {
-            "optimiser": None if rule is None else [rule.spec, rule.clip_norm],
+            # JSON has no infinity
+            "optimiser": None if rule is None else [rule.spec, str(rule.clip_norm)],
             "seed": self.seed,
             "learning_rate": self.learning_rate,
             "schedule": self.schedule.spec,
             "step": self.step,
             "epoch": self.epoch,
-            "best": [self.best.merit, self.best.epoch, self.best.waited],
+            "best": [str(self.best.merit), self.best.epoch, self.best.waited],
             "keeps_best": self.best.params is not None,
         }
 

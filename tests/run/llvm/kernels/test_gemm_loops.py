@@ -40,7 +40,6 @@ def test_loops_are_found_in_their_module_again():
         {"left": "columns"},
         {"start": "zero"},
         {"tile": TILES["three"]},
-        {"interleaved": True},
         {"target": dataclasses.replace(HOST, vector_bytes=HOST.vector_bytes // 2)},
     ],
 )
