@@ -320,43 +320,20 @@ OPTIMISATIONS = {
         "a product has code only for the tile widths that the network needs",
         (
             "kernels/tile.py:covering_widths",
-            "program/specialise.py:KernelSpecialisation.shared",
+            "program/kernel_set.py~_columns",
             "kernels/gemm.py~widths",
         ),
         _any_width,
     ),
-    "kernels for a width": Optimisation(
-        "a layer that is much of a network gets a kernel that leaves out unused lanes",
+    "short vectors in sums": Optimisation(
+        "a layer with few units sums its gradients, and updates, in short vectors",
         (
-            "program/specialise.py",
-            "kernels/tile.py:lanes_of_last",
-            "kernels/tile_ir.py~last",
-            "kernels/gemm.py~last",
-            "machine/target.py:Target.narrowed",
-        ),
-        both(
-            lambda: replace(
-                "program.specialise:KernelSpecialisation", "last", lambda old: lambda *args: None
-            ),
-            lambda: replace(
-                "program.specialise:KernelSpecialisation",
-                "target_for_sums",
-                lambda old: lambda self, n: self.target,
-            ),
-        ),
-    ),
-    "narrow sums": Optimisation(
-        "of kernels for a width, those that sum few columns in narrower vectors",
-        (
-            "program/specialise.py:KernelSpecialisation.target_for_sums",
-            "machine/target.py:Target.narrowed",
+            "program/specialise.py:target_for_sums",
+            "machine/target.py:Target.with_short_vectors",
             "program/kernel_set.py:Kernels.columns_summed",
+            "program/kernel_set.py:Kernels._target_for_sums",
         ),
-        lambda: replace(
-            "program.specialise:KernelSpecialisation",
-            "target_for_sums",
-            lambda old: lambda self, n: self.target,
-        ),
+        constant("tuning", "KERNEL_FRACTION", 2.0),
     ),
     # memory
     "panels": Optimisation(

@@ -190,12 +190,8 @@ SHORT_FORMULA = 12
 more code, fewer loops around short formulas."""
 
 KERNEL_FRACTION = 1 / 8
-"""The fraction of all updates, or of all products, from which a layer gets kernels for its own
-width. Larger: fewer kernels to compile, more lanes that compute nothing."""
-
-NARROWEST_LANES = 4
-"""Lanes of the narrowest last vector in a kernel for a width; fewer cost as much. Larger: fewer
-lanes are left out."""
+"""The fraction of all updates from which a layer with few units sums its gradients in short
+vectors. Larger: fewer kernels to compile, more lanes that divide for nothing."""
 
 SPARSE_HELD_VECTORS = 8
 """Vectors of sums that stay in registers while the entries of a sparse row are read. Larger: fewer

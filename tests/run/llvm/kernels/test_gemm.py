@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 import mmap
 import sys
@@ -10,12 +11,17 @@ import threading
 
 import numpy as np
 import pytest
+from llvmlite import ir
 
-from backhand.run.llvm.machine.target import Target, emit_object
+from backhand.run.llvm.kernels import gemm
+from backhand.run.llvm.kernels.tile import panel_columns
+from backhand.run.llvm.machine.target import Target, compile_module, emit_object
 
 from ..products import (
     DTYPES,
     PAD,
+    SIGNATURES,
+    SIZES,
     TARGETS,
     TILES,
     compiled,
@@ -234,3 +240,57 @@ def test_nothing_outside_the_operands_is_touched(rng, at_end):
 def test_code_is_made_for_a_processor_that_is_not_here(dtype):
     target = Target.named("aarch64")
     assert emit_object(module_of(target, dtype, None), target)
+
+
+def place_of(build, row, column, extra):
+    out, stride = extra
+    return out, build.add(build.mul(row, stride), column)
+
+
+def dividing(dtype):
+    """An epilogue like an optimiser's: it reads what it replaces, and divides."""
+
+    def epilogue(build, value, row, column, extra):
+        out, position = place_of(build, row, column, extra)
+        item = np.dtype(dtype).itemsize
+        place = build.gep(out, [position], source_etype=value.type.element)
+        before = build.load(place, typ=value.type, align=item)
+        build.store(build.fdiv(value, before), place, align=item)
+
+    return epilogue
+
+
+def far_away(build, row, column, extra):
+    """Addresses to prefetch, far from anything that the process has."""
+    out, position = place_of(build, row, column, extra)
+    return [build.gep(out, [build.shl(position, position.type(40))], source_etype=ir.IntType(8))]
+
+
+@functools.cache
+def updating(target_name, dtype):
+    module, target = ir.Module(), TARGETS[target_name]
+    extra = [ir.PointerType(), ir.IntType(64)]
+    common = {"left": "columns", "start": "rows", "epilogue": dividing(dtype), "extra": extra}
+    for name, reads in (("plain", None), ("prefetching", far_away)):
+        gemm.emit_product(module, name, target, dtype, reads=reads, **common).linkage = "external"
+    library = compile_module(module, target)
+    return library, [
+        {"columns": ctypes.CFUNCTYPE(None, *SIGNATURES["columns"])(library.address(name))}
+        | {"panel": panel_columns(target, dtype)}
+        for name in ("plain", "prefetching")
+    ]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_address_may_be_prefetched_and_changes_no_bit(rng, target, dtype):
+    _, (plain, prefetching) = updating(target, dtype)
+    for depth in (0, 1, 5, 50):
+        rows, columns = int(rng.choice(SIZES)), int(rng.choice(SIZES))
+        given = problem(rng, dtype, True, (rows, max(depth, 1), columns))
+        left, right, start = (np.nan_to_num(part, nan=1.0) for part in given[:3])
+        given = left, right[:depth], start, rows, columns
+        first = rng.uniform(1, 2, (rows, padded(columns) + PAD)).astype(dtype)
+        want = product(plain, *given, transposed=True, out=first.copy())
+        got = product(prefetching, *given, transposed=True, out=first.copy())
+        assert got.tobytes() == want.tobytes(), (rows, depth, columns)

@@ -1,4 +1,4 @@
-"""Which layers get kernels for their own number of units."""
+"""Which layers sum their gradients in short vectors."""
 
 from __future__ import annotations
 
@@ -6,43 +6,30 @@ import itertools
 
 import pytest
 
-from backhand.run.llvm.kernels.tile import choose_tile
 from backhand.run.llvm.machine.target import Target
-from backhand.run.llvm.program.specialise import KernelSpecialisation
-
-
-def widths_of(*units, target="avx512"):
-    target = Target.named(target)
-    shapes = tuple(itertools.pairwise(units))
-    return KernelSpecialisation(target, "float32", choose_tile(target), shapes)
+from backhand.run.llvm.program.specialise import target_for_sums
 
 
 @pytest.mark.parametrize(
-    ("units", "last", "shared"),
+    ("units", "target", "dtype", "lanes"),
     [
-        ((784, 50, 10), {50: 4, 10: None}, {16}),  # most of the work; next to nothing
-        ((784, 64, 10), {64: None, 10: None}, {64, 16}),
-        ((10, 32, 32, 2), {32: None, 2: 4}, {32}),
-        ((20, 50, 50, 300, 10), {50: None, 300: None}, {64, 304, 16}),
-        ((100, 256, 256, 256, 2), {256: None, 2: None}, {256, 16}),
+        ((30, 100, 2), "avx512", "float64", {100: 8, 2: 2}),
+        ((30, 100, 2), "avx512", "float32", {100: 16, 2: 4}),  # never fewer than 128 bits
+        ((30, 100, 5), "avx512", "float32", {100: 16, 5: 8}),
+        ((30, 100, 5), "avx2", "float32", {100: 8, 5: 8}),
+        ((784, 50, 10), "avx512", "float32", {50: 16, 10: 16}),  # 10 units: 2 % of the weights
+        ((3, 1), "fma128", "float64", {1: 2}),
     ],
 )
-def test_products_get_their_own_kernel_where_it_saves_much(units, last, shared):
-    widths = widths_of(*units)
-    assert {k: widths.last(k) for k in last} == last
-    assert widths.shared(units[1:]) == shared
+def test_layers_with_few_units_and_many_of_the_weights_have_short_vectors(
+    units, target, dtype, lanes
+):
+    target, shapes = Target.named(target), tuple(itertools.pairwise(units))
+    found = {k: target_for_sums(target, dtype, shapes, k).lanes(dtype) for k in units[1:]}
+    assert found == lanes
 
 
-def test_no_width_is_left_without_a_kernel():
-    for units in ((7, 3, 300, 50, 2), (784, 50, 10), (5, 18, 18, 1)):
-        widths = widths_of(*units)
-        for k in units[1:]:
-            own = widths.last(k) is not None
-            assert own or -(-k // 16) * 16 in widths.shared(units[1:])
-
-
-def test_a_width_that_the_network_lacks_shares():
+def test_a_width_that_the_network_lacks_has_long_vectors():
     """A gradient at x has as many columns as there are inputs."""
-    widths = widths_of(50, 784, 10)
-    assert widths.last(50) is None
-    assert widths.shared((50, 784, 10)) == {64, 784, 16}
+    target = Target.named("avx512")
+    assert target_for_sums(target, "float32", ((50, 784), (784, 10)), 50) == target

@@ -22,7 +22,7 @@ vectors, and what is in the padding never reaches a real column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,6 @@ def emit_product(
     short: bool = False,
     reads: Reads | None = None,
     columns: Collection[int] | None = None,
-    last: int | None = None,
     tile: Tile | None = None,
 ) -> ir.Function:
     """Add to the module a function that multiplies and hands each vector of sums to a formula.
@@ -122,9 +121,6 @@ def emit_product(
         reads, so that they are prefetched one tile ahead: for more than a near cache holds.
     columns : collection of int, optional
         The only numbers of columns that it will be called for; there is no code for others.
-    last : int, optional
-        Lanes of the last vector of columns that are computed, if not all; see `lanes_of_last`. The
-        epilogue gets zeros for the others.
     tile : Tile, optional
         By default what `choose_tile` says.
 
@@ -138,9 +134,8 @@ def emit_product(
     function, build = define(module, name, [*kinds, *extra])
     tile, dtype = tile or choose_tile(target), np.dtype(dtype)
     widths = covering_widths(tile, target.lanes(dtype), columns)
-    lasts = dict.fromkeys(widths[-1:], last)
     kind = ProductKind(target, dtype, left, start, tile)
-    _Product(function, build, kind, epilogue, prepare, reads, lasts).emit(widths, short)
+    _Product(function, build, kind, epilogue, prepare, reads).emit(widths, short)
     return function
 
 
@@ -160,10 +155,9 @@ class _Product:
         epilogue: Epilogue,
         prepare: Prepare | None,
         reads: Reads | None,
-        lasts: Mapping[int, int | None],
     ) -> None:
         self.function, self.build, self.kind = function, build, kind
-        self.epilogue, self.lasts, self.lanes = epilogue, lasts, kind.lanes
+        self.epilogue, self.lanes = epilogue, kind.lanes
         self.prepare: Prepare = prepare or (lambda build, extra: extra)
         self.reads = reads
         self.extra = function.args[len(PRODUCT_ARGUMENTS) :]
@@ -197,7 +191,7 @@ class _Product:
         unroll = tile.unroll[wide] if rows == tile.rows[wide] else 1
         shape = rows, tile.vectors[wide], unroll
         where = self.function.module, kind.target, kind.dtype, kind.left
-        return tile_function(*where, shape, self.lasts.get(wide))
+        return tile_function(*where, shape)
 
     def _finishing(self, written: int) -> ir.Function:
         """The function of a tile's epilogues; written out for a number of vectors, or for any."""

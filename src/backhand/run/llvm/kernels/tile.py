@@ -25,7 +25,6 @@ import numpy as np
 
 from .. import tuning
 from ..ir.builder import declare, element_type, ir
-from ..ir.padding import padded_columns
 from ..machine.target import Target
 from .tile_ir import SCALAR, Left, TileWriter, tile_type
 
@@ -102,7 +101,6 @@ def tile_function(
     dtype: Any,
     left: Left,
     shape: tuple[int, int, int],
-    last: int | None = None,
 ) -> ir.Function:
     """Find in the module, or add to it, the function of one tile.
 
@@ -118,8 +116,6 @@ def tile_function(
         Whether ``left(r, k)`` is ``x[r, k]`` or ``x[k, r]``.
     shape : (int, int, int)
         Rows, vectors and steps of k in one iteration.
-    last : int, optional
-        Lanes of the last vector that are computed; by default all. The others are zero.
 
     Returns
     -------
@@ -129,11 +125,11 @@ def tile_function(
     dtype = np.dtype(dtype).name
     rows, vectors, unroll = shape
     name = f"tile.{left}.{SCALAR[dtype][1]}x{lanes}.{rows}x{vectors}.{unroll}"
-    name += f".{last}" if last else ""
     if name in module.globals:
         return module.globals[name]
-    _declare_fma(module, dtype, lanes, last or lanes)
-    return _written(module, name, TileWriter(name, dtype, lanes, left, shape, last).function())
+    vector = ir.VectorType(element_type(dtype), lanes)
+    declare(module, f"llvm.fma.v{lanes}{SCALAR[dtype][1]}", [vector] * 3, vector)
+    return _written(module, name, TileWriter(name, dtype, lanes, left, shape).function())
 
 
 def constant(module: ir.Module, name: str, value: ir.Constant) -> ir.Value:
@@ -143,12 +139,6 @@ def constant(module: ir.Module, name: str, value: ir.Constant) -> ir.Value:
     made = ir.GlobalVariable(module, value.type, name)
     made.linkage, made.global_constant, made.initializer = "internal", True, value
     return made
-
-
-def _declare_fma(module: ir.Module, dtype: str, *widths: int) -> None:
-    for lanes in widths:
-        vector = ir.VectorType(element_type(dtype), lanes)
-        declare(module, f"llvm.fma.v{lanes}{SCALAR[dtype][1]}", [vector] * 3, vector)
 
 
 def _written(module: ir.Module, name: str, text: str) -> ir.Function:
@@ -168,23 +158,6 @@ def _written(module: ir.Module, name: str, text: str) -> ir.Function:
 def panel_columns(target: Target, dtype: Any, tile: Tile | None = None) -> int:
     """How many columns a panel of the right operand has: whole tiles, and 64 on any processor."""
     return max(tuning.PANEL_COLUMNS, (tile or choose_tile(target)).vectors[0] * target.lanes(dtype))
-
-
-def lanes_of_last(tile: Tile, lanes: int, columns: int) -> int | None:
-    """The number of lanes that the last vector of a product with ``columns`` columns needs.
-
-    It is None if the vector needs all its lanes, if its tiles are also those of other columns, or
-    if the padding is whole vectors.
-    """
-    padded = padded_columns(columns)
-    wide, spare = covering_widths(tile, lanes, [padded])[-1], padded - columns
-    apart = wide > 0 or padded == tile.vectors[0] * lanes
-    enough = (
-        max(tuning.NARROWEST_LANES, 1 << (lanes - spare - 1).bit_length())
-        if spare < lanes
-        else lanes
-    )
-    return enough if enough < lanes and apart else None
 
 
 def covering_widths(tile: Tile, lanes: int, columns: Collection[int] | None) -> list[int]:

@@ -26,26 +26,16 @@ def tile_type() -> ir.FunctionType:
 
 
 class TileWriter:
-    """Writes one tile function.
-
-    The last vector of a row may have fewer lanes, ``last``: its others are zero in the scratch.
-    """
+    """Writes one tile function."""
 
     def __init__(
-        self,
-        name: str,
-        dtype: str,
-        lanes: int,
-        left: Left,
-        shape: tuple[int, int, int],
-        last: int | None = None,
+        self, name: str, dtype: str, lanes: int, left: Left, shape: tuple[int, int, int]
     ) -> None:
-        self.name, self.lanes, self.last = name, lanes, last or lanes
+        self.name, self.lanes = name, lanes
         self.rows, self.vectors, self.unroll = shape
         self.scalar, self.suffix = SCALAR[dtype]
         self.item = np.dtype(dtype).itemsize
         self.vector = f"<{lanes} x {self.scalar}>"
-        self.kinds = dict.fromkeys(self.lanes_of(v) for v in range(self.vectors))
         self.vector_bytes = lanes * self.item
         self.by_rows = left == "rows"
         self.grid = [(r, v) for r in range(self.rows) for v in range(self.vectors)]
@@ -55,12 +45,6 @@ class TileWriter:
 
     def put(self, line: str) -> None:
         self.lines.append(line)
-
-    def lanes_of(self, v: int) -> int:
-        return self.last if v == self.vectors - 1 else self.lanes
-
-    def type_of(self, v: int) -> str:
-        return f"<{self.lanes_of(v)} x {self.scalar}>"
 
     def function(self) -> str:
         self.put(
@@ -89,28 +73,15 @@ class TileWriter:
             place = f"%out.{r}.{v}"
             offset = (r * self.vectors + v) * self.vector_bytes
             self.put(f" {place} = getelementptr i8, ptr %out, i64 {offset}")
-            whole = sums[r, v]
-            if self.lanes_of(v) < self.lanes:
-                whole = self.widened(f"%whole.{r}.{v}", whole)
-            self.put(f" store {self.vector} {whole}, ptr {place}, align {self.item}")
+            self.put(f" store {self.vector} {sums[r, v]}, ptr {place}, align {self.item}")
 
-    def widened(self, name: str, value: str) -> str:
-        """The last vector with as many lanes as the others, zero in those that it lacks."""
-        kind = self.type_of(self.vectors - 1)
-        places = ", ".join(f"i32 {min(lane, self.last)}" for lane in range(self.lanes))
-        self.put(
-            f" {name} = shufflevector {kind} {value}, {kind} zeroinitializer,"
-            f" <{self.lanes} x i32> <{places}>"
-        )
-        return name
-
-    def splat(self, one: str, lanes: int) -> str:
+    def splat(self, one: str) -> str:
         """A number in all lanes."""
-        kind, all_ = f"<{lanes} x {self.scalar}>", f"{one}.x{lanes}"
+        kind, all_ = self.vector, f"{one}.all"
         self.put(f" {all_}.low = insertelement {kind} poison, {self.scalar} {one}, i64 0")
         self.put(
             f" {all_} = shufflevector {kind} {all_}.low, {kind} poison,"
-            f" <{lanes} x i32> zeroinitializer"
+            f" <{self.lanes} x i32> zeroinitializer"
         )
         return all_
 
@@ -121,9 +92,7 @@ class TileWriter:
                 self.put(f" %start.{r} = getelementptr i8, ptr {row}, i64 %start_ld")
                 row = f"%start.{r}"
             for v in range(self.vectors):
-                sums[r, v] = self.load(
-                    f"%first.{r}.{v}", self.type_of(v), row, v * self.vector_bytes
-                )
+                sums[r, v] = self.load(f"%first.{r}.{v}", self.vector, row, v * self.vector_bytes)
         return sums
 
     def left_pointers(self) -> dict[str, str]:
@@ -162,7 +131,7 @@ class TileWriter:
         for r, v in self.grid:
             now[r, v] = f"%{tag}.sum.{r}.{v}"
             self.put(
-                f" {now[r, v]} = phi {self.type_of(v)} [{sums[r, v]}, %{before}],"
+                f" {now[r, v]} = phi {self.vector} [{sums[r, v]}, %{before}],"
                 f" [%{tag}.{steps - 1}.{r}.{v}, %{inside}]"
             )
         for key, pointer in pointers.items():
@@ -194,7 +163,7 @@ class TileWriter:
             return name
 
         out = {
-            (r, v): merge(f"%{tag}.out.{r}.{v}", self.type_of(v), sums[r, v], now[r, v])
+            (r, v): merge(f"%{tag}.out.{r}.{v}", self.vector, sums[r, v], now[r, v])
             for r, v in self.grid
         }
         ends = {
@@ -207,7 +176,7 @@ class TileWriter:
     ) -> dict[tuple[int, int], str]:
         """One value of k: a row of the right operand into every sum."""
         rights = [
-            self.load(f"{tag}.right.{v}", self.type_of(v), at["right"], v * self.vector_bytes)
+            self.load(f"{tag}.right.{v}", self.vector, at["right"], v * self.vector_bytes)
             for v in range(self.vectors)
         ]
         out = {}
@@ -222,11 +191,11 @@ class TileWriter:
                 self.load(one, self.scalar, base, step * self.item)
             else:
                 self.load(one, self.scalar, at["0"], r * self.item)
-            spread = {lanes: self.splat(one, lanes) for lanes in self.kinds}
+            kind, spread = self.vector, self.splat(one)
             for v in range(self.vectors):
-                out[r, v], lanes, kind = f"{tag}.{r}.{v}", self.lanes_of(v), self.type_of(v)
+                out[r, v] = f"{tag}.{r}.{v}"
                 self.put(
-                    f' {out[r, v]} = call {kind} @"llvm.fma.v{lanes}{self.suffix}"('
-                    f"{kind} {spread[lanes]}, {kind} {rights[v]}, {kind} {sums[r, v]})"
+                    f' {out[r, v]} = call {kind} @"llvm.fma.v{self.lanes}{self.suffix}"('
+                    f"{kind} {spread}, {kind} {rights[v]}, {kind} {sums[r, v]})"
                 )
         return out

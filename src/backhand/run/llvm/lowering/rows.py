@@ -71,9 +71,6 @@ def emit_row(
         raise InputError(f"a row reduction takes 1, 2, 4, 8 or 16 lanes, got {lanes.count}")
     if columns < 1:
         raise InputError(f"a row has at least one column, got {columns}")
-    enough = max(tuning.NARROWEST_LANES, 1 << (columns - 1).bit_length())
-    if enough < lanes.count:
-        lanes = Lanes(lanes.builder, lanes.dtype, enough)
     return _RowEmitter(graph, lanes, columns, inputs, outputs).emit()
 
 

@@ -35,7 +35,7 @@ from ..machine.compile_store import CompileReady
 from ..machine.target import Target
 from .formula_graphs import Names, batch_sum_graph, fused_graph, row_loss_graph
 from .kernel_plan import BatchSum, Fused, RowLoss
-from .specialise import KernelSpecialisation
+from .specialise import target_for_sums
 
 T = TypeVar("T")
 
@@ -82,10 +82,9 @@ class Kernels:
         self._outputs = plan.description.outputs
         # every product has as many columns as some layer has units, but for a gradient at x
         inputs = any(isinstance(node, Matmul) and node.out == "dx" for node in plan.nodes)
-        self._units = plan.description.widths[0 if inputs else 1 :]
-        self._weights = sum(d * k for d, k in plan.description.shapes)
-        shapes = plan.description.shapes
-        self._specialisation = KernelSpecialisation(target, dtype, self._tile, shapes)
+        units = plan.description.widths[0 if inputs else 1 :]
+        self._columns = {padded_columns(width) for width in units}
+        self._shapes = plan.description.shapes
         self._made: dict[str, Any] = {}
 
     def is_real(self, buffer: str) -> bool:
@@ -138,12 +137,10 @@ class Kernels:
         """
         graph, outer, layers = fused_graph(group, self._words)
         operands = outer + group.stored
-        last = None if entries else self._specialisation.last(columns)
-        kind = "stored" if entries else f"fused{columns}" if last else "fused"
-        name = self._name(kind, graph, len(outer))
+        name = self._name("stored" if entries else "fused", graph, len(outer))
         if name not in self._made:
             self._made[name] = self._product(
-                name, graph, len(outer), len(group.stored), len(layers), entries, columns, last
+                name, graph, len(outer), len(group.stored), len(layers), entries, columns
             )
             self._compile_ready(self.module)
         return self._made[name], operands, layers
@@ -157,7 +154,6 @@ class Kernels:
         keys: int,
         entries: sparse_rows.Entries | None,
         wide: int,
-        last: int | None,
     ) -> ir.Function:
         def epilogue(
             build: ir.IRBuilder,
@@ -189,8 +185,7 @@ class Kernels:
             left="rows",
             start="rows",
             epilogue=epilogue,
-            columns={padded_columns(wide)} if last else self._specialisation.shared(self._units),
-            last=last,
+            columns=self._columns,
             short=len(graph.nodes) <= tuning.SHORT_FORMULA and not graph.calls,
             tile=self._tile,
             extra=extra,
@@ -258,24 +253,23 @@ class Kernels:
         graph, operands = batch_sum_graph(batch_sum, self._scalars, phase)
         by_columns = isinstance(batch_sum.node, Matmul)
         kind = "stored" if entries else "weights" if by_columns else "biases"
-        target, last = self.target, None
-        if kind == "weights":
-            target = self._specialisation.target_for_sums(columns)
-            last = self._specialisation.last(columns) if target == self.target else None
-        own = f"x{columns}" if last else ""
-        kind = f"{kind}{target.lanes(self.dtype)}{own}{phase and '.'}{phase}"
+        target = self._target_for_sums(columns) if kind == "weights" else self.target
+        kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}"
         name = self._name(kind, graph, len(operands))
         if name not in self._made:
             self._made[name] = self._sum(
-                name, graph, len(operands), by_columns, entries, columns, phase, target, last
+                name, graph, len(operands), by_columns, entries, columns, phase, target
             )
             self._compile_ready(self.module)
         return self._made[name], operands
 
     def columns_summed(self, columns: int) -> int:
         """Columns of the weights that their sum over the batch covers: whole vectors."""
-        target = self._specialisation.target_for_sums(columns)
+        target = self._target_for_sums(columns)
         return padded_columns(columns) if target == self.target else target.lanes(self.dtype)
+
+    def _target_for_sums(self, columns: int) -> Target:
+        return target_for_sums(self.target, self.dtype, self._shapes, columns)
 
     def _sum(
         self,
@@ -287,11 +281,11 @@ class Kernels:
         wide: int,
         phase: str,
         target: Target,
-        last: int | None,
     ) -> ir.Function:
         lanes_count = target.lanes(self.dtype)
         scalars = [key for key in self._scalars if key in graph.inputs]
-        far = operands * self._weights * self.dtype.itemsize > tuning.PREFETCH_BYTES
+        weights = sum(d * k for d, k in self._shapes)
+        far = operands * weights * self.dtype.itemsize > tuning.PREFETCH_BYTES
 
         def prepare(build: ir.IRBuilder, extra: Sequence[ir.Value]) -> list[ir.Value]:
             """The run-time scalars in all lanes, once for all the epilogues."""
@@ -339,9 +333,8 @@ class Kernels:
             return sparse_rows.emit_sums(*where, entries, padded_columns(wide), **common)
         common["start"] = "rows" if phase == "update" else self._start
         if by_columns:
-            own = {self.columns_summed(wide)}
-            single = last or target != self.target
-            common["columns"] = own if single else self._specialisation.shared(self._units)
+            own = target != self.target
+            common["columns"] = {self.columns_summed(wide)} if own else self._columns
             return gemm.emit_product(
                 self.module,
                 name,
@@ -349,12 +342,10 @@ class Kernels:
                 self.dtype.name,
                 left="columns",
                 reads=places if far and not phase else None,
-                last=last,
                 **common,
             )
-        every = {padded_columns(width) for width in self._units}
         return column_sum.emit_column_sum(
-            self.module, name, self.target, self.dtype.name, columns=every, **common
+            self.module, name, self.target, self.dtype.name, columns=self._columns, **common
         )
 
     # functions that every program has -------------------------------------------------------------
