@@ -241,19 +241,6 @@ def _plain_tiles() -> None:
     replace("kernels.tile", "choose_tile", chosen)
 
 
-def _pointer_for_each_row() -> None:
-    replace("kernels.tile_ir", "ROWS_PER_POINTER", lambda old: 1)
-
-    def put(old: Any) -> Any:
-        def put(self: Any, line: str) -> None:
-            starts = line.startswith(" %left.") and line.endswith("i64 %thrice")
-            old(self, line.replace("%thrice", "%left_ld") if starts else line)
-
-        return put
-
-    replace("kernels.tile_ir:TileWriter", "put", put)
-
-
 def _transposed_one_by_one() -> None:
     def wrapped(old: Any) -> Any:
         def emit(module: Any, name: str, target: Any, dtype: Any) -> Any:
@@ -300,11 +287,6 @@ OPTIMISATIONS = {
         "a tile takes two or four steps of k at once",
         ("kernels/tile.py~unroll", "kernels/tile_ir.py~unroll"),
         _plain_tiles,
-    ),
-    "rows by one pointer": Optimisation(
-        "three rows of the left operand are read through one pointer",
-        ("kernels/tile_ir.py~ROWS_PER_POINTER|thrice|twice",),
-        _pointer_for_each_row,
     ),
     "blocks of rows": Optimisation(
         "a product takes rows in blocks that a cache holds",

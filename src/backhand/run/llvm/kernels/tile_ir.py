@@ -13,10 +13,6 @@ Left = Literal["rows", "columns"]
 SCALAR = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 """What LLVM calls an element type, and its suffix in the names of intrinsics."""
 
-ROWS_PER_POINTER = 3
-"""Rows read through one pointer: at 0, 1 and 2 strides, which is what an x86 address can say."""
-
-
 def tile_type() -> ir.FunctionType:
     """The type of every tile function."""
     pointer, count = ir.PointerType(), ir.IntType(64)
@@ -40,7 +36,7 @@ class TileWriter:
         self.by_rows = left == "rows"
         self.grid = [(r, v) for r in range(self.rows) for v in range(self.vectors)]
         # rows have pointers that step along them; columns have one that steps down
-        self.bases = range(0, self.rows, ROWS_PER_POINTER) if self.by_rows else range(1)
+        self.bases = range(self.rows if self.by_rows else 1)
         self.lines: list[str] = []
 
     def put(self, line: str) -> None:
@@ -96,13 +92,10 @@ class TileWriter:
         return sums
 
     def left_pointers(self) -> dict[str, str]:
-        pointers, base = {"0": "%left"}, "%left"
-        if self.by_rows:
-            self.put(" %twice = shl i64 %left_ld, 1")
-            self.put(" %thrice = add i64 %twice, %left_ld")
-            for r in self.bases[1:]:
-                self.put(f" %left.{r} = getelementptr i8, ptr {base}, i64 %thrice")
-                base = pointers[str(r)] = f"%left.{r}"
+        pointers = {"0": "%left"}
+        for r in self.bases[1:]:
+            self.put(f" %left.{r} = getelementptr i8, ptr {pointers[str(r - 1)]}, i64 %left_ld")
+            pointers[str(r)] = f"%left.{r}"
         return pointers
 
     def load(self, name: str, kind: str, base: str, offset: int) -> str:
@@ -183,12 +176,7 @@ class TileWriter:
         for r in range(self.rows):
             one = f"{tag}.left.{r}"
             if self.by_rows:
-                base = at[str(r - r % ROWS_PER_POINTER)]
-                if r % ROWS_PER_POINTER:
-                    stride = ("%left_ld", "%twice")[r % ROWS_PER_POINTER - 1]
-                    self.put(f" {one}.row = getelementptr i8, ptr {base}, i64 {stride}")
-                    base = f"{one}.row"
-                self.load(one, self.scalar, base, step * self.item)
+                self.load(one, self.scalar, at[str(r)], step * self.item)
             else:
                 self.load(one, self.scalar, at["0"], r * self.item)
             kind, spread = self.vector, self.splat(one)
