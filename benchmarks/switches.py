@@ -288,11 +288,6 @@ OPTIMISATIONS = {
         ("kernels/tile.py~unroll", "kernels/tile_ir.py~unroll"),
         _plain_tiles,
     ),
-    "blocks of rows": Optimisation(
-        "a product takes rows in blocks that a cache holds",
-        ("kernels/gemm_loops.py~[Bb]lock",),
-        constant("tuning", "LEFT_BLOCK_BYTES", {"rows": 1 << 50, "columns": 1 << 50}),
-    ),
     "short epilogues": Optimisation(
         "a simple formula is written out for each vector of the widest tile",
         ("kernels/gemm.py~written|short", "program/kernel_set.py~SHORT_FORMULA|short="),

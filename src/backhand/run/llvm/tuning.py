@@ -175,11 +175,6 @@ PANEL_PADDING = 1 / 4
 """The most columns of padding, as a fraction of the layer's, for which weights lie in panels.
 Larger: more networks have panels, and more memory."""
 
-LEFT_BLOCK_BYTES = {"rows": 1 << 21, "columns": 1 << 19}
-"""Bytes of the left operand, stored by rows or by columns, in a block of rows, which stays in a
-cache while all columns pass by. Larger: the right operand is fetched fewer times, and the block
-from a cache further away, which rows stream well from."""
-
 PREFETCH_BYTES = 1 << 20
 """Bytes of a network's weights and their optimiser's state above which an update prefetches what
 the next one reads. Below, a near cache holds them, and asking costs time. Larger: only larger

@@ -7,9 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backhand.run.llvm import tuning
 from backhand.run.llvm.ir.builder import ir
-from backhand.run.llvm.kernels.gemm_loops import ProductKind, block_rows, emit_gemm_loops
+from backhand.run.llvm.kernels.gemm_loops import ProductKind, emit_gemm_loops
 from backhand.run.llvm.kernels.tile import choose_tile
 
 from ..products import HOST, TILES, module_of
@@ -45,11 +44,3 @@ def test_loops_are_found_in_their_module_again():
 )
 def test_whatever_changes_the_loops_changes_their_name(change):
     assert str(dataclasses.replace(KIND, **change)) != str(KIND)
-
-
-@pytest.mark.parametrize("left", ["rows", "columns"])
-@pytest.mark.parametrize("depth", [1, 50, 784, 10**6])
-def test_blocks_are_whole_tiles_that_a_cache_holds(left, depth):
-    rows = block_rows(left, 6, 4, depth)
-    assert rows % 6 == 0
-    assert rows == 6 or rows * depth * 4 <= tuning.LEFT_BLOCK_BYTES[left]

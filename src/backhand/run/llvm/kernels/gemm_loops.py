@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 
-from .. import tuning
 from ..ir.builder import (
     count,
     count_whole,
@@ -21,7 +20,6 @@ from ..ir.builder import (
     element_type,
     index,
     ir,
-    minimum,
     unoptimised,
 )
 from ..machine.target import Target
@@ -45,11 +43,6 @@ PRODUCT_ARGUMENTS = (
     "depth",
 )
 """Arguments of a product function in order; those of the epilogue follow."""
-
-
-def block_rows(left: Left, height: int, itemsize: int, depth: int) -> int:
-    """Rows of a block: whole tiles of this height."""
-    return height * max(1, tuning.LEFT_BLOCK_BYTES[left] // itemsize // height // (depth + 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,25 +156,14 @@ class _GemmLoops:
         strides = ("left_ld", "right_ld", "right_panel", "start_ld")
         self.stride = {key: build.mul(given[key], index(self.item)) for key in strides}
         self.at_column = build.alloca(self.i64, name="column")
-        height = self.kind.tile.rows[0]
-        most = index(tuning.LEFT_BLOCK_BYTES[self.kind.left] // self.item // height)
-        blocks = build.udiv(most, build.add(given["depth"], index(1)))
-        blocks = build.select(build.icmp_unsigned(">", blocks, index(1)), blocks, index(1))
-        block = build.mul(blocks, index(height))
-
-        def block_of(first: ir.Value) -> ir.Value:
-            end = minimum(build, given["row_end"], build.add(first, block))
-            build.store(given["column_begin"], self.at_column)
-            count(build, "width", index(0), given["widths"], lambda w: self._width(w, first, end))
-            return block
-
-        count(build, "block", given["row_begin"], given["row_end"], block_of)
+        build.store(given["column_begin"], self.at_column)
+        count(build, "width", index(0), given["widths"], self._width)
         build.ret_void()
         return self.function
 
-    def _width(self, number: ir.Value, first: ir.Value, end: ir.Value) -> None:
+    def _width(self, number: ir.Value) -> None:
         """All columns that tiles of a width cover."""
-        build = self.build
+        build, end = self.build, self.given["row_end"]
         size = 5 + len(self.kind.tile.rest)
         entry = element(build, self.given["table"], build.mul(number, index(size)), self.i64)
 
@@ -211,9 +193,8 @@ class _GemmLoops:
                 finished(row, rows, column)
                 return rows
 
-            count(
-                build, "rest", count_whole(build, "tile", first, end, height, tile), end, remainder
-            )
+            reached = count_whole(build, "tile", self.given["row_begin"], end, height, tile)
+            count(build, "rest", reached, end, remainder)
 
         column = build.load(self.at_column, typ=self.i64)
         reached = count_whole(build, "panel", column, self.given["column_end"], columns, panel)

@@ -13,6 +13,7 @@ Left = Literal["rows", "columns"]
 SCALAR = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 """What LLVM calls an element type, and its suffix in the names of intrinsics."""
 
+
 def tile_type() -> ir.FunctionType:
     """The type of every tile function."""
     pointer, count = ir.PointerType(), ir.IntType(64)

@@ -23,7 +23,6 @@ from ..kernels import (
     batch_totals,
     column_sum,
     gemm,
-    gemm_loops,
     grad_norm,
     row_loss,
     sparse_rows,
@@ -101,9 +100,8 @@ class Kernels:
         return self._tile.rows[0]
 
     def rows_at_once(self, depth: int, columns: int) -> int:
-        """Rows of a product that are a piece of work: whole blocks of it."""
-        block = gemm_loops.block_rows("rows", self.height, self.dtype.itemsize, depth)
-        return block * max(1, tuning.PIECE_WORK // (2 * depth * columns * block))
+        """Rows of a product that are a piece of work: whole tiles of it."""
+        return self.height * max(1, tuning.PIECE_WORK // (2 * depth * columns * self.height))
 
     def units_at_once(self, columns: int) -> tuple[int, int]:
         """Rows of a tile, and for a sum of depth 1 the tiles that are a piece of work."""
