@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ..errors import InputError
+from ..formulas.schedules import choose_schedule
 from ..network import Layer
 from ..plan.ranges import place_of
 from ..run.executor import Trainer
@@ -84,12 +85,13 @@ def train(task: Task, before: Fitted | None, watch: Watch | None) -> Trained:
         on_plateau=None if lbfgs else lambda: _lowers_rate(task, loop),
         whole=False,
     )
-    record = (lambda now: _record_lbfgs(task, loop, now)) if lbfgs else None
-    after.callbacks = [
-        record or (lambda now: _record(task, loop, now, len(rows))),
-        *functions_of(settings.callbacks),
-        *([] if watch is None or task.incremental else [_told(watch, task, loop)]),
-    ]
+    after.callbacks = list(functions_of(settings.callbacks))
+    if watch is not None and not task.incremental:
+        after.callbacks.append(_told(watch, task, loop))
+    if not lbfgs:
+        after.record = lambda line: _record(task, loop, line, len(rows))
+    elif settings.verbose or evaluate or after.callbacks:
+        after.record = lambda line: _record_lbfgs(task, loop, line)
     try:
         if lbfgs:
             ended = _run_lbfgs(task, loop, after, rows, watch)
@@ -97,7 +99,7 @@ def train(task: Task, before: Fitted | None, watch: Watch | None) -> Trained:
             course.n_iter_ = 0
             ended = loop.run(task.data, after, _orders(task, rows, watch))
     except DivergedError:
-        course.n_iter_ = loop.state.epoch + 1
+        course.n_iter_ = loop.done + 1
         raise _diverged(task) from None
     if ended == "interrupted":
         warnings.warn("Training interrupted by user.", stacklevel=5)  # the caller of fit
@@ -132,7 +134,7 @@ def train(task: Task, before: Fitted | None, watch: Watch | None) -> Trained:
 
 def best_of(task: Task, loop: TrainLoop) -> Params:
     """The best parameters by validation score, or the last where nothing was judged by it."""
-    best = loop.state.best.params if task.settings.early_stopping else None
+    best = loop.best.params if task.settings.early_stopping else None
     return loop.latest() if best is None else best
 
 
@@ -146,37 +148,36 @@ def functions_of(callbacks: Any) -> Sequence[Callback]:
 
 def _loop(task: Task, before: Fitted | None, rows: Array, best: Best) -> TrainLoop:
     """The loop from the task's parameters, with the optimiser of the last part if there is one."""
-    settings, state = task.settings, None if before is None else before.state
-    lbfgs = settings.solver == LBFGS
-    goes_on = task.incremental and before is not None and before.solver == settings.solver
-    schedule = "constant" if settings.schedule is None else settings.schedule
+    settings, state = task.settings, None
+    if task.incremental and before is not None and before.solver == settings.solver:
+        state = before.state
+    if state is None:
+        before = None
+        seed = int(task.rng.randint(2**32, dtype=np.uint32)) if any(task.network.dropout) else 0
+        state = TrainState(
+            tuple(Layer(w, b) for w, b in task.params),
+            None if settings.solver == LBFGS else parameters.optimiser_of(settings),
+            {},
+            seed,
+            float(settings.learning_rate_init),
+            choose_schedule("constant" if settings.schedule is None else settings.schedule),
+        )
     config = TrainConfig(
         epochs=int(settings.max_iter),
-        batch_size=1 if lbfgs else _batch(settings.batch_size, len(rows)),
-        optimiser=LBFGS if lbfgs else parameters.optimiser_of(settings),
+        batch_size=1 if state.optimiser is None else _batch(settings.batch_size, len(rows)),
+        optimiser=state.optimiser or LBFGS,
         learning_rate=float(settings.learning_rate_init),
-        schedule=schedule,
+        schedule=state.schedule,
         engine=parameters.engine_name(settings.engine),
         threads=None if settings.threads is None else int(settings.threads),
     )
-    if state is None or not goes_on:
-        seed = int(task.rng.randint(2**32, dtype=np.uint32)) if any(task.network.dropout) else 0
-        rule = None if lbfgs else config.optimiser
-        state = TrainState(
-            tuple(map(Layer._make, task.params)),
-            rule,
-            {},
-            seed,
-            config.learning_rate,
-            config.schedule,
-        )
     return TrainLoop(
         task.network,
         task.params,
         config,
         len(rows),
         state=dataclasses.replace(state, best=best, epoch=0, history=[]),
-        trainer=_live(task, before, config) if goes_on and before is not None else None,
+        trainer=None if before is None else _live(task, before, config),
         penalty=Penalty(task.alpha, task.averaged),
     )
 
@@ -290,32 +291,32 @@ def _merit(line: Epoch) -> float | None:
     return line.validation_score
 
 
-def _record(task: Task, loop: TrainLoop, now: Progress, count: int) -> None:
+def _record(task: Task, loop: TrainLoop, line: Epoch, count: int) -> None:
     """Note an epoch, under the names of scikit-learn's attributes."""
     settings, course = task.settings, task.course
     course.n_iter_ += 1
     course.t_ += count
-    course.note(now, loop.state.best, settings.early_stopping)
-    _say(task, now)
+    course.note(line, loop.best, settings.early_stopping)
+    _say(task, line)
     if settings.solver == "sgd" and settings.learning_rate == "invscaling":
         rate = settings.learning_rate_init / (course.t_ + 1) ** settings.power_t
         loop.learning_rate = float(rate)
 
 
-def _record_lbfgs(task: Task, loop: TrainLoop, now: Progress) -> None:
+def _record_lbfgs(task: Task, loop: TrainLoop, line: Epoch) -> None:
     """Note an iteration."""
     course = task.course
-    course.n_iter_, course.loss_ = now.epoch, now.loss
-    if now.validation_loss is not None:
-        course.note(now, loop.state.best, True)
-    _say(task, now)
+    course.n_iter_, course.loss_ = line.epoch, line.loss
+    if line.validation_loss is not None:
+        course.note(line, loop.best, True)
+    _say(task, line)
 
 
-def _say(task: Task, now: Progress) -> None:
+def _say(task: Task, line: Epoch) -> None:
     if task.settings.verbose:
-        print(f"Iteration {now.epoch}, loss = {now.loss:.8f}")
-        if now.validation_score is not None:
-            print(f"Validation score: {now.validation_score:f}")
+        print(f"Iteration {line.epoch}, loss = {line.loss:.8f}")
+        if line.validation_score is not None:
+            print(f"Validation score: {line.validation_score:f}")
 
 
 def _told(watch: Watch, task: Task, loop: TrainLoop) -> Callback:
@@ -359,8 +360,6 @@ def _run_lbfgs(
     l2 = float(divided(task.alpha, np.array([float(weight)]), task.network.dtype)[0])
     if watch is not None:
         watch.begin("iteration")
-    if not (settings.verbose or after.evaluate or len(after.callbacks) > 1):
-        after.callbacks = ()  # nobody asks
     options = {"l2": l2, "max_fun": settings.max_fun, "tol": settings.tol}
     ended = loop.run_lbfgs(data, after, **options)
     if loop.minimum is None:

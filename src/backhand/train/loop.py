@@ -66,9 +66,11 @@ class TrainLoop:
     Attributes
     ----------
     state : TrainState
-        After the last epoch, or before the first.
-    step : int
-        Steps so far.
+        After the last epoch that left it whole, see `AfterEpoch`, or before the first.
+    step, done : int
+        Steps and epochs so far.
+    best : Best
+        The best epoch so far.
     learning_rate : float
         What the schedule scales; it may be changed between epochs.
     lost : str or None
@@ -95,6 +97,7 @@ class TrainLoop:
             self._trainer = self._new_trainer(params)
         self._steps = config.epochs * math.ceil(rows / config.batch_size)
         self.step, self.learning_rate = self.state.step, self.state.learning_rate
+        self.done, self.best = self.state.epoch, self.state.best
         self.lost: str | None = None
         self.minimum: Minimum | None = None
         self._begun = self.state
@@ -132,7 +135,8 @@ class TrainLoop:
 
     def snapshot(self, **changes: Any) -> TrainState:
         """All that is needed to continue from here."""
-        changes |= {"step": self.step, "learning_rate": self.learning_rate}
+        now = {"step": self.step, "learning_rate": self.learning_rate}
+        changes = {**now, "epoch": self.done, "best": self.best, **changes}
         if self._trainer is not None:
             changes |= {"params": self.latest(), "arrays": self._trainer.state}
         return dataclasses.replace(self.state, **changes)
@@ -232,7 +236,7 @@ class TrainLoop:
         """
         try:
             with entered(after.callbacks):
-                while self.state.epoch < after.epochs:
+                while self.done < after.epochs:
                     which = None if order is None else order()
                     start = time.perf_counter()
                     loss = self.epoch(rows, which)
@@ -289,6 +293,8 @@ class AfterEpoch:
     epochs : int
         How many there may be.
     callbacks : sequence of callable
+    record : callable, optional
+        Called with the line of each epoch, before them.
     evaluate : callable, optional
         From parameters to loss and score on the validation rows.
     merit : callable, optional
@@ -305,6 +311,7 @@ class AfterEpoch:
 
     epochs: int
     callbacks: Sequence[Callback] = ()
+    record: Callable[[Epoch], None] | None = None
     evaluate: Callable[[Params], Evaluation] | None = None
     merit: Callable[[Epoch], float | None] | None = None
     patience: Patience = dataclasses.field(default_factory=Patience)
@@ -315,11 +322,11 @@ class AfterEpoch:
     @property
     def follows(self) -> bool:
         """Whether anything follows."""
-        return bool(self.whole or self.evaluate or self.callbacks or self.checkpoint)
+        return bool(self.whole or self.record or self.evaluate or self.callbacks)
 
     def __call__(self, loop: TrainLoop, loss: float, rate: float | None, speed: float) -> str:
         """What ends the training after this epoch, if anything does."""
-        state, number = loop.state, loop.state.epoch + 1
+        number, best = loop.done + 1, loop.best
         now = loop.latest() if self.whole or self.evaluate else None
         check_finite(loop, loss, now, number)
         held_out_loss, score = None, None
@@ -327,31 +334,33 @@ class AfterEpoch:
             held_out_loss, score = self.evaluate(now or ())
         line = Epoch(number, loss, held_out_loss, score, rate, speed)
         merit = None if self.merit is None else self.merit(line)
-        best = state.best
         if merit is not None:
             best = self.patience.after(best, merit, number, now if self.evaluate else None)
-        state.history[state.epoch :] = [line]
-        # in one assignment: Ctrl-C comes before or after it
         if self.whole:
+            loop.state.history[loop.done :] = [line]
+            # in one assignment: Ctrl-C comes before or after it
             loop.state = loop.snapshot(epoch=number, best=best)
-        else:
-            loop.state = dataclasses.replace(state, epoch=number, best=best)
+        loop.done, loop.best = number, best
         if self.checkpoint is not None:
             self.checkpoint.offer(loop.resumable)
-        told = Progress(
+        if self.record is not None:
+            self.record(line)
+        if self.callbacks and notify(self.callbacks, self._told(loop, line)):
+            return "callback"
+        if self.patience.is_over(loop.best):
+            if self.on_plateau is None or not self.on_plateau():
+                return "patience"
+            loop.best = dataclasses.replace(loop.best, waited=0)
+        return ""
+
+    def _told(self, loop: TrainLoop, line: Epoch) -> Progress:
+        """What callbacks are told of an epoch."""
+        return Progress(
             **vars(line),
             epochs=self.epochs,
             _params=lambda: loop.params,
             _state=(lambda: loop.resumable) if self.whole else loop.snapshot,
         )
-        if notify(self.callbacks, told):
-            return "callback"
-        if self.patience.is_over(loop.state.best):
-            if self.on_plateau is None or not self.on_plateau():
-                return "patience"
-            best = dataclasses.replace(loop.state.best, waited=0)
-            loop.state = dataclasses.replace(loop.state, best=best)
-        return ""
 
 
 def check_finite(loop: TrainLoop, loss: float, params: Params | None, epoch: int) -> None:
