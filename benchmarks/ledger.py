@@ -33,8 +33,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from backhand.rows import Rows
-from backhand.training import Settings, Training
 
 import pages
 import switches
@@ -42,6 +40,9 @@ from backhand.bench.peak import measure_peak
 from backhand.bench.training import TASKS, machine_facts, operations
 from backhand.network import Network
 from backhand.run.llvm.host.team import available_threads
+from backhand.train.config import TrainConfig
+from backhand.train.loop import TrainLoop
+from backhand.train.rows import Rows
 
 PAGE = pages.ROOT / "docs" / "performance.md"
 LEAST = 0.15
@@ -110,10 +111,10 @@ def network(net: Net) -> Network:
     return Network(net.widths, activation=activation, loss=net.loss, dtype=net.dtype)
 
 
-def training(net: Net, rows: int = 0) -> Training:
+def training(net: Net, rows: int = 0) -> TrainLoop:
     made = network(net)
-    settings = Settings(epochs=10_000, batch=net.batch, optimiser="adam")
-    return Training(made, made.init("kaiming_normal", 0), settings, rows or net.rows)
+    settings = TrainConfig(epochs=10_000, batch_size=net.batch, optimiser="adam")
+    return TrainLoop(made, made.init("kaiming_normal", 0), settings, rows or net.rows)
 
 
 # what is measured, in a process of its own ------------------------------------------------------
@@ -225,7 +226,7 @@ def two_fits(name: str) -> float:
     rows = data(net)
     both = [training(net) for _ in range(2)]
 
-    def fit(one: Training) -> None:
+    def fit(one: TrainLoop) -> None:
         for _ in range(3):
             one.epoch(rows)
 
@@ -378,7 +379,8 @@ def _completed(command: Sequence[str], environment: dict[str, str]) -> str:
 
 
 Records = dict[str, dict[str, Any]]
-"""By optimisation and row: the ratios of the rounds, or "=" where the code is the same."""
+"""By optimisation: with how many threads it was measured, and by row the (on, off) of each round,
+or "=" where the code is the same."""
 
 
 def measure(
@@ -388,11 +390,12 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(folder)
         rows = {n: [r for r in switches.OPTIMISATIONS[n].rows if wanted(r)] for n in names}
-        rows = {n: [r for r in some if r not in records.get(n, {})] for n, some in rows.items()}
+        known = {name: found["rows"] for name, found in records.items()}
+        rows = {n: [r for r in some if r not in known.get(n, {})] for n, some in rows.items()}
         probed = [r for r in switches.EPOCHS if any(r in some for some in rows.values())]
         codes = bench.run("", probed, "codes") if probed else {}
         for name, some in rows.items():
-            found = records.setdefault(name, {})
+            found = records.setdefault(name, {"threads": available_threads(), "rows": {}})["rows"]
             nets = [row for row in some if row in codes]
             compiled = switches.OPTIMISATIONS[name].compiled
             if nets and compiled:
@@ -412,7 +415,7 @@ def measure(
                 times = {off: bench.run(off, others) for off in order}
                 found |= {row: (times[""][row], times[name][row]) for row in others}
                 for row, pair in found.items():
-                    records[name].setdefault(row, []).append(pair)
+                    records[name]["rows"].setdefault(row, []).append(pair)
 
 
 # the tables -------------------------------------------------------------------------------------
@@ -439,43 +442,41 @@ def cell(found: Any) -> str:
 def ledger_table(records: Records) -> str:
     """A line for each optimisation: its lines, and gains in per cent."""
     main = list(TASKS)
-    lines = pages.head(["optimisation", "what it does"], ["lines", *main, "elsewhere"])
-    for name, found in records.items():
-        one = switches.OPTIMISATIONS.get(name)
-        if one is None:
+    lines = pages.head(["optimisation", "what it does"], ["lines", "threads", *main, "elsewhere"])
+    for name, one in switches.OPTIMISATIONS.items():
+        if name not in records:
             continue
+        found = records[name]["rows"]
         others = {row: pairs for row, pairs in found.items() if row not in main and pairs != "="}
         told = sorted(others, key=lambda row: -gain(others[row])[0])
         elsewhere = ", ".join(f"{row} {cell(others[row])}" for row in told)
-        cells = [name, one.what, f"{switches.cost(one)}"]
+        cells = [name, one.what, f"{switches.cost(one)}", f"{records[name]['threads']}"]
         lines.append(pages.row([*cells, *(cell(found.get(row)) for row in main), elsewhere]))
     return "\n".join(lines)
 
 
 def baseline_table(records: Records, peaks: dict[int, float]) -> str:
     """How long everything takes with all optimisations, and the share of the peak."""
-    times: dict[str, list[float]] = {}
+    times: dict[tuple[str, int], list[float]] = {}
     for found in records.values():
-        for row, pairs in found.items():
-            times.setdefault(row, []).extend(on for on, _ in (pairs if pairs != "=" else ()))
-    lines = pages.head(["", "network", "what"], ["batch", "ms", "share of the peak"])
-    threads = max(peaks)
-    for name, net in NETWORKS.items():
-        if times.get(name):
-            middle = statistics.median(times[name])
-            share = operations(net.widths) * net.rows / middle / peaks[threads]
-            shape = "-".join(map(str, net.widths))
-            share_text = f"{share:.0%}" if net.density == 1 else ""
-            cells = [name, shape, net.what or "an epoch", f"{net.batch}", f"{1e3 * middle:.2f}"]
-            lines.append(pages.row([*cells, share_text]))
-    for row, what in ROWS.items():
-        if times.get(row):
-            middle = statistics.median(times[row])
-            lines.append(pages.row([row, "", what, "", f"{1e3 * middle:.4g}", ""]))
-    facts = machine_facts()
+        for row, pairs in found["rows"].items():
+            on = [on for on, _ in pairs] if pairs != "=" else []
+            times.setdefault((row, found["threads"]), []).extend(on)
+    lines = pages.head(["", "network", "what"], ["batch", "threads", "ms", "share of the peak"])
+    for row in [*NETWORKS, *ROWS]:
+        for threads, peak in peaks.items():
+            if not times.get((row, threads)):
+                continue
+            middle = statistics.median(times[row, threads])
+            cells = [row, "", ROWS.get(row, ""), "", f"{threads}", f"{1e3 * middle:.3g}", ""]
+            if row in NETWORKS:
+                net = NETWORKS[row]
+                cells[1:4] = "-".join(map(str, net.widths)), net.what or "an epoch", f"{net.batch}"
+                share = operations(net.widths) * net.rows / middle / peak
+                cells[-1] = f"{share:.0%}" if net.density == 1 else ""
+            lines.append(pages.row(cells))
     peak = ", ".join(f"{rate / 1e9:.0f} GF/s of {n} core(s)" for n, rate in peaks.items())
-    where = f"{facts['processor']}, {threads} thread(s); peak: {peak}."
-    return "\n".join([*lines, "", where])
+    return "\n".join([*lines, "", f"{machine_facts()['processor']}; peak: {peak}."])
 
 
 def main() -> None:
@@ -503,9 +504,9 @@ def main() -> None:
         records = json.loads(given.records.read_text())
     wanted = set(given.networks) if given.networks else None
     peaks: dict[int, list[float]] = {n: [] for n in sorted({1, available_threads()})}
-    steps = measure(
-        given.only or known, lambda row: wanted is None or row in wanted, given.rounds, records
-    )
+    several = available_threads() > 1
+    names = given.only or [n for n in known if several or not switches.OPTIMISATIONS[n].several]
+    steps = measure(names, lambda row: wanted is None or row in wanted, given.rounds, records)
     for step in steps:
         print(step, file=sys.stderr, flush=True)
         for n, rates in peaks.items():
@@ -515,7 +516,9 @@ def main() -> None:
     if given.records:
         given.records.write_text(json.dumps(records))
     table = ledger_table(records)
-    top = {n: statistics.median(rates or [measure_peak(n)]) for n, rates in peaks.items()}
+    for n in {found["threads"] for found in records.values()}:
+        peaks.setdefault(n, [measure_peak(n)])
+    top = {n: max(rates or [measure_peak(n)]) for n, rates in sorted(peaks.items())}
     base = baseline_table(records, top)
     print(table, base, sep="\n\n")
     if given.docs:

@@ -50,7 +50,7 @@ def main() -> None:
     t = rng.standard_normal((50_000, 1)).astype(np.float32)
     few = x[:10_000]
     tx, tt, tfew = torch.from_numpy(x), torch.from_numpy(t), torch.from_numpy(few)
-    weights = [torch.from_numpy(a.copy()).requires_grad_() for pair in params for a in pair]
+    weights = [torch.from_numpy(a.copy()).requires_grad_() for a in params.values()]
 
     def torch_forward(inputs: torch.Tensor) -> torch.Tensor:
         w1, b1, w2, b2 = weights

@@ -12,19 +12,18 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from backhand.bench.training import spread
-from backhand.network import Network
+from backhand.network import Network, Params
 
 SHAPES = ((10, 32, 32, 2), (784, 256, 128, 10))
 SECONDS = 0.02
 """Of a measurement: calls are repeated for about so long."""
 
-Params = Sequence[tuple[Any, Any]]
 Call = Callable[[], Any]
 
 
@@ -34,11 +33,13 @@ def backhand(network: Network, params: Params, x: Any) -> Call:
 
 
 def numpy(network: Network, params: Params, x: Any) -> Call:
+    *hidden, last_w, last_b = params.values()
+
     def forward() -> Any:
         y = x
-        for w, b in params[:-1]:
+        for w, b in zip(hidden[::2], hidden[1::2], strict=True):
             y = np.maximum(y @ w + b, 0)
-        return y @ params[-1][0] + params[-1][1]
+        return y @ last_w + last_b
 
     return forward
 
@@ -47,13 +48,13 @@ def onnxruntime(network: Network, params: Params, x: Any) -> Call:
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
-    nodes, weights, name = [], [], "x"
-    for layer, (w, b) in enumerate(params, 1):
-        weights.append(numpy_helper.from_array(w, f"w{layer}"))
-        weights.append(numpy_helper.from_array(b, f"b{layer}"))
+    nodes, name = [], "x"
+    weights = [numpy_helper.from_array(a, name) for name, a in params.items()]
+    layers = len(network.widths) - 1
+    for layer in range(1, layers + 1):
         nodes.append(helper.make_node("Gemm", [name, f"w{layer}", f"b{layer}"], [f"z{layer}"]))
         name = f"z{layer}"
-        if layer < len(params):
+        if layer < layers:
             nodes.append(helper.make_node("Relu", [name], [f"y{layer}"]))
             name = f"y{layer}"
     ends = [
@@ -74,7 +75,7 @@ def torch(network: Network, params: Params, x: Any) -> Call:
     import torch
 
     torch.set_num_threads(1)
-    row, layers = torch.from_numpy(x), [torch.from_numpy(a) for pair in params for a in pair]
+    row, layers = torch.from_numpy(x), [torch.from_numpy(a) for a in params.values()]
 
     @torch.inference_mode()
     def forward() -> Any:

@@ -9,6 +9,7 @@ are 20 batches at a time of the same CSR rows, made dense for the same compiled 
 from __future__ import annotations
 
 import argparse
+import math
 import time
 import warnings
 from typing import Any
@@ -39,9 +40,9 @@ class InPieces(engine.CompiledTrainer):
     """Training that makes some batches at a time dense."""
 
     def epoch(self, x: Any, t: Any, weight: Any, order: Any, batch: int, *rest: Any) -> float:
-        scalars, l2, first_step = rest
+        scalars, first_step = rest
         loss = 0.0
-        for first in range(0, len(l2), BATCHES_AT_ONCE):
+        for first in range(0, math.ceil(len(order) / batch), BATCHES_AT_ONCE):
             some = slice(first, first + BATCHES_AT_ONCE)
             rows = order[first * batch : (first + BATCHES_AT_ONCE) * batch]
             loss += len(rows) * super().epoch(
@@ -50,8 +51,7 @@ class InPieces(engine.CompiledTrainer):
                 weight,
                 np.arange(len(rows)),
                 batch,
-                {name: values[some] for name, values in scalars.items()},
-                l2[some],
+                {name: v[some] if np.ndim(v) else v for name, v in scalars.items()},
                 first_step + first,
             )
         return loss / len(order)

@@ -29,6 +29,8 @@ import sys, time
 import numpy as np
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.network import Network
+from backhand.plan.scalars import step_scalars
+from backhand.plan.step import training_plan
 from backhand.run.llvm import program  # imported by whoever compiles: not counted, as all imports
 from backhand.run.llvm.runtime.engine import CompiledTrainer
 from backhand.run.llvm.machine.target import Target
@@ -41,10 +43,10 @@ for text in sys.argv[1:]:
     x = np.zeros((64, widths[0]), np.float32)
     t = np.zeros((64, 1), np.int64)
     adam = OPTIMISERS["adam"]
-    scalars = {name: np.ones(1) for name in adam.scalars(1.0, 0.0, **adam.keywords)}
+    scalars = step_scalars(training_plan(network, adam), adam, np.zeros(1), np.zeros(1))
     start = time.perf_counter()
     trainer = CompiledTrainer(network, params, adam, threads=1)
-    trainer.epoch(x, t, None, np.arange(64), 64, scalars, np.zeros(1), 0)
+    trainer.epoch(x, t, None, np.arange(64), 64, scalars, 0)
     print(time.perf_counter() - start)
 """
 

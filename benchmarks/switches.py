@@ -51,14 +51,17 @@ class Optimisation(NamedTuple):
         Variables of a process without it.
     compiled : bool
         Whether it acts by other machine code, and networks with the same code are passed over.
+    several : bool
+        Whether it is only seen where several threads work.
     """
 
     what: str
     lines: tuple[str, ...]
     off: Callable[[], object]
-    rows: tuple[str, ...] = (*EPOCHS, *COLD)
+    rows: tuple[str, ...] = EPOCHS
     environment: Mapping[str, str] = MappingProxyType({})
     compiled: bool = True
+    several: bool = False
 
 
 def lines_of(spec: str) -> set[tuple[str, int]]:
@@ -287,11 +290,13 @@ OPTIMISATIONS = {
         "a tile takes two or four steps of k at once",
         ("kernels/tile.py~unroll", "kernels/tile_ir.py~unroll"),
         _plain_tiles,
+        rows=(*EPOCHS, *COLD),
     ),
     "short epilogues": Optimisation(
         "a simple formula is written out for each vector of the widest tile",
         ("kernels/gemm.py~written|short", "program/kernel_set.py~SHORT_FORMULA|short="),
         keywords("kernels.gemm", "emit_product", short=False),
+        rows=(*EPOCHS, *COLD),
     ),
     "covering widths": Optimisation(
         "a product has code only for the tile widths that the network needs",
@@ -301,6 +306,7 @@ OPTIMISATIONS = {
             "kernels/gemm.py~widths",
         ),
         _any_width,
+        rows=(*EPOCHS, *COLD),
     ),
     "short vectors in sums": Optimisation(
         "a layer with few units sums its gradients, and updates, in short vectors",
@@ -323,6 +329,7 @@ OPTIMISATIONS = {
             "program/kernel_set.py~apart|panels",
         ),
         answer("program.buffers", "packed", ()),
+        several=True,
     ),
     "strides off the page": Optimisation(
         "row strides are no multiples of 4096 bytes",
@@ -366,11 +373,13 @@ OPTIMISATIONS = {
         "a loss over few classes has a row in each lane",
         ("lowering/rows_in_lanes.py", "kernels/row_loss.py:_RowLossEmitter._some_rows"),
         constant("tuning", "ROWS_IN_LANES_COLUMNS", 0),
+        rows=(*EPOCHS, *COLD),
     ),
     "short rows without loops": Optimisation(
         "a loss over up to four vectors of classes is written without loops",
         ("lowering/rows.py~[Ss]traight|STRAIGHT",),
         constant("tuning", "STRAIGHT_VECTORS", 0),
+        rows=(*EPOCHS, *COLD),
     ),
     "sparse rows": Optimisation(
         "the first layer reads only the stored entries of CSR rows",
@@ -397,6 +406,7 @@ OPTIMISATIONS = {
         _without("columns"),
         (*EPOCHS,),
         compiled=False,
+        several=True,
     ),
     "split-k": Optimisation(
         "threads own inputs of the first layer, and hand sums on",
@@ -410,6 +420,7 @@ OPTIMISATIONS = {
             "runtime/instance.py~split_k|inputs",
         ),
         answer("program.buffers", "can_split_k", False),
+        several=True,
     ),
     "threads by the cost model": Optimisation(
         "a step gets as many threads as its work is worth, not all",
@@ -421,6 +432,7 @@ OPTIMISATIONS = {
         _every_thread,
         (*EPOCHS,),
         compiled=False,
+        several=True,
     ),
     "thread tuner": Optimisation(
         "half or twice as many threads are tried while training",
@@ -428,6 +440,7 @@ OPTIMISATIONS = {
         _fixed_threads,
         (*EPOCHS,),
         compiled=False,
+        several=True,
     ),
     "threads are moved": Optimisation(
         "threads are moved to processors of their own before a run",
@@ -435,22 +448,26 @@ OPTIMISATIONS = {
         _unplaced,
         ("A", "B", "C", "D", "W", "E"),
         compiled=False,
+        several=True,
     ),
     "barriers spin": Optimisation(
         "a thread that waits spins some tens of microseconds before it yields",
         ("kernels/barrier.py~SPINS|spun|spin",),
         constant("tuning", "SPINS", 1),
+        several=True,
     ),
     "lingering": Optimisation(
         "a fit counts as at work for 20 ms after a run, so that two fits share the processors",
         ("host/team.py~LINGER",),
         constant("tuning", "LINGER_SECONDS", 0.0),
         ("two fits D",),
+        several=True,
     ),
     "tiles are not divided": Optimisation(
         "threads own whole tiles of a tall parameter's rows",
         ("program/kernel_set.py:Kernels.unit",),
         lambda: replace("program.kernel_set:Kernels", "unit", lambda old: lambda self, height: 1),
+        several=True,
     ),
     # compilation
     "object cache": Optimisation(
@@ -489,6 +506,7 @@ OPTIMISATIONS = {
         ),
         answer("machine.compile_store", "available_threads", 1, here=True),
         COLD,
+        several=True,
     ),
     "loops compiled in a hurry": Optimisation(
         "loops around kernels are compiled without optimisation",
@@ -496,6 +514,7 @@ OPTIMISATIONS = {
         lambda: replace(
             "ir.builder", "unoptimised", lambda old: lambda f: f.attributes.add("noinline")
         ),
+        rows=(*EPOCHS, *COLD),
     ),
     "late imports": Optimisation(
         "what emits code is imported only where something is compiled",

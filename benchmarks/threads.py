@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from backhand.formulas.optimisers import OPTIMISERS
-from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
+from backhand.plan.scalars import step_scalars
+from backhand.plan.step import training_plan
 from backhand.run.llvm.host.team import available_threads
 from backhand.run.llvm.runtime.engine import CompiledTrainer
-from backhand.train.loop import step_scalars
 
 ADAM = OPTIMISERS["adam"]
 ENOUGH = 0.02
@@ -42,8 +42,9 @@ def epochs(width: int, batch: int, rounds: int) -> dict[int | None, float]:
     rows = batches * batch
     x = rng.standard_normal((rows, width)).astype(np.float32)
     t = rng.integers(0, 2, (rows, 1))
-    scalars, _ = step_scalars(ADAM, SCHEDULES["constant"], 1e-3, np.arange(float(batches)), batches)
-    order, l2 = rng.permutation(rows), np.zeros(batches)
+    steps = np.arange(float(batches))
+    scalars = step_scalars(training_plan(network, ADAM), ADAM, steps, np.full(batches, 1e-3))
+    order = rng.permutation(rows)
     counts: list[int | None] = [None, *range(1, available_threads() + 1)]
     trainers: dict[int | None, Any] = {
         n: CompiledTrainer(network, params, ADAM, threads=n) for n in counts
@@ -52,7 +53,7 @@ def epochs(width: int, batch: int, rounds: int) -> dict[int | None, float]:
     for number in range(rounds + 1):
         for n, trainer in trainers.items():
             start = time.perf_counter()
-            trainer.epoch(x, t, None, order, batch, scalars, l2, 0)
+            trainer.epoch(x, t, None, order, batch, scalars, 0)
             if number:  # the first compiles
                 times[n].append((time.perf_counter() - start) / batches)
     return {n: statistics.median(found) for n, found in times.items()}

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from backhand import InputError, Network
 from backhand.engines import ENGINES, checked_engine, default_engine, executor
-from backhand.run.arrays import EXECUTOR, ArrayExecutor
+from backhand.run.array_executor import EXECUTOR, ArrayExecutor
 
 
 def test_an_executor_is_a_module_and_a_line(monkeypatch):

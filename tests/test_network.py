@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +12,18 @@ from backhand.engines import default_engine
 from backhand.errors import BackhandError, InputError
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
-from backhand.network import Layer
+from backhand.layers import (
+    Activate,
+    Chain,
+    Columns,
+    Concat,
+    Linear,
+    MemberScale,
+    Residual,
+)
+from backhand.plan.step import gradient_plan
+from backhand.run.arrays import Values, walk
+from backhand.run.namespaces import NUMPY
 from backhand.testing import assert_near, assert_shape
 
 WIDTH = st.integers(1, 40)
@@ -29,7 +38,8 @@ def case(widths, activation, loss, seed=0, rows=9, dtype="float64"):
     if LOSSES[loss].by_row:
         widths = (*widths[:-1], max(2, widths[-1]))
     net = Network(widths, activation=activation, loss=loss, dtype=dtype)
-    params = [Layer(w, 0.3 * rng.standard_normal(b.shape)) for w, b in net.init("lecun_normal", 1)]
+    params = net.init("lecun_normal", 1)
+    params |= {n: 0.3 * rng.standard_normal(a.shape) for n, a in params.items() if a.ndim == 1}
     x = rng.standard_normal((rows, net.inputs))
     t = rng.integers(0, 2, (rows, 1 if net.loss.by_row else net.outputs))
     if not net.loss.by_row:
@@ -73,17 +83,17 @@ def test_every_gradient_is_the_slope_in_a_random_direction(activation, loss):
         net, params, x, t, rng = case(widths, activation, loss, seed, rows)
         weight = rng.random(rows) + 0.1
         got = net.loss_and_grads(params, x, t, weight, wrt_input=True)
-        arrays = [*itertools.chain(*params), x]
-        grads = [*itertools.chain(*got[1]), got[2]]
+        arrays, grads = {**params, "x": x}, {**got[1], "x": got[2]}
         assert_near(got[0], net.batch_loss(params, x, t, weight), rtol=1e-14)
-        for number, (a, g) in enumerate(zip(arrays, grads, strict=True)):
+        assert set(grads) == set(arrays)
+        for name, a in arrays.items():
+            g = grads[name]
             assert_shape(g, a.shape)
             probe, h, losses = rng.standard_normal(a.shape), 1e-7, []
             for sign in (1, -1):
-                moved = [*arrays]
-                moved[number] = a + sign * h * probe
-                layers = [*zip(moved[:-1:2], moved[1:-1:2], strict=True)]
-                losses.append(net.batch_loss(layers, moved[-1], t, weight))
+                moved = {**arrays, name: a + sign * h * probe}
+                at = moved.pop("x")
+                losses.append(net.batch_loss(moved, at, t, weight))
             size = max(1.0, losses[0])
             slope = (losses[0] - losses[1]) / (2 * h)
             assert_near((g * probe).sum(), slope, rtol=1e-5, atol=2e-6 * size)
@@ -103,28 +113,28 @@ def test_loss_and_gradients_are_those_of_a_network_in_torch(activation, loss, dt
     import torch
 
     net, params, x, t, _ = case((7, 12, 5, 3), activation, loss, dtype=dtype)
-    leaves = [
-        torch.tensor(a, dtype=torch.float64, requires_grad=True)
-        for a in (*itertools.chain(*params), x)
-    ]
-    z = leaves[-1]
-    for layer in range(3):
-        z = torch.nn.functional.linear(z, leaves[2 * layer].T, leaves[2 * layer + 1])
-        if layer < 2:
-            f = getattr(torch.nn.functional, net.activations[layer].torch)
-            z = f(z, *net.activations[layer].keywords.values())
+    leaves = {
+        name: torch.tensor(a, dtype=torch.float64, requires_grad=True)
+        for name, a in {**params, "x": x}.items()
+    }
+    z = leaves["x"]
+    for layer in (1, 2, 3):
+        z = torch.nn.functional.linear(z, leaves[f"w{layer}"].T, leaves[f"b{layer}"])
+        if layer < 3:
+            f = getattr(torch.nn.functional, net.activations[layer - 1].torch)
+            z = f(z, *net.activations[layer - 1].keywords.values())
     target = torch.tensor(t[:, 0] if net.loss.by_row else t)
     want = getattr(torch.nn.functional, net.loss.torch)(z, target, **net.loss.keywords)
     want.backward()
-    params = [Layer(w.astype(dtype), b.astype(dtype)) for w, b in params]
+    params = {name: a.astype(dtype) for name, a in params.items()}
     got = net.loss_and_grads(params, x, t, wrt_input=True)
     tolerance = {"rtol": 1e-9, "atol": 1e-12} if dtype == "float64" else {}
     if activation == "softplus":
         tolerance = {"rtol": 1e-3, "atol": 1e-5}
     assert_near(got[0], want.item(), **tolerance)
-    for g, leaf in zip((*itertools.chain(*got[1]), got[2]), leaves, strict=True):
+    for name, g in {**got[1], "x": got[2]}.items():
         assert g.dtype == dtype
-        assert_near(g, leaf.grad.numpy(), **tolerance)
+        assert_near(g, leaves[name].grad.numpy(), **tolerance)
 
 
 @pytest.mark.torch
@@ -134,7 +144,7 @@ def test_the_same_lines_run_on_tensors_and_autograd_agrees(loss):
 
     net, params, x, t, rng = case((5, 8, 3), "silu", loss)
     weight = rng.random(len(x)) + 0.1
-    tensors = [Layer(*(torch.tensor(a, requires_grad=True) for a in p)) for p in params]
+    tensors = {name: torch.tensor(a, requires_grad=True) for name, a in params.items()}
     tx, tt, tw = torch.tensor(x, requires_grad=True), torch.tensor(t), torch.tensor(weight)
     value, grads, dx = net.loss_and_grads(tensors, tx, tt, tw, wrt_input=True)
     net.batch_loss(tensors, tx, tt, tw).backward()
@@ -142,9 +152,9 @@ def test_the_same_lines_run_on_tensors_and_autograd_agrees(loss):
     assert_near(value.item(), want[0], rtol=1e-12)
     assert_near(dx.detach().numpy(), want[2], rtol=1e-10, atol=1e-13)
     assert_near(dx.detach().numpy(), tx.grad.numpy(), rtol=1e-10, atol=1e-13)
-    for p, g, w in zip(*(itertools.chain(*a) for a in (tensors, grads, want[1])), strict=True):
-        assert_near(g.detach().numpy(), w, rtol=1e-10, atol=1e-13)
-        assert_near(p.grad.numpy(), w, rtol=1e-10, atol=1e-13)
+    for name, w in want[1].items():
+        assert_near(grads[name].detach().numpy(), w, rtol=1e-10, atol=1e-13)
+        assert_near(tensors[name].grad.numpy(), w, rtol=1e-10, atol=1e-13)
     assert_near(net.forward(tensors, tx).detach().numpy(), net.forward(params, x), rtol=1e-12)
     assert_near(net.predict(tensors, tx).detach().numpy(), net.predict(params, x), rtol=1e-12)
 
@@ -156,8 +166,8 @@ def test_weights_count_rows(loss):
     rows = [0, 0, 1, 3]
     want = net.loss_and_grads(params, x[rows], t[rows], wrt_input=True)
     assert_near(got[0], want[0], rtol=1e-12)
-    for g, w in zip(itertools.chain(*got[1]), itertools.chain(*want[1]), strict=True):
-        assert_near(g, w, rtol=1e-11, atol=1e-14)
+    for name, g in got[1].items():
+        assert_near(g, want[1][name], rtol=1e-11, atol=1e-14)
     assert not got[2][2].any(), "a row of weight 0 has a gradient"
     assert_near(got[2][0], 2 * want[2][0], rtol=1e-12)
     scaled = net.batch_loss(params, x, t, [20, 10, 0, 10])
@@ -168,10 +178,10 @@ def test_weights_count_rows(loss):
 def test_float32_at_logits_of_ten_thousand(loss):
     net, _, x, t, _ = case((4, 3), "relu", loss, dtype="float32")
     for size in (1e4, -1e4):
-        params = [(np.zeros((4, 3), "float32"), np.array([size, 0, -size], "float32"))]
+        params = {"w1": np.zeros((4, 3)), "b1": np.array([size, 0, -size], "float32")}
         value, grads, dx = net.loss_and_grads(params, x, t, wrt_input=True)
         assert np.isfinite(value)
-        for a in (*grads[0], dx, net.predict(params, x)):
+        for a in (*grads.values(), dx, net.predict(params, x)):
             assert a.dtype == np.float32
             assert np.isfinite(a).all()
 
@@ -197,15 +207,15 @@ def test_predictions_are_what_the_loss_expects():
 
 def test_statistics_are_those_of_the_arrays():
     net, params, x, t, _ = case((4, 6, 5, 2), "relu", "mean_squared_error", rows=50)
-    params[0].b[:2] = -100  # two dead units
-    params[0].w[:, 2] = 0  # and one that says the same of every row, but not zero
-    params[0].b[2] = 1
+    params["b1"][:2] = -100  # two dead units
+    params["w1"][:, 2] = 0  # and one that says the same of every row, but not zero
+    params["b1"][2] = 1
     rows = net.statistics(params, x, t)
     forward = [(0, "x"), (1, "z"), (1, "y"), (2, "z"), (2, "y"), (3, "z")]
     backward = [(layer, f"d{kind}") for layer, kind in reversed(forward)]
     assert [(r.layer, r.buffer) for r in rows] == forward + backward
     at = {(r.layer, r.buffer): r for r in rows}
-    z1 = x @ params[0].w + params[0].b
+    z1 = x @ params["w1"] + params["b1"]
     y1 = np.maximum(z1, 0)
     for key, want in {(0, "x"): x, (1, "z"): z1, (1, "y"): y1}.items():
         assert_near(at[key].mean, want.mean(), rtol=1e-12)
@@ -216,6 +226,35 @@ def test_statistics_are_those_of_the_arrays():
     assert at[1, "z"].dead == 1 / 6
     dx = net.loss_and_grads(params, x, t, wrt_input=True)[2]
     assert_near(at[0, "dx"].std, dx.std(), rtol=1e-12)
+
+
+def test_statistics_of_any_layers_are_those_of_the_arrays():
+    """Of columns side by side, members and blocks too, forward and backward."""
+    layers = [
+        Concat([Chain([Linear(3), Activate("tanh")]), Columns(1, 2), Linear(2)]),
+        Residual([Linear(7), Activate("relu")]),
+        MemberScale(2),
+        Linear(4),
+    ]
+    net = Network(layers, inputs=4, loss="mean_squared_error", dtype="float64")
+    params = net.init("kaiming_normal", 1)
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((30, 4)), rng.standard_normal((30, 4))
+    rows = net.statistics(params, x, t)
+    plan = gradient_plan(net, wrt_input=True)
+    at = walk(plan, {**params, "x": x, "t": t, "weight": np.ones((30, 1))})
+    at = Values(at, NUMPY)
+    gradients = [r for r in plan.results if r.gradient is not None]
+    wanted = [("x", x), *((r.letter, at[r.buffer]) for r in plan.results)]
+    wanted += [(f"d{r.letter}", at[r.gradient]) for r in reversed(gradients)]
+    wanted.append(("dx", at[plan.dx]))
+    assert [r.buffer for r in rows] == [kind for kind, _ in wanted]
+    assert sum(r.buffer.base is not None for r in plan.results) == 3
+    assert len(plan.results) == len(gradients) == 10
+    for row, (kind, a) in zip(rows, wanted, strict=True):
+        assert_near(row.std, a.std(), rtol=1e-12, atol=1e-15)
+        assert_near(row.mean, a.mean(), rtol=1e-10, atol=1e-13)
+        assert row.zeros == (a == 0).mean(), kind
 
 
 def test_statistics_without_targets_send_unit_noise_back():
@@ -233,7 +272,12 @@ def test_statistics_without_targets_send_unit_noise_back():
 @pytest.mark.parametrize(
     ("x", "t", "weight", "said"),
     [
-        (np.zeros((5, 4)), np.zeros((5, 2)), None, r"x has shape \(5, 4\), .* \(3, 2\): x must be"),
+        (
+            np.zeros((5, 4)),
+            np.zeros((5, 2)),
+            None,
+            r"x has shape \(5, 4\): the network takes \(N, 3\)",
+        ),
         (np.zeros(3), np.zeros((1, 2)), None, r"x has shape \(3,\)"),
         (np.zeros((5, 3)), np.zeros((4, 2)), None, r"target has shape \(4, 2\), .* needs \(5, 2\)"),
         (np.zeros((5, 3)), np.zeros(5), None, r"target has shape \(5,\)"),
@@ -253,10 +297,15 @@ def test_what_does_not_fit_is_named(x, t, weight, said):
 def test_parameters_that_do_not_fit_are_named():
     net = Network((3, 4, 2))
     params = net.init("glorot_normal")
-    with pytest.raises(InputError, match="1 layers given, the network has 2"):
-        net.forward(params[:1], np.zeros((1, 3)))
-    with pytest.raises(InputError, match=r"layer 1: w \(4, 2\)"):
-        net.forward(params[::-1], np.zeros((1, 3)))
+    x = np.zeros((1, 3))
+    for call in (net.forward, net.predict, net.predictor):
+        rest = () if call == net.predictor else (x,)
+        with pytest.raises(InputError, match=r"parameter w2 \(4, 2\) is missing"):
+            call({name: params[name] for name in ("w1", "b1", "b2")}, *rest)
+        with pytest.raises(InputError, match=r"w1 has shape \(4, 2\), the network needs \(3, 4\)"):
+            call({**params, "w1": params["w2"]}, *rest)
+        with pytest.raises(InputError, match="no parameter 'w3': it has w1, b1, w2, b2"):
+            call({**params, "w3": params["w2"]}, *rest)
 
 
 def test_unknown_schemes_are_named():
@@ -276,10 +325,9 @@ def test_sparse_x_gives_what_dense_x_gives(engine):
     want, grads = net.loss_and_grads(params, x.toarray(), t, weight, engine=engine)
     loss, found = net.loss_and_grads(params, x, t, weight, engine=engine)
     assert np.isclose(loss, want, rtol=1e-13)
-    for a, b in zip(found, grads, strict=True):
-        assert type(a.w) is np.ndarray
-        assert np.allclose(a.w, b.w, rtol=0, atol=1e-14)
-        assert np.allclose(a.b, b.b, rtol=0, atol=1e-14)
+    for name, a in found.items():
+        assert type(a) is np.ndarray
+        assert np.allclose(a, grads[name], rtol=0, atol=1e-14)
     z = net.forward(params, x, engine=engine)
     assert np.allclose(z, net.forward(params, x.toarray(), engine=engine), rtol=0, atol=1e-13)
     with pytest.raises(InputError, match="toarray"):
@@ -296,6 +344,6 @@ def test_logits_that_are_sparse_are_refused():
 
 def test_statistics_of_what_overflows_are_not_finite_and_warn_of_nothing():
     network = Network((2, 3, 1), activation="identity")
-    params = [(w * 0 + np.float32(3e38), b) for w, b in network.init("glorot_uniform")]
+    params = {n: np.full(shape, 3e38) for n, shape in network.shapes.items()}
     found = network.statistics(params, np.full((4, 2), 3e38), engine="numpy")
     assert not all(np.isfinite(line.std) for line in found)

@@ -30,7 +30,7 @@ FLOORS = (
     {"expr"},
     {"plan"},
     {"run"},
-    {"network", "engines"},
+    {"network", "engines", "layers"},
     {"train"},
     {"preprocess"},
     {"check", "estimators", "datasets", "export"},
@@ -139,7 +139,7 @@ def test_no_two_files_import_each_other():
 
 
 def test_executors_never_import_one_another():
-    executors = ({"arrays"}, {"llvm"})
+    executors = ({"arrays", "array_executor"}, {"llvm"})
     for path in FILES:
         own = module_of(path)
         if own[1:2] != ("run",) or len(own) < 3:
@@ -195,7 +195,7 @@ def test_importing_loads_what_it_needs_and_no_more(code, ours, others):
     assert {name.partition(".")[0] for name in loaded} - known == others
     if ours is not None:
         assert [name for name in loaded if name.startswith("backhand")] == ours
-    assert len([name for name in loaded if name.partition(".")[0] == "backhand"]) < 45
+    assert len([name for name in loaded if name.partition(".")[0] == "backhand"]) < 70
 
 
 def test_every_public_name_is_there():

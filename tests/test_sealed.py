@@ -12,7 +12,7 @@ import pytest
 
 from backhand import sealed
 from backhand.errors import InputError
-from backhand.sealed import layers_of, read_sealed, tensors_of, write_sealed
+from backhand.sealed import read_sealed, write_sealed
 
 ABOUT = {"holds": "a test", "numbers": [1, 2.5, None]}
 
@@ -133,14 +133,3 @@ def test_what_could_not_be_read_is_not_written(tmp_path):
     assert os.listdir(tmp_path) == []
     write_sealed(tmp_path / "one", {"a": np.arange(3.0)}, {"holds": "x" * 16_000_000})
     assert len(read_sealed(tmp_path / "one")[1]["holds"]) == 16_000_000
-
-
-def test_layers_have_their_names_and_are_found_by_them():
-    rng = np.random.default_rng(0)
-    layers = [(rng.random((d, k)), rng.random(k)) for d, k in ((3, 4), (4, 2))]
-    tensors = tensors_of(layers)
-    assert list(tensors) == ["w1", "b1", "w2", "b2"]
-    for found, made in zip(layers_of(tensors), layers, strict=True):
-        assert all(a is b for a, b in zip(found, made, strict=True))
-    with pytest.raises(InputError, match="it has 5 arrays, not two for each layer"):
-        layers_of({**tensors, "w3": np.ones(2)})

@@ -13,10 +13,11 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Network": "network",
-    "Layer": "network",
+    "Layer": "plan.layers",
     "TrainConfig": "train.config",
     "Rows": "train.rows",
     "fit": "train.fit",
+    "fit_several": "train.several",
     "FitResult": "train.result",
     "DivergedError": "train.result",
     "TrainState": "train.state",
@@ -26,6 +27,7 @@ _HOME = {
     "verify": "check",
     "register_activation": "check",
     "register_initialiser": "check",
+    "register_layer": "check",
     "register_loss": "check",
     "register_optimiser": "check",
     "register_schedule": "check",
@@ -42,10 +44,12 @@ _HOME = {
     "InputError": "errors",
 }
 
-__all__ = [*_HOME, "__version__"]
+__all__ = [*_HOME, "layers", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "layers":
+        return importlib.import_module("backhand.layers")
     if name not in _HOME:
         raise AttributeError(f"module 'backhand' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"backhand.{_HOME[name]}"), name)

@@ -13,7 +13,7 @@ from .run.executor import Executor
 
 Array = Any
 
-ENGINES = {"llvm": "backhand.run.llvm.executor", "numpy": "backhand.run.arrays"}
+ENGINES = {"llvm": "backhand.run.llvm.executor", "numpy": "backhand.run.array_executor"}
 """The module of each executor, by the name that ``engine=`` takes; the first one that is available
 is the default, and the last one takes any arrays on any machine."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,30 +11,26 @@ from .engines import default_engine, executor
 from .errors import InputError
 from .formulas.initialisers import Initialiser, choose_initialiser
 from .plan.description import Description
+from .plan.nodes import Product
 from .plan.ranges import as_numbers, usable_weight
 from .plan.step import (
     Plan,
     forward_plan,
     gradient_plan,
-    logits,
     logits_gradient_plan,
     logits_loss_plan,
     propagation_plan,
 )
-from .run.arrays import as_real, parameter_buffers, walk
+from .plan.wiring import Result
+from .run.array_executor import as_real
+from .run.arrays import walk
 from .run.namespaces import is_sparse, is_tensor, namespace_of
 
 Array = Any
 
 
-class Layer(NamedTuple):
-    """Weights (in, out) and biases (out,) of a layer, or their gradients."""
-
-    w: Array
-    b: Array
-
-
-Params = tuple[Layer, ...]
+Params = dict[str, Array]
+"""Parameters, or their gradients, by name."""
 
 
 class LayerStatistics(NamedTuple):
@@ -43,7 +39,7 @@ class LayerStatistics(NamedTuple):
     Attributes
     ----------
     layer : int
-        Counts from 1; 0 are the inputs.
+        The linear layer that it belongs to, which count from 1; 0 before the first.
     buffer : str
         ``"x"``, ``"z"`` (pre-activation) or ``"y"`` (output), with ``"d"`` in front for gradients.
     mean, std : float
@@ -67,10 +63,13 @@ class Network(Description):
 
     Parameters
     ----------
-    widths : sequence of int
-        Number of inputs, units of each hidden layer, number of outputs.
+    layers : sequence of int, or of Layer
+        Widths such as (784, 50, 10) are short for a chain: inputs, units of each hidden layer,
+        outputs. Otherwise the layers of `backhand.layers`; the last one gives the logits.
+    inputs : int, optional
+        Columns of x, where ``layers`` are layers.
     activation : str, Activation, or a sequence of them
-        Of the hidden layers: one for all, or one for each. The last layer gives logits.
+        Of a chain's hidden layers: one for all, or one for each.
     loss : str or Loss
         A function of the logits.
     dropout : float or sequence of float
@@ -90,7 +89,7 @@ class Network(Description):
     >>> params = net.init("kaiming_normal", seed=0)
     >>> x, t = np.ones((4, 3)), np.zeros((4, 1))
     >>> loss, grads = net.loss_and_grads(params, x, t)
-    >>> grads[0].w.shape
+    >>> grads["w1"].shape
     (3, 5)
     """
 
@@ -100,16 +99,17 @@ class Network(Description):
         Parameters
         ----------
         scheme : str or Initialiser
-            See `backhand.formulas.initialisers`. Biases are zero.
+            See `backhand.formulas.initialisers`: how the weights of linear layers are drawn. All
+            other parameters begin as their layers say, biases at zero.
         seed : int
             The same seed gives the same parameters.
         x : array (N, inputs), optional
-            A batch of real data, for the data-driven ``"lsuv"``.
+            A batch of real data, for the data-driven ``"lsuv"`` and ``"data_kinks"``.
 
         Returns
         -------
-        tuple of Layer
-            ``(w, b)`` for each layer: (in, out) and (out,), of the network's dtype.
+        dict of str to array
+            Each parameter by its name, such as w1 (in, out) and b1 (out,), of the network's dtype.
 
         Raises
         ------
@@ -120,35 +120,54 @@ class Network(Description):
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise InputError(f"seed must be a whole number, at least 0, got {seed!r}")
         rng = np.random.default_rng(seed)
-        params = tuple(
-            Layer(_draw(rng, initialiser, d, k).astype(self.dtype), np.zeros(k, self.dtype))
-            for d, k in self.shapes
-        )
+        params = {}
+        for parameter, (name, shape) in zip(self.parameters, self.shapes.items(), strict=True):
+            if parameter.draw is None:
+                a = _draw(rng, initialiser, *shape)
+            else:
+                a = np.broadcast_to(parameter.draw(rng, shape), shape)
+            params[name] = a.astype(self.dtype)
         if not initialiser.data_driven:
             return params
         if x is None:
             raise InputError(f"initialiser {initialiser.name!r} needs a batch of data: pass x=")
-        return self._scaled_on(params, x)
+        return self._scaled_on(params, x, initialiser.kinks, rng)
 
-    def _scaled_on(self, params: Params, x: Array) -> Params:
-        """Scale each layer's weights, front to back, to pre-activations of unit variance on x."""
+    def _scaled_on(self, params: Params, x: Array, kinks: int, rng: np.random.Generator) -> Params:
+        """Scale each linear layer's weights, front to back, to a result of unit variance on x.
+
+        Those of members and of embeddings stay as they are drawn. With ``kinks``, each unit is
+        scaled by itself, and its bias puts its 0 among the rows.
+        """
         x = self._inputs(x)
-        scaled = list(params)
-        for layer, (w, b) in enumerate(params):
-            z = walk(forward_plan(self), {"x": x, **parameter_buffers(scaled)})[f"z{layer + 1}"]
-            spread = float(z.std(dtype=np.float64))
-            if np.isfinite(spread) and spread > 0:  # else all rows are alike: leave it as drawn
-                scaled[layer] = Layer((w / spread).astype(self.dtype), b)
-        return tuple(scaled)
+        plan, scaled = forward_plan(self), dict(params)
+        for node in plan.nodes:
+            if not isinstance(node, Product) or len(node.right.axes) != 2:
+                continue
+            given = dict(scaled)
+            if node.bias is not None:
+                given[node.bias.name] = np.zeros_like(scaled[node.bias.name])
+            z = walk(plan, {"x": x, **given})[node.out.name]
+            z = z.reshape(-1, z.shape[-1]).astype(np.float64)
+            spread = z.std(axis=0) if kinks else np.full(z.shape[1], z.std())
+            # where all rows are alike it stays as drawn
+            spread = np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
+            w = scaled[node.right.name]
+            scaled[node.right.name] = (w / spread).astype(self.dtype)
+            if kinks and node.bias is not None:
+                at = rng.integers(0, len(z), (kinks, z.shape[1]))
+                share = rng.exponential(size=at.shape)
+                found = np.take_along_axis(z / spread, at, axis=0) * (share / share.sum(0))
+                b = scaled[node.bias.name]
+                scaled[node.bias.name] = np.broadcast_to(-found.sum(0), b.shape).astype(self.dtype)
+        return scaled
 
-    def forward(
-        self, params: Sequence[tuple[Array, Array]], x: Array, engine: str | None = None
-    ) -> Array:
+    def forward(self, params: Mapping[str, Array], x: Array, engine: str | None = None) -> Array:
         """The logits.
 
         Parameters
         ----------
-        params : sequence of (w, b)
+        params : mapping of str to array
             NumPy arrays or PyTorch tensors.
         x : array or sparse matrix (N, inputs)
             Converted to the network's dtype. Sparse rows stay so, in the array executor.
@@ -164,17 +183,18 @@ class Network(Description):
         InputError
             If the shapes do not fit; the message names both.
         """
-        z = logits(self)
-        return self._run(forward_plan(self), self._parameters(params, x), {"x": x}, (z,), engine)[z]
+        plan = forward_plan(self)
+        z = plan.logits.name
+        return self._run(plan, self._parameters(params, x), {"x": x}, (z,), engine)[z]
 
     def predictor(
-        self, params: Sequence[tuple[Array, Array]], threads: int | None = None
+        self, params: Mapping[str, Array], threads: int | None = None
     ) -> Callable[[Array], Array]:
         """A function from x (N, inputs) to logits (N, outputs), compiled, for many calls.
 
         Parameters
         ----------
-        params : sequence of (w, b)
+        params : mapping of str to array
             They are copied.
         threads : int, optional
             How many; by default as many as the rows are worth.
@@ -189,17 +209,21 @@ class Network(Description):
         predict = executor(engine).predictor(self, params, threads)
         if predict is not None:
             return predict
-        params = tuple(Layer(w.copy(), b.copy()) for w, b in params)
+        params = {name: a.copy() for name, a in params.items()}
         return lambda x: self.forward(params, x, engine)
 
-    def predict(self, params: Sequence[tuple[Array, Array]], x: Array) -> Array:
-        """The expected target, (N, outputs): probabilities, rates, or the logits themselves."""
+    def predict(self, params: Mapping[str, Array], x: Array) -> Array:
+        """The expected target, (N, outputs): probabilities, rates, or the logits themselves.
+
+        Of an ensemble within the network, the mean of what its members predict.
+        """
         z = self.forward(params, x)
-        return self.loss.mean(namespace_of(z), z)
+        predicted = self.loss.mean(namespace_of(z), z)
+        return predicted if self.members is None else predicted.mean(1)
 
     def batch_loss(
         self,
-        params: Sequence[tuple[Array, Array]],
+        params: Mapping[str, Array],
         x: Array,
         t: Array,
         sample_weight: Array | None = None,
@@ -212,15 +236,16 @@ class Network(Description):
     def loss_at(self, z: Array, t: Array, sample_weight: Array | None = None) -> Any:
         """The loss of logits z (N, outputs), with targets and weights as `loss_and_grads`."""
         z = self._real(z if is_tensor(z) else as_numbers(z, "z"), "z")
-        if tuple(z.shape[1:]) != (self.outputs,):
-            raise InputError(f"z has shape {tuple(z.shape)}: logits are (N, {self.outputs})")
+        plan = logits_loss_plan(self)
+        if tuple(z.shape[1:]) != plan.logits.axes[1:]:
+            raise InputError(f"z has shape {tuple(z.shape)}: logits are {plan.logits.shape_text}")
         given = self._given(z, t, sample_weight)
-        loss = walk(logits_loss_plan(self), {logits(self): z, **given}, namespace_of(z))["loss"]
+        loss = walk(plan, {plan.logits.name: z, **given}, namespace_of(z))["loss"]
         return loss if is_tensor(loss) else float(loss)
 
     def loss_and_grads(
         self,
-        params: Sequence[tuple[Array, Array]],
+        params: Mapping[str, Array],
         x: Array,
         t: Array,
         sample_weight: Array | None = None,
@@ -231,7 +256,7 @@ class Network(Description):
 
         Parameters
         ----------
-        params : sequence of (w, b)
+        params : mapping of str to array
             NumPy arrays or PyTorch tensors.
         x : array or sparse matrix (N, inputs)
             Converted to the network's dtype. Sparse rows stay so, in the array executor.
@@ -248,8 +273,8 @@ class Network(Description):
         Returns
         -------
         loss : float, or a scalar tensor
-        grads : tuple of Layer
-            ``(dw, db)`` for each layer, of the shapes of ``params``.
+        grads : dict of str to array
+            The gradient of each parameter by the parameter's name.
         dx : array (N, inputs)
             Only if ``wrt_input``.
 
@@ -261,15 +286,16 @@ class Network(Description):
         params = self._parameters(params, x)
         given = self._enter(x, t, sample_weight)
         plan = gradient_plan(self, wrt_input=wrt_input)
-        at = self._run(plan, params, given, ("dx",) if wrt_input else (), engine)
-        grads = tuple(Layer(at[f"dw{i}"], at[f"db{i}"]) for i in self._layers)
+        dx = () if plan.dx is None else (plan.dx.name,)
+        at = self._run(plan, params, given, dx, engine)
+        grads = {parameter.name: at[gradient.name] for parameter, gradient in plan.gradients}
         loss = at["loss"] if is_tensor(at["loss"]) else float(at["loss"])
-        return (loss, grads, at["dx"]) if wrt_input else (loss, grads)
+        return (loss, grads, at[dx[0]]) if dx else (loss, grads)
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is seen in the result
     def statistics(
         self,
-        params: Sequence[tuple[Array, Array]],
+        params: Mapping[str, Array],
         x: Array,
         t: Array | None = None,
         engine: str | None = None,
@@ -278,7 +304,7 @@ class Network(Description):
 
         Parameters
         ----------
-        params : sequence of (w, b)
+        params : mapping of str to array
             NumPy arrays.
         x : array (N, inputs)
             A batch of data.
@@ -304,39 +330,37 @@ class Network(Description):
         given = self._enter(x, t)
         if len(given["x"]) == 0:
             raise InputError(f"x has shape {given['x'].shape}: statistics need at least one row")
-        last, top = len(self.shapes), logits(self)
-        forward = [(0, "x")]
-        for layer in self._layers:
-            forward += [(layer, "z")] + [(layer, "y")] * (layer < last)
-        z = self.forward(params, given["x"], engine)
+        plan, z = propagation_plan(self), self.forward(params, given["x"], engine)
+        assert plan.dlogits is not None
+        top, dtop = plan.logits.name, plan.dlogits.name
         if t is None:
             dz = np.random.default_rng(0).standard_normal(z.shape).astype(self.dtype)
         else:
-            dz = walk(logits_gradient_plan(self), {**given, top: z})[f"d{top}"]
-        names = [_name(layer, f"{d}{kind}") for layer, kind in forward[1:] for d in ("", "d")]
-        wanted = tuple(name for name in (*names, "dx") if name != f"d{top}")
-        at = self._run(
-            propagation_plan(self), params, {"x": given["x"], f"d{top}": dz}, wanted, engine
-        )
-        at |= {"x": given["x"], f"d{top}": dz}
-        rows = [_describe(layer, kind, at) for layer, kind in forward]
-        return rows + [_describe(layer, f"d{kind}", at) for layer, kind in reversed(forward)]
+            dz = walk(logits_gradient_plan(self), {**given, top: z})[dtop]
+        shown = [Result(0, "x", plan.x, plan.dx), *plan.results]
+        names = [buffer.name for result in shown for buffer in result.buffers]
+        wanted = tuple(dict.fromkeys(name for name in names if name not in ("x", dtop)))
+        at = self._run(plan, params, {"x": given["x"], dtop: dz}, wanted, engine)
+        at |= {"x": given["x"], dtop: dz}
+        forward = [_describe(r, r.letter, at[r.buffer.name]) for r in shown]
+        backward = [
+            _describe(r, f"d{r.letter}", at[r.gradient.name])
+            for r in reversed(shown)
+            if r.gradient is not None
+        ]
+        return forward + backward
 
     @np.errstate(over="ignore", invalid="ignore")  # as machine code does
     def _run(
         self,
         plan: Plan,
-        params: Sequence[tuple[Array, Array]],
+        params: Mapping[str, Array],
         given: dict[str, Array],
         outputs: tuple[str, ...] = (),
         engine: str | None = None,
     ) -> dict[str, Array]:
         """Run a plan on checked data with an executor."""
         return executor(engine, given["x"]).run(plan, params, given, outputs)
-
-    @property
-    def _layers(self) -> range:
-        return range(1, len(self.shapes) + 1)
 
     def _real(self, a: Array, name: str) -> Array:
         """Numbers in the network's dtype. Raises InputError for what is none, or beyond it."""
@@ -346,16 +370,16 @@ class Network(Description):
         """x (N, inputs) in the network's dtype, checked."""
         x = self._real(x, "x")
         self.check_x(x)
+        if not is_tensor(x):
+            self.check_categories(x)
         return x
 
     def _parameters(self, params: Any, x: Array = None) -> Any:
         """Parameters in the network's dtype, checked; tensors stay as they are, beside a tensor."""
         if not is_tensor(x):
             return self.checked_parameters(params)
-        try:
-            tensors = all(is_tensor(a) for w, b in params for a in (w, b))
-        except (TypeError, ValueError):
-            tensors = False
+        self.check_names(params)
+        tensors = all(map(is_tensor, params.values()))
         if not tensors:
             raise InputError("x is a tensor, and parameters are no tensors: pass all of one kind")
         self.check_parameters(params)
@@ -411,16 +435,11 @@ def _draw(rng: np.random.Generator, scheme: Initialiser, d: int, k: int) -> Arra
     return scale * (q if d >= k else q.T)
 
 
-def _name(layer: int, kind: str) -> str:
-    """The plan's name of a buffer."""
-    return kind if kind.endswith("x") else f"{kind}{layer}"
-
-
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite is seen in the result
-def _describe(layer: int, kind: str, at: dict[str, Array]) -> LayerStatistics:
-    a = np.asarray(at[_name(layer, kind)])
+def _describe(result: Result, kind: str, a: Array) -> LayerStatistics:
+    a = np.asarray(a)
     return LayerStatistics(
-        layer,
+        result.block,
         kind,
         float(a.mean(dtype=np.float64)),
         float(a.std(dtype=np.float64)),

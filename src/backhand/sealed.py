@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -109,22 +109,6 @@ def usable(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         raise InputError(f"{path} is not a usable {what}: {error}") from None
     except UNFIT as error:
         raise InputError(f"{path} is not a usable {what}: {error!r}") from None
-
-
-def tensors_of(layers: Iterable[tuple[Array, Array]]) -> dict[str, Array]:
-    """The parameters of layers under the names that they have in files."""
-    tensors = {}
-    for n, (w, b) in enumerate(layers, 1):
-        tensors[f"w{n}"], tensors[f"b{n}"] = w, b
-    return tensors
-
-
-def layers_of(tensors: Mapping[str, Array]) -> list[tuple[Array, Array]]:
-    """The inverse of `tensors_of`. Raises InputError if there are other arrays, or some missing."""
-    layers = [(tensors[f"w{n}"], tensors[f"b{n}"]) for n in range(1, len(tensors) // 2 + 1)]
-    if len(tensors) != 2 * len(layers):
-        raise InputError(f"it has {len(tensors)} arrays, not two for each layer")
-    return layers
 
 
 def _read(path: str) -> tuple[bytes, dict[str, Any]]:

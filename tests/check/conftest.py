@@ -9,4 +9,4 @@ from backhand.check.compare import Comparison
 @pytest.fixture(scope="session")
 def checks() -> list[Comparison]:
     """Every comparison, made once for the tests of networks and those of kernels."""
-    return list(run_checks(networks=40))
+    return list(run_checks(networks=80))

@@ -8,15 +8,17 @@ import math
 import numpy as np
 import pytest
 
-from backhand.check import check_activation, check_loss, verify
+from backhand.check import autodiff, check_activation, check_loss, verify
+from backhand.check.examples import EXAMPLES
 from backhand.check.kernels import check_activation_kernel
 from backhand.check.networks import random_case
 from backhand.formulas import activations
 from backhand.formulas.activations import ACTIVATIONS, Activation
 from backhand.formulas.losses import LOSSES
 from backhand.network import Network
-from backhand.plan.nodes import Matmul, NormaliseWeights
-from backhand.plan.step import Plan, gradient_plan
+from backhand.plan.nodes import Cumulate, Map, NormaliseWeights, Product
+from backhand.plan.step import gradient_plan, loss_plan
+from backhand.run.arrays import walk
 
 
 def failures(lines):
@@ -32,7 +34,7 @@ def square_case():
 
 def planted(network, change):
     plan = gradient_plan(network, wrt_input=True)
-    return Plan(network, tuple(change(node) for node in plan.nodes))
+    return dataclasses.replace(plan, nodes=tuple(map(change, plan.nodes)))
 
 
 def test_no_fault_passes(square_case):
@@ -101,7 +103,7 @@ def test_transposed_dw_is_caught_and_named(square_case, layer):
     network, case = square_case
 
     def change(node):
-        if isinstance(node, Matmul) and node.out == f"dw{layer}":
+        if isinstance(node, Product) and node.out.name == f"dw{layer}":
             return dataclasses.replace(node, left=node.right, right=node.left)
         return node
 
@@ -113,3 +115,55 @@ def test_wrong_loss_gradient_is_caught():
     right = LOSSES["huber"]
     wrong = dataclasses.replace(right, grad=lambda xp, z, t, delta: z - t)
     assert failures(check_loss(wrong)) == {"oracle", "autodiff"}
+
+
+# layers -----------------------------------------------------------------------------------------
+
+
+def with_a_wrong_result(formula, place, factor):
+    def wrong(xp, *args, **keywords):
+        found = formula(xp, *args, **keywords)
+        if not isinstance(found, tuple):
+            return found * factor
+        return tuple(a * factor if k == place else a for k, a in enumerate(found))
+
+    return wrong
+
+
+def faults_of(node, at):
+    """The node with a sign flipped, a factor left out or what else can be forgotten."""
+    if isinstance(node, Map):
+        for place in range(len(node.outs)):
+            if not at[node.outs[place].name].any():
+                continue  # zeros of columns that nobody reads have no sign
+            for factor in (-1.0, 1.001):
+                wrong = with_a_wrong_result(node.formula, place, factor)
+                yield dataclasses.replace(node, formula=wrong)
+    if isinstance(node, Product):
+        yield dataclasses.replace(node, scale=-node.scale)
+        if node.scale != 1:
+            yield dataclasses.replace(node, scale=1.0)
+    if isinstance(node, Cumulate):
+        yield dataclasses.replace(node, reverse=not node.reverse)
+        yield dataclasses.replace(node, plus=None)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_fault_in_the_backward_pass_of_a_layer_is_caught(name, monkeypatch):
+    monkeypatch.setattr(autodiff, "available", lambda: {"autograd": autodiff.by_autograd})
+    layers, inputs = EXAMPLES[name]
+    network = Network(layers, inputs=inputs, loss="huber", dtype="float64")
+    case = random_case(np.random.default_rng(len(name)), network)
+    assert verify(network, *case)
+    plan = gradient_plan(network, wrt_input=True)
+    backward = plan.nodes[len(loss_plan(network).nodes) + 2 :]  # grad and its share are the loss's
+    params, x, t, weight = case
+    at = walk(plan, {**params, "x": x, "t": t, "weight": weight[:, None]})
+    tried = 0
+    for node in backward:
+        for fault in faults_of(node, at):
+            nodes = tuple(fault if other is node else other for other in plan.nodes)
+            report = verify(network, *case, plan=dataclasses.replace(plan, nodes=nodes))
+            assert not report, f"{node} as {fault}"
+            tried += 1
+    assert tried >= 2

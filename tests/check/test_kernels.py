@@ -9,11 +9,11 @@ import pytest
 
 from backhand.check import run_checks
 from backhand.check.kernels import (
-    _identity,
     check_activation_kernel,
     check_loss_kernel,
     check_program,
     check_training,
+    identity_parameters,
     shaped_network,
     tile_sizes,
     vector_functions,
@@ -23,8 +23,8 @@ from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS, clipping
 from backhand.network import Network
-from backhand.plan.nodes import ColumnSum, Map, Matmul, NormaliseWeights
-from backhand.plan.step import Plan, gradient_plan
+from backhand.plan.nodes import BatchSum, Map, NormaliseWeights, Product
+from backhand.plan.step import gradient_plan
 from backhand.run.llvm.kernels.tile import choose_tile
 from backhand.run.llvm.lowering import mathfuncs as functions
 from backhand.run.llvm.machine.compile_store import RecentlyUsed
@@ -86,7 +86,7 @@ def changed(change):
 
     def run(plan, *args, **kwargs):
         nodes = tuple(change(node) for node in plan.nodes)
-        return execute(Plan(plan.description, nodes), *args, **kwargs)
+        return execute(dataclasses.replace(plan, nodes=nodes), *args, **kwargs)
 
     return run
 
@@ -166,7 +166,7 @@ def test_machine_code_has_the_digits_of_the_true_loss(name, dtype):
     """The other checks compare it with NumPy, which runs the same formula."""
     loss = LOSSES[name]
     network = Network((3, 3) if loss.by_row else (1, 1), loss=loss, dtype=dtype)
-    plan, params = gradient_plan(network), _identity(1, network.inputs, dtype)
+    plan, params = gradient_plan(network), identity_parameters(network)
     function = mathematics(loss.definition)
     for z in SURE:
         for t in {"class": (0, 1), "positive": (1, 3)}.get(loss.target, (0, 1)):
@@ -195,7 +195,7 @@ def test_a_wrong_product_is_caught(change, caught):
     hit = {"sums over the batch": "dw2", "forward": "z2", "backward": "dy1"}[caught]
 
     def planted(node):
-        return change(node) if isinstance(node, Matmul) and node.out == hit else node
+        return change(node) if isinstance(node, Product) and node.out.name == hit else node
 
     rng = np.random.default_rng(0)
     assert failures(check_program(rng, NETWORK)) == []
@@ -209,12 +209,13 @@ def test_a_sum_that_leaves_out_a_row_or_a_missing_1_over_n_is_caught():
         return a * (1 - 1e-4)
 
     assert failures(check_program(rng, NETWORK, spoiled("db3", short))) == ["sums over the batch"]
+    dz2 = gradient_plan(NETWORK).buffers["dz2"]
 
     def planted(node):
         if isinstance(node, NormaliseWeights):
             return dataclasses.replace(node, outputs=node.outputs + 1)
-        if isinstance(node, ColumnSum) and node.out == "db1":
-            return dataclasses.replace(node, source="dz2")
+        if isinstance(node, BatchSum) and node.out.name == "db1":
+            return dataclasses.replace(node, source=dz2)
         return node
 
     assert set(failures(check_program(rng, NETWORK, changed(planted)))) >= {"backward", "loss"}

@@ -41,5 +41,5 @@ def test_sparse_rows_are_refused_before_they_are_compared():
 
 def test_an_overflow_fails_and_warns_of_nothing():
     network = Network((2, 3, 1), activation="identity")
-    params = [(w * 0 + np.float32(3e38), b) for w, b in network.init("glorot_uniform")]
+    params = {name: np.full(shape, 3e38) for name, shape in network.shapes.items()}
     assert not verify(network, params, np.full((4, 2), 3e38), np.ones(4))

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import backhand
-from backhand import Network, Rows, TrainConfig, fit
+from backhand import Network
 from backhand.check import (
     register_activation,
     register_initialiser,
+    register_layer,
     register_loss,
     register_optimiser,
     register_schedule,
@@ -95,16 +96,19 @@ def test_what_is_registered_trains_by_name(rng):
     register_initialiser(NARROW)
     network = Network((3, 8, 1), activation="bump", dtype="float64")
     assert verify(network, *random_case(np.random.default_rng(0), network))
-    rows = Rows(rng.standard_normal((60, 3)), rng.standard_normal((60, 1)))
-    settings = TrainConfig(epochs=3, batch_size=20, optimiser="sign:beta=0.8", schedule="halves")
-    done = [
-        fit(network, network.init("narrow:gain=3", 0), rows, dataclasses.replace(settings, **e))
-        for e in ({"engine": "llvm"}, {"engine": "numpy"})
-    ]
-    for a, b in zip(done[0].params, done[1].params, strict=True):
-        np.testing.assert_allclose(a.w, b.w, rtol=1e-9, atol=1e-12)
-    w = network.init("narrow", 0)[0].w
-    assert np.array_equal(network.init("narrow:gain=4.0", 0)[0].w, 2 * w)
+    rows = backhand.Rows(rng.standard_normal((60, 3)), rng.standard_normal((60, 1)))
+    settings = backhand.TrainConfig(
+        epochs=3, batch_size=20, optimiser="sign:beta=0.8", schedule="halves"
+    )
+    params = network.init("narrow:gain=3", 0)
+    compiled, arrays = (
+        backhand.fit(network, params, rows, dataclasses.replace(settings, engine=engine))
+        for engine in ("llvm", "numpy")
+    )
+    for name, a in compiled.params.items():
+        np.testing.assert_allclose(a, arrays.params[name], rtol=1e-9, atol=1e-12)
+    w = network.init("narrow", 0)["w1"]
+    assert np.array_equal(network.init("narrow:gain=4.0", 0)["w1"], 2 * w)
 
 
 # refused --------------------------------------------------------------------------------------
@@ -290,6 +294,8 @@ def test_a_pickle_is_read_by_a_process_that_has_imported_nothing(tmp_path):
 
 
 def test_all_of_them_are_public():
+    assert backhand.register_layer is register_layer
+    assert backhand.Layer is backhand.layers.Layer
     for kind in REGISTER:
         assert getattr(backhand, f"register_{kind}") is REGISTER[kind][0]
         assert getattr(backhand, kind.capitalize()) is type(next(iter(REGISTER[kind][1].values())))

@@ -8,6 +8,9 @@ import pytest
 from backhand.check.kernels import rounding
 from backhand.check.rounding import PERIODIC, Rounded, terms
 from backhand.formulas.activations import ACTIVATIONS, logistic, softplus
+from backhand.plan.buffers import Buffer
+from backhand.plan.nodes import Product
+from backhand.run.arrays import Values, perform
 from backhand.run.namespaces import NUMPY
 
 FORMULAS = {
@@ -99,3 +102,16 @@ def test_turns_stay_within_what_an_angle_in_doubt_allows(name, error):
     assert (found.error <= np.minimum(6.3 * error, 2) + 1e-14).all()
     if error < 0.1:  # to first order, and at an extremum to the second, there is nothing spare
         assert (found.error <= furthest * (1 + 10 * error) + 1e-14).all()
+
+
+def test_a_bias_is_one_term_of_the_sum_for_members_too():
+    """A kernel may begin with it, so that what cancels has the sum's rounding, not the result's."""
+    axes = {"x": ("N", 2, 3), "w": (2, 3, 5), "b": (2, 5), "z": ("N", 2, 5)}
+    x, w, b, z = (Buffer(name, of) for name, of in axes.items())
+    rng, xp = np.random.default_rng(0), rounding("float32")
+    at = {"x": rng.standard_normal((4, 2, 3)), "w": rng.standard_normal((2, 3, 5))}
+    at["b"] = -np.einsum("md,mdk->mk", at["x"][0], at["w"])  # row 0 cancels
+    values = Values({name: Rounded(xp, a.astype("float32")) for name, a in at.items()}, xp)
+    perform(Product(x, False, w, False, z, b), values)
+    size = np.einsum("md,mdk->mk", abs(at["x"][0]), abs(at["w"])) + abs(at["b"])
+    assert (values.at["z"].error[0] >= 0.9 * terms(4, "float32") * size).all()

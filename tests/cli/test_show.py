@@ -27,7 +27,7 @@ def test_a_models_file(backhand):
     backhand("train", "digits", "--epochs", "1", "--hidden", "7", "--out", "run")
     code, out, _ = backhand("show", "run/model.safetensors", "--plan")
     assert code == 0
-    assert "dropout(y1, words1, rate=0.3)" in out
+    assert "h1 = dropout(y1, words1, threshold=threshold1, scale=scale1)" in out
     about = out.splitlines()
     assert about[0] == "classification"
     assert about[1] == "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"

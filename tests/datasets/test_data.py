@@ -5,16 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backhand.datasets.data import Data, Split
+from backhand import Rows
+from backhand.datasets.data import Data
 from backhand.preprocess.preparation import Standardise
 
 
-def test_a_split_has_the_length_of_its_rows():
-    assert len(Split(np.zeros((7, 3), np.float32), np.zeros(7, np.int64))) == 7
-
-
 def test_data_is_frozen_and_has_no_target_scale_unless_told():
-    part = Split(np.zeros((2, 3), np.float32), np.zeros(2, np.int64))
+    part = Rows(np.zeros((2, 3), np.float32), np.zeros(2, np.int64))
     preparation = Standardise(0.0, 1.0, 1.0, 3)
     data = Data(
         "made up", "classification", part, part, part, [0, 1], preparation, None, ["a", "b", "c"]

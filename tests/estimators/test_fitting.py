@@ -287,9 +287,9 @@ def test_both_executors_train_alike_with_losses_for_numbers(loss):
 def test_threads_reach_the_executor_and_change_no_bit(monkeypatch):
     asked = []
 
-    def recorded(*args):
+    def recorded(*args, **keywords):
         asked.append(args[-1])
-        return executor("llvm").trainer(*args)
+        return executor("llvm").trainer(*args, **keywords)
 
     monkeypatch.setattr(loop, "executor", lambda engine: SimpleNamespace(trainer=recorded))
     X, y = load_iris(return_X_y=True)
@@ -306,7 +306,8 @@ def test_adamw_shrinks_weights_and_spares_biases():
     model = MLPClassifier(
         (3,), solver="adamw", alpha=0, weight_decay=0.5, max_iter=1, batch_size=5, random_state=0
     )
-    w, b = parameters.draw(Network((2, 3, 1), dtype="float64"), np.random.RandomState(0))[0]
+    start = parameters.draw(Network((2, 3, 1), dtype="float64"), np.random.RandomState(0))
+    w, b = start["w1"], start["b1"]
     model.fit(X, np.arange(10) % 2)
     np.testing.assert_allclose(model.coefs_[0], w * (1 - 0.001 * 0.5) ** 2, rtol=1e-14)
     moved = np.abs(model.intercepts_[0] - b)

@@ -54,14 +54,15 @@ def test_first_weights_are_scikit_learns(activation, hidden):
     theirs.partial_fit(X, np.arange(12) % 3, classes=[0, 1, 2])
     net = Network((4, *hidden, 3), activation=activation, dtype="float64")
     ours = draw(net, np.random.RandomState(3), activation)
-    for (w, b), v, c in zip(ours, theirs.coefs_, theirs.intercepts_, strict=True):
-        assert np.array_equal(w, v)
-        assert np.array_equal(b, c)
+    for number, (w, b) in enumerate(zip(theirs.coefs_, theirs.intercepts_, strict=True), 1):
+        assert np.array_equal(ours[f"w{number}"], w)
+        assert np.array_equal(ours[f"b{number}"], b)
 
 
 def test_the_bound_goes_by_each_layers_own_units():
     net = Network((300, 300, 300, 300), activation=["logistic", "relu"], dtype="float64")
-    spread = [np.abs(w).max() for w, _ in draw(net, np.random.RandomState(0))]
+    params = draw(net, np.random.RandomState(0))
+    spread = [np.abs(params[name]).max() for name in ("w1", "w2", "w3")]
     assert np.allclose(spread, np.sqrt(np.array([2, 6, 6]) / 600), rtol=1e-3)
 
 

@@ -171,3 +171,38 @@ def test_a_forged_combination_of_outputs_is_refused(tmp_path, outputs):
     write_sealed(tmp_path / "m", tensors, kept)
     with pytest.raises(InputError, match="outputs must be 'mean' or 'sum'"):
         MLPRegressor.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_an_estimator_that_was_saved_goes_on_with_the_bits_of_one_that_was_not(
+    tmp_path, solver, early_stopping
+):
+    words = {**SETTINGS, "solver": solver, "early_stopping": early_stopping, "dropout": 0.2}
+    more = {"X_val": X, "y_val": TARGETS["text"]} if early_stopping else {}
+    one = MLPClassifier(**words)
+    for _ in range(3):
+        one.partial_fit(X, TARGETS["text"], classes=np.unique(TARGETS["text"]), **more)
+    one.save(tmp_path / "m")
+    other = MLPClassifier.load(tmp_path / "m")
+    for _ in range(3):
+        for model in (one, other):
+            model.partial_fit(X, TARGETS["text"], **more)
+    for a, b in zip(
+        [*one.coefs_, *one.intercepts_], [*other.coefs_, *other.intercepts_], strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    assert one.loss_curve_ == other.loss_curve_
+
+
+def test_a_forged_state_is_refused(tmp_path):
+    MLPRegressor(**SETTINGS).fit(X, X[:, 0]).save(tmp_path / "m")
+    tensors, about = read_sealed(tmp_path / "m")
+    for change in ({"seed": -1}, {"optimiser": ["own", "1"]}, {"best": []}):
+        write_sealed(tmp_path / "m", tensors, {**about, "state": {**about["state"], **change}})
+        with pytest.raises(InputError, match="m is not a usable estimator"):
+            MLPRegressor.load(tmp_path / "m")
+    forged = {n: a[:1] if n.startswith("state.optimiser.m_w1") else a for n, a in tensors.items()}
+    write_sealed(tmp_path / "m", forged, about)
+    with pytest.raises(InputError, match="another network"):
+        MLPRegressor.load(tmp_path / "m").partial_fit(X, X[:, 0])

@@ -30,7 +30,8 @@ def fitted(**keywords):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_predictions_come_from_machine_code_and_agree_with_the_array_engine(dtype):
     model, X = fitted(dtype=dtype)
-    params = list(zip(model.coefs_, model.intercepts_, strict=True))
+    params = {f"w{number}": w for number, w in enumerate(model.coefs_, 1)}
+    params |= {f"b{number}": b for number, b in enumerate(model.intercepts_, 1)}
     network = Network((5, 9, 7, 2), activation="relu", dtype=dtype)
     expected = network.forward(params, X, engine="numpy")
     epsilon = np.finfo(dtype).eps

@@ -130,7 +130,7 @@ def test_callbacks_see_the_course_and_end_it(ours, early):
         assert [now.validation_loss for now in course] == model.validation_loss_curve_
     else:
         assert course[0].validation_score is course[0].validation_loss is None
-        assert np.array_equal(course[-1].params[0][0], model.coefs_[0])
+        assert np.array_equal(course[-1].params["w1"], model.coefs_[0])
     with pytest.raises(dataclasses.FrozenInstanceError):
         course[0].loss = 0.0
 
@@ -139,8 +139,8 @@ def test_parameters_that_a_callback_changes_are_copies():
     X, y = iris()
 
     def spoil(now: Progress) -> None:
-        for w, b in now.params:
-            w[:] = b[:] = np.nan
+        for a in now.params.values():
+            a[:] = np.nan
 
     for solver in ("adam", "lbfgs"):
         plain = MLPClassifier(solver=solver, **SETTINGS).fit(X, y)
@@ -162,7 +162,7 @@ def test_callbacks_of_lbfgs(ours, recwarn):
     assert not recwarn  # it was told to stop, which is no failure to converge
     assert model.n_iter_ == 5
     assert course[-1].loss == pytest.approx(model.loss_, rel=1e-12)
-    assert np.array_equal(course[-1].params[0][0], model.coefs_[0])
+    assert np.array_equal(course[-1].params["w1"], model.coefs_[0])
     assert course[0].loss > course[-1].loss
 
 
@@ -191,7 +191,7 @@ def test_lbfgs_stops_early_and_gives_the_best_weights(ours, own, recwarn):
 
     def watch(now: Progress) -> None:
         course.append(now)
-        weights.append(now.params[0][0])
+        weights.append(now.params["w1"])
 
     settings = {"solver": "lbfgs", "early_stopping": True, "scoring": "loss", "alpha": 0.0}
     model = ours(callbacks=watch, random_state=0, **settings)

@@ -45,9 +45,9 @@ def test_round_trip_is_exact(file):
     got, want = Model.load(file), example()
     assert got.to_dict() == want.to_dict()
     assert got.network == want.network
-    for a, b in zip(got.params, want.params, strict=True):
-        assert np.array_equal(a.w, b.w)
-        assert np.array_equal(a.b, b.b)
+    assert got.params.keys() == want.params.keys()
+    for name, a in got.params.items():
+        assert np.array_equal(a, want.params[name])
     x = np.random.default_rng(0).random((6, 4))
     assert got.predict(x).tolist() == want.predict(x).tolist()
     assert np.array_equal(got.predict_proba(x), want.predict_proba(x))
@@ -114,14 +114,15 @@ def test_any_flipped_byte_is_refused(tmp_path_factory, data):
     assert got.to_dict() == example().to_dict()
 
 
-def resealed(path, change=None, tensors=None, **metadata):
+def resealed(path, change=None, tensors=None, without=(), **metadata):
     """A file with a right checksum and a wrong content."""
     made = example()
     description = {"holds": "model", **made.to_dict()}
     if change:
         change(description)
-    arrays = {f"{k}{n}": a for n, p in enumerate(made.params, 1) for k, a in zip("wb", p)}  # noqa: B905
-    arrays |= tensors or {}
+    arrays = {**made.params, **(tensors or {})}
+    for name in without:
+        del arrays[name]
     text = json.dumps(description)
     seal = {"format": sealed.FORMAT, "about": text, "sha256": sealed._checksum(arrays, text)}
     path.write_bytes(save(arrays, metadata={sealed.KEY: json.dumps({**seal, **metadata})}))
@@ -142,8 +143,11 @@ def setting(*keys, value):
     [
         (setting("classes", value=["a"]), "3 classes"),
         (setting("task", value="magic"), "magic"),
-        (setting("network", "widths", value=[4, 6, 3]), "layer 1"),
-        (setting("network", "activation", value=["own"]), "unknown activation 'own'"),
+        (setting("network", "layers", 0, "units", value=6), r"w1 has shape \(4, 5\)"),
+        (setting("network", "layers", 1, "activation", value="own"), "unknown activation 'own'"),
+        (setting("network", "layers", 1, "layer", value="own"), "unknown layer 'own'"),
+        (setting("network", "layers", 1, "colour", value="red"), "colour"),
+        (setting("network", "layers", value="relu"), "unknown layer None"),
         (setting("network", "loss", value=7), "loss"),
         (setting("preparation", value={"kind": "shell"}), "shell"),
         (setting("target_std", value="x"), "incomplete"),
@@ -156,8 +160,8 @@ def setting(*keys, value):
         (setting("preparation", "width", value=5), "5 inputs"),
         (setting("preparation", "std", value=0), "std"),
         (setting("network", "dtype", value="float64"), "float64"),
-        (setting("network", "widths", value=[10**6, 10**6, 3]), "layer 1"),
-        (setting("network", "widths", value=[10**12, 5, 3]), "widths"),
+        (setting("network", "layers", 0, "units", value=10**6), r"w1 has shape \(4, 5\)"),
+        (setting("network", "inputs", value=10**12), "must be 1 to"),
         (setting("task", value="regression"), "one output"),
         (setting("provenance", value=[]), "provenance"),
         (setting("provenance", value=None), "provenance"),
@@ -174,17 +178,21 @@ def test_a_file_whose_parts_do_not_fit_is_refused(tmp_path, change, said):
 @pytest.mark.parametrize(
     ("tensors", "said"),
     [
-        ({"w3": np.ones((3, 3), np.float32)}, "5 arrays"),
-        ({"w3": np.ones((3, 3), np.float32), "b3": np.ones(3, np.float32)}, "3 layers"),
-        ({"b1": np.ones(4, np.float32)}, "layer 1"),
+        ({"w3": np.ones((3, 3), np.float32)}, "no parameter 'w3'"),
+        ({"b1": np.ones(4, np.float32)}, r"b1 has shape \(4,\), the network needs \(5,\)"),
         ({"w1": np.ones((4, 5), np.float64)}, "w1 is float64"),
         ({"w1": np.ones((4, 5), np.int8)}, "w1 is int8"),
-        ({"b2": np.full(3, np.inf, np.float32)}, "b2"),
+        ({"b2": np.full(3, np.inf, np.float32)}, "b2 has values that are not finite"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path, tensors, said):
     with pytest.raises(InputError, match=said):
         Model.load(resealed(tmp_path / "m", tensors=tensors))
+
+
+def test_an_array_that_is_missing_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"parameter b1 \(5,\) is missing"):
+        Model.load(resealed(tmp_path / "m", without=["b1"]))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +250,7 @@ def test_what_is_no_regular_file_is_refused():
 
 def test_parameters_that_are_not_finite_are_refused(tmp_path):
     bad = np.full((4, 5), np.nan, np.float32)
-    with pytest.raises(InputError, match="layer 1"):
+    with pytest.raises(InputError, match="w1 has values that are not finite"):
         Model.load(resealed(tmp_path / "m", tensors={"w1": bad}))
 
 
@@ -368,9 +376,9 @@ def test_rows_that_are_no_plain_numbers_are_refused(raw, preparation):
         example(preparation=preparation).predict(raw)
 
 
-@pytest.mark.parametrize("params", [3, None, [], NETWORK.init("kaiming_normal")[:1]])
+@pytest.mark.parametrize("params", [3, None, [], {}, {"w1": np.ones((4, 5))}])
 def test_what_are_not_the_networks_parameters_is_not_saved(tmp_path, params):
-    with pytest.raises(InputError, match="layer"):
+    with pytest.raises(InputError, match="parameter"):
         example(params=params).save(tmp_path / "m")
     assert os.listdir(tmp_path) == []
 

@@ -78,13 +78,14 @@ def test_noise_gives_the_words_of_numpy(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dropout_drops_what_numpy_drops(dtype):
     def formula(xp, y, key, column):
-        return noise.dropout(xp, y, noise.noise(xp, key, column), 0.3)
+        words = noise.noise(xp, key, column)
+        return noise.dropout(xp, y, words, noise.threshold(0.3), noise.kept_scale(0.3))
 
     graph = trace(formula, [("y", "real"), ("key", "word"), ("column", "column")])
     y = np.ones(4096, dtype)
     (got,) = map_elements(graph, dtype, {"y": y, "key": 99})
     words = noise.noise(NUMPY, NUMPY.words(99), NUMPY.words(np.arange(4096)))
-    want = noise.dropout(NUMPY, y, words, 0.3)
+    want = noise.dropout(NUMPY, y, words, noise.threshold(0.3), noise.kept_scale(0.3))
     np.testing.assert_allclose(got, want, rtol=1e-6)
     assert 0.27 < (got == 0).mean() < 0.33
 

@@ -113,7 +113,7 @@ def test_units_row_is_a_function_of_place_alone():
 def test_keeps_its_share_and_the_mean(rate):
     w = words(700, 300)
     y = np.ones(w.shape, "float32")
-    dropped = noise.dropout(NUMPY, y, w, rate)
+    dropped = noise.dropout(NUMPY, y, w, noise.threshold(rate), noise.kept_scale(rate))
     sd = (rate * (1 - rate) / w.size) ** 0.5
     assert abs((dropped == 0).mean() - rate) <= 4 * sd
     assert dropped.dtype == np.float32
@@ -122,9 +122,10 @@ def test_keeps_its_share_and_the_mean(rate):
 
 def test_backward_has_the_forward_mask_and_drops_infinities(rng):
     w, y = words(40, 30), rng.standard_normal((40, 30))
-    forward = noise.dropout(NUMPY, y, w, 0.4)
-    assert_near(noise.dropout_vjp(NUMPY, np.ones_like(y), w, 0.4) * y, forward, rtol=1e-14)
-    back = noise.dropout_vjp(NUMPY, np.full_like(y, np.inf), w, 0.4)
+    of_step = noise.threshold(0.4), noise.kept_scale(0.4)
+    forward = noise.dropout(NUMPY, y, w, *of_step)
+    assert_near(noise.dropout_vjp(NUMPY, np.ones_like(y), w, *of_step) * y, forward, rtol=1e-14)
+    back = noise.dropout_vjp(NUMPY, np.full_like(y, np.inf), w, *of_step)
     assert_near_zero(back[forward == 0], atol=0)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 import numpy as np
 
 from backhand import Network
-from backhand.network import Layer
 
 from .ingredients import (
     NUMBERS,
@@ -127,54 +127,55 @@ def weights(dice: Dice, memory: Any, rows: int, peril: float = 1.0) -> Given:
 def parameters(dice: Dice, memory: Any, network: Network, peril: float = 1.0) -> Given:
     """Parameters of a network, or of another."""
     ours = network.init("kaiming_normal", dice.whole(0, 3))
-    ours = [Layer(w, plain(dice, b.shape).astype(b.dtype)) for w, b in ours]
-    note, easy, made = "its own", True, [[w, b] for w, b in ours]
+    made = {
+        name: plain(dice, a.shape).astype(a.dtype) if a.ndim == 1 else a for name, a in ours.items()
+    }
+    note, easy = "its own", True
     if dice.chance(0.5 * peril):
-        layer, part = dice.whole(0, len(made) - 1), dice.whole(0, 1)
-        note, easy = _tampered(dice, memory, made, layer, part)
-        note = f"{'wb'[part]}{layer + 1} {note}"
-    value: Any = tuple(Layer(*layer) for layer in made)
+        name = dice.one(tuple(made))
+        note, easy = _tampered(dice, memory, made, name)
+        note = f"{name} {note}"
+    value: Any = made
     if dice.chance(0.05 * peril):
-        value = dice.one(
-            (value[:-1], value + value[-1:], None, 3, [1, 2], {}, "ab", [*value, None])
-        )
-        return Given(value, None, f"{type(value).__name__} of other layers")
+        fewer = dict([*made.items()][:-1])
+        more = {**made, "w9": made["w1"]}
+        value = dice.one((fewer, more, None, 3, [1, 2], {}, "ab", [*made.values()], {**made, 3: 4}))
+        return Given(value, None, f"{type(value).__name__} of others")
+    if dice.chance(0.1):
+        value = dice.one((dict(reversed([*made.items()])), types.MappingProxyType(made)))
     with np.errstate(all="ignore"):
-        truth = [(numbers_in(w), numbers_in(b)) for w, b in value]
-    for (w, b), (d, k) in zip(truth, network.shapes, strict=True):
-        if w is None or b is None or (w.shape, b.shape) != ((d, k), (k,)):
+        truth = {name: numbers_in(value[name]) for name in network.shapes}
+    for name, shape in network.shapes.items():
+        if truth[name] is None or truth[name].shape != shape:
             return Given(value, None, note)
-    return Given(value, tuple(Layer(*layer) for layer in truth), note, easy)
+    return Given(value, truth, note, easy)
 
 
-def _tampered(
-    dice: Dice, memory: Any, made: list[list[Any]], layer: int, part: int
-) -> tuple[str, bool]:
-    a = made[layer][part]
+def _tampered(dice: Dice, memory: Any, made: dict[str, Any], name: str) -> tuple[str, bool]:
+    a = made[name]
     how = dice.one(("dtype", "all dtypes", "layout", "value", "shape", "nothing", "list"))
     if how == "dtype":
         dtype = dice.one((*NUMBERS, *OTHERS))
         given = dense(dice, memory, a.astype(np.float64), 0)
         with np.errstate(all="ignore"):
             value = given.value.astype("U9" if dtype in ("str", "record") else dtype, copy=False)
-        made[layer][part] = between(memory, value)
+        made[name] = between(memory, value)
         return f"as {value.dtype}", False
     if how == "all dtypes":
         dtype = dice.one(("float16", "float32", "float64", "longdouble", "int8", ">f4"))
-        for i, (w, b) in enumerate(made):
-            made[i] = [w.astype(dtype), b.astype(dtype)]
+        made |= {other: array.astype(dtype) for other, array in made.items()}
         return f"and all others as {dtype}", False
     if how == "layout":
         given = dense(dice, memory, np.atleast_1d(a).astype(np.float64), 0.5)
-        made[layer][part] = given.value
+        made[name] = given.value
         return given.note, False
     if how == "value":
-        a = made[layer][part] = a.astype(dice.one(("float32", "float64")))
+        a = made[name] = a.astype(dice.one(("float32", "float64")))
         return spoil(dice, a), False
     if how == "shape":
-        made[layer][part] = np.zeros(shaped(dice, (*a.shape, 1)[:2]), a.dtype)
+        made[name] = np.zeros(shaped(dice, (*a.shape, 1)[:2]), a.dtype)
     elif how == "nothing":
-        made[layer][part] = nothing(dice, np.atleast_2d(a)).value
+        made[name] = nothing(dice, np.atleast_2d(a)).value
     else:
-        made[layer][part] = a.tolist()
+        made[name] = a.tolist()
     return how, False

@@ -176,6 +176,8 @@ def _forged(dice: Dice, path: pathlib.Path) -> str:
         inside = about[
             dice.one([key for key, value in about.items() if isinstance(value, dict) and value])
         ]
+        if "layers" in inside and dice.chance(0.5):
+            inside = dice.one(inside["layers"])
         key = dice.one(inside)
         inside[key] = dice.one(
             (None, 0, -1, 10**9, "x", [], {}, 1.5, True, [1, 2], "nan", {"list": [3]}, {"dict": 3})

@@ -12,6 +12,7 @@ import importlib.util
 import numbers
 import tempfile
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -378,6 +379,8 @@ def fingerprint(value: Any) -> Any:
         return value.shape, value.dtype, value.strides, np.asarray(value).tobytes()
     if isinstance(value, (list, tuple)):
         return [fingerprint(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: fingerprint(item) for name, item in value.items()}
     if hasattr(value, "tocoo"):
         parts = {k: v for k, v in vars(value).items() if k not in ("_has_canonical_format",)}
         return {k: fingerprint(v) for k, v in parts.items() if isinstance(v, np.ndarray)}

@@ -74,7 +74,7 @@ def training(dice: Dice, memory: Any) -> Calls:
         ).params
 
     def check(result: Any) -> str:
-        return not_finite(*(a for layer in result for a in layer))
+        return not_finite(*result.values())
 
     yield Call(
         f"fit({shown(network)}, {settings_shown(settings)}) with a callback: {how}",

@@ -46,7 +46,8 @@ def bounded(network: Network, params: Any, x: Any, dtype: str) -> tuple[np.ndarr
     with np.errstate(all="ignore"):
         z = exact(network).forward(params, x, engine="numpy")
         size, terms = np.abs(x), 8
-        for w, b in params:
+        for layer in range(1, len(network.widths)):
+            w, b = params[f"w{layer}"], params[f"b{layer}"]
             size, terms = 1.1 * (size @ np.abs(w) + np.abs(b)), terms + len(w) + 16
         return z, terms * np.finfo(dtype).eps * (size + 1)
 
@@ -96,8 +97,12 @@ def passes(dice: Dice, memory: Any) -> Calls:
 
 
 def _fit(truth: Any, dtype: str) -> bool:
-    arrays = truth if isinstance(truth, np.ndarray) else [a for layer in truth for a in layer]
-    return all((np.abs(a) < np.finfo(dtype).max).all() for a in arrays)
+    return all((np.abs(a) < np.finfo(dtype).max).all() for a in arrays_in(truth))
+
+
+def arrays_in(truth: Any) -> list[Any]:
+    """The arrays of parameters, or the one array."""
+    return [*truth.values()] if isinstance(truth, dict) else [truth]
 
 
 def losses(dice: Dice, memory: Any) -> Calls:
@@ -129,7 +134,7 @@ def losses(dice: Dice, memory: Any) -> Calls:
         if way == "statistics":
             return [row[2:4] for row in of.statistics(params, x, t, engine=by)]  # means and spreads
         loss, grads, dx = of.loss_and_grads(params, x, t, weight, wrt_input=True, engine=by)
-        return [loss, *(a for layer in grads for a in layer), dx]
+        return [loss, *(grads[name] for name in of.shapes), dx]
 
     def check(result: Any) -> str:
         plain_ones = {n: g.truth for n, g in given.items()}
@@ -156,10 +161,7 @@ def _most(given: dict[str, Given]) -> float:
     most = 1.0
     for name in ("params", "x", "t"):
         truth = given[name].truth if name in given else 0.0
-        arrays = (
-            [a for layer in truth for a in layer] if name == "params" and name in given else [truth]
-        )
-        most = max(most, *(float(np.abs(a).max(initial=0)) for a in arrays))
+        most = max(most, *(float(np.abs(a).max(initial=0)) for a in arrays_in(truth)))
     return most
 
 
@@ -241,10 +243,10 @@ def descriptions(dice: Dice, memory: Any) -> Calls:
 
     def do() -> Any:
         network = Network(widths, **chosen)
-        if network.parameters > 10**6:
+        if network.n_parameters > 10**6:
             return []
         x = np.ones((4, network.inputs)) if dice.chance(0.8) else None
-        return [a for layer in network.init(scheme, seed, x) for a in layer]
+        return [*network.init(scheme, seed, x).values()]
 
     def check(result: Any) -> str:
         return not_finite(*result)

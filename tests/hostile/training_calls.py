@@ -12,7 +12,7 @@ from backhand.train.loop import TrainLoop
 from .arguments import inputs, parameters, targets, weights
 from .ingredients import Dice, Given, plain, shape_of
 from .judge import Call, differs, not_finite
-from .network_calls import Calls, a_network, exact, shown
+from .network_calls import Calls, a_network, arrays_in, exact, shown
 
 RATE = 0.01
 MODERATE = 1e3  # numbers up to which a few steps of descent do not leave the float32 range
@@ -41,10 +41,8 @@ def plain_rows(given: dict[str, Given], network: Any) -> Rows:
 
 def moderate(*given: Given) -> bool:
     """Whether no number is so large that training may rightly diverge."""
-    truths = [g.truth for g in given]
-    arrays = [a for t in truths for a in (t if isinstance(t, tuple) else [t])]
-    flat = [a for item in arrays for a in (item if isinstance(item, tuple) else [item])]
-    return all(a is None or (np.abs(a) <= MODERATE).all() for a in flat)
+    arrays = [a for g in given for a in arrays_in(g.truth)]
+    return all(a is None or (np.abs(a) <= MODERATE).all() for a in arrays)
 
 
 def trained_alike(result: Any, want: Any, settings: TrainConfig, dtype: str) -> str:
@@ -53,17 +51,16 @@ def trained_alike(result: Any, want: Any, settings: TrainConfig, dtype: str) -> 
     Where they grow without bound, rounding does too. Adam's step is as long for a gradient of
     rounding errors as for any other.
     """
-    if fault := not_finite(*(a for layer in result for a in layer)):
+    if fault := not_finite(*result.values()):
         return fault
-    if any(not (np.abs(a) <= MODERATE).all() for layer in want for a in layer):
+    if any(not (np.abs(a) <= MODERATE).all() for a in want.values()):
         return ""
-    for number, (ours, theirs) in enumerate(zip(result, want, strict=True), 1):
-        for name, a, b in zip("wb", ours, theirs, strict=True):
-            allowed = (2e-3 if dtype == "float32" else 1e-8) * (1 + np.abs(b).max(initial=0))
-            if settings.optimiser.name == "adam":
-                allowed += 3 * RATE * 60
-            if fault := differs(a, b, allowed, dtype, f"{name}{number}"):
-                return fault
+    for name, b in want.items():
+        allowed = (2e-3 if dtype == "float32" else 1e-8) * (1 + np.abs(b).max(initial=0))
+        if settings.optimiser.name == "adam":
+            allowed += 3 * RATE * 60
+        if fault := differs(result[name], b, allowed, dtype, name):
+            return fault
     return ""
 
 
@@ -89,7 +86,7 @@ def fits(dice: Dice, memory: Any) -> Calls:
 
     def check(result: Any) -> str:
         if not moderate(*given.values()) or "x_val" in given:
-            return not_finite(*(a for layer in result for a in layer))
+            return not_finite(*result.values())
         other = exact_settings(settings)
         want = fit(exact(network), given["params"].truth, plain_rows(given, network), other)
         return trained_alike(result, want.params, settings, network.dtype)
@@ -119,7 +116,7 @@ def epochs(dice: Dice, memory: Any) -> Calls:
     training = TrainLoop(network, start, settings, 19)
     twin = TrainLoop(
         exact(network),
-        [(w.astype(float), b.astype(float)) for w, b in start],
+        {name: a.astype(float) for name, a in start.items()},
         exact_settings(settings),
         19,
     )
@@ -144,12 +141,12 @@ def epochs(dice: Dice, memory: Any) -> Calls:
             if training.lost or not np.isfinite(loss):  # as its docstring tells
                 return "" if not moderate(*given.values()) else f"lost: {training.lost}"
             if not moderate(*given.values()):
-                return not_finite(*(a for layer in params for a in layer))
+                return not_finite(*params.values())
             twin.epoch(plain_rows(given, network))
             return trained_alike(params, twin.params, settings, network.dtype)
 
         def kept() -> Any:
-            return [a.tobytes() for layer in training.params for a in layer]
+            return [a.tobytes() for a in training.params.values()]
 
         text = f"{shown(network)}, {settings_shown(settings)}: TrainLoop.epoch number {number + 1}"
         easy = moderate(*given.values()) and not hasattr(given["x"].value, "tocoo")
@@ -199,6 +196,19 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "engine": (None, "llvm", "numpy", "", "no", 3, [], b"llvm"),
     "threads": (None, 1, 3, 0, -1, 17, 2.0, "2", True),
     "clip_norm": (None, 1, 0, -1, np.nan, np.inf, 1e-300, 1e300, "1", True),
+    "schedules": (
+        {},
+        None,
+        "cosine",
+        {"dropout": "flat_cos"},
+        {"dropout": "cosine:final=2"},
+        {"weight_decay": "constant"},
+        {"label_smoothing": "constant"},
+        {3: "cosine"},
+        {"l2": "cosine"},
+        {"dropout": None},
+        [("dropout", "cosine")],
+    ),
 }
 
 
@@ -216,6 +226,6 @@ def settings(dice: Dice, memory: Any) -> Calls:
         return fit(network, network.init("kaiming_normal"), Rows(x, t), made).params
 
     def check(result: Any) -> str:
-        return not_finite(*(a for layer in result for a in layer))
+        return not_finite(*result.values())
 
     yield Call(f"fit({shown(network)}, TrainConfig(**{chosen!r}))", do, {}, check, harmless=False)

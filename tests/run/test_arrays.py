@@ -7,8 +7,20 @@ import pytest
 
 from backhand import Network
 from backhand.formulas.optimisers import OPTIMISERS, choose_optimiser
-from backhand.plan.step import gradient_plan, training_plan
-from backhand.run.arrays import ArrayTrainer, parameter_buffers, walk
+from backhand.plan.layers import (
+    Activate,
+    Columns,
+    Concat,
+    Embedding,
+    Linear,
+    Periodic,
+    Residual,
+    Scale,
+)
+from backhand.plan.scalars import step_scalars
+from backhand.plan.step import gradient_plan, loss_plan, training_plan
+from backhand.run.array_executor import EXECUTOR, ArrayTrainer
+from backhand.run.arrays import first_lost, walk
 from backhand.testing import assert_near
 
 ADAM = OPTIMISERS["adam"]
@@ -17,7 +29,7 @@ TORCH = {"momentum": {"momentum": 0.9}, "nesterov": {"momentum": 0.9, "nesterov"
 
 def case(rng, loss="mean_squared_error", rows=23, **words):
     net = Network((6, 9, 4), activation="tanh", loss=loss, dtype="float64", **words)
-    params = [(w, b + 0.1) for w, b in net.init("glorot_uniform", 1)]
+    params = {name: a + 0.1 * (a.ndim == 1) for name, a in net.init("glorot_uniform", 1).items()}
     x = rng.standard_normal((rows, 6))
     t = rng.integers(0, 4, (rows, 1)) if net.loss.by_row else rng.random((rows, 4))
     return net, params, x, t
@@ -27,10 +39,9 @@ def epoch(trainer, x, t, *, weight=None, order=None, batch=8, rate=0.05, l2=0.0,
     """One epoch with scalars as training makes them."""
     order = np.arange(len(x)) if order is None else order
     steps = np.arange(first, first + -(-len(order) // batch), dtype=float)
-    optimiser = trainer.optimiser
-    scalars = optimiser.scalars(steps + 1, np.full(len(steps), rate), **optimiser.keywords)
-    scalars = {k: np.broadcast_to(v, steps.shape) for k, v in scalars.items()}
-    return trainer.epoch(x, t, weight, order, batch, scalars, np.full(len(steps), l2), first)
+    rates = np.full(len(steps), rate)
+    scalars = step_scalars(trainer.plan, trainer.optimiser, steps, rates, l2=l2)
+    return trainer.epoch(x, t, weight, order, batch, scalars, first)
 
 
 def trainer(net, params, optimiser="sgd", seed=0):
@@ -40,8 +51,7 @@ def trainer(net, params, optimiser="sgd", seed=0):
 
 
 def same(a, b):
-    pairs = (zip(x, y, strict=True) for x, y in zip(a, b, strict=True))
-    return all(np.array_equal(p, q) for pair in pairs for p, q in pair)
+    return list(a) == list(b) and all(np.array_equal(a[name], b[name]) for name in a)
 
 
 @pytest.mark.torch
@@ -54,9 +64,9 @@ def test_two_epochs_are_torchs(loss, optimiser, rng):
     model = torch.nn.Sequential(torch.nn.Linear(6, 9), torch.nn.Tanh(), torch.nn.Linear(9, 4))
     model.double()
     with torch.no_grad():
-        for layer, (w, b) in zip((model[0], model[2]), params, strict=True):
-            layer.weight.copy_(torch.tensor(w.T))
-            layer.bias.copy_(torch.tensor(b))
+        for number, layer in enumerate((model[0], model[2]), 1):
+            layer.weight.copy_(torch.tensor(params[f"w{number}"].T))
+            layer.bias.copy_(torch.tensor(params[f"b{number}"]))
     # torch's decay of AdamW covers biases as well, ours does not
     groups = [
         {"params": [model[0].weight, model[2].weight]},
@@ -79,9 +89,10 @@ def test_two_epochs_are_torchs(loss, optimiser, rng):
             total += mean.item() * len(rows)
         got = epoch(ours, x, t, order=order, first=3 * number)
         assert_near(got, total / len(x), rtol=1e-10)
-    for (w, b), layer in zip(ours.params, (model[0], model[2]), strict=True):
-        assert_near(w, layer.weight.detach().numpy().T, rtol=1e-9, atol=1e-12)
-        assert_near(b, layer.bias.detach().numpy(), rtol=1e-9, atol=1e-12)
+    for number, layer in enumerate((model[0], model[2]), 1):
+        weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+        assert_near(ours.params[f"w{number}"], weight.T, rtol=1e-9, atol=1e-12)
+        assert_near(ours.params[f"b{number}"], bias, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.torch
@@ -91,7 +102,7 @@ def test_a_plan_over_tensors_gives_the_same_with_dropout_too(rng):
     from backhand.run.namespaces import TorchNamespace
 
     net, params, x, t = case(rng, dropout=0.4)
-    at = {**parameter_buffers(params), "x": x, "t": t, "weight": np.ones((len(x), 1))}
+    at = {**params, "x": x, "t": t, "weight": np.ones((len(x), 1))}
     plan = gradient_plan(net, dropout=True, wrt_input=True)
     ours = walk(plan, {**at, "seed": 5, "step": 6})
     tensors = {k: torch.tensor(v) for k, v in at.items()}
@@ -102,7 +113,7 @@ def test_a_plan_over_tensors_gives_the_same_with_dropout_too(rng):
 
 def test_walk_leaves_what_it_is_given(rng):
     net, params, x, t = case(rng)
-    given = {**parameter_buffers(params), "x": x, "t": t, "weight": np.ones((len(x), 1))}
+    given = {**params, "x": x, "t": t, "weight": np.ones((len(x), 1))}
     copies = {k: v.copy() for k, v in given.items()}
     walk(gradient_plan(net), given)
     assert given.keys() == copies.keys()
@@ -111,7 +122,7 @@ def test_walk_leaves_what_it_is_given(rng):
 
 def test_dropout_drops_the_same_units_both_ways_and_others_each_step(rng):
     net, params, x, t = case(rng, rows=400, dropout=0.3)
-    given = {**parameter_buffers(params), "x": x, "t": t, "weight": np.ones((400, 1)), "seed": 1}
+    given = {**params, "x": x, "t": t, "weight": np.ones((400, 1)), "seed": 1}
     plan = gradient_plan(net, dropout=True)
     at = walk(plan, {**given, "step": 0})
     dropped = at["h1"] == 0
@@ -124,7 +135,7 @@ def test_dropout_drops_the_same_units_both_ways_and_others_each_step(rng):
 
 def test_its_parameters_are_copies(rng):
     net, params, x, t = case(rng)
-    before = [(w.copy(), b.copy()) for w, b in params]
+    before = {name: a.copy() for name, a in params.items()}
     ours = trainer(net, params)
     seen = ours.params
     epoch(ours, x, t)
@@ -133,7 +144,7 @@ def test_its_parameters_are_copies(rng):
     assert not same(ours.params, before)
     fresh = trainer(net, params)
     for arrays in (params, fresh.params):
-        arrays[0][0][:] = 99
+        arrays["w1"][:] = 99
     assert same(fresh.params, before)
 
 
@@ -151,16 +162,12 @@ def test_state_and_parameters_take_a_training_up_again(optimiser, rng):
     through = trainer(net, params, optimiser, seed=4)
     epoch(through, x, t)
     kept, state = through.params, through.state
-    assert set(state) == {f"{s}_{p}" for s in OPTIMISERS[optimiser].state for p in parameters(net)}
+    assert set(state) == {f"{s}_{p}" for s in OPTIMISERS[optimiser].state for p in net.shapes}
     epoch(through, x, t, first=3)
     resumed = trainer(net, kept, optimiser, seed=4)
     resumed.state = state
     epoch(resumed, x, t, first=3)
     assert same(through.params, resumed.params)
-
-
-def parameters(net):
-    return parameter_buffers(net.init("glorot_normal"))
 
 
 def test_the_state_of_another_network_is_refused(rng):
@@ -181,9 +188,8 @@ def test_a_row_of_weight_two_is_a_row_twice_and_of_weight_zero_none(optimiser, r
         one = epoch(weighted, x, t, weight=weight, first=first)
         rows = np.array([0, 0, 1, 3, 5, 5])
         assert_near(one, epoch(repeated, x, t, order=rows, first=first), rtol=1e-12)
-    for ours, theirs in zip(weighted.params, repeated.params, strict=True):
-        for a, b in zip(ours, theirs, strict=True):
-            assert_near(a, b, rtol=1e-9, atol=1e-12)
+    for name, a in weighted.params.items():
+        assert_near(a, repeated.params[name], rtol=1e-9, atol=1e-12)
 
 
 def test_a_batch_of_no_weight_changes_nothing(rng):
@@ -212,8 +218,9 @@ def test_float32_networks_stay_float32(rng):
         net = Network((6, 9, 4), loss=loss, dropout=0.5)
         t = rng.integers(0, 4, (9, 1)) if net.loss.by_row else rng.random((9, 4))
         given = {"all_x": rng.random((9, 6)), "all_t": t, "all_weight": np.ones((9, 1))}
-        given |= parameter_buffers(net.init("kaiming_normal"))
-        given |= {"order": np.arange(9), "seed": 0, "step": 0, "l2": 0.1, "scalars": {"rate": 0.1}}
+        given |= net.init("kaiming_normal")
+        given |= {"order": np.arange(9), "seed": 0, "step": 0, "l2": 0.1, "rate": 0.1}
+        given["dtype"] = "float32"
         at = walk(training_plan(net, OPTIMISERS["sgd"]), given)
         real = {k: v.dtype.name for k, v in at.items() if getattr(v, "dtype", int) == "float64"}
         assert set(real) <= {"all_x", "all_t", "all_weight"}
@@ -225,3 +232,129 @@ def test_last_batch_counts_by_its_rows(rng):
     assert_near(got, net.batch_loss(params, x, t), rtol=1e-12)
     whole = epoch(trainer(net, params), x, t, batch=1000, rate=0.0)
     assert_near(whole, got, rtol=1e-12)
+
+
+# beyond chains ----------------------------------------------------------------------------------
+
+
+def table_case(rng, rows=23, **words):
+    numbers = Columns(0, 2, [Periodic(width=3, learning_rate=0.1)])
+    net = Network(
+        [
+            Concat([numbers, Columns(2, 1, [Embedding(4, 3)])]),
+            Scale(6.0, 36.0),
+            Linear(5, ntk=True, bias_learning_rate=0.1),
+            Activate("silu", strength=True),
+            Residual([Linear(5)]),
+            Linear(2),
+        ],
+        inputs=3,
+        loss="mean_squared_error",
+        dtype="float64",
+        **words,
+    )
+    x = rng.standard_normal((rows, 3))
+    x[:, 2] = rng.integers(0, 4, rows)
+    return net, net.init("glorot_uniform", 1), x, rng.standard_normal((rows, 2))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
+def test_groups_are_torchs_parameter_groups(optimiser, rng):
+    """Factors of learning rate and decay, per group, as torch.optim has them."""
+    import torch
+
+    from backhand.run.namespaces import TorchNamespace
+
+    net, params, x, t = table_case(rng)
+    tensors = {name: torch.nn.Parameter(torch.tensor(a)) for name, a in params.items()}
+    rate, decay = 0.02, 0.3
+    decays = optimiser == "adamw"
+    groups = [
+        {
+            "params": [tensors[p.buffer.name]],
+            "lr": rate * p.factors.learning_rate,
+            "weight_decay": decay * p.factors.decay * p.penalised * decays,
+        }
+        for p in net.parameters
+    ]
+    peer = getattr(torch.optim, OPTIMISERS[optimiser].torch)(groups)
+    ours = trainer(net, params, f"adamw:weight_decay={decay}" if decays else optimiser)
+    plan = loss_plan(net)
+    for number in range(3):
+        epoch(ours, x, t, batch=23, rate=rate, first=number)
+        peer.zero_grad()
+        given = {"x": torch.tensor(x), "t": torch.tensor(t), "weight": torch.ones((23, 1)).double()}
+        walk(plan, {**given, **tensors}, TorchNamespace())["loss"].backward()
+        peer.step()
+    for name, a in ours.params.items():
+        assert_near(a, tensors[name].detach().numpy(), rtol=1e-9, atol=1e-11)
+
+
+def test_a_dropout_rate_may_follow_a_schedule(rng):
+    """A step with half the rate is one of a network that has this rate."""
+    params, x, t = case(rng)[1:]
+    drops = [
+        Network((6, 9, 4), activation="tanh", loss="huber", dropout=rate, dtype="float64")
+        for rate in (0.6, 0.3)
+    ]
+    one, other = (trainer(net, params, "sgd", seed=3) for net in drops)
+    steps, rates = np.arange(2.0), np.full(2, 0.05)
+    for ours, factor in ((one, 0.5), (other, 1.0)):
+        factors = {"dropout": np.full(2, factor)}
+        scalars = step_scalars(ours.plan, ours.optimiser, steps, rates, factors=factors)
+        ours.epoch(x, t, None, np.arange(16), 8, scalars, 0)
+    assert same(one.params, other.params)
+
+
+def test_constants_stay_as_they_are(rng):
+    from backhand.plan.layers import PiecewiseLinear
+
+    layers = [PiecewiseLinear(((-1.0, 0.0, 1.0), (-2.0, 2.0)), 4), Linear(1)]
+    net = Network(layers, inputs=2, loss="huber", dtype="float64")
+    params = net.init("glorot_normal")
+    ours = trainer(net, params, "adamw")
+    x, t = rng.standard_normal((9, 2)), rng.standard_normal((9, 1))
+    losses = [epoch(ours, x, t, batch=9, first=number) for number in range(9)]
+    assert losses[-1] < losses[0]
+    for name in ("edges0", "spans0"):
+        np.testing.assert_array_equal(ours.params[name], params[name])
+    assert np.abs(ours.params["bins0"]).max() > 0.1
+
+
+def test_where_the_first_value_was_lost(rng):
+    net, params, x, t = table_case(rng, rows=4)
+    plan = training_plan(net, ADAM)
+    given = {"all_x": x, "all_t": t, "all_weight": np.ones((4, 1)), "order": np.arange(4)}
+    given |= {"seed": 0, "step": 0}
+
+    def lost(**changes):
+        return first_lost(plan, {**given, **params, **changes})
+
+    def with_nan(a):
+        return np.where(np.arange(a.size).reshape(a.shape) == 1, np.nan, a)
+
+    assert lost(phase0=with_nan(params["phase0"])) == "phase0 (a parameter)"
+    assert lost(all_x=with_nan(x)) == "the inputs as float64"
+    assert lost(w1=np.full_like(params["w1"], 1e308)) == "layer 1 (pre-activations)"
+    big = {"w2": np.full_like(params["w2"], 1e308), "s0": params["s0"] * 1e4}
+    assert lost(**big) == "layer 2 (pre-activations)"
+    assert (
+        lost(w3=np.full_like(params["w3"], 1e308), b2=params["b2"] + 1e10) == "layer 3 (the logits)"
+    )
+    assert lost(all_t=t * 1e200) == "the loss of the logits"
+    joined = Network([Concat([Linear(2), Linear(3)]), Linear(2)], inputs=3, loss="huber")
+    params = {name: np.full(shape, 3e38, "float32") for name, shape in joined.shapes.items()}
+    plan = training_plan(joined, ADAM)
+    given |= {**params, "w1": 0 * params["w1"], "all_x": np.ones((4, 3))}
+    assert first_lost(plan, given) == "layer 2 (pre-activations)"
+
+
+def test_the_executor_refuses_categories_without_a_row(rng):
+    net, params, x, _ = table_case(rng)
+    x[7, 2] = 4
+    plan = loss_plan(net)
+    with pytest.raises(ValueError, match=r"x\[7, 2\] is 4: column 2 holds categories"):
+        EXECUTOR.run(plan, params, {"x": x})
+    with pytest.raises(ValueError, match=r"x\[7, 2\] is 4: column 2 holds categories"):
+        epoch(trainer(net, params), x, rng.standard_normal((23, 2)))

@@ -67,9 +67,8 @@ def train(case="adam", callbacks=(), params=None, **more):
 
 def assert_same(a, b):
     for one, two in ((a.params, b.params), (a.state.params, b.state.params)):
-        for x, y in zip(one, two, strict=True):
-            assert np.array_equal(x.w, y.w)
-            assert np.array_equal(x.b, y.b)
+        assert list(one) == list(two)
+        assert all(np.array_equal(a, two[name]) for name, a in one.items())
     assert (a.best_epoch, a.stopped, a.state.step) == (b.best_epoch, b.stopped, b.state.step)
     lines = [[dataclasses.replace(e, rows_per_second=0.0) for e in r.history] for r in (a, b)]
     assert lines[0] == lines[1]
@@ -138,7 +137,7 @@ def test_an_epoch_of_an_estimator_has_a_state_too():
     with pytest.warns(UserWarning, match="Maximum iterations"):
         model.fit(X, X[:, 0] > 0)
     assert [state.epoch for state in states] == [1, 2, 3]
-    assert np.array_equal(states[-1].params[0].w, model.coefs_[0])
+    assert np.array_equal(states[-1].params["w1"], model.coefs_[0])
     assert set(states[-1].arrays) == {
         "m_w1",
         "v_w1",
@@ -161,8 +160,7 @@ def test_a_file_has_all_that_a_state_has(case, tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert again.history == state.history[: state.epoch]
     assert (again.optimiser, again.schedule) == (state.optimiser, state.schedule)
-    for a, b in zip(again.best.params, state.best.params, strict=True):
-        assert np.array_equal(a.w, b.w)
+    assert all(np.array_equal(a, again.best.params[name]) for name, a in state.best.params.items())
 
 
 def test_numbers_that_json_has_not_come_back(tmp_path):
@@ -245,7 +243,7 @@ def test_a_state_of_something_else_is_refused():
         with pytest.raises(InputError, match=said):
             train(case, state=state)
     other = dataclasses.replace(state, params=Network((5, 3, 1)).init("glorot_normal"))
-    with pytest.raises(InputError, match="layer 1"):
+    with pytest.raises(InputError, match="w1 has shape"):
         train(state=other)
     with pytest.raises(InputError, match="state must be a TrainState, got dict"):
         train(state={})
@@ -280,5 +278,5 @@ def test_lbfgs_starts_again_and_refuses_dropout():
     state = train("lbfgs", [Interrupt(4)]).state
     assert (state.epoch, state.step, state.history[: state.epoch]) == (0, 0, [])
     net = Network((5, 12, 1), dropout=0.2)
-    with pytest.raises(InputError, match=r"dropout=.* needs another optimiser than 'lbfgs'"):
+    with pytest.raises(InputError, match=r"dropout needs another optimiser than 'lbfgs'"):
         fit(net, net.init("glorot_normal"), Rows(X, T), TrainConfig(optimiser="lbfgs"))

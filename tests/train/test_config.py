@@ -59,6 +59,7 @@ def test_every_setting_refuses_what_is_no_value_of_it(field, value):
         "threads": value is None,
         "clip_norm": value is None,
         "engine": value is None,
+        "schedules": isinstance(value, dict),
     }
     if allowed.get(field, False):
         assert getattr(TrainConfig(**{field: value}), field) in (value, "llvm", "numpy")

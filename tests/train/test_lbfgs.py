@@ -103,7 +103,7 @@ def test_the_parameters_have_the_networks_dtype(engine, tmp_path):
     seen = []
     model = MLPRegressor(
         **{**SETTINGS, "max_iter": 3, "dtype": "float32", "engine": engine},
-        callbacks=lambda progress: seen.extend(a.dtype for layer in progress.params for a in layer),
+        callbacks=lambda progress: seen.extend(a.dtype for a in progress.params.values()),
     ).fit(X, X[:, 0])
     assert {a.dtype for a in (*model.coefs_, *model.intercepts_)} == {np.dtype("float32")}
     assert set(seen) == {np.dtype("float32")}

@@ -19,7 +19,7 @@ HOLED[3, 1] = -np.inf
     ("rows", "said"),
     [
         (Rows(X[:0], T[:0]), r"no training rows: x has shape \(0, 3\)"),
-        (Rows(X[:, :2], T), r"x has shape \(5, 2\), .* must be \(N, 3\)"),
+        (Rows(X[:, :2], T), r"x has shape \(5, 2\): the network takes \(N, 3\)"),
         (Rows(HOLED, T), r"training x\[3, 1\] is -inf: every feature must be finite"),
         (Rows(sparse.csc_array(HOLED), T), r"training x\[3, 1\] is -inf: every feature"),
         (Rows(sparse.csr_array(X[:0]), T[:0]), r"no training rows: x has shape \(0, 3\)"),
@@ -45,3 +45,22 @@ def test_rows_are_looked_at_once():
     assert isinstance(once, CheckedRows)
     assert (once.t.shape, once.weight.shape) == ((5, 1), (5, 1))
     assert checked(network, once, "training") is once
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array, np.ndarray.tolist])
+def test_rows_have_a_length_and_can_be_taken_apart(form):
+    rows = Rows(form(X), T, np.arange(5.0)[:, None])
+    assert len(rows) == 5
+    assert len(Rows(form(X), [0, 1, 2, 3, 4])) == 5
+    x, t, weight = rows
+    assert (x is rows.x, t is rows.t, weight is rows.weight) == (True, True, True)
+
+
+def test_some_rows_are_copies():
+    once = checked(Network((3, 8, 1)), Rows(X, T[:, 0], np.arange(5.0)), "training")
+    some = once.take(np.array([4, 1]))
+    assert type(some) is CheckedRows
+    assert some.weight.tolist() == [[4.0], [1.0]]
+    some.x[:] = 7.0
+    assert not once.x.any()
+    assert Rows(X, T).take(np.array([0])).weight is None

@@ -122,7 +122,8 @@ def jax(problem: Problem) -> Iterator[tuple[str, Epoch]]:
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
     x, t = jax.device_put(problem.x), jax.device_put(problem.t.astype(np.int32))
     network = Network(problem.widths, activation="relu", loss="softmax_cross_entropy")
-    start = [(jnp.asarray(w), jnp.asarray(b)) for w, b in network.init("kaiming_normal", 0)]
+    arrays = list(map(jnp.asarray, network.init("kaiming_normal", 0).values()))
+    start = list(zip(arrays[::2], arrays[1::2], strict=True))
     tree_map = jax.tree_util.tree_map
 
     def loss_of(params: Any, xb: Any, tb: Any) -> Any:

@@ -26,6 +26,7 @@ from .networks import check_networks, verify
 from .registration import (
     register_activation,
     register_initialiser,
+    register_layer,
     register_loss,
     register_optimiser,
     register_schedule,
@@ -42,6 +43,7 @@ __all__ = [
     "check_optimiser",
     "register_activation",
     "register_initialiser",
+    "register_layer",
     "register_loss",
     "register_optimiser",
     "register_schedule",
@@ -50,7 +52,7 @@ __all__ = [
 ]
 
 
-def run_checks(*, seed: int = 0, networks: int = 48) -> Iterator[Comparison]:
+def run_checks(*, seed: int = 0, networks: int = 64) -> Iterator[Comparison]:
     """Every comparison, for every formula, for random networks and for emitted kernels.
 
     Kernels are left out where the environment's BACKHAND_ENGINE is ``numpy``: none would run.
@@ -60,7 +62,7 @@ def run_checks(*, seed: int = 0, networks: int = 48) -> Iterator[Comparison]:
     seed : int
         Of points and networks.
     networks : int
-        How many random networks; kernels are checked on a third as many programs.
+        How many random networks; kernels are checked on a quarter as many programs.
 
     Yields
     ------
@@ -80,4 +82,4 @@ def run_checks(*, seed: int = 0, networks: int = 48) -> Iterator[Comparison]:
         yield from check_optimiser(optimiser, seed=seed)
     yield from check_networks(networks, seed)
     if executor().native:
-        yield from check_kernels(seed, max(1, networks // 3))
+        yield from check_kernels(seed, max(1, networks // 4))

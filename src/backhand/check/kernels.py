@@ -21,16 +21,17 @@ from ..formulas.activations import ACTIVATIONS, Activation
 from ..formulas.losses import LOSSES, Loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser, clipping
 from ..formulas.schedules import SCHEDULES
-from ..network import Layer, Network
-from ..plan.nodes import Node
-from ..plan.step import Plan, gradient_plan, propagation_plan
-from ..run.arrays import ArrayTrainer, parameter_buffers
+from ..network import Network, Params
+from ..plan.scalars import step_scalars
+from ..plan.step import Plan, gradient_plan, propagation_plan, training_plan
+from ..plan.wiring import Result
+from ..run.array_executor import ArrayTrainer
+from ..run.arrays import perform, values_of
 from ..testing import worst_element
-from ..train.loop import step_scalars
 from .compare import Comparison, compare, worst_of
 from .formulas import points, targets
-from .networks import describe
-from .rounding import Rounded, Rounding, perform
+from .networks import describe, random_inputs, random_network, random_parameters
+from .rounding import Rounded, Rounding
 
 Array = Any
 Executor = Callable[..., dict[str, Array]]
@@ -52,8 +53,8 @@ def check_kernels(seed: int = 0, programs: int = 16) -> Iterator[Comparison]:
     seed : int
         Of points and networks.
     programs : int
-        How many random networks are taken apart node by node, and as many again are trained for
-        20 steps, each with every optimiser in turn.
+        How many chains, and as many random networks of layers, are taken apart node by node; and
+        how many chains are trained for 20 steps, with every optimiser in turn.
 
     Yields
     ------
@@ -70,6 +71,8 @@ def check_kernels(seed: int = 0, programs: int = 16) -> Iterator[Comparison]:
             yield from check_loss_kernel(loss, dtype, seed)
     for number in range(programs):
         yield from check_program(rng, shaped_network(rng, number))
+        dtype = DTYPES[number % 2]
+        yield from check_program(rng, random_network(rng, 2 * number + 1, dtype))  # of layers
     for number in range(max(programs, 2 * len(OPTIMISERS))):
         optimiser = list(OPTIMISERS.values())[number // 2 % len(OPTIMISERS)]
         yield check_training(rng, shaped_network(rng, number), optimiser)
@@ -92,7 +95,7 @@ def rounding(dtype: str) -> Rounding:
 def check_plan(
     what: str,
     plan: Plan,
-    params: Sequence[tuple[Array, Array]],
+    params: Params,
     given: Mapping[str, Array],
     outputs: tuple[str, ...],
     execute: Executor | None = None,
@@ -105,7 +108,7 @@ def check_plan(
         How to name the program.
     plan : Plan
         Without updates.
-    params : sequence of (w, b)
+    params : mapping of str to array
     given : mapping of str to array
         What the plan reads besides parameters; ``x`` among it.
     outputs : tuple of str
@@ -122,25 +125,23 @@ def check_plan(
         from ..run.llvm.runtime.engine import execute as compiled
 
         execute = compiled
-    description = plan.description
     got = execute(plan, params, dict(given), outputs)
-    xp = rounding(description.dtype)
+    opened = {*outputs, *(gradient.name for _, gradient in plan.gradients)}
+    opened.update([] if plan.loss is None else [plan.loss.name])
+    xp = rounding(plan.description.dtype)
     at: dict[str, Any] = {"seed": 0, "step": 0}
-    for name, a in {**given, **parameter_buffers(params)}.items():
-        at[name] = a if name == "t" and description.loss.by_row else Rounded(xp, a)
-    lines = []
+    for name, a in {**given, **params}.items():
+        at[name] = Rounded(xp, a) if a.dtype.kind == "f" else a
+    values, lines = values_of(plan, at, xp), []
     with np.errstate(all="ignore"):
         for node in plan.nodes:
-            perform(node, at, xp)
-            name = getattr(node, "out", "")
-            if name in got:
-                lines.append(within(f"{what}: {_said(node)}", xp, got[name], at[name]))
-                at[name] = Rounded(xp, got[name])
+            perform(node, values)
+            for out in node.writes:
+                if out.name in opened:
+                    a = got[out.name]
+                    lines.append(within(f"{what}: {out.name}", xp, a, values[out]))
+                    values[out] = Rounded(xp, a)
     return lines
-
-
-def _said(node: Node) -> str:
-    return str(Plan(None, (node,))).partition(" = ")[0]  # type: ignore[arg-type]
 
 
 def within(what: str, xp: Rounding, got: Array, want: Rounded) -> Comparison:
@@ -151,9 +152,14 @@ def within(what: str, xp: Rounding, got: Array, want: Rounded) -> Comparison:
 # formulas at their points ----------------------------------------------------------------------
 
 
-def _identity(count: int, width: int, dtype: str) -> list[Layer]:
-    """Layers that hand their inputs on: ``z = x @ 1 + 0`` is exact."""
-    return [Layer(np.eye(width, dtype=dtype), np.zeros(width, dtype)) for _ in range(count)]
+def identity_parameters(network: Network) -> Params:
+    """Those of linear layers that hand their inputs on: ``z = x @ 1 + 0`` is exact."""
+    return {
+        name: np.eye(*shape, dtype=network.dtype)
+        if len(shape) == 2
+        else np.zeros(shape, network.dtype)
+        for name, shape in network.shapes.items()
+    }
 
 
 def _spread(z: Array, width: int, dtype: str) -> Array:
@@ -169,11 +175,11 @@ def check_activation_kernel(
     width = 17
     network = Network((width,) * 3, activation=activation, dtype=dtype)
     x = _spread(np.concatenate([points(rng), [0.0, -0.0], activation.kinks]), width, dtype)
-    given = {"x": x, "dz2": rng.standard_normal(x.shape).astype(dtype)}
-    plan, params = propagation_plan(network), _identity(2, width, dtype)
-    lines = check_plan(
-        f"{activation.name} {dtype}", plan, params, given, ("z1", "y1", "dy1", "dz1"), execute
-    )
+    plan, params = propagation_plan(network), identity_parameters(network)
+    assert plan.dlogits is not None
+    given = {"x": x, plan.dlogits.name: rng.standard_normal(x.shape).astype(dtype)}
+    opened = _of_layers(plan, plan.results[:2])
+    lines = check_plan(f"{activation.name} {dtype}", plan, params, given, opened, execute)
     forward, backward = f"{activation.name} {dtype}", f"{activation.name}_vjp {dtype}"
     return _worst_of({forward: lines[:2], backward: lines[2:]})
 
@@ -190,15 +196,25 @@ def check_loss_kernel(
         t = targets(loss, rng, *x.shape)
         t = t if loss.by_row else t.astype(dtype)
         weight = rng.uniform(0.5, 2.0, (len(x), 1)).astype(dtype)
-        plan, params = gradient_plan(network), _identity(1, width, dtype)
-        run = functools.partial(check_plan, plan=plan, params=params, execute=execute)
+        plan, params = gradient_plan(network), identity_parameters(network)
+        opened = _of_layers(plan, plan.results)
+        run = functools.partial(
+            check_plan, plan=plan, params=params, outputs=opened, execute=execute
+        )
         rows = [slice(i, i + 1) for i in range(min(len(x), 6))]  # alone, a row's value is the loss
         for part in (slice(None), *rows):
             given = {"x": x[part], "t": t[part], "weight": weight[part]}
-            for line in run(f"{width} outputs", given=given, outputs=("z1", "dz1")):
+            for line in run(f"{width} outputs", given=given):
                 kind = loss.name if line.what.endswith("loss") else f"{loss.name}_grad"
                 lines.setdefault(f"{kind} {dtype}", []).append(line)
     return _worst_of(lines)
+
+
+def _of_layers(plan: Plan, results: Sequence[Result]) -> tuple[str, ...]:
+    """The labels of what layers give, and of the gradients there."""
+    found = [buffer for result in results for buffer in result.buffers]
+    found += [] if plan.dx is None else [plan.dx]
+    return tuple(dict.fromkeys(buffer.name for buffer in found))
 
 
 def _worst_of(groups: Mapping[str, list[Comparison]]) -> list[Comparison]:
@@ -260,16 +276,11 @@ def shaped_network(rng: np.random.Generator, number: int, dtype: str = "") -> Ne
 
 def random_problem(
     rng: np.random.Generator, network: Network, rows: int, weighted: bool
-) -> tuple[list[Layer], tuple[Array, Array, Array | None]]:
+) -> tuple[Params, tuple[Array, Array, Array | None]]:
     """Parameters with biases, and x, t and weight (or None) for as many rows."""
-    params = [
-        Layer(w, (0.3 * rng.standard_normal(b.shape)).astype(network.dtype))
-        for w, b in network.init("glorot_normal", int(rng.integers(2**31)))
-    ]
-    x = rng.standard_normal((rows, network.inputs)).astype(network.dtype)
+    params, x = random_parameters(rng, network), random_inputs(rng, network, rows)
     t = targets(network.loss, rng, rows, network.outputs)
-    weight = rng.uniform(0.5, 2, (rows, 1)) if weighted else None
-    return params, (x, t, weight)
+    return params, (x, t, rng.uniform(0.5, 2, (rows, 1)) if weighted else None)
 
 
 def check_program(
@@ -281,24 +292,29 @@ def check_program(
     assert weight is not None
     t = t if network.loss.by_row else t.astype(network.dtype)
     given = {"x": x, "t": t, "weight": weight.astype(network.dtype)}
-    plan = gradient_plan(network, dropout=any(network.dropout), wrt_input=True)
-    names = [getattr(node, "out", "") for node in plan.nodes]
-    opened = tuple(n for n in names if n == "dx" or n.lstrip("d")[:1] in ("z", "y", "h"))
+    plan = gradient_plan(network, dropout=True, wrt_input=True)
     what = f"{describe(network)} {network.dtype}, {rows} rows"
-    lines = check_plan(what, plan, params, given, opened, execute)
+    lines = check_plan(what, plan, params, given, _of_layers(plan, plan.results), execute)
+    part_of = _parts(plan)
     groups: dict[str, list[Comparison]] = {}
     for line in lines:
-        groups.setdefault(_group(line.what.rpartition(": ")[2]), []).append(line)
+        groups.setdefault(part_of[line.what.rpartition(": ")[2]], []).append(line)
     return [
         dataclasses.replace(line, what=f"{what}: {group}")
         for group, line in zip(groups, _worst_of(groups), strict=True)
     ]
 
 
-def _group(buffer: str) -> str:
-    if buffer.startswith(("dw", "db")):
-        return "sums over the batch"
-    return "loss" if buffer == "loss" else "backward" if buffer.startswith("d") else "forward"
+def _parts(plan: Plan) -> dict[str, str]:
+    """For the label of each buffer of a step, the part of the step that it belongs to."""
+    part, parts = "forward", {}
+    sums = {gradient for _, gradient in plan.gradients}
+    for node in plan.nodes:
+        for out in node.writes:
+            parts[out.name] = "sums over the batch" if out in sums else part
+            if out == plan.loss:
+                parts[out.name], part = "loss", "backward"
+    return parts
 
 
 # training --------------------------------------------------------------------------------------
@@ -307,7 +323,7 @@ def _group(buffer: str) -> str:
 def trained(
     kind: Callable[..., Any],
     network: Network,
-    params: Sequence[tuple[Array, Array]],
+    params: Params,
     data: tuple[Array, Array, Array | None],
     optimiser: Optimiser,
     *,
@@ -318,22 +334,23 @@ def trained(
 ) -> tuple[Any, list[float]]:
     """Parameters, and the loss of each epoch, after at least so many steps of a trainer."""
     trainer = kind(network, params, optimiser, 7, **keywords)
+    plan, schedule = training_plan(network, optimiser), SCHEDULES["cosine"]
     rows = len(data[1])
     batches = -(-rows // batch)
     done, losses, rng = 0, [], np.random.default_rng(1)
     while done < steps:
         numbers = np.arange(done, done + batches, dtype=float)
-        scalars, _ = step_scalars(optimiser, SCHEDULES["cosine"], 0.01, numbers, steps)
+        rates = 0.01 * schedule.factor(np, numbers, steps, **schedule.keywords)
+        scalars = step_scalars(plan, optimiser, numbers, rates, l2=l2)
         order = rng.permutation(rows)
-        l2s = np.full(batches, l2)
-        losses.append(trainer.epoch(*data, order, batch, scalars, l2s, done))
+        losses.append(trainer.epoch(*data, order, batch, scalars, done))
         done += batches
     return trainer.params, losses
 
 
 def compare_training(
     network: Network,
-    params: Sequence[tuple[Array, Array]],
+    params: Params,
     data: tuple[Array, Array, Array | None],
     optimiser: Optimiser,
     *,
@@ -352,8 +369,7 @@ def compare_training(
     )
     rtol, atol = TRAINING[network.dtype]
     pairs = [("loss", np.array(got_losses), np.array(want_losses))]
-    for number, (mine, theirs) in enumerate(zip(got, want, strict=True), 1):
-        pairs += [(f"{n}{number}", a, b) for n, a, b in zip("wb", mine, theirs, strict=True)]
+    pairs += [(name, got[name], a) for name, a in want.items()]
     found = [(name, worst_element(a, b, rtol, atol)) for name, a, b in pairs]
     name, worst = max(found, key=lambda pair: np.nan_to_num(pair[1].ratio, nan=np.inf))
     return Comparison(

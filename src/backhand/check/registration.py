@@ -1,4 +1,4 @@
-"""Formulas of your own: each is checked, then its name is valid wherever one is chosen.
+"""Formulas and layers of your own: each is checked, then its name is valid wherever one is chosen.
 
 A name that is taken or cannot be written in a text such as ``"huber:delta=2"`` is refused, and so
 is a formula that fails its check; the message shows where. What is refused leaves no trace.
@@ -6,6 +6,7 @@ is a formula that fails its check; the message shows where. What is refused leav
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -21,11 +22,19 @@ from ..formulas.losses import LOSSES, QUANTILES, Loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser
 from ..formulas.schedules import SCHEDULES, Schedule
 from ..network import Network
+from ..plan.layers import LAYERS, Layer, Linear
 from ..run.namespaces import NUMPY
 from .autodiff import slopes
 from .compare import Comparison, compare
 from .formulas import AWAY, activation_vjp, near_kink, points, targets
-from .kernels import DTYPES, check_activation_kernel, check_loss_kernel, check_training
+from .kernels import (
+    DTYPES,
+    check_activation_kernel,
+    check_loss_kernel,
+    check_program,
+    check_training,
+)
+from .networks import random_case, verify
 
 Array = Any
 E = TypeVar("E", bound=Entry)
@@ -83,16 +92,70 @@ def register_initialiser(initialiser: Initialiser) -> Initialiser:
     return _register(INITIALISERS, Initialiser, initialiser, _initialiser_faults)
 
 
+def register_layer(example: Layer, inputs: int = 5) -> type[Layer]:
+    """Add your own layer, once its backward pass and its machine code are checked.
+
+    Parameters
+    ----------
+    example : Layer
+        One of the layers that your class makes; its other fields may have any values later.
+    inputs : int
+        Columns of the rows on which this one is tried.
+
+    Returns
+    -------
+    type
+        The class, whose layers can now be read from files too.
+
+    Raises
+    ------
+    InputError
+        If the name of its kind is taken, its layers cannot be written to a file, or its backward
+        pass does not match automatic differentiation of its forward pass, alone or between linear
+        layers: the message shows the worst element.
+    """
+    made = type(example)
+    if not isinstance(example, Layer):
+        raise InputError(f"Layer expected, one of those that a class makes, got {example!r:.60}")
+    kind: Any = getattr(made, "kind", None)
+    _check_name("layer", kind)
+    taken = InputError(f"layer {kind!r} is already there: choose another kind")
+    if kind in LAYERS:
+        raise taken
+    _check_evaluates("layer", kind, lambda: next(_layer_faults(example, inputs), None))
+    if LAYERS.setdefault(kind, made) is not made:  # another thread was faster
+        raise taken
+    return made
+
+
+def _check_name(kind: str, name: Any) -> None:
+    if not (isinstance(name, str) and name.isascii() and name.isidentifier()):
+        raise InputError(
+            f"{kind} {name!r}: a name has letters, digits and underscores, and no digit first"
+        )
+
+
+def _check_evaluates(kind: str, name: str, find: Callable[[], str | None]) -> None:
+    """Raise InputError with the fault that is found, or with what somebody's formula raises."""
+    try:
+        found = find()
+    except BackhandError as error:
+        raise InputError(f"{kind} {name!r}: {error}") from error
+    except Exception as error:
+        raise InputError(
+            f"{kind} {name!r} cannot be evaluated: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if found is not None:
+        raise InputError(f"{kind} {name!r}: {found}")
+
+
 def _register(
     table: dict[str, E], kind: type[E], entry: E, faults: Callable[[E], Iterator[str]]
 ) -> E:
     if not isinstance(entry, kind):
         raise InputError(f"{kind.__name__} expected, got {entry!r}")
     name = entry.name
-    if not (isinstance(name, str) and name.isascii() and name.isidentifier()):
-        raise InputError(
-            f"{kind.kind} {name!r}: a name has letters, digits and underscores, and no digit first"
-        )
+    _check_name(kind.kind, name)
     taken = InputError(f"{kind.kind} {name!r} is already there: choose another name")
     if name in table or (table is LOSSES and f"{name}:" == QUANTILES):
         raise taken
@@ -105,17 +168,7 @@ def _register(
             "(name, least, largest)"
         ) from None
     entry.with_(**parameters)  # they are numbers within their limits
-    try:
-        found = next(faults(entry), None)
-    except BackhandError as error:
-        raise InputError(f"{kind.kind} {name!r}: {error}") from error
-    except Exception as error:
-        # whatever a formula of the user's raises
-        raise InputError(
-            f"{kind.kind} {name!r} cannot be evaluated: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    if found is not None:
-        raise InputError(f"{kind.kind} {name!r}: {found}")
+    _check_evaluates(kind.kind, name, lambda: next(faults(entry), None))
     if table.setdefault(name, entry) is not entry:  # another thread was faster
         raise taken
     return entry
@@ -285,3 +338,29 @@ def _initialiser_faults(initialiser: Initialiser) -> Iterator[str]:
                 f"scale(fan_in={fans[0]}, fan_out={fans[1]}) is {scale!r}: a finite number above "
                 "0 is needed"
             )
+
+
+# layers -----------------------------------------------------------------------------------------
+
+
+def _layer_faults(example: Layer, inputs: int) -> Iterator[str]:
+    if "__dataclass_fields__" not in vars(type(example)):
+        yield "its class must be decorated with @dataclasses.dataclass(frozen=True)"
+    hash(example)  # descriptions of networks are keys of what is known of them
+    data = json.loads(json.dumps(example.to_dict()))
+    again = type(example).from_dict({k: v for k, v in data.items() if k != "layer"})
+    if again != example:
+        yield f"{again!r:.80} comes back from a file in place of {example!r:.80}"
+    rng = np.random.default_rng(0)
+    first = Network([example, Linear(3)], inputs=inputs)
+    before = [] if first.categories else [Linear(inputs)]  # categories stand in inputs only
+    for layers in ([example, Linear(3)], [*before, example, Linear(3)]):
+        for dtype in DTYPES[::-1]:
+            network = Network(layers, inputs=inputs, loss="mean_squared_error", dtype=dtype)
+            for training in (False, True):
+                report = verify(network, *random_case(rng, network), training=training)
+                for line in report:
+                    if not line.passed:
+                        yield f"the backward pass does not match the forward pass: {line}"
+            if executor().native:
+                yield from _unlike(check_program(rng, network))

@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from ..plan.nodes import Matmul, Node
-from ..run import arrays
 from ..run.namespaces import NUMPY
 
 Array = Any
@@ -73,8 +71,24 @@ class Rounded:
         return tuple(self.value.shape)
 
     @property
+    def ndim(self) -> int:
+        return self.value.ndim
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, places: Any) -> Rounded:
+        return Rounded(self.xp, self.value[places], self.error[places])
+
+    def reshape(self, *shape: int) -> Rounded:
+        return Rounded(self.xp, self.value.reshape(*shape), self.error.reshape(*shape))
+
+    @property
     def T(self) -> Rounded:  # noqa: N802  # the name that arrays use
-        return Rounded(self.xp, self.value.T, self.error.T)
+        return self.swapaxes(0, 1)
+
+    def swapaxes(self, a: int, b: int) -> Rounded:
+        return Rounded(self.xp, self.value.swapaxes(a, b), self.error.swapaxes(a, b))
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Rounded:
         count = self.value.size if axis is None else self.value.shape[axis]
@@ -188,12 +202,34 @@ class Rounding:
         """``left @ right + bias`` as one sum: gamma_n times the sum of magnitudes."""
         value, size = left.value @ right.value, np.abs(left.value) @ np.abs(right.value)
         error = left.error @ np.abs(right.value) + (np.abs(left.value) + left.error) @ right.error
-        count = left.shape[1] + 1
+        count = left.shape[-1] + 1
         if bias is not None:
             value, size, error = value + bias.value, size + np.abs(bias.value), error + bias.error
         return self.number(
             value, error + self.terms(count) * (size + error) + count * self._smallest
         )
+
+    # what an executor needs besides ------------------------------------------------------------
+
+    def indices(self, a: Any) -> Array:
+        return NUMPY.indices(a.value if isinstance(a, Rounded) else a)
+
+    def side_by_side(self, parts: list[Rounded]) -> Rounded:
+        values, errors = ([getattr(p, n) for p in parts] for n in ("value", "error"))
+        return Rounded(self, np.concatenate(values, axis=1), np.concatenate(errors, axis=1))
+
+    def cumulated(self, a: Rounded, reverse: bool) -> Rounded:
+        value, error, size = (
+            NUMPY.cumulated(x, reverse) for x in (a.value, a.error, np.abs(a.value) + a.error)
+        )
+        return self.number(value, error + self.terms(a.shape[-2]) * size)
+
+    def scatter_add(self, shape: Any, index: Any, a: Rounded) -> Rounded:
+        value, error, size = (
+            NUMPY.scatter_add(shape, index, x)
+            for x in (a.value, a.error, np.abs(a.value) + a.error)
+        )
+        return self.number(value, error + self.terms(len(a.value)) * size)
 
     # the list of operations ---------------------------------------------------------------------
 
@@ -274,13 +310,3 @@ class Rounding:
 
     def u32_below(self, a: Array, b: Array | int) -> Array:
         return NUMPY.u32_below(a, b)
-
-
-def perform(node: Node, at: dict[str, Any], xp: Rounding) -> None:
-    """Run a node of a plan as the array executor does, but a product and its bias as one sum."""
-    if not isinstance(node, Matmul):
-        arrays.perform(node, at, xp)
-        return
-    left = at[node.left].T if node.left_transposed else at[node.left]
-    right = at[node.right].T if node.right_transposed else at[node.right]
-    at[node.out] = xp.product(left, right, at[node.bias] if node.bias else None)

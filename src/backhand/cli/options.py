@@ -112,8 +112,8 @@ def hidden_widths(text: str) -> tuple[int, ...]:
 
 def check_size(network: Network, hidden: str) -> None:
     """Raise InputError for a network that no ordinary machine can hold."""
-    if network.parameters > LARGEST_NETWORK:
+    if network.n_parameters > LARGEST_NETWORK:
         raise InputError(
-            f"--hidden {hidden} makes {network.parameters:,} parameters; "
+            f"--hidden {hidden} makes {network.n_parameters:,} parameters; "
             f"the most is {LARGEST_NETWORK:,}"
         )

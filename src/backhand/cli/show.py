@@ -53,12 +53,11 @@ def run(
     from ..run.llvm.program.kernel_plan import schedule
 
     machine = Target.host() if target is None else Target.named(target)
-    scalars = (*chosen.scalars(1, 1.0, **chosen.keywords), "l2")
     class_index = np.dtype(np.int64)
     real = np.dtype(described.dtype)
     t = class_index if described.loss.by_row else real
     sources = {"all_x": real, "all_t": t, "all_weight": real}
-    module = emit_program(schedule(plan, ("value",)), machine, sources, scalars)
+    module = emit_program(schedule(plan), machine, sources)
     if "ir" in kinds:
         print(module)
     if "asm" in kinds:
@@ -85,7 +84,7 @@ def _about(model: Any, screen: Console) -> None:
         names = list(getattr(model, "feature_names_in_", ()))
         say(f"inputs: {', '.join(names) if names else model.n_features_in_}")
         network = model._record().network
-        say(f"network: {network.to_dict()['widths']}, {model.n_iter_} epochs or iterations")
+        say(f"network: {list(network.widths)}, {model.n_iter_} epochs or iterations")
         return
     say(model.task + (f" of {model.target!r}" if model.target is not None else ""))
     if model.classes is not None:
@@ -100,8 +99,11 @@ def _about(model: Any, screen: Console) -> None:
             screen,
         )
     network = model.network
-    widths = "-".join(map(str, network.widths))
-    say(f"network: {widths}, {', '.join(dict.fromkeys(network.to_dict()['activation']))}")
+    if network.is_chain:
+        parts = [activation.spec for activation in network.activations]
+    else:
+        parts = [layer.kind for layer in network.layers]
+    say(f"network: {network.summary}, {', '.join(dict.fromkeys(parts))}")
     scores = _scores(made.get("scores"))
     if scores:
         splits = sorted(scores, key=lambda split: (split == "test", split))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import Data, Split
+from ..datasets import Data
 from ..errors import BackhandError, InputError
 from ..export import Model
 from ..files import write_whole
@@ -99,9 +99,9 @@ def _run(
         trained = fit(
             network,
             network.init(options.init, options.seed, data.train.x[:2048]),
-            Rows(data.train.x, data.train.t),
+            data.train,
             config,
-            validation=Rows(data.validation.x, data.validation.t),
+            validation=data.validation,
             score=score,
             callbacks=[
                 Live(screen, config.epochs, SCORES[data.task], state.history if state else ()),
@@ -294,14 +294,13 @@ def _network(options: Options, inputs: int, hidden: tuple[int, ...], outputs: in
 
 
 def _headline(network: Network, data: Data, task: str | None) -> str:
-    widths = "-".join(map(str, network.widths))
     counts = ", ".join(
         f"{len(getattr(data, split)):,} {split}" for split in ("train", "validation", "test")
     )
     inferred = " (inferred; --task decides)" if task is None and data.target is not None else ""
     return (
-        f"{data.name}: {data.task}{inferred}, {counts} rows\n"
-        f"{data.preparation.summary}; network {widths}, {network.parameters:,} parameters"
+        f"{data.name}: {data.task}{inferred}, {counts} rows\n{data.preparation.summary}; "
+        f"network {network.summary}, {network.n_parameters:,} parameters"
     )
 
 
@@ -334,7 +333,7 @@ def _scored(
 
 
 def scores(
-    network: Network, params: Params, data: Data, split: Split, engine: str | None = None
+    network: Network, params: Params, data: Data, split: Rows, engine: str | None = None
 ) -> dict[str, float]:
     """Scores of a split: accuracy and loss, or R2 and the root mean squared error.
 

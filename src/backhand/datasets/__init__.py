@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from backhand.datasets.data import TASKS, Data, Split, Task
+from backhand.datasets.data import TASKS, Data, Task
 from backhand.errors import InputError, unknown_name
 from backhand.files import as_path, is_there
 
-__all__ = ["NAMES", "Data", "Split", "Task", "load"]
+__all__ = ["NAMES", "Data", "Task", "load"]
 
 NAMES = ("digits", "mnist")
 

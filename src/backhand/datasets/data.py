@@ -5,34 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from backhand.train.rows import Rows
 
 if TYPE_CHECKING:
     from backhand.preprocess.preparation import Preparation
 
 Task = Literal["classification", "regression"]
 TASKS: tuple[Task, ...] = ("classification", "regression")
-
-
-@dataclass(frozen=True)
-class Split:
-    """Rows that are ready for a network.
-
-    Attributes
-    ----------
-    x : ndarray of float32, shape (N, D)
-        Prepared inputs, C-contiguous.
-    t : ndarray
-        Targets: int64 class indices of shape (N,) for classification, standardised float32
-        values of shape (N, 1) for regression.
-    """
-
-    x: NDArray[np.float32]
-    t: NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.x)
 
 
 @dataclass(frozen=True)
@@ -44,7 +23,9 @@ class Data:
     name : str
         The data set's name, or the file's path.
     task : {"classification", "regression"}
-    train, validation, test : Split
+    train, validation, test : Rows
+        Ready for a network: x float32 (N, D), C-contiguous; t int64 class indices (N,) for
+        classification, standardised float32 values (N, 1) for regression.
     classes : list of str, int, float or bool, or None
         The class that each index stands for; None for regression.
     preparation : Preparation
@@ -60,9 +41,9 @@ class Data:
 
     name: str
     task: Task
-    train: Split
-    validation: Split
-    test: Split
+    train: Rows
+    validation: Rows
+    test: Rows
     classes: list[Any] | None
     preparation: Preparation
     target: str | None

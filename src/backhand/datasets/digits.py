@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from backhand.datasets.data import Data, Split
+from backhand.datasets.data import Data
 from backhand.datasets.splitting import checked_seed, split_rows
 from backhand.preprocess.preparation import Standardise
+from backhand.train.rows import Rows
 
 # Pixels count from 0 to 16.
 SCALE = 1 / 16
@@ -39,7 +40,7 @@ def load_digits(seed: int = 0) -> Data:
     parts = split_rows(len(labels), labels, seed)
     preparation = Standardise.fit(pixels[parts[0]], SCALE)
     train, validation, test = (
-        Split(preparation.apply(pixels[rows]), labels[rows]) for rows in parts
+        Rows(preparation.apply(pixels[rows]), labels[rows]) for rows in parts
     )
     return Data(
         name="digits",

@@ -17,12 +17,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backhand.datasets.data import Data, Split
+from backhand.datasets.data import Data
 from backhand.datasets.files import unpack
 from backhand.datasets.idx import read_idx
 from backhand.errors import InputError
 from backhand.files import as_path, replacing
 from backhand.preprocess.preparation import Standardise
+from backhand.train.rows import Rows
 
 # Of the uncompressed files.
 SHA256: Mapping[str, str] = {
@@ -102,7 +103,7 @@ def split_pixels(name: str, *parts: tuple[NDArray[np.uint8], NDArray[Any]]) -> D
     """Prepare three pairs of byte pixels (N, H, W) or (N, D) and labels (N,) from 0 to 9."""
     preparation = Standardise.fit(parts[0][0], SCALE)
     train, validation, test = (
-        Split(preparation.apply(pixels), labels.astype(np.int64)) for pixels, labels in parts
+        Rows(preparation.apply(pixels), labels.astype(np.int64)) for pixels, labels in parts
     )
     return Data(
         name=name,

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backhand.datasets.data import TASKS, Data, Split, Task
+from backhand.datasets.data import TASKS, Data, Task
 from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import checked_seed, split_rows
 from backhand.errors import InputError, count, unknown_name
 from backhand.preprocess import cells
 from backhand.preprocess.columns import as_table, mean_and_std, nearest
 from backhand.preprocess.preparation import TablePreparation
+from backhand.train.rows import Rows
 
 FEWEST_ROWS = 10
 # An integer target with no more values than this, and with this many rows for each of them on
@@ -146,7 +147,7 @@ def _classification(name: str, table: Any, target: str, values: NDArray[Any], se
     parts = split_rows(len(labels), labels, seed)
     preparation = TablePreparation.fit(table, parts[0], exclude=[target])
     x = preparation.apply(table, tell_unseen=False)
-    train, validation, test = (Split(x[rows], labels[rows]) for rows in parts)
+    train, validation, test = (Rows(x[rows], labels[rows]) for rows in parts)
     return Data(
         name=name,
         task="classification",
@@ -175,7 +176,7 @@ def _regression(name: str, table: Any, target: str, values: NDArray[Any], seed: 
         raise InputError(
             f"target column {target!r}, row {row}: {t[wild[0]]:g} is too far from the others"
         )
-    train, validation, test = (Split(x[rows], t32[rows]) for rows in parts)
+    train, validation, test = (Rows(x[rows], t32[rows]) for rows in parts)
     return Data(
         name=name,
         task="regression",

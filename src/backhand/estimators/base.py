@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state, column_or_1d
 
 from ..errors import InputError
 from ..formulas.losses import Loss
-from ..network import Network
+from ..network import Network, Params
 from ..plan.ranges import check_range
 from ..run.namespaces import stored_rows
 from ..train.rows import CheckedRows, Rows, parts
@@ -20,7 +20,7 @@ from . import fitting, parameters
 from .course import BY_EPOCHS, Course
 from .curves import draw_curves
 from .entering import as_input_error, validated
-from .fitted import Fitted, Params, composed
+from .fitted import Fitted, composed
 from .persistence import Persistent
 from .predicting import Predicting
 from .task import Task
@@ -185,7 +185,7 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
             params = self._first_params(network, X, rng)
         else:
             params = before.params_of(self.coefs_, self.intercepts_)
-            params = [(w.astype(network.dtype), b.astype(network.dtype)) for w, b in params]
+            params = {name: a.astype(network.dtype) for name, a in params.items()}
         validation = None if judged is None else self._judged(fitted, *judged)
         with np.errstate(over="ignore"):
             alpha = float(np.ldexp(float(self.alpha), exponent))
@@ -348,8 +348,7 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         except InputError:  # which predicting will raise again
             fitted = fitted.without_params()
         else:
-            self.coefs_ = [w for w, _ in fitted.params]
-            self.intercepts_ = [b for _, b in fitted.params]
+            self.coefs_, self.intercepts_ = fitted.coefs, fitted.intercepts
         self._fitted = fitted
 
     def __sklearn_tags__(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -16,10 +16,11 @@ from ..errors import InputError
 from ..formulas.activations import Activation, choose_activation
 from ..formulas.loss import through
 from ..formulas.losses import Loss, choose_loss
-from ..network import Layer, Network
+from ..network import Network, Params
+from ..plan.nodes import Product
 from ..plan.ranges import MOST_SQUARED
-from ..plan.step import forward_plan, logits
-from ..run.arrays import parameter_buffers, walk
+from ..plan.step import Plan, forward_plan
+from ..run.arrays import walk
 from ..run.executor import Executor, Trainer
 from ..run.namespaces import is_sparse, stored_rows
 from ..train.rows import parts
@@ -28,7 +29,6 @@ from .course import Course
 from .targets import Classes
 
 Array = Any
-Params = Sequence[tuple[Array, Array]]
 
 
 class Live(NamedTuple):
@@ -68,7 +68,7 @@ class Fitted:
     course : Course
     state : TrainState or None
         Where training stands, without the parameters, which may be written to.
-    params : tuple of Layer
+    params : dict of str to array
         The arrays that the estimator shows as `coefs_` and `intercepts_`. They may be written to;
         those that somebody puts in their place count too, see `params_of`.
     executor : Executor or None
@@ -89,7 +89,7 @@ class Fitted:
     names: Array | None
     course: Course
     state: TrainState | None
-    params: tuple[Layer, ...] = ()
+    params: Params = dataclasses.field(default_factory=dict)
     executor: Executor | None = None
     live: list[Live] = dataclasses.field(default_factory=list)
 
@@ -98,16 +98,16 @@ class Fitted:
         chosen = executor(self.engine)
         return dataclasses.replace(
             self,
-            params=tuple(
-                Layer(*(chosen.parameter_copy(np.asarray(a, self.network.dtype)) for a in layer))
-                for layer in params
-            ),
+            params={
+                name: chosen.parameter_copy(np.asarray(a, self.network.dtype))
+                for name, a in params.items()
+            },
             executor=chosen,
         )
 
     def without_params(self) -> Fitted:
         """The same with no parameters of its own, so that only the estimator's count."""
-        return dataclasses.replace(self, params=(), executor=None)
+        return dataclasses.replace(self, params={}, executor=None)
 
     def attributes(self, course: dict[str, Any]) -> dict[str, Any]:
         """All that an estimator has after the fit; ``course`` comes from its `Course`."""
@@ -116,8 +116,8 @@ class Fitted:
             named["classes_"] = self.targets.labels
         return {
             "_fitted": self,
-            "coefs_": [w for w, _ in self.params],
-            "intercepts_": [b for _, b in self.params],
+            "coefs_": self.coefs,
+            "intercepts_": self.intercepts,
             "n_features_in_": self.network.inputs,
             "n_outputs_": self.network.outputs,
             "n_layers_": len(self.network.widths),
@@ -125,6 +125,16 @@ class Fitted:
             **named,
             **course,
         }
+
+    @property
+    def coefs(self) -> list[Array]:
+        """The weights of each layer, of a chain's parameters w1, b1, w2, b2, ..."""
+        return list(self.params.values())[::2]
+
+    @property
+    def intercepts(self) -> list[Array]:
+        """The biases of each layer."""
+        return list(self.params.values())[1::2]
 
     # predicting -----------------------------------------------------------------------------------
 
@@ -146,7 +156,7 @@ class Fitted:
 
     @functools.cached_property
     def _arrays(self) -> tuple[Array, ...]:
-        return *(w for w, _ in self.params), *(b for _, b in self.params)
+        return *self.coefs, *self.intercepts
 
     @functools.cached_property
     def _compiled(self) -> list[Any]:
@@ -181,8 +191,9 @@ class Fitted:
             If they are not numbers of the right shapes; the message names the array.
         """
         try:
-            pairs = list(zip(coefs, intercepts, strict=True))
-            return list(itertools.starmap(Layer, self.network.checked_parameters(pairs)))
+            arrays = itertools.chain.from_iterable(zip(coefs, intercepts, strict=True))
+            named = dict(zip(self.network.shapes, arrays, strict=True))
+            return self.network.checked_parameters(named)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"coefs_ and intercepts_ are not those of the fitted network any more: {error}"
@@ -190,11 +201,11 @@ class Fitted:
 
     def forward(self, x: Array, params: Params) -> Array:
         """The logits (N, K) by the array executor."""
-        plan, out, buffers = *self._plan, parameter_buffers(params)
+        plan, buffers = self._plan, dict(params)
         pieces = []
         for _, some in parts(stored_rows(x) if is_sparse(x) else x):
             buffers["x"] = some.astype(self.network.dtype, copy=False)
-            pieces.append(walk(plan, buffers)[out])
+            pieces.append(walk(plan, buffers)[plan.logits.name])
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def check_logits(self, z: Array, x: Array, params: Params) -> None:
@@ -204,21 +215,23 @@ class Fitted:
             return
         row = int(bad.argmax())
         some = stored_rows(x)[row : row + 1].toarray() if is_sparse(x) else x[row : row + 1]
-        buffers = {"x": some.astype(self.network.dtype), **parameter_buffers(params)}
+        plan, buffers = self._plan, {"x": some.astype(self.network.dtype), **params}
         with np.errstate(over="ignore", invalid="ignore"):
-            at = walk(self._plan[0], buffers)
-        layers = range(1, len(params) + 1)
-        layer = next((n for n in layers if not np.isfinite(at[f"z{n}"]).all()), len(params))
+            at = walk(plan, buffers)
+        products = [node for node in plan.nodes if isinstance(node, Product)]
+        infinite = (n for n in products if not np.isfinite(at[n.out.name]).all())
+        product = next(infinite, products[-1])
+        layer, w = products.index(product) + 1, params[product.right.name]
         raise InputError(
             f"row {row} of X makes values of layer {layer} that are not finite in "
             f"{self.network.dtype} (the largest of that row is {float(abs(some).max()):.3g}, of "
-            f"the layer's weights {float(abs(params[layer - 1][0]).max()):.3g}): scale X, or fit "
+            f"the layer's weights {float(abs(w).max()):.3g}): scale X, or fit "
             "anew"
         )
 
     @functools.cached_property
-    def _plan(self) -> tuple[Any, str]:
-        return forward_plan(self.network), logits(self.network)
+    def _plan(self) -> Plan:
+        return forward_plan(self.network)
 
     # copies and files -----------------------------------------------------------------------------
 

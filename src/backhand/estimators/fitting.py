@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..errors import InputError
 from ..formulas.schedules import choose_schedule
-from ..network import Layer
+from ..network import Params
 from ..plan.ranges import place_of
 from ..run.executor import Trainer
 from ..run.namespaces import is_sparse
@@ -27,7 +27,7 @@ from ..train.rows import Rows
 from ..train.state import Epoch, TrainState
 from ..train.stopping import Best, Patience
 from . import parameters
-from .fitted import Fitted, Live, Params
+from .fitted import Fitted, Live
 from .task import Task
 from .watching import Watch
 
@@ -121,9 +121,9 @@ def train(task: Task, before: Fitted | None, watch: Watch | None) -> Trained:
     if task.incremental and settings.early_stopping:
         course.stopped_ = stops
     params: Params = loop.latest()
-    if not all(np.isfinite(a).all() for layer in params for a in layer):
+    if not all(np.isfinite(a).all() for a in params.values()):
         raise _diverged(task)
-    state = dataclasses.replace(loop.snapshot(), params=(), history=[])
+    state = dataclasses.replace(loop.snapshot(), params={}, history=[])
     trainer, live = loop.close(), []
     if task.incremental and trainer is not None:
         live = [Live(trainer, task.network, loop.config.engine, loop.config.threads)]
@@ -153,9 +153,9 @@ def _loop(task: Task, before: Fitted | None, rows: Array, best: Best) -> TrainLo
         state = before.state
     if state is None:
         before = None
-        seed = int(task.rng.randint(2**32, dtype=np.uint32)) if any(task.network.dropout) else 0
+        seed = int(task.rng.randint(2**32, dtype=np.uint32)) if task.network.drops else 0
         state = TrainState(
-            tuple(Layer(w, b) for w, b in task.params),
+            dict(task.params),
             None if settings.solver == LBFGS else parameters.optimiser_of(settings),
             {},
             seed,
@@ -190,8 +190,9 @@ def _live(task: Task, before: Fitted, config: TrainConfig) -> Trainer | None:
         return None
     if of != [task.network, config.engine, config.threads]:
         return None
-    pairs = zip(trainer.params, task.params, strict=True)
-    return trainer if all(all(map(np.array_equal, *pair)) for pair in pairs) else None
+    now = trainer.params
+    same = all(np.array_equal(a, task.params[name]) for name, a in now.items())
+    return trainer if same else None
 
 
 def _batch(batch_size: Any, rows: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -19,7 +20,7 @@ from ..formulas.losses import LOSSES, Loss, choose_loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser, choose_optimiser, clipping
 from ..formulas.quantiles import QUANTILES
 from ..formulas.schedules import Schedule, choose_schedule
-from ..network import Network
+from ..network import Network, Params
 from ..plan.description import DTYPES
 
 SKLEARN_SOLVERS = ("adam", "sgd", "adamw")
@@ -273,9 +274,7 @@ def rows_to_judge(estimator: Any, X: Any, y: Any, weight: Any) -> tuple[Any, Any
     return X, y, weight
 
 
-def draw(
-    network: Network, rng: np.random.RandomState, alone: str = "relu"
-) -> list[tuple[Any, Any]]:
+def draw(network: Network, rng: np.random.RandomState, alone: str = "relu") -> Params:
     """Weights and biases as scikit-learn draws them, from the same random numbers.
 
     Glorot and Bengio 2010: uniform up to ``sqrt(6 / (fan_in + fan_out))``, with 2 in the place
@@ -284,10 +283,10 @@ def draw(
     """
     units = [activation.name for activation in network.activations]
     units.append(units[-1] if units else alone)
-    params = []
-    for (fan_in, fan_out), unit in zip(network.shapes, units, strict=True):
+    params, names = {}, iter(network.shapes)
+    for (fan_in, fan_out), unit in zip(itertools.pairwise(network.widths), units, strict=True):
         bound = np.sqrt((2.0 if unit == "logistic" else 6.0) / (fan_in + fan_out))
-        w = rng.uniform(-bound, bound, (fan_in, fan_out))
-        b = rng.uniform(-bound, bound, fan_out)
-        params.append((w.astype(network.dtype, copy=False), b.astype(network.dtype, copy=False)))
+        for shape in ((fan_in, fan_out), (fan_out,)):
+            name = next(names)
+            params[name] = rng.uniform(-bound, bound, shape).astype(network.dtype, copy=False)
     return params

@@ -12,13 +12,17 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError
-from ..sealed import LARGEST_HEADER, layers_of, read_sealed, tensors_of, usable, write_sealed
+from ..sealed import LARGEST_HEADER, read_sealed, usable, write_sealed
+from ..train.state import TrainState
 from .course import LISTS, NUMBERS, Course
 from .fitted import Fitted, restored
 from .targets import Classes, Numbers
 
 Array = Any
 Self = TypeVar("Self", bound="Persistent")
+
+STATE = "state."
+"""Begins the names of arrays in a file that say where training stands."""
 
 
 class Persistent:
@@ -27,8 +31,8 @@ class Persistent:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
 
-        The optimiser's state is not in it, so `partial_fit` begins with a new one; nor are
-        callbacks.
+        Where the optimiser stands is in it too, so that `partial_fit` goes on with the bits of an
+        estimator that was never saved. Callbacks are not.
 
         Parameters
         ----------
@@ -59,7 +63,11 @@ class Persistent:
             kept["several"] = fitted.targets.several
         if fitted.names is not None:
             kept["features"] = fitted.names.tolist()
-        write_sealed(path, tensors_of(estimator._params(fitted)), kept)
+        tensors = dict(estimator._params(fitted))
+        if fitted.state is not None:
+            kept["state"] = fitted.state.described()
+            tensors |= {f"{STATE}{name}": a for name, a in fitted.state.tensors().items()}
+        write_sealed(path, tensors, kept)
 
     @classmethod
     def load(cls: type[Self], path: str | os.PathLike[str]) -> Self:
@@ -87,9 +95,13 @@ class Persistent:
             _check_size(dtype, len(labels))
             targets = Classes.named(np.array(labels, dtype), bool(about["several"]))
         others = {name: _read(about[name]) for name in ("engine", "solver", "scoring")}
+        of_state = {n.removeprefix(STATE): a for n, a in tensors.items() if n.startswith(STATE)}
+        state = about.get("state")
+        others["state"] = None if state is None else TrainState.restored(of_state, state)
+        tensors = {name: a for name, a in tensors.items() if not name.startswith(STATE)}
         names = np.array(about["features"], object) if "features" in about else None
         course = Course.of({name: _read(value) for name, value in about["fitted"].items()})
-        _arrange(made, portable, layers_of(tensors), targets, course, names, others)
+        _arrange(made, portable, tensors, targets, course, names, others)
         return made  # type: ignore[no-any-return]
 
     @classmethod
@@ -124,27 +136,30 @@ class Persistent:
         else:
             targets = Numbers(fitted.n_outputs_)
         loss, link, _, _ = made._loss(targets)
-        layers = list(zip(fitted.coefs_, fitted.intercepts_, strict=True))
+        weights = fitted.coefs_
+        params = {}
+        for number, layer in enumerate(zip(weights, fitted.intercepts_, strict=True), 1):
+            params[f"w{number}"], params[f"b{number}"] = layer
         portable = {
-            "widths": [len(w) for w, _ in layers] + [len(layers[-1][1])],
+            "widths": [len(w) for w in weights] + [weights[-1].shape[1]],
             "activation": made.activation,
             "loss": loss,
             "outputs": loss.outputs,
             "link": link,
             "dropout": made.dropout,
-            "dtype": str(layers[0][0].dtype),
+            "dtype": str(weights[0].dtype),
         }
         seen = {n: getattr(fitted, n) for n in (*NUMBERS, *LISTS) if hasattr(fitted, n)}
         names = getattr(fitted, "feature_names_in_", None)
         others = {"engine": made.engine, "solver": made.solver, "scoring": made.scoring}
-        _arrange(made, portable, layers, targets, Course.of(seen), names, others)
+        _arrange(made, portable, params, targets, Course.of(seen), names, others)
         return made  # type: ignore[no-any-return]
 
 
 def _arrange(
     made: Any,
     portable: dict[str, Any],
-    layers: list[tuple[Array, Array]],
+    params: Mapping[str, Array],
     targets: Any,
     course: Course,
     names: Array | None,
@@ -163,17 +178,16 @@ def _arrange(
         raise InputError(f"its targets need {outputs} outputs, but it has {network.outputs}")
     if names is not None and names.shape != (network.inputs,):
         raise InputError(f"it has {network.inputs} columns, but {len(names)} names of them")
-    network.check_parameters(layers)
-    for number, layer in enumerate(layers, 1):
-        for a in layer:
-            if a.dtype != network.dtype:
-                raise InputError(
-                    f"layer {number} is in {a.dtype}, but the network in {network.dtype}"
-                )
-            if not np.isfinite(a).all():
-                raise InputError("its weights are not all finite")
+    network.check_parameters(params)
+    if fitted.state is not None and fitted.state.best.params is not None:
+        network.check_parameters(fitted.state.best.params)
+    for name, a in params.items():
+        if a.dtype != network.dtype:
+            raise InputError(f"{name} is in {a.dtype}, but the network in {network.dtype}")
+        if not np.isfinite(a).all():
+            raise InputError("its weights are not all finite")
     fitted = dataclasses.replace(fitted, targets=targets, out_activation=out_activation)
-    fitted = fitted.with_params(layers)
+    fitted = fitted.with_params({name: params[name] for name in network.shapes})
     made._hand_over(fitted.attributes(course.attributes()))
 
 

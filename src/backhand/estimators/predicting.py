@@ -10,9 +10,10 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
+from ..network import Params
 from ..plan.ranges import check_range, squares_within
 from .entering import validated
-from .fitted import Fitted, Params
+from .fitted import Fitted
 
 Array = Any
 

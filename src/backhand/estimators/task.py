@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..network import Network
+from ..network import Network, Params
 from ..train.rows import Rows
 from .course import Course
-from .fitted import Fitted, Params
+from .fitted import Fitted
 
 Array = Any
 
@@ -25,7 +25,7 @@ class Task:
         The estimator, whose constructor's parameters say how to train.
     fitted : Fitted
         What the fit will leave behind, as yet without parameters.
-    params : sequence of (w, b)
+    params : dict of str to array
         Where training starts.
     data : Rows
     rows : (rows,) int64

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
-from itertools import starmap
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from ..errors import InputError
 from ..formulas.activations import ACTIVATIONS
 from ..formulas.loss import OF
 from ..formulas.losses import LOSSES, QUANTILES
-from ..network import Layer, Network, Params
+from ..network import Network, Params
 from ..plan.ranges import as_numbers
-from ..sealed import UNFIT, layers_of, read_sealed, tensors_of, usable, write_sealed
+from ..sealed import UNFIT, read_sealed, usable, write_sealed
 from ..train.rows import check_finite
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Model:
     Attributes
     ----------
     network : Network
-    params : tuple of Layer
+    params : dict of str to array
     task : {"classification", "regression"}
     preparation : Preparation or None
         Statistics of the training rows; None if inputs are already what the network takes.
@@ -61,7 +60,7 @@ class Model:
 
     def __repr__(self) -> str:
         of = "" if self.target is None else f" of {self.target!r}"
-        return f"<Model: {self.task}{of}, network {'-'.join(map(str, self.network.widths))}>"
+        return f"<Model: {self.task}{of}, network {self.network.summary}>"
 
     def inputs(self, raw: Any) -> Array:
         """Raw rows (a table, or an array of rows) as the network's inputs (N, D)."""
@@ -70,7 +69,7 @@ class Model:
         rows = as_numbers(raw, "the array of rows")
         if rows.ndim != 2:
             raise InputError(
-                f"rows have shape {rows.shape}; the model takes (N, {self.network.widths[0]})"
+                f"rows have shape {rows.shape}; the model takes (N, {self.network.inputs})"
             )
         check_finite(rows, "prediction")
         return rows
@@ -123,8 +122,8 @@ class Model:
         InputError
             If the folder cannot be written to, or the parameters are not the network's.
         """
-        layers = self.network.checked_parameters(self.params)
-        write_sealed(path, tensors_of(layers), {"holds": HOLDS, **self.to_dict()})
+        params = self.network.checked_parameters(self.params)
+        write_sealed(path, params, {"holds": HOLDS, **self.to_dict()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
@@ -151,7 +150,7 @@ class Model:
         """The model of a file's content. Raises InputError, or an error of `UNFIT`."""
         if about["holds"] != HOLDS:
             raise InputError(f"it holds {about['holds']!r:.60}; backhand.load reads every kind")
-        return cls.from_dict(about, tuple(starmap(Layer, layers_of(tensors))))
+        return cls.from_dict(about, dict(tensors))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the parameters, as JSON-able data."""
@@ -174,10 +173,11 @@ class Model:
         try:
             _check_formulas(data["network"])
             network = Network.from_dict(data["network"])
+            network.check_names(params)
             kept = data["preparation"]
             model = cls(
                 network,
-                params,
+                {name: params[name] for name in network.shapes},
                 task=data["task"],
                 preparation=None if kept is None else preparation_from_dict(kept),
                 classes=data["classes"],
@@ -199,12 +199,11 @@ class Model:
 
         network, classes = self.network, self.classes
         network.check_parameters(self.params)
-        for number, (w, b) in enumerate(self.params, 1):
-            for name, a in ((f"w{number}", w), (f"b{number}", b)):
-                if a.dtype != np.dtype(network.dtype):
-                    raise InputError(f"{name} is {a.dtype}, the network's dtype is {network.dtype}")
-                if not np.isfinite(a).all():
-                    raise InputError(f"layer {number} has values that are not finite, in {name}")
+        for name, a in self.params.items():
+            if a.dtype != np.dtype(network.dtype):
+                raise InputError(f"{name} is {a.dtype}, the network's dtype is {network.dtype}")
+            if network.is_learned(name) and not np.isfinite(a).all():
+                raise InputError(f"{name} has values that are not finite")
         if self.task == "classification":
             wanted = max(network.outputs, 2)
             if not isinstance(classes, list) or len(classes) != wanted:
@@ -224,10 +223,10 @@ class Model:
                 )
         else:
             raise InputError(f"its task is {self.task!r}")
-        width = network.widths[0] if self.preparation is None else self.preparation.width
-        if width != network.widths[0]:
+        width = network.inputs if self.preparation is None else self.preparation.width
+        if width != network.inputs:
             raise InputError(
-                f"its preparation gives {width} inputs, the network takes {network.widths[0]}"
+                f"its preparation gives {width} inputs, the network takes {network.inputs}"
             )
         if not (np.isfinite(self.target_mean) and 0 < self.target_std < np.inf):
             raise InputError(
@@ -238,10 +237,20 @@ class Model:
             raise InputError(f"its provenance is {self.provenance!r}, not a mapping")
 
 
+def _activations(layers: Any) -> Iterator[Any]:
+    """The activations in the description of layers, and of layers within them."""
+    if isinstance(layers, Mapping):
+        for name, value in layers.items():
+            yield from [value] if name == "activation" else _activations(value)
+    elif isinstance(layers, list):
+        for layer in layers:
+            yield from _activations(layer)
+
+
 def _check_formulas(description: Mapping[str, Any]) -> None:
     """Raise InputError for a formula that is not known here, perhaps one of the user's own."""
     for kind, specs, known in (
-        ("activation", description["activation"], ACTIVATIONS),
+        ("activation", _activations(description["layers"]), ACTIVATIONS),
         ("loss", [description["loss"]], LOSSES),
     ):
         for name in (str(spec).partition(OF)[0].partition(":")[0] for spec in specs):

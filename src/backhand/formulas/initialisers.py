@@ -28,6 +28,10 @@ class Initialiser(Entry):
     data_driven : bool
         Whether each layer is rescaled afterwards until its pre-activations have unit variance on
         a batch of real data.
+    kinks : int
+        If it is data-driven: from how many rows of that data the place where each unit's
+        pre-activation is 0 is drawn, which its bias then puts there; 0 leaves biases at 0. Each
+        unit is then rescaled by itself.
     """
 
     kind: ClassVar[str] = "initialiser"
@@ -35,6 +39,7 @@ class Initialiser(Entry):
     scale: Callable[[int, int], float]
     distribution: str = "normal"
     data_driven: bool = False
+    kinks: int = 0
 
 
 def lecun(fan_in: int, fan_out: int) -> float:
@@ -73,6 +78,8 @@ INITIALISERS: dict[str, Initialiser] = {
         Initialiser("orthogonal", unit, "orthogonal"),
         # Mishkin and Matas 2016: orthogonal, then each layer scaled on data
         Initialiser("lsuv", unit, "orthogonal", data_driven=True),
+        # Holzmueller et al. 2024 ("he+5"): kinks of activations lie among the data
+        Initialiser("data_kinks", unit, data_driven=True, kinks=5),
     )
 }
 """Every initialiser by name."""
@@ -82,3 +89,54 @@ INITIALISERS: dict[str, Initialiser] = {
 def choose_initialiser(value: Any) -> Initialiser:
     """An `Initialiser` from itself or its name."""
     return choose(INITIALISERS, value, Initialiser.kind)
+
+
+# how other parameters begin ----------------------------------------------------------------------
+# ``draw(rng, shape)`` with a generator of NumPy's; it gives an array of that shape, or what
+# broadcasts to it.
+
+Draw = Callable[[Any, tuple[int, ...]], Any]
+
+
+def zeros(rng: Any, shape: tuple[int, ...]) -> Any:
+    return 0.0
+
+
+def ones(rng: Any, shape: tuple[int, ...]) -> Any:
+    return 1.0
+
+
+def constant(value: float) -> Draw:
+    return lambda rng, shape: value
+
+
+def standard_normal(rng: Any, shape: tuple[int, ...]) -> Any:
+    return rng.standard_normal(shape)
+
+
+def normal(sigma: float) -> Draw:
+    return lambda rng, shape: sigma * rng.standard_normal(shape)
+
+
+def uniform(limit: float) -> Draw:
+    return lambda rng, shape: rng.uniform(-limit, limit, shape)
+
+
+def uniform_by_inputs(inputs: int) -> Draw:
+    # the bound of torch.nn.Linear's weights and biases
+    return uniform(1.0 / math.sqrt(inputs))
+
+
+def same_for_members(inputs: int) -> Draw:
+    """One draw of `uniform_by_inputs` for all members, the first axis."""
+    draw = uniform_by_inputs(inputs)
+    return lambda rng, shape: draw(rng, shape[1:])
+
+
+def random_signs(rng: Any, shape: tuple[int, ...]) -> Any:
+    return 2.0 * rng.integers(0, 2, shape) - 1.0
+
+
+def of_groups(draw: Draw, sizes: tuple[int, ...]) -> Draw:
+    """One draw for each row and each group of neighbouring columns, of these sizes."""
+    return lambda rng, shape: draw(rng, (shape[0], len(sizes))).repeat(sizes, axis=1)

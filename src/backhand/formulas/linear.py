@@ -8,6 +8,8 @@ From ``z[n, k] = sum_d x[n, d] w[d, k] + b[k]`` and the chain rule, each derivat
     dx[n, d] = sum_k dz[n, k] w[d, k]        dw[d, k] = sum_n x[n, d] dz[n, k]
     db[k]    = sum_n dz[n, k]
 
+A ``scale`` of the product, such as 1/sqrt(D), is one of dx and dw too. Without b there is no db.
+
 The plan runs these very lines on symbols and records the products that an executor then performs.
 """
 
@@ -16,13 +18,14 @@ from __future__ import annotations
 from .namespace import Array
 
 
-def linear(x: Array, w: Array, b: Array) -> Array:
-    return x @ w + b
+def linear(x: Array, w: Array, b: Array | None, scale: float = 1.0) -> Array:
+    z = x @ w * scale
+    return z if b is None else z + b
 
 
-def linear_vjp_input(w: Array, dz: Array) -> Array:
-    return dz @ w.T
+def linear_vjp_input(w: Array, dz: Array, scale: float = 1.0) -> Array:
+    return dz @ w.T * scale
 
 
-def linear_vjp_weights(x: Array, dz: Array) -> tuple[Array, Array]:
-    return x.T @ dz, dz.sum(0)
+def linear_vjp_weights(x: Array, dz: Array, scale: float = 1.0) -> tuple[Array, Array]:
+    return x.T @ dz * scale, dz.sum(0)

@@ -53,11 +53,16 @@ def threshold(rate: float) -> int:
     return min(round(rate * 2**32), 2**32 - 1)
 
 
-def dropout(xp: XP, y: Array, words: Array, rate: float) -> Array:
+def kept_scale(rate: float) -> float:
+    """What is kept is multiplied by it."""
+    return 1.0 / (1.0 - rate)
+
+
+def dropout(xp: XP, y: Array, words: Array, threshold: Array, scale: Array) -> Array:
     # Srivastava et al. 2014, inverted: what is kept is scaled up, and prediction needs no change
-    return xp.where(xp.u32_below(words, threshold(rate)), 0.0, y * (1.0 / (1.0 - rate)))
+    return xp.where(xp.u32_below(words, threshold), 0.0, y * scale)
 
 
-def dropout_vjp(xp: XP, dy: Array, words: Array, rate: float) -> Array:
+def dropout_vjp(xp: XP, dy: Array, words: Array, threshold: Array, scale: Array) -> Array:
     # linear in y and symmetric: its own transpose
-    return dropout(xp, dy, words, rate)
+    return dropout(xp, dy, words, threshold, scale)

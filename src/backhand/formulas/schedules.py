@@ -2,7 +2,7 @@
 
 They run on the host, for all steps of an epoch at once: ``step`` is a float64 array that counts
 from 0, ``steps`` the number of steps in the whole training. ``xp`` is NumPy's namespace with
-``cos``, ``where``, ``minimum`` and ``maximum``; ``**`` is an operator.
+``cos``, ``log``, ``where``, ``minimum`` and ``maximum``; ``**`` is an operator.
 """
 
 from __future__ import annotations
@@ -55,10 +55,24 @@ def one_cycle(xp: Any, step: Array, steps: int, rise: float, start: float, final
     return xp.where(step <= peak, up, anneal(xp, 1.0, start * final, progress))
 
 
+def coslog4(xp: Any, step: Array, steps: int) -> Array:
+    # Holzmueller et al. 2024 (RealMLP): four waves whose lengths double, 0 at both ends
+    progress = step / max(steps, 1)
+    return 0.5 * (1.0 - xp.cos(2.0 * math.pi * xp.log(1.0 + 15.0 * progress) / math.log(2.0)))
+
+
+def flat_cos(xp: Any, step: Array, steps: int) -> Array:
+    # the same: 1 for the first half, then half a cosine down to 0
+    progress = step / max(steps, 1)
+    return anneal(xp, 1.0, 0.0, xp.maximum(2.0 * progress - 1.0, 0.0))
+
+
 SCHEDULES: dict[str, Schedule] = {
     entry.name: entry
     for entry in (
         Schedule("constant", constant),
+        Schedule("coslog4", coslog4),
+        Schedule("flat_cos", flat_cos),
         Schedule(
             "inverse_scaling",
             inverse_scaling,

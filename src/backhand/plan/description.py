@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+import functools
+import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import InputError, unknown_name
-from ..formulas.activations import Activation, choose_activation
+from ..formulas.activations import Activation
 from ..formulas.loss import TARGETS
 from ..formulas.losses import Loss, choose_loss
+from .buffers import BATCH, Axes, Buffer, Role
+from .layers import Activate, Dropout, Layer, Linear, layer_from_dict
+from .layers.layer import checked_layers, forward_all
+from .nodes import Noise, Product
 from .ranges import as_numbers, check_range
+from .wiring import Parameter, Wiring
 
 DTYPES = ("float32", "float64")
 LARGEST_WIDTH = 1_000_000
@@ -22,14 +28,17 @@ D = TypeVar("D", bound="Description")
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Description:
-    """A fully connected network, as data.
+    """A network, as data: its layers, its inputs, the loss and the dtype.
 
     Parameters
     ----------
-    widths : sequence of int
-        Number of inputs, units of each hidden layer, number of outputs.
+    layers : sequence of int, or of Layer
+        Widths such as (784, 50, 10) are short for a chain: inputs, units of each hidden layer,
+        outputs. Otherwise the layers; the last one gives the logits.
+    inputs : int, optional
+        Columns of x, where ``layers`` are layers.
     activation : str, Activation, or a sequence of them
-        Of the hidden layers: one for all, or one for each. The last layer gives logits.
+        Of a chain's hidden layers: one for all, or one for each.
     loss : str or Loss
         A function of the logits.
     dropout : float or sequence of float
@@ -40,34 +49,34 @@ class Description:
     Raises
     ------
     InputError
-        If a value makes no sense; the message names it.
+        If a value makes no sense, or two layers do not fit; the message names it.
     """
 
-    widths: tuple[int, ...]
-    activations: tuple[Activation, ...]
+    layers: tuple[Layer, ...]
+    inputs: int
     loss: Loss
-    dropout: tuple[float, ...]
     dtype: str
 
     def __init__(
         self,
-        widths: Sequence[int],
+        layers: Sequence[int] | Sequence[Layer],
         *,
+        inputs: int | None = None,
         activation: Any = "relu",
         loss: Any = "mean_squared_error",
         dropout: float | Sequence[float] = 0.0,
         dtype: Any = "float32",
     ) -> None:
         settle = object.__setattr__
-        settle(self, "widths", _checked_widths(widths))
-        settle(
-            self,
-            "activations",
-            tuple(choose_activation(a) for a in self._each("activation", activation)),
-        )
+        if inputs is None and not _has_layers(layers):
+            inputs, *widths = _checked_widths(layers)
+            layers = _chain(widths, activation, dropout)
+        settle(self, "layers", checked_layers(layers, "layers"))
+        settle(self, "inputs", _checked_inputs(inputs))
         settle(self, "loss", choose_loss(loss))
-        settle(self, "dropout", tuple(map(_checked_rate, self._each("dropout", dropout))))
         settle(self, "dtype", _checked_dtype(dtype))
+        if self.n_parameters == 0:
+            raise InputError("the layers have no parameter: there is nothing to learn")
         if self.loss.by_row and self.outputs < 2:
             raise InputError(
                 f"loss {self.loss.name!r} chooses between outputs and needs 2 or more, got "
@@ -79,47 +88,128 @@ class Description:
                 f"{len(self.loss.levels)} levels, got {self.outputs}"
             )
 
-    def _each(self, name: str, value: Any) -> Iterable[Any]:
-        """``value`` for each hidden layer."""
-        hidden = len(self.widths) - 2
-        if isinstance(value, str) or not _iterable(value):
-            return itertools.repeat(value, hidden)
-        values = tuple(value)
-        if len(values) != hidden:
-            raise InputError(
-                f"{name} must be one value, or one for each of the {hidden} hidden layers, "
-                f"got {len(values)} values"
-            )
-        return values
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: the fields, not what is worked out of them."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
-    @property
-    def inputs(self) -> int:
-        """Number of inputs."""
-        return self.widths[0]
+    @functools.cached_property
+    def _wired(self) -> tuple[Wiring, Buffer]:
+        """The forward pass of training, which says what parameters there are, and the logits."""
+        wire = Wiring(training=True)
+        x = wire.buffer("x", (BATCH, self.inputs), Role.INPUT)
+        z, _ = forward_all(wire, self.layers, x)
+        return wire, z
 
     @property
     def outputs(self) -> int:
         """Number of outputs."""
-        return self.widths[-1]
+        return self._wired[1].width
 
     @property
-    def shapes(self) -> tuple[tuple[int, int], ...]:
-        """The shape (in, out) of each layer's weights."""
-        return tuple(itertools.pairwise(self.widths))
+    def members(self) -> int | None:
+        """Members of an ensemble within the network, which give logits each; None without one."""
+        logits = self._wired[1]
+        return logits.members if len(logits.axes) == 3 else None
 
     @property
-    def parameters(self) -> int:
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Everything that is learned, and constants, in the order of the layers."""
+        return tuple(self._wired[0].parameters)
+
+    def is_learned(self, name: str) -> bool:
+        """Whether a parameter is learned; else it is a constant, which may be infinite."""
+        return next(p.learned for p in self.parameters if p.buffer.name == name)
+
+    @functools.cached_property
+    def drops(self) -> bool:
+        """Whether training draws noise, so that its loss is another function at each step."""
+        wire = Wiring(training=True)
+        forward_all(wire, self.layers, Buffer("x", (BATCH, self.inputs), role=Role.INPUT))
+        return any(isinstance(node, Noise) for node in wire.nodes)
+
+    @functools.cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter by its name."""
+        return {p.buffer.name: _sizes(p.buffer.axes) for p in self.parameters}
+
+    @property
+    def categories(self) -> dict[int, int]:
+        """Columns of x that hold whole numbers from 0 on, with how many there are."""
+        return self._wired[0].categories
+
+    @functools.cached_property
+    def takes_sparse(self) -> bool:
+        """Whether x is only read in products, and as a whole: stored entries are enough then."""
+        reads = [(node, b) for node in self._wired[0].nodes for b in node.reads]
+        inputs = [(node, b) for node, b in reads if (b.base or b).role is Role.INPUT]
+        return all(isinstance(node, Product) and b.base is None for node, b in inputs)
+
+    @property
+    def n_parameters(self) -> int:
         """How many numbers are learned."""
-        return sum((d + 1) * k for d, k in self.shapes)
+        return sum(math.prod(self.shapes[p.buffer.name]) for p in self.parameters if p.learned)
+
+    @functools.cached_property
+    def _parts_of_chain(self) -> tuple[list[int], list[Any], list[float]] | None:
+        """Widths, activations and dropout rates if this is a plain chain of linear layers."""
+        widths = [self.inputs]
+        activations: list[Activation] = []
+        rates: list[float] = []
+        layers = list(self.layers)
+        while layers:
+            linear = layers.pop(0)
+            if not isinstance(linear, Linear) or linear != Linear(linear.units):
+                return None
+            widths.append(linear.units)
+            if not layers:
+                return widths, activations, rates
+            active = layers.pop(0)
+            if not isinstance(active, Activate) or active.strength:
+                return None
+            activations.append(active.activation)
+            drops = bool(layers) and isinstance(layers[0], Dropout)
+            rates.append(layers.pop(0).rate if drops else 0.0)  # type: ignore[attr-defined]
+        return None
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it is what widths are short for: linear layers with activations between."""
+        return self._parts_of_chain is not None
+
+    def _of_chain(self, part: int) -> tuple[Any, ...]:
+        if self._parts_of_chain is None:
+            raise InputError("only a plain chain of linear layers has widths and activations")
+        return tuple(self._parts_of_chain[part])
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of a plain chain: inputs, units of each hidden layer, outputs."""
+        return self._of_chain(0)
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """Of a plain chain: one for each hidden layer."""
+        return self._of_chain(1)
+
+    @property
+    def dropout(self) -> tuple[float, ...]:
+        """Of a plain chain: one rate for each hidden layer."""
+        return self._of_chain(2)
+
+    @property
+    def summary(self) -> str:
+        """Its sizes, for people: the widths of a plain chain, such as 784-50-10."""
+        if self.is_chain:
+            return "-".join(map(str, self.widths))
+        return f"{self.inputs} inputs, {len(self.layers)} layers, {self.outputs} outputs"
 
     def to_dict(self) -> dict[str, Any]:
         """The description as JSON-able data."""
         return {
-            "widths": list(self.widths),
-            "activation": [a.spec for a in self.activations],
+            "inputs": self.inputs,
+            "layers": [layer.to_dict() for layer in self.layers],
             "loss": self.loss.spec,
             "loss_outputs": self.loss.outputs,
-            "dropout": list(self.dropout),
             "dtype": self.dtype,
         }
 
@@ -128,27 +218,36 @@ class Description:
         """The description that `to_dict` wrote. Raises InputError if it is none."""
         try:
             loss = dataclasses.replace(choose_loss(data["loss"]), outputs=data["loss_outputs"])
-            return cls(
-                data["widths"],
-                activation=data["activation"],
-                loss=loss,
-                dropout=data["dropout"],
-                dtype=data["dtype"],
-            )
+            layers = [layer_from_dict(layer) for layer in data["layers"]]
+            return cls(layers, inputs=data["inputs"], loss=loss, dtype=data["dtype"])
         except (KeyError, TypeError) as error:
             raise InputError(f"not the description of a network: {error}") from None
 
     # data where it enters -------------------------------------------------------------------
 
     def check_x(self, x: Any) -> None:
-        """Raise InputError unless ``x`` is (N, inputs)."""
+        """Raise InputError unless ``x`` is (N, inputs), and not sparse if columns are read."""
         shape = tuple(x.shape)
         if len(shape) != 2 or shape[1] != self.inputs:
+            raise InputError(f"x has shape {shape}: the network takes (N, {self.inputs})")
+        if hasattr(x, "tocoo") and not self.takes_sparse:
             raise InputError(
-                f"x has shape {shape}, the network's first weights {self.shapes[0]}: x must be "
-                f"(N, {self.inputs}), so that (N, {self.inputs}) @ {self.shapes[0]} = "
-                f"(N, {self.shapes[0][1]})"
+                "x is sparse, and the network's first layer needs every element: pass x.toarray()"
             )
+
+    def check_categories(self, x: Any) -> None:
+        """Raise InputError unless every category in ``x`` is one that has a row in its table."""
+        for column, values in self.categories.items():
+            given = x[:, column]
+            there = (given >= 0) & (given < values)
+            bad = ~there
+            bad[there] = given[there] % 1 != 0
+            if bool(bad.any()):
+                row = int(bad.nonzero()[0][0])
+                raise InputError(
+                    f"x[{row}, {column}] is {float(given[row]):g}: column {column} holds "
+                    f"categories, whole numbers from 0 to {values - 1}"
+                )
 
     def check_t(self, t: Any, rows: int) -> None:
         """Raise InputError unless ``t`` has the shape that the loss asks for with ``rows`` rows."""
@@ -192,42 +291,96 @@ class Description:
         if not float(weight.sum()) > 0:
             raise InputError("sample_weight sums to 0: no row would count")
 
-    def checked_parameters(self, params: Any) -> tuple[tuple[Any, Any], ...]:
+    def checked_parameters(self, params: Any) -> dict[str, Any]:
         """``params`` checked and as NumPy arrays of the network's dtype; arrays that are, stay.
 
         Raises
         ------
         InputError
-            If there is not a (w, b) of the right shapes for each layer, of numbers that the dtype
-            of the network holds.
+            If there is not an array of the right shape for each parameter, of numbers that the
+            dtype of the network holds.
         """
-        try:
-            pairs = [(w, b) for w, b in params]
-        except (TypeError, ValueError):
-            raise InputError(
-                "parameters must be a sequence of (w, b), one for each layer, such as `init` gives"
-            ) from None
-        converted = []
-        for number, layer in enumerate(pairs, 1):
-            arrays = []
-            for name, a in zip(("w", "b"), layer, strict=True):
-                array = as_numbers(a, f"{name} of layer {number}")
-                check_range(array, self.dtype, f"{name} of layer {number}")
-                arrays.append(array.astype(self.dtype, copy=False))
-            converted.append((arrays[0], arrays[1]))
+        self.check_names(params)
+        converted = {}
+        for name in self.shapes:
+            array = as_numbers(params[name], name)
+            check_range(array, self.dtype, name)
+            converted[name] = array.astype(self.dtype, copy=False)
         self.check_parameters(converted)
-        return tuple(converted)
+        return converted
 
     def check_parameters(self, params: Any) -> None:
-        """Raise InputError unless ``params`` has a (w, b) of the right shapes for each layer."""
-        if len(params) != len(self.shapes):
-            raise InputError(f"{len(params)} layers given, the network has {len(self.shapes)}")
-        for number, ((w, b), (d, k)) in enumerate(zip(params, self.shapes, strict=True), 1):
-            if tuple(w.shape) != (d, k) or tuple(b.shape) != (k,):
+        """Raise InputError unless ``params`` has an array of the right shape for each name."""
+        self.check_names(params)
+        for name, shape in self.shapes.items():
+            if tuple(params[name].shape) != shape:
                 raise InputError(
-                    f"layer {number}: w {tuple(w.shape)} and b {tuple(b.shape)} given, "
-                    f"the network needs w {(d, k)} and b {(k,)}"
+                    f"{name} has shape {tuple(params[name].shape)}, the network needs {shape}"
                 )
+
+    def check_names(self, params: Any) -> None:
+        """Raise InputError unless ``params`` is a mapping of just the parameters' names."""
+        if not isinstance(params, Mapping):
+            raise InputError(
+                f"parameters must be a mapping from name to array, such as `init` gives, got a "
+                f"{type(params).__name__}"
+            )
+        for name in self.shapes:
+            if name not in params:
+                raise InputError(f"parameter {name} {self.shapes[name]} is missing")
+        for name in params:
+            if name not in self.shapes:
+                raise InputError(f"the network has no parameter {name!r:.40}: {_some(self.shapes)}")
+
+
+def _some(shapes: Mapping[str, Any]) -> str:
+    names = list(shapes)
+    return f"it has {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
+
+
+def _sizes(axes: Axes) -> tuple[int, ...]:
+    return tuple(int(length) for length in axes)
+
+
+def _has_layers(layers: Any) -> bool:
+    return isinstance(layers, Sequence) and any(isinstance(layer, Layer) for layer in layers)
+
+
+def _checked_inputs(inputs: Any) -> int:
+    if inputs is None:
+        raise InputError("inputs is needed with layers: how many columns x has")
+    if isinstance(inputs, bool) or not isinstance(inputs, numbers.Integral):
+        raise InputError(f"inputs must be a whole number, got {inputs!r:.40}")
+    if not 1 <= int(inputs) <= LARGEST_WIDTH:
+        raise InputError(f"inputs must be 1 to {LARGEST_WIDTH}, got {inputs!r:.40}")
+    return int(inputs)
+
+
+def _chain(widths: Sequence[int], activation: Any, dropout: Any) -> list[Layer]:
+    """Linear layers with activations and dropout between."""
+    *hidden, last = widths
+    activations = _each("activation", activation, len(hidden))
+    rates = _each("dropout", dropout, len(hidden))
+    layers: list[Layer] = []
+    for units, active, rate in zip(hidden, activations, rates, strict=True):
+        layers += [Linear(units), Activate(active)]
+        dropping = Dropout(rate)
+        if dropping.rate > 0:
+            layers.append(dropping)
+    return [*layers, Linear(last)]
+
+
+def _each(name: str, value: Any, hidden: int) -> list[Any]:
+    """``value`` for each hidden layer."""
+    if isinstance(value, str) or not _iterable(value):
+        return [value] * hidden
+    values = list(value)
+    if len(values) != hidden:
+        raise InputError(
+            f"{name} must be one value, or one for each of the {hidden} hidden layers, "
+            f"got {len(values)} values"
+        )
+    return values
 
 
 def _iterable(value: Any) -> bool:
@@ -247,12 +400,6 @@ def _checked_widths(widths: Any) -> tuple[int, ...]:
     if len(values) < 2:
         raise InputError(f"widths needs inputs and outputs at least, got {values}")
     return tuple(map(int, values))
-
-
-def _checked_rate(rate: Any) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 <= float(rate) < 1:
-        raise InputError(f"dropout must be a number from 0 up to, not including, 1, got {rate!r}")
-    return float(rate)
 
 
 def _checked_dtype(dtype: Any) -> str:

@@ -1,96 +1,262 @@
 """The nodes of one step, in order, from the description of a network.
 
-Layers count from 1. The buffers of layer l are ``w{l}``, ``b{l}``, the pre-activation ``z{l}``,
-the output ``y{l}`` and, where there is dropout, ``h{l}``; a ``d`` in front is the derivative of
-the loss by that buffer. ``x`` are the inputs, ``t`` the targets, ``weight`` the sample weights.
+The planner walks the layers forward and then back; each writes its own nodes. Labels in a plan:
+``x`` are the inputs, ``t`` the targets, ``weight`` the sample weights; ``w1``, ``b1`` the
+parameters of the first linear layer, ``z1`` its result, ``y1`` what the layer behind it makes of
+that, ``h1`` what dropout leaves; a ``d`` in front is the derivative of the loss by that buffer.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import InputError
-from ..formulas import linear, losses
-from ..formulas import noise as dropping
+from ..formulas import losses
 from ..formulas.optimisers import Optimiser
+from .buffers import BATCH, Buffer, Role
 from .description import Description
-from .nodes import (
-    Clip,
-    ColumnSum,
-    Gather,
-    Map,
-    Matmul,
-    Node,
-    Noise,
-    NormaliseWeights,
-    ScaleRows,
-    Symbol,
-    Update,
-)
+from .layers.layer import backward_all, forward_all
+from .nodes import Clip, Gather, Node, NormaliseWeights, ScaleRows, Update
+from .wiring import NO_FACTORS, Factors, Parameter, Result, Scalar, Wiring
 
 PLANS_KEPT = 32
 """The number of networks whose plans are kept, since they are run again and again."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Plan:
-    """The nodes of one step over the named buffers of a network."""
+    """The nodes of one step, and which of its buffers are what. A plan is equal to itself only.
+
+    Attributes
+    ----------
+    description : Description
+    nodes : tuple of Node
+    parameters : tuple of Parameter
+    scalars : tuple of Scalar
+    results : tuple of Result
+        What each layer gives.
+    kinks : tuple of (Buffer, tuple of float)
+        Where the gradient jumps: values of buffers.
+    x, t, weight : Buffer
+        Inputs, targets and sample weights; ``t`` and ``weight`` (N, 1) may be unread.
+    logits : Buffer
+    loss, dx : Buffer or None
+    gradients : tuple of (Buffer, Buffer)
+        Of each parameter with a gradient in this plan, both.
+    """
 
     description: Description
     nodes: tuple[Node, ...]
+    parameters: tuple[Parameter, ...]
+    scalars: tuple[Scalar, ...]
+    results: tuple[Result, ...]
+    kinks: tuple[tuple[Buffer, tuple[float, ...]], ...]
+    x: Buffer
+    t: Buffer
+    weight: Buffer
+    logits: Buffer
+    dlogits: Buffer | None = None
+    loss: Buffer | None = None
+    dx: Buffer | None = None
+    gradients: tuple[tuple[Buffer, Buffer], ...] = ()
 
     def __str__(self) -> str:
         return self._text
 
     @functools.cached_property
     def _text(self) -> str:
-        return "\n".join(_line(node) for node in self.nodes)
+        lines = [(str(node), node.writes[0].place_text) for node in self.nodes]
+        wide = max((len(line) for line, _ in lines), default=0)
+        return "\n".join(f"{line:<{wide}}  {shape}" for line, shape in lines)
+
+    @functools.cached_property
+    def buffers(self) -> dict[str, Buffer]:
+        """Every buffer that a node reads or writes or a layer gives, by its label; bases, too."""
+        found: dict[str, Buffer] = {}
+        of_nodes = (b for node in self.nodes for b in (*node.reads, *node.writes))
+        for buffer in (*of_nodes, *(b for result in self.results for b in result.buffers)):
+            for one in (buffer.base, buffer):
+                if one is not None and found.setdefault(one.name, one) != one:
+                    raise InputError(f"two buffers are called {one.name}: {one} and another")
+        return found
+
+
+class _Planner:
+    """Walks the layers of a network and collects the parts of a plan."""
+
+    def __init__(
+        self,
+        description: Description,
+        *,
+        training: bool = False,
+        wrt_input: bool = False,
+        scheduled: Sequence[str] = (),
+    ) -> None:
+        self.description, self.scheduled = description, scheduled
+        self.wire = Wiring(training=training, wrt_input=wrt_input)
+        loss = description.loss
+        self.x = self.wire.buffer("x", (BATCH, description.inputs), Role.INPUT)
+        outputs = 1 if loss.by_row else description.outputs
+        kind = "index" if loss.by_row else "real"
+        self.t = self.wire.buffer("t", (BATCH, outputs), Role.TARGET, kind)
+        self.weight = self.wire.buffer("weight", (BATCH, 1), Role.WEIGHT)
+        self.z, self._tape = forward_all(self.wire, description.layers, self.x)
+        self.dz: Buffer | None = None
+        self.loss: Buffer | None = None
+        self.dx: Buffer | None = None
+
+    def without_forward(self) -> None:
+        """Leave the forward nodes out: the logits are given."""
+        self.wire.nodes.clear()
+
+    def add_loss(self, *, value: bool = True, gradient: bool = True) -> None:
+        """From the logits to the loss, and to the gradient there."""
+        wire, loss, z = self.wire, self.description.loss, self.z
+        constants = tuple(p for p in loss.parameters if p[0] not in self.scheduled)
+        scalars = tuple(
+            (name, wire.scalar(name, name, value, float, "real"))
+            for name, value in loss.parameters
+            if name in self.scheduled
+        )
+        outputs = z.width if loss.outputs == "mean" and not loss.by_row else 1
+        share: Buffer = wire.buffer("share", (BATCH, 1))
+        wire.add(NormaliseWeights(losses.share, self.weight, outputs * z.members, share))
+        t = self.t
+        if len(z.axes) == 3:  # each member has the same target and weight
+            t = t.view(wire.label("t_all"), 0, t.width, 1)
+            share = share.view(wire.label("share_all"), 0, 1, 1)
+        if value:
+            wide = 1 if loss.by_row else z.width
+            out = wire.buffer("value", (*z.axes[:-1], wide))
+            wire.maps(loss.value, (z, t), (out,), constants, scalars)
+            self.loss = wire.buffer("loss", ())
+            wire.add(ScaleRows(losses.total, out, share, self.loss))
+        if gradient:
+            grad = wire.buffer("grad", z.axes)
+            wire.maps(loss.grad, (z, t), (grad,), constants, scalars)
+            wire.add(ScaleRows(losses.share_vjp, grad, share, self.logits_gradient()))
+
+    def logits_gradient(self) -> Buffer:
+        """The buffer of the gradient at the logits."""
+        if self.dz is None:
+            self.dz = self.wire.buffer(f"d{self.z.name}", self.z.axes)
+        return self.dz
+
+    def add_backward(self) -> None:
+        """From the gradient at the logits back to every parameter, and to x if that is wanted."""
+        wire, layers = self.wire, self.description.layers
+        self.dx = backward_all(wire, layers, self._tape, self.logits_gradient())
+        for parameter in wire.parameters:
+            if parameter.learned and parameter.buffer not in wire.gradients:
+                raise InputError(
+                    f"{parameter.buffer} has no gradient: a layer's backward pass must give one"
+                )
+
+    def plan(self, before: Sequence[Node] = ()) -> Plan:
+        """The finished plan."""
+        wire = self.wire
+        return Plan(
+            self.description,
+            (*before, *wire.placed(tuple(wire.nodes))),
+            tuple(wire.parameters),
+            tuple(wire.scalars),
+            wire.placed(tuple(wire.results)),
+            wire.placed(tuple(wire.kinks)),
+            self.x,
+            self.t,
+            self.weight,
+            self.z,
+            self.dz,
+            self.loss,
+            self.dx,
+            tuple(wire.gradients.items()),
+        )
 
 
 @functools.lru_cache(maxsize=PLANS_KEPT)
 def forward_plan(description: Description, *, dropout: bool = False) -> Plan:
     """From ``x`` to the logits. Dropout is only for training."""
-    return Plan(description, tuple(_forward(description, dropout)))
+    return _Planner(description, training=dropout).plan()
 
 
-def loss_plan(description: Description) -> Plan:
+def loss_plan(description: Description, *, dropout: bool = False) -> Plan:
     """From ``x``, ``t`` and ``weight`` to ``loss``, without gradients."""
-    return Plan(description, tuple(_forward(description, False) + _loss(description)))
+    planner = _Planner(description, training=dropout)
+    planner.add_loss(gradient=False)
+    return planner.plan()
 
 
 def logits_loss_plan(description: Description) -> Plan:
     """From the logits, ``t`` and ``weight`` to ``loss``."""
-    return Plan(description, tuple(_loss(description)))
+    planner = _Planner(description)
+    planner.without_forward()
+    planner.add_loss(gradient=False)
+    return planner.plan()
 
 
 def logits_gradient_plan(description: Description) -> Plan:
     """From the logits, ``t`` and ``weight`` to the gradient at the logits."""
-    nodes = _loss(description) + _loss_gradient(description)
-    return Plan(description, tuple(node for node in nodes if getattr(node, "out", "") != "loss"))
+    planner = _Planner(description)
+    planner.without_forward()
+    planner.add_loss(value=False)
+    return planner.plan()
 
 
 def propagation_plan(description: Description) -> Plan:
     """From ``x`` to the logits, and from the gradient there back to ``dx``: no parameter's."""
-    backward = _backward(description, False, True)
-    row_by_row = [n for n in backward if isinstance(n, Map) or not n.out.startswith(("dw", "db"))]
-    return Plan(description, (*_forward(description, False), *row_by_row))
+    planner = _Planner(description, wrt_input=True)
+    planner.add_backward()
+    plan = planner.plan()
+    of_results = (buffer for result in plan.results for buffer in result.buffers)
+    nodes = _needed(plan.nodes, {plan.logits, *of_results, *filter(None, [plan.dx])})
+    return dataclasses.replace(plan, nodes=nodes, gradients=())
+
+
+def _needed(nodes: Sequence[Node], wanted: set[Buffer]) -> tuple[Node, ...]:
+    """The nodes without which some buffers would not be there."""
+    found: list[Node] = []
+    bases = {buffer.base or buffer for buffer in wanted}
+    for node in reversed(nodes):
+        if any((out.base or out) in bases for out in node.writes):
+            found.append(node)
+            bases.update(buffer.base or buffer for buffer in node.reads)
+    return tuple(reversed(found))
 
 
 @functools.lru_cache(maxsize=PLANS_KEPT)
 def gradient_plan(
     description: Description, *, dropout: bool = False, wrt_input: bool = False
 ) -> Plan:
-    """From ``x``, ``t`` and ``weight`` to ``loss`` and every ``dw``, ``db`` (and ``dx``)."""
-    return Plan(description, tuple(_gradient(description, dropout, wrt_input)))
+    """From ``x``, ``t`` and ``weight`` to ``loss`` and the gradient of every parameter (and x)."""
+    planner = _Planner(description, training=dropout, wrt_input=wrt_input)
+    planner.add_loss()
+    planner.add_backward()
+    return planner.plan()
 
 
-def training_plan(description: Description, optimiser: Optimiser, *, sparse: bool = False) -> Plan:
+def groups_of(description: Description) -> tuple[Factors, ...]:
+    """The groups of parameters by their factors; the first is (1, 1), whoever is in it.
+
+    Run-time scalars exist once for each group, so factors cause no compilation.
+    """
+    factors = (parameter.factors for parameter in description.parameters if parameter.learned)
+    return tuple(dict.fromkeys((NO_FACTORS, *factors)))
+
+
+def training_plan(
+    description: Description,
+    optimiser: Optimiser,
+    *,
+    sparse: bool = False,
+    scheduled: Sequence[str] = (),
+) -> Plan:
     """A whole training step: gather the batch (of sparse rows), forward, loss, backward, update.
 
+    ``scheduled`` are parameters of the loss, such as "label_smoothing", that follow a schedule.
     Raises InputError if the optimiser clips at a length that the network's dtype does not hold: a
     limit that became 0 would let training stand still.
     """
@@ -101,145 +267,28 @@ def training_plan(description: Description, optimiser: Optimiser, *, sparse: boo
             f"clip_norm={optimiser.clip_norm:g} is beyond what {real} holds, {least:.2g} to "
             f"{most:.2g}: take one between them"
         )
-    indices = description.loss.by_row
-    nodes: list[Node] = [
-        Gather("all_x", "x", real, sparse),
-        Gather("all_t", "t", None if indices else real),
-        Gather("all_weight", "weight", real),
-    ]
-    nodes += _gradient(description, dropout=any(description.dropout), wrt_input=False)
-    layers = range(len(description.shapes), 0, -1)
+    planner = _Planner(description, training=True, scheduled=scheduled)
+    planner.add_loss()
+    planner.add_backward()
+    wire = planner.wire
+    of = {p.buffer: p for p in wire.parameters}
+    learned = [(of[buffer], gradient) for buffer, gradient in wire.gradients.items()]
     if optimiser.clips:
-        pairs = [pair for n in layers for pair in ((f"dw{n}", f"w{n}"), (f"db{n}", None))]
-        nodes.append(Clip(tuple(pairs)))
-    for layer in layers:
-        for part, decayed in ((f"w{layer}", True), (f"b{layer}", False)):
-            state = tuple(f"{name}_{part}" for name in optimiser.state)
-            nodes.append(Update(optimiser, part, f"d{part}", state, decayed))
-    return Plan(description, tuple(nodes))
-
-
-def logits(description: Description) -> str:
-    """The buffer that holds the logits."""
-    return f"z{len(description.shapes)}"
-
-
-def _inputs(description: Description, layer: int, dropout: bool) -> str:
-    """The buffer that layer ``layer`` reads."""
-    if layer == 1:
-        return "x"
-    dropped = dropout and description.dropout[layer - 2] > 0
-    return f"{'h' if dropped else 'y'}{layer - 1}"
-
-
-def _forward(description: Description, dropout: bool) -> list[Node]:
-    nodes: list[Node] = []
-    last = len(description.shapes)
-    for layer in range(1, last + 1):
-        x = _inputs(description, layer, dropout)
-        z = linear.linear(Symbol(x), Symbol(f"w{layer}"), Symbol(f"b{layer}"))
-        nodes.append(dataclasses.replace(z, out=f"z{layer}"))
-        if layer == last:
-            break
-        activation = description.activations[layer - 1]
-        nodes.append(Map(activation.forward, (f"z{layer}",), f"y{layer}", activation.parameters))
-        rate = description.dropout[layer - 1]
-        if dropout and rate > 0:
-            words = f"words{layer}"
-            nodes.append(Noise(layer, words))
-            nodes.append(
-                Map(dropping.dropout, (f"y{layer}", words), f"h{layer}", (("rate", rate),))
-            )
-    return nodes
-
-
-def _loss(description: Description) -> list[Node]:
-    loss = description.loss
-    outputs = description.outputs if loss.outputs == "mean" and not loss.by_row else 1
-    return [
-        NormaliseWeights(losses.share, "weight", outputs, "share"),
-        Map(loss.value, (logits(description), "t"), "value", loss.parameters),
-        ScaleRows(losses.total, "value", "share", "loss"),
-    ]
-
-
-def _loss_gradient(description: Description) -> list[Node]:
-    loss, z = description.loss, logits(description)
-    return [
-        Map(loss.grad, (z, "t"), "grad", loss.parameters),
-        ScaleRows(losses.share_vjp, "grad", "share", f"d{z}"),
-    ]
-
-
-def _gradient(description: Description, dropout: bool, wrt_input: bool) -> list[Node]:
-    return [
-        *_forward(description, dropout),
-        *_loss(description),
-        *_loss_gradient(description),
-        *_backward(description, dropout, wrt_input),
-    ]
-
-
-def _backward(
-    description: Description, dropout: bool, wrt_input: bool
-) -> list[Matmul | ColumnSum | Map]:
-    nodes: list[Matmul | ColumnSum | Map] = []
-    last = len(description.shapes)
-    for layer in range(last, 0, -1):
-        x, dz = _inputs(description, layer, dropout), Symbol(f"dz{layer}")
-        dw, db = linear.linear_vjp_weights(Symbol(x), dz)
-        nodes.append(dataclasses.replace(dw, out=f"dw{layer}"))
-        nodes.append(dataclasses.replace(db, out=f"db{layer}"))
-        if layer > 1 or wrt_input:
-            dx = linear.linear_vjp_input(Symbol(f"w{layer}"), dz)
-            nodes.append(dataclasses.replace(dx, out=f"d{x}"))
-        if layer == 1:
-            break
-        below = layer - 1
-        if x.startswith("h"):
-            rate = description.dropout[below - 1]
-            inputs = (f"d{x}", f"words{below}")
-            nodes.append(Map(dropping.dropout_vjp, inputs, f"dy{below}", (("rate", rate),)))
-        activation = description.activations[below - 1]
-        saved = [f"{name}{below}" if name in activation.saves else None for name in ("z", "y")]
-        nodes.append(
-            Map(
-                activation.vjp,
-                (*saved, f"dy{below}"),
-                f"dz{below}",
-                activation.parameters,
-            )
+        clip = wire.buffer("clip", (), Role.SCALAR)
+        pairs = tuple((g, p.buffer if p.penalised else None) for p, g in learned)
+        wire.nodes.append(Clip(pairs, clip))
+    groups = groups_of(description)
+    for p, gradient in learned:
+        state = tuple(
+            wire.buffer(f"{name}_{p.buffer.name}", p.buffer.axes, Role.STATE)
+            for name in optimiser.state
         )
-    return nodes
-
-
-def _line(node: Node) -> str:
-    """One node as a person would write it."""
-    if isinstance(node, Matmul):
-        left = node.left + ".T" * node.left_transposed
-        right = node.right + ".T" * node.right_transposed
-        bias = f" + {node.bias}" if node.bias else ""
-        return f"{node.out} = {left} @ {right}{bias}"
-    if isinstance(node, Gather):
-        return f"{node.out} = {node.source}[order]{' (stored entries)' * node.sparse}"
-    if isinstance(node, ColumnSum):
-        return f"{node.out} = {node.source}.sum(0)"
-    if isinstance(node, Noise):
-        return f"{node.out} = noise(seed, step, layer={node.layer})"
-    if isinstance(node, NormaliseWeights):
-        return f"{node.out} = {_name(node.formula)}({node.weight}, outputs={node.outputs})"
-    if isinstance(node, ScaleRows):
-        return f"{node.out} = {_name(node.formula)}({node.source}, {node.share})"
-    if isinstance(node, Clip):
-        return f"{node.out} = clip_factor({', '.join(name for name, _ in node.gradients)})"
-    if isinstance(node, Update):
-        targets = ", ".join((node.parameter, *node.state))
-        gradient = f"{node.gradient} * clip" if node.optimiser.clips else node.gradient
-        return f"{targets} = {node.optimiser.name}({node.parameter}, {gradient}, ...)"
-    inputs = [name or "_" for name in node.inputs] + [f"{k}={v:g}" for k, v in node.keywords]
-    return f"{node.out} = {_name(node.formula)}({', '.join(inputs)})"
-
-
-def _name(formula: Callable[..., object]) -> str:
-    """A formula's own name; that of the function inside of a ``functools.partial``."""
-    return str(getattr(getattr(formula, "func", formula), "__name__", type(formula).__name__))
+        group = groups.index(p.factors)
+        wire.nodes.append(Update(optimiser, p.buffer, gradient, state, p.penalised, group))
+    return planner.plan(
+        [
+            Gather("all_x", planner.x, sparse),
+            Gather("all_t", planner.t),
+            Gather("all_weight", planner.weight),
+        ]
+    )

@@ -6,30 +6,33 @@ autograd the same lines give automatic differentiation something to differentiat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..formulas import noise, optimisers
-from ..plan.description import Description
+from ..formulas import noise
+from ..formulas.optimisers import clip_factor, l2_penalised
+from ..plan.buffers import Buffer
 from ..plan.nodes import (
+    BatchSum,
     Clip,
-    ColumnSum,
+    Cumulate,
     Gather,
+    Lookup,
     Map,
-    Matmul,
+    MemberSum,
     Node,
     Noise,
     NormaliseWeights,
+    Product,
     ScaleRows,
+    ScatterAdd,
     Update,
 )
-from ..plan.ranges import as_numbers, check_range
-from ..plan.step import Plan, logits, training_plan
-from .executor import Executor, Params, Trainer
-from .namespaces import NUMPY, check_rows, is_sparse, is_tensor, namespace_of, stored_rows
+from ..plan.scalars import group_scalars
+from ..plan.step import Plan
+from .namespaces import NUMPY, is_sparse
 
 Array = Any
 Buffers = dict[str, Any]
@@ -43,9 +46,9 @@ def walk(plan: Plan, buffers: Mapping[str, Array], xp: Any = NUMPY) -> Buffers:
     plan : Plan
         The nodes to run.
     buffers : mapping of str to array
-        What the plan reads: parameters ``w1``, ``b1``, ..., inputs ``x`` (N, D), targets ``t``,
-        ``weight`` (N, 1); for dropout ``seed`` and ``step``; for a training step more, see
-        `ArrayTrainer`.
+        What the plan reads, by the labels of its buffers: parameters, inputs ``x`` (N, D), targets
+        ``t``, ``weight`` (N, 1); for dropout ``seed`` and ``step``; for a training step more, see
+        `ArrayTrainer`. Per-step scalars have their settings' values if they are not given.
     xp : namespace
         What the formulas run with.
 
@@ -54,67 +57,154 @@ def walk(plan: Plan, buffers: Mapping[str, Array], xp: Any = NUMPY) -> Buffers:
     dict of str to array
         All buffers, those that were given included.
     """
-    all_buffers = dict(buffers)
+    values = values_of(plan, buffers, xp)
     for node in plan.nodes:
-        perform(node, all_buffers, xp)
-    return all_buffers
+        perform(node, values)
+    return values.at
 
 
-def perform(node: Node, at: Buffers, xp: Any) -> None:
-    """Do what one node says, in place in the buffers ``at``."""
+def values_of(plan: Plan, buffers: Mapping[str, Array], xp: Any = NUMPY) -> Values:
+    """What `walk` begins with: given buffers, and per-step scalars that are not given."""
+    settings = {scalar.buffer.name: scalar.of(scalar.setting) for scalar in plan.scalars}
+    return Values({**settings, **buffers}, xp)
+
+
+class Values:
+    """The arrays of a plan's buffers, by their labels; views are taken from their base.
+
+    Parameters
+    ----------
+    at : dict of str to array
+    xp : namespace
+    """
+
+    def __init__(self, at: Buffers, xp: Any) -> None:
+        self.at, self.xp = at, xp
+        self._parts: dict[Buffer, dict[Buffer, Array]] = {}
+
+    def __getitem__(self, buffer: Buffer) -> Array:
+        if buffer.name in self.at or buffer.base is None:
+            return self.at[buffer.name]
+        found = self._columns(buffer.base, buffer.base_columns)
+        return found if len(buffer.axes) == 2 else found.reshape(len(found), *buffer.axes[1:])
+
+    def __setitem__(self, buffer: Buffer, a: Array) -> None:
+        self.at[buffer.name] = a
+        if buffer.base is None:
+            return
+        parts = self._parts.setdefault(buffer.base, {})
+        parts[buffer] = a
+        if sum(len(part.base_columns) for part in parts) == buffer.base.width:
+            self.at[buffer.base.name] = self._columns(buffer.base, range(buffer.base.width))
+
+    def _columns(self, base: Buffer, columns: Sequence[int]) -> Array:
+        """Columns of a base, of which there may be only some by now."""
+        if base.name in self.at:
+            return self.at[base.name][:, columns]
+        parts = self._parts[base]
+        there = [column for part in parts for column in part.base_columns]
+        beside = self.xp.side_by_side([a.reshape(len(a), -1) for a in parts.values()])
+        return beside[:, [there.index(column) for column in columns]]
+
+
+def perform(node: Node, at: Values) -> None:
+    """Do what one node says, in place in the values."""
+    xp = at.xp
     match node:
-        case Matmul():
-            left = at[node.left].T if node.left_transposed else at[node.left]
-            right = at[node.right].T if node.right_transposed else at[node.right]
-            product = left @ right
-            at[node.out] = product if node.bias is None else product + at[node.bias]
+        case Product():
+            bias = None if node.bias is None else at[node.bias]
+            at[node.out] = _product(node, at[node.left], at[node.right], bias, xp)
         case Map():
-            node.apply(xp, at)
-        case ColumnSum():
-            at[node.out] = at[node.source].sum(0)
+            inputs = [None if buffer is None else at[buffer] for buffer in node.inputs]
+            scalars = {name: at[buffer] for name, buffer in node.scalars}
+            found: Any = node.formula(xp, *inputs, **dict(node.keywords), **scalars)
+            for out, a in zip(node.outs, found if len(node.outs) > 1 else (found,), strict=True):
+                at[out] = a
+        case BatchSum():
+            total = at[node.source].sum(0)
+            at[node.out] = total if total.ndim == len(node.out.axes) else total.sum(0)
+        case MemberSum():
+            at[node.out] = at[node.source].sum(1)
+        case Lookup():
+            at[node.out] = at[node.table][_places(node, at)]
+        case ScatterAdd():
+            shape = tuple(node.out.axes)
+            at[node.out] = xp.scatter_add(shape, _places(node, at), at[node.source])
+        case Cumulate():
+            total = xp.cumulated(at[node.source], node.reverse)
+            at[node.out] = total if node.plus is None else total + at[node.plus]
         case NormaliseWeights():
             at[node.out] = node.formula(at[node.weight], node.outputs)
         case ScaleRows():
             at[node.out] = node.formula(at[node.source], at[node.share])
         case Gather():
-            rows = at[node.source][at["order"]]
-            at[node.out] = xp.cast(rows, node.dtype) if node.dtype else rows
+            rows = at.at[node.source][at.at["order"]]
+            at[node.out] = rows if node.out.kind == "index" else xp.cast(rows, at.at["dtype"])
         case Noise():
-            at[node.out] = _words(xp, node.layer, at)
+            at[node.out] = _words(node, at)
         case Clip():
-            _clip(xp, node, at)
+            _clip(node, at)
         case Update():
-            w, g, *state = (at[name] for name in (node.parameter, node.gradient, *node.state))
-            given = {"scalars": at["scalars"], "l2": at["l2"], "clip": at.get("clip")}
+            w, g, *state = (at[buffer] for buffer in node.reads)
+            scalars = group_scalars(node.optimiser, node.group, at.at)
+            given = {"scalars": scalars, "l2": at.at["l2"], "clip": at.at.get("clip")}
             new = node.apply(xp, w, g, *state, **given)
-            at.update(zip((node.parameter, *node.state), new, strict=True))
+            for buffer, a in zip(node.writes, new, strict=True):
+                at[buffer] = a
 
 
-def _words(xp: Any, layer: int, at: Buffers) -> Array:
-    """The noise of a layer: one word for each unit of each row, (N, width)."""
-    y = at[f"y{layer}"]
-    seed, step, number = (xp.words(v, like=y) for v in (at["seed"], at["step"], layer))
-    row = xp.words(np.arange(y.shape[0])[:, None], like=y)
-    column = xp.words(np.arange(y.shape[1]), like=y)
+def _product(node: Product, left: Array, right: Array, bias: Array | None, xp: Any) -> Array:
+    """``scale * (left @ right) + bias``, with members on the middle axis."""
+    own = len(node.out.axes) == 3 if node.sums_batch else right.ndim == 3
+    if node.sums_batch and not own and left.ndim == 3:  # members are summed as rows are
+        left, right = (a.reshape(-1, a.shape[-1]) for a in (left, right))
+    elif own:  # a product for each member, which goes first
+        left = left.swapaxes(0, 1)
+        right = right.swapaxes(0, 1) if node.sums_batch else right
+        bias = bias[:, None] if bias is not None and bias.ndim == 2 else bias
+    left = _transposed(left) if node.left_transposed else left
+    right = _transposed(right) if node.right_transposed else right
+    if node.scale == 1.0:
+        found = xp.product(left, right, bias)
+    else:
+        found = xp.product(left, right, None) * node.scale
+        found = found if bias is None else found + bias
+    return found.swapaxes(0, 1) if own and not node.sums_batch else found
+
+
+def _transposed(a: Array) -> Array:
+    return a.T if a.ndim == 2 else a.swapaxes(-1, -2)  # sparse rows have no swapaxes
+
+
+def _places(node: Lookup | ScatterAdd, at: Values) -> tuple[Array, ...]:
+    """What a table is indexed with: the member, if there are some, and the number."""
+    rows = at.xp.indices(at[node.index])
+    table = node.table if isinstance(node, Lookup) else node.out
+    if len(table.axes) == 2:
+        return (rows[:, 0],)
+    return at.xp.indices(np.arange(rows.shape[1]))[None, :], rows
+
+
+def _words(node: Noise, at: Values) -> Array:
+    """Words of noise, one for each unit of each row; a member's row counts as a row."""
+    xp = at.xp
+    x = at.at["x"]
+    members, width = node.out.members, node.out.width
+    seed, step, number = (xp.words(v, like=x) for v in (at.at["seed"], at.at["step"], node.number))
+    row = xp.words(np.arange(x.shape[0] * members)[:, None], like=x)
+    column = xp.words(np.arange(width), like=x)
     key = noise.row_key(xp, noise.layer_key(xp, seed, step, number), row)
-    return noise.noise(xp, key, column)
+    return noise.noise(xp, key, column).reshape(-1, *node.out.axes[1:])
 
 
-def _clip(xp: Any, node: Clip, at: Buffers) -> None:
+def _clip(node: Clip, at: Values) -> None:
     squares = 0.0
     for gradient, parameter in node.gradients:
         if parameter is not None:
-            at[gradient] = optimisers.l2_penalised(xp, at[parameter], at[gradient], at["l2"])
+            at[gradient] = l2_penalised(at.xp, at[parameter], at[gradient], at.at["l2"])
         squares += float((np.asarray(at[gradient], np.float64) ** 2).sum())
-    at[node.out] = float(optimisers.clip_factor(xp, np.float64(squares), at["clip_norm"]))
-
-
-def parameter_buffers(params: Sequence[tuple[Array, Array]]) -> Buffers:
-    """Parameters of layers 1, 2, ... as named buffers."""
-    named: Buffers = {}
-    for layer, (w, b) in enumerate(params, 1):
-        named[f"w{layer}"], named[f"b{layer}"] = w, b
-    return named
+    factor = clip_factor(at.xp, np.float64(squares), at.at["clip_norm"])
+    at[node.out] = float(factor)
 
 
 def first_lost(plan: Plan, buffers: Mapping[str, Array]) -> str:
@@ -132,225 +222,26 @@ def first_lost(plan: Plan, buffers: Mapping[str, Array]) -> str:
     str
         Such as ``"layer 2 (outputs)"``.
     """
-    at, last = dict(buffers), len(plan.description.shapes)
-    for layer in range(last, 0, -1):  # as the step before has updated them
-        if not (_finite(at[f"w{layer}"]) and _finite(at[f"b{layer}"])):
-            return f"layer {layer} (parameters)"
+    for parameter in reversed(plan.parameters):  # as the step before has updated them
+        if not _finite(buffers[parameter.buffer.name]):
+            return f"{parameter.buffer.name} (a parameter)"
+    values = values_of(plan, {**buffers, "dtype": plan.description.dtype})
+    of = {result.buffer: result for result in plan.results}
     with np.errstate(all="ignore"):
         for node in plan.nodes:
-            perform(node, at, NUMPY)
-            name = getattr(node, "out", "")
-            if name == "x" and not _finite(at[name]):
-                return f"the inputs as {plan.description.dtype}"
-            if name == logits(plan.description) and not _finite(at[name]):
-                return f"layer {last} (the logits)"
-            if name[0] in "zyh" and not _finite(at[name]):
-                return f"layer {name[1:]} ({'pre-activations' if name[0] == 'z' else 'outputs'})"
-            if name == "loss":
+            perform(node, values)
+            for out in node.writes:
+                if out == plan.x and not _finite(values[out]):
+                    return f"the inputs as {plan.description.dtype}"
+                if out == plan.logits and not _finite(values[out]):
+                    return f"layer {of[out].block} (the logits)"
+                if out in of and not _finite(values[out]):
+                    kind = "pre-activations" if of[out].letter == "z" else "outputs"
+                    return f"layer {of[out].block} ({kind})"
+            if node.writes[0] == plan.loss:
                 break
-    return f"layer {last} (the loss of its logits)"
+    return "the loss of the logits"
 
 
 def _finite(a: Array) -> bool:
     return bool(np.isfinite(a.data if is_sparse(a) else a).all())
-
-
-class ArrayTrainer:
-    """Trains with NumPy: parameters and optimiser state, and a method that runs an epoch.
-
-    Parameters
-    ----------
-    description : Description
-        The network.
-    params : sequence of (w, b)
-        Where training starts; they are copied.
-    optimiser : Optimiser
-        The update rule.
-    seed : int
-        Of the dropout noise, 0 to 2**32 - 1.
-    threads : int, optional
-        Has no effect: how many threads a product of NumPy uses is settled by its BLAS library.
-    """
-
-    def __init__(
-        self,
-        description: Description,
-        params: Sequence[tuple[Array, Array]],
-        optimiser: optimisers.Optimiser,
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> None:
-        self.description = description
-        self.plan = training_plan(description, optimiser)
-        self._at: Buffers = {
-            name: np.array(value, description.dtype)
-            for name, value in parameter_buffers(description.checked_parameters(params)).items()
-        }
-        for name, value in list(self._at.items()):
-            for kept in optimiser.state:
-                self._at[f"{kept}_{name}"] = np.zeros_like(value)
-        self._state = optimiser.state
-        self._at["seed"], self._at["clip_norm"] = seed, optimiser.clip_norm
-        self._keep = [*self._at]
-        self.lost: tuple[Array, int] | None = None
-
-    @property
-    def params(self) -> tuple[tuple[Array, Array], ...]:
-        """The parameters now: a copy, (w, b) for each layer."""
-        return tuple(
-            (self._at[f"w{layer}"].copy(), self._at[f"b{layer}"].copy())
-            for layer in range(1, len(self.description.shapes) + 1)
-        )
-
-    @property
-    def state(self) -> Buffers:
-        """The optimiser's arrays by name, such as ``m_w1``, copies; assign them to go on there."""
-        return {name: a.copy() for name, a in self._at.items() if self._is_state(name)}
-
-    @state.setter
-    def state(self, state: Mapping[str, Array]) -> None:
-        mine = {name: a.shape for name, a in self._at.items() if self._is_state(name)}
-        if mine != {name: a.shape for name, a in state.items()}:
-            raise InputError("the state is that of another network or optimiser")
-        for name, value in state.items():
-            self._at[name] = np.array(value, self.description.dtype)
-
-    def _is_state(self, name: str) -> bool:
-        return any(name.startswith(f"{kept}_") for kept in self._state)
-
-    def shuffled(self, rows: int, first_step: int) -> Array:
-        """The numbers 0 .. rows - 1 in an order that depends on the seed and the epoch.
-
-        Parameters
-        ----------
-        rows : int
-            At most 2**32.
-        first_step : int
-            How many steps came before.
-        """
-        seed, step = self._at["seed"], first_step % 2**32
-        key = noise.layer_key(NUMPY, *(NUMPY.words(value) for value in (seed, step, 0)))
-        places = np.arange(rows - 1, 0, -1)
-        picked = noise.pick(NUMPY, key, NUMPY.words(places), NUMPY.words(places + 1))
-        order = list(range(rows))
-        for here, there in zip(places.tolist(), picked.tolist(), strict=True):
-            order[here], order[there] = order[there], order[here]
-        return np.array(order, np.int64)
-
-    def epoch(
-        self,
-        x: Array,
-        t: Array,
-        weight: Array | None,
-        order: Array,
-        batch: int,
-        scalars: Mapping[str, Any],
-        l2: Array,
-        first_step: int,
-    ) -> float:
-        """Run the batches of one epoch; return the mean loss over its rows, by weight.
-
-        A batch whose loss is not finite ends it before the update: ``lost`` are then its rows and
-        the number of its step, else None, and what is returned is not finite.
-
-        Parameters
-        ----------
-        x, t, weight : array
-            All rows, (rows, D), (rows, K) or (rows, 1), and (rows, 1) or None; x may be in CSR
-            format, in order and without duplicates. A batch whose weights are all zero is passed
-            over.
-        order : (rows used,) int64
-            Which rows, in which order.
-        batch : int
-            Rows of a batch; the last one may be smaller.
-        scalars : mapping of str to array of float64, one element a step, or number
-            The optimiser's.
-        l2 : array of float64, one element a step
-            The factor of the L2 penalty.
-        first_step : int
-            How many steps came before, for the noise.
-        """
-        description, self.lost = self.description, None
-        if is_sparse(x):
-            x = stored_rows(x)  # a look at its indices, which SciPy follows wherever they point
-        counts = {"x": x.shape[0], "t": len(t)}
-        check_rows(counts if weight is None else {**counts, "weight": len(weight)}, order)
-        if weight is None:
-            weight = np.broadcast_to(np.ones((), description.dtype), (x.shape[0], 1))
-        loss_sum = weight_sum = 0.0
-        for number, first in enumerate(range(0, len(order), batch)):
-            rows = order[first : first + batch]
-            if not weight[rows].any():  # no row counts: there is no mean to take, and no step
-                continue
-            at = {name: self._at[name] for name in self._keep}
-            at.update(all_x=x, all_t=t, all_weight=weight, order=rows)
-            at["step"] = (first_step + number) % 2**32
-            at["scalars"] = {k: float(v[number] if np.ndim(v) else v) for k, v in scalars.items()}
-            at["l2"] = float(l2[number])
-            at = walk(self.plan, at)
-            if not np.isfinite(at["loss"]):
-                self.lost = rows, at["step"]
-                return float(at["loss"])
-            self._at = {name: at[name] for name in self._keep}  # at once, for Ctrl-C
-            counted = float(at["weight"].sum())
-            loss_sum += float(at["loss"]) * counted
-            weight_sum += counted
-        return loss_sum / weight_sum
-
-
-def as_real(a: Array, dtype: str, name: str) -> Array:
-    """Numbers in a network's dtype. Raises InputError for what is none, or beyond it."""
-    if is_tensor(a):
-        check_range(a.detach().cpu().numpy(), dtype, name)
-        return namespace_of(a).cast(a, dtype)
-    a = stored_rows(a) if is_sparse(a) else as_numbers(a, name)
-    check_range(a, dtype, name)
-    return a.astype(dtype, copy=False)
-
-
-class ArrayExecutor:
-    """Runs plans with NumPy, or with PyTorch where x is a tensor; see `Executor`."""
-
-    native = False
-
-    def check_available(self) -> None:
-        """It always is."""
-
-    def reads(self, x: Array) -> bool:
-        return True
-
-    def run(
-        self,
-        plan: Plan,
-        params: Params,
-        given: Mapping[str, Array],
-        outputs: tuple[str, ...] = (),
-    ) -> dict[str, Array]:
-        x = as_real(given["x"], plan.description.dtype, "x")
-        plan.description.check_x(x)
-        return walk(plan, {**given, "x": x, **parameter_buffers(params)}, namespace_of(x))
-
-    def trainer(
-        self,
-        description: Description,
-        params: Params,
-        optimiser: optimisers.Optimiser,
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> Trainer:
-        return ArrayTrainer(description, params, optimiser, seed, threads)
-
-    def parameter_copy(self, a: Array) -> Array:
-        return np.array(a)
-
-    def predictor(
-        self,
-        description: Description,
-        params: Params,
-        threads: int | None = None,
-        in_place: bool = False,
-    ) -> Callable[[Array], Array] | None:
-        return None
-
-
-EXECUTOR: Executor = ArrayExecutor()

@@ -6,7 +6,7 @@ a line in that table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..formulas.optimisers import Optimiser
@@ -14,11 +14,11 @@ from ..plan.description import Description
 from ..plan.step import Plan
 
 Array = Any
-Params = Sequence[tuple[Array, Array]]
+Params = Mapping[str, Array]
 
 
 class Trainer(Protocol):
-    """Parameters and optimiser state in training; see `backhand.run.arrays.ArrayTrainer`.
+    """Parameters and optimiser state in training; see `backhand.run.array_executor.ArrayTrainer`.
 
     Attributes
     ----------
@@ -44,7 +44,6 @@ class Trainer(Protocol):
         order: Array,
         batch: int,
         scalars: Mapping[str, Any],
-        l2: Array,
         first_step: int,
     ) -> float: ...
 
@@ -78,7 +77,7 @@ class Executor(Protocol):
         Parameters
         ----------
         plan : Plan
-        params : sequence of (w, b)
+        params : mapping of str to array
             Checked, in the network's dtype.
         given : mapping of str to array
             What the plan reads besides: ``x`` in any dtype, which is checked here, and ``t``,
@@ -99,11 +98,15 @@ class Executor(Protocol):
         optimiser: Optimiser,
         seed: int = 0,
         threads: int | None = None,
+        scheduled: tuple[str, ...] = (),
     ) -> Trainer:
-        """Begin a training at these parameters, which are copied."""
+        """Begin a training at these parameters, which are copied.
+
+        ``scheduled`` are parameters of the loss that are per-step scalars; see `training_plan`.
+        """
 
     def parameter_copy(self, a: Array) -> Array:
-        """A copy of a parameter, (d, k) or (k,), that a predictor can read in place."""
+        """A copy of a parameter that a predictor can read in place."""
 
     def predictor(
         self,

@@ -77,6 +77,30 @@ class NumpyNamespace:
     def cast(self, a: Array, dtype: str) -> Array:
         return a.astype(dtype, copy=False)
 
+    def product(self, left: Array, right: Array, bias: Array | None) -> Array:
+        """``left @ right + bias``."""
+        return left @ right if bias is None else left @ right + bias
+
+    def indices(self, a: Array) -> Array:
+        """Whole numbers as what can index an array."""
+        return np.asarray(getattr(a, "_value", a)).astype(np.int64)  # autograd's hold a value
+
+    def side_by_side(self, parts: list[Array]) -> Array:
+        """(N, K) arrays as one, in order."""
+        return self._np.concatenate(parts, axis=1)
+
+    def cumulated(self, a: Array, reverse: bool) -> Array:
+        """Sums along the last axis but one, up to and with each element; or from it on."""
+        if reverse:
+            return self._np.cumsum(a[..., ::-1, :], axis=-2)[..., ::-1, :]
+        return self._np.cumsum(a, axis=-2)
+
+    def scatter_add(self, shape: tuple[int, ...], index: tuple[Array, ...], a: Array) -> Array:
+        """Zeros, with each row of ``a`` added at its place, in order."""
+        out = np.zeros(shape, a.dtype)
+        np.add.at(out, index, a)
+        return out
+
 
 class TorchNamespace:
     """Formulas over PyTorch tensors, so that autograd has something to differentiate."""
@@ -138,6 +162,22 @@ class TorchNamespace:
 
     def cast(self, a: Array, dtype: str) -> Array:
         return a.to(getattr(self._torch, dtype))
+
+    def product(self, left: Array, right: Array, bias: Array | None) -> Array:
+        return left @ right if bias is None else left @ right + bias
+
+    def indices(self, a: Array) -> Array:
+        return self._torch.as_tensor(a).detach().long()
+
+    def side_by_side(self, parts: list[Array]) -> Array:
+        return self._torch.cat(parts, dim=1)
+
+    def cumulated(self, a: Array, reverse: bool) -> Array:
+        return a.flip(-2).cumsum(-2).flip(-2) if reverse else a.cumsum(-2)
+
+    def scatter_add(self, shape: tuple[int, ...], index: tuple[Array, ...], a: Array) -> Array:
+        out = self._torch.zeros(shape, dtype=a.dtype, device=a.device)
+        return out.index_put(index, a, accumulate=True)
 
 
 NUMPY: Any = NumpyNamespace()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ from ..engines import checked_engine
 from ..errors import InputError, unknown_name
 from ..formulas.entry import as_float
 from ..formulas.optimisers import choose_optimiser, clipping
-from ..formulas.schedules import choose_schedule
+from ..formulas.schedules import Schedule, choose_schedule
+from ..plan.scalars import DECAY
 
 MONITORS = ("score", "loss")
+
+SCHEDULED = (DECAY, "dropout", "label_smoothing")
+"""The settings that may follow a schedule of their own."""
 
 LBFGS = "lbfgs"
 """The optimiser that is no update of a batch: it takes all rows at each step, see `lbfgs`."""
@@ -38,6 +43,9 @@ class TrainConfig:
         What the schedule scales.
     l2 : float
         Factor of half the squared weights (not biases) in the loss.
+    schedules : mapping of str to (str or entry), optional
+        For "weight_decay", "dropout" and "label_smoothing": a schedule whose factor, from 0 to 1,
+        scales that setting in each step. None of them needs a new compilation.
     clip_norm : float, optional
         The longest that the gradient of a step may be, all parameters and the L2 penalty
         together: a longer one is made that long. It takes memory for all gradients, and time.
@@ -79,11 +87,13 @@ class TrainConfig:
     engine: Any = None
     threads: int | None = None
     clip_norm: float | None = None
+    schedules: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.optimiser, str) or self.optimiser != LBFGS:
             object.__setattr__(self, "optimiser", choose_optimiser(self.optimiser))
         object.__setattr__(self, "schedule", choose_schedule(self.schedule))
+        object.__setattr__(self, "schedules", self._checked_schedules())
         object.__setattr__(self, "engine", checked_engine(self.engine))
         if not isinstance(self.monitor, str) or self.monitor not in MONITORS:
             raise unknown_name("monitor", self.monitor, MONITORS)
@@ -113,3 +123,29 @@ class TrainConfig:
             object.__setattr__(self, "optimiser", limited)
         if not isinstance(self.shuffle, (bool, np.bool_)):
             raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
+
+    def _checked_schedules(self) -> dict[str, Schedule]:
+        if not isinstance(self.schedules, Mapping):
+            raise InputError(
+                "schedules must be a mapping such as {'dropout': 'flat_cos'}, got "
+                f"{self.schedules!r:.40}"
+            )
+        found = {}
+        for name, schedule in self.schedules.items():
+            if name not in SCHEDULED:
+                raise unknown_name("setting in schedules", name, SCHEDULED)
+            try:
+                found[name] = choose_schedule(schedule)
+            except InputError as error:
+                raise InputError(f"schedules[{name!r}]: {error}") from None
+        if found and self.optimiser == LBFGS:
+            raise InputError(
+                f"schedules of {', '.join(found)} need another optimiser than 'lbfgs', which takes "
+                "the loss to be the same function at every step"
+            )
+        if DECAY in found and DECAY not in self.optimiser.keywords:
+            raise InputError(
+                f"schedules[{DECAY!r}] needs an optimiser with {DECAY}, such as 'adamw', got "
+                f"{self.optimiser.name!r}"
+            )
+        return found

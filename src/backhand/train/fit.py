@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import InputError
+from ..formulas.schedules import SCHEDULES
 from ..network import Network
 from .callbacks import Callback
 from .checkpoint import Checkpoint
-from .config import LBFGS, TrainConfig
+from .config import LBFGS, SCHEDULED, TrainConfig
 from .evaluate import Score, evaluate
 from .loop import AfterEpoch, TrainLoop
 from .result import DivergedError, FitResult
@@ -22,10 +23,13 @@ from .stopping import Patience
 
 Array = Any
 
+CONSTANT = SCHEDULES["constant"]
+"""Which is as good as no schedule."""
+
 
 def fit(
     network: Network,
-    params: Sequence[tuple[Array, Array]] | None,
+    params: Mapping[str, Array] | None,
     rows: Rows,
     config: TrainConfig,
     *,
@@ -40,7 +44,7 @@ def fit(
     Parameters
     ----------
     network : Network
-    params : sequence of (w, b)
+    params : mapping of str to array
         Where training starts; they are not changed. With ``state`` they do not count.
     rows : Rows
         What to learn from.
@@ -76,8 +80,11 @@ def fit(
     check_lbfgs(network, config)
     if state is not None:
         _check_state(network, state, config)
-        params = state.params
-        state = dataclasses.replace(state, history=state.history[: state.epoch])
+        params, best = network.checked_parameters(state.params), state.best
+        if best.params is not None:  # a file has them in another order
+            best = dataclasses.replace(best, params=network.checked_parameters(best.params))
+        history = state.history[: state.epoch]
+        state = dataclasses.replace(state, params=params, best=best, history=history)
     elif params is None:
         raise InputError("params are None: give some to start from, such as network.init(...)")
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
@@ -136,10 +143,10 @@ def _by_loss(line: Epoch) -> float | None:
 
 def check_lbfgs(network: Network, config: TrainConfig) -> None:
     """Raise InputError for dropout with L-BFGS."""
-    if config.optimiser == LBFGS and any(network.dropout):
+    if config.optimiser == LBFGS and network.drops:
         raise InputError(
-            f"dropout={network.dropout} needs another optimiser than 'lbfgs', which takes the "
-            "loss to be the same function at every step"
+            "dropout needs another optimiser than 'lbfgs', which takes the loss to be the same "
+            "function at every step"
         )
 
 
@@ -148,7 +155,13 @@ def _check_state(network: Network, state: TrainState, config: TrainConfig) -> No
     if not isinstance(state, TrainState):
         raise InputError(f"state must be a TrainState, got {type(state).__name__}")
     asked = None if config.optimiser == LBFGS else config.optimiser
-    pairs = {"optimiser": (state.optimiser, asked), "schedule": (state.schedule, config.schedule)}
+    pairs: dict[str, tuple[Any, Any]] = {
+        "optimiser": (state.optimiser, asked),
+        "schedule": (state.schedule, config.schedule),
+    }
+    for name in SCHEDULED:
+        was, wanted = (of.schedules.get(name, CONSTANT) for of in (state, config))
+        pairs[f"{name} schedule"] = was, wanted
     for kind, (was, wanted) in pairs.items():
         if was != wanted:
             names = [LBFGS if rule is None else rule.spec for rule in (was, wanted)]

@@ -6,13 +6,13 @@ import contextlib
 import functools
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engines import executor
-from ..network import Layer, Network, Params
+from ..network import Network, Params
 from .rows import Rows, parts
 
 Array = Any
@@ -52,7 +52,7 @@ def minimise(
     Parameters
     ----------
     network : Network
-    params : sequence of (w, b)
+    params : mapping of str to array
         Where it starts.
     rows : Rows
     l2 : float
@@ -75,28 +75,38 @@ def minimise(
     count = rows.x.shape[0]
     total = float(count) if rows.weight is None else float(rows.weight.sum(dtype=float))
 
+    penalised, others = penalised_first(network)
+    constant = {name: a for name, a in params.items() if name not in (*penalised, *others)}
+
     @np.errstate(over="ignore")  # a step too far is seen in the loss
     def unpack(vector: Array) -> Params:
-        pieces, first = [], 0
-        for shape in [*network.shapes, *((k,) for _, k in network.shapes)]:
-            size = math.prod(shape)
-            part = vector[first : first + size].reshape(shape)
-            pieces.append(part.astype(network.dtype, copy=False))  # SciPy's vector is in float64
-            first += size
-        return tuple(map(Layer, pieces[: len(network.shapes)], pieces[len(network.shapes) :]))
+        found, first = dict(constant), 0
+        for name in (*penalised, *others):
+            shape = network.shapes[name]
+            last = first + math.prod(shape)
+            part = vector[first:last].reshape(shape)
+            found[name] = part.astype(network.dtype, copy=False)  # SciPy's vector is in float64
+            first = last
+        return {name: found[name] for name in network.shapes}
+
+    def pack(arrays: Mapping[str, Array]) -> Array:
+        return np.concatenate([np.ravel(arrays[name]) for name in (*penalised, *others)])
+
+    def squared(arrays: Mapping[str, Array]) -> float:
+        return squares(arrays, penalised)
 
     def objective(vector: Array) -> tuple[float, Array]:
-        layers = unpack(vector)
+        now = unpack(vector)
         loss, gradient = 0.0, np.zeros(vector.shape)
         for some, x in parts(rows.x):
             weight = None if rows.weight is None else rows.weight[some]
             counted = x.shape[0] if weight is None else float(weight.sum())
-            part, grads = network.loss_and_grads(layers, x, rows.t[some], weight, engine=engine)
+            part, grads = network.loss_and_grads(now, x, rows.t[some], weight, engine=engine)
             loss += part * counted / total
             gradient += pack(grads) * (counted / total)
-        decay = gradient[: sum(w.size for w, _ in layers)]
+        decay = gradient[: sum(now[name].size for name in penalised)]
         decay += l2 * vector[: len(decay)]
-        return loss + 0.5 * l2 * squares(layers), gradient
+        return loss + 0.5 * l2 * squared(now), gradient
 
     iterations = 0
     stopped = False
@@ -107,7 +117,7 @@ def minimise(
         if report is None:
             return
         vector = intermediate_result.x
-        penalty = 0.5 * l2 * squares(unpack(vector))
+        penalty = 0.5 * l2 * squared(unpack(vector))
         loss = float(intermediate_result.fun) - penalty
         if report(iterations, loss, penalty, lambda: unpack(vector.copy())):
             stopped = True
@@ -122,10 +132,10 @@ def minimise(
             options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
             callback=count_iteration,
         )
-    layers = unpack(result.x)
-    penalty = 0.5 * l2 * squares(layers)
+    found = unpack(result.x)
+    penalty = 0.5 * l2 * squared(found)
     return Minimum(
-        tuple(Layer(w.copy(), b.copy()) for w, b in layers),
+        {name: a.copy() for name, a in found.items()},
         float(result.fun) - penalty,
         penalty,
         min(int(result.nit), max_iter),  # SciPy may count one more than it was allowed
@@ -149,12 +159,16 @@ def _one_blas_thread() -> Any:
     return _pools().limit(limits=1, user_api="blas")
 
 
-def pack(params: Params) -> Array:
-    """All weights, then all biases, in one vector."""
-    return np.concatenate([np.ravel(a) for part in zip(*params, strict=True) for a in part])
+def penalised_first(network: Network) -> tuple[list[str], list[str]]:
+    """The learned parameters that the L2 penalty applies to, and the others."""
+    learned = [p for p in network.parameters if p.learned]
+    return (
+        [p.buffer.name for p in learned if p.penalised],
+        [p.buffer.name for p in learned if not p.penalised],
+    )
 
 
-def squares(params: Params) -> float:
+def squares(params: Mapping[str, Array], penalised: Sequence[str]) -> float:
     """The sum of all squared weights; biases are not penalised."""
     # not np.vdot: the order of the BLAS depends on its threads
-    return float(sum(np.einsum("ij,ij->", w, w) for w, _ in params))
+    return float(sum(np.einsum("i,i->", *[params[name].ravel()] * 2) for name in penalised))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,23 +13,26 @@ import numpy as np
 
 from ..engines import executor
 from ..errors import InputError
-from ..formulas.optimisers import Optimiser
 from ..formulas.schedules import Schedule
-from ..network import Layer, Network, Params
-from ..plan.step import training_plan
-from ..run.arrays import first_lost, parameter_buffers
+from ..network import Network, Params
+from ..plan.scalars import L2, at_step, step_scalars
+from ..plan.step import Plan, training_plan
+from ..run.arrays import first_lost
 from ..run.executor import Trainer
 from .callbacks import Callback, Progress, entered, notify
 from .checkpoint import Checkpoint
 from .config import TrainConfig
 from .evaluate import Evaluation
-from .lbfgs import Minimum, minimise, squares
+from .lbfgs import Minimum, minimise, penalised_first, squares
 from .result import DivergedError
 from .rows import Rows, checked
 from .state import Epoch, TrainState
 from .stopping import Patience
 
 Array = Any
+
+SAMPLED_STEPS = 1001
+"""Steps of a training at which schedules are looked at before it begins."""
 
 
 class Penalty(NamedTuple):
@@ -52,7 +56,7 @@ class TrainLoop:
     Parameters
     ----------
     network : Network
-    params : sequence of (w, b)
+    params : mapping of str to array
         Where it starts; they are not changed.
     config : TrainConfig
     rows : int
@@ -80,7 +84,7 @@ class TrainLoop:
     def __init__(
         self,
         network: Network,
-        params: Sequence[tuple[Array, Array]],
+        params: Params,
         config: TrainConfig,
         rows: int,
         *,
@@ -92,10 +96,11 @@ class TrainLoop:
         self.state = TrainState.at_start(params, config) if state is None else state
         self._optimiser = self.state.optimiser
         self._seed, self._penalty = self.state.seed, penalty
+        self._steps = config.epochs * math.ceil(rows / config.batch_size)
+        self._check_schedules()
         self._trainer = trainer
         if trainer is None and self._optimiser is not None:
             self._trainer = self._new_trainer(params)
-        self._steps = config.epochs * math.ceil(rows / config.batch_size)
         self.step, self.learning_rate = self.state.step, self.state.learning_rate
         self.done, self.best = self.state.epoch, self.state.best
         self.lost: str | None = None
@@ -105,11 +110,17 @@ class TrainLoop:
         self._squares: float | None = None
         self._rate = self.learning_rate
 
-    def _new_trainer(self, params: Sequence[tuple[Array, Array]]) -> Trainer:
+    def _new_trainer(self, params: Params) -> Trainer:
         config, dtype = self.config, self.network.dtype
         assert self._optimiser is not None
-        run_by = executor(config.engine)
-        trainer = run_by.trainer(self.network, params, self._optimiser, self._seed, config.threads)
+        trainer = executor(config.engine).trainer(
+            self.network,
+            params,
+            self._optimiser,
+            self._seed,
+            config.threads,
+            scheduled=self._scheduled,
+        )
         if self.state.arrays:
             arrays = self.state.arrays.items()
             trainer.state = {name: a.astype(dtype, copy=False) for name, a in arrays}
@@ -119,8 +130,8 @@ class TrainLoop:
     def params(self) -> Params:
         """The parameters now, a copy."""
         if self._trainer is not None:
-            return tuple(Layer(w, b) for w, b in self._trainer.params)
-        return tuple(Layer(np.array(w), np.array(b)) for w, b in self._latest or ())
+            return dict(self._trainer.params)
+        return {name: np.array(a) for name, a in (self._latest or {}).items()}
 
     def latest(self) -> Params:
         """The parameters now, for reading: not to be written to."""
@@ -170,17 +181,21 @@ class TrainLoop:
             order = np.arange(count)
         firsts = np.arange(0, len(order), config.batch_size)
         steps = np.arange(self.step, self.step + len(firsts), dtype=float)
-        scalars, rates = step_scalars(
-            self._optimiser, self.state.schedule, self.learning_rate, steps, self._steps
-        )
+        rates = self.learning_rate * self._factor(self.state.schedule, steps)
         weights = None if self._penalty is None else self._weights(rows, order, firsts)
-        l2 = np.full(len(firsts), config.l2) if weights is None else self._l2(weights)
+        factors = self._factors(steps)
+        scalars = step_scalars(
+            self._plan, self._optimiser, steps, rates, l2=config.l2, factors=factors
+        )
+        if weights is not None:
+            scalars[L2] = self._l2(weights)
         before = self._squared() if self._penalised else 0.0
         self._latest = self._squares = None
-        loss = self._trainer.epoch(*rows, order, config.batch_size, scalars, l2, self.step)
+        given = rows.x, rows.t, rows.weight
+        loss = self._trainer.epoch(*given, order, config.batch_size, scalars, self.step)
+        self.lost = self._where_lost(rows, scalars)
         self.step += len(firsts)
         self._rate = float(rates[-1])
-        self.lost = self._where_lost(rows)
         if self._penalty is None or weights is None:
             return loss
         loss /= self._penalty.averaged
@@ -192,6 +207,39 @@ class TrainLoop:
         mean = before + (self._squared() - before) * progress
         return loss + 0.5 * self._penalty.alpha * mean * len(firsts) / float(weights.sum())
 
+    def _factor(self, schedule: Schedule, steps: Array) -> Array:
+        """What a schedule makes of some steps."""
+        return schedule.factor(np, steps, self._steps, **schedule.keywords)
+
+    def _factors(self, steps: Array) -> dict[str, Array]:
+        """What settings besides the learning rate are multiplied by. Raises InputError over 1."""
+        found = {}
+        for name, schedule in self.state.schedules.items():
+            found[name] = factor = self._factor(schedule, steps)
+            bad = ~((factor >= 0) & (factor <= 1))
+            if bad.any():
+                place = int(bad.argmax())
+                raise InputError(
+                    f"schedules[{name!r}]={schedule.spec!r} multiplies by {factor[place]:g} in "
+                    f"step {steps[place]:,.0f}: factors of {name} must be 0 to 1"
+                )
+        return found
+
+    def _check_schedules(self) -> None:
+        """Raise InputError if the network has nothing to schedule, or for a factor over 1."""
+        self._factors(np.linspace(0.0, max(self._steps - 1, 0), SAMPLED_STEPS).round())
+        loss, name = self.network.loss, "label_smoothing"
+        if name in self.state.schedules and name not in self._scheduled:
+            raise InputError(
+                f"schedules[{name!r}] needs a loss with {name}, such as 'smoothed_cross_entropy', "
+                f"got {loss.name!r}"
+            )
+
+    @property
+    def _scheduled(self) -> tuple[str, ...]:
+        """The parameters of the loss that follow a schedule."""
+        return tuple(name for name in self.network.loss.keywords if name in self.state.schedules)
+
     @property
     def _penalised(self) -> bool:
         return self._penalty is not None and self._penalty.alpha > 0
@@ -199,7 +247,7 @@ class TrainLoop:
     def _squared(self) -> float:
         """The sum of all squared weights now."""
         if self._squares is None:
-            self._squares = squares(self.latest())
+            self._squares = squares(self.latest(), penalised_first(self.network)[0])
         return self._squares
 
     def _weights(self, rows: Rows, order: Array, firsts: Array) -> Array:
@@ -212,15 +260,21 @@ class TrainLoop:
         assert self._penalty is not None
         return divided(self._penalty.alpha, weights, self.network.dtype)
 
-    def _where_lost(self, rows: Rows) -> str | None:
+    def _where_lost(self, rows: Rows, scalars: Mapping[str, Any]) -> str | None:
         """Where the first value was that is not finite, if a loss was not: its batch once more."""
         if self._trainer is None or self._trainer.lost is None or self._optimiser is None:
             return None
         order, step = self._trainer.lost
         weight = np.ones((rows.x.shape[0], 1)) if rows.weight is None else rows.weight
         given = {"all_x": rows.x, "all_t": rows.t, "all_weight": weight, "order": order}
-        given |= {"seed": self._seed, "step": step, **parameter_buffers(self._trainer.params)}
-        return first_lost(training_plan(self.network, self._optimiser), given)
+        given |= {"seed": self._seed, "step": step, **self._trainer.params}
+        given |= at_step(scalars, (step - self.step) % 2**32)
+        return first_lost(self._plan, given)
+
+    @functools.cached_property
+    def _plan(self) -> Plan:
+        assert self._optimiser is not None
+        return training_plan(self.network, self._optimiser, scheduled=self._scheduled)
 
     # a whole training -----------------------------------------------------------------------------
 
@@ -331,7 +385,7 @@ class AfterEpoch:
         check_finite(loop, loss, now, number)
         held_out_loss, score = None, None
         if self.evaluate is not None:
-            held_out_loss, score = self.evaluate(now or ())
+            held_out_loss, score = self.evaluate(now or {})
         line = Epoch(number, loss, held_out_loss, score, rate, speed)
         merit = None if self.merit is None else self.merit(line)
         if merit is not None:
@@ -365,26 +419,17 @@ class AfterEpoch:
 
 def check_finite(loop: TrainLoop, loss: float, params: Params | None, epoch: int) -> None:
     """Raise DivergedError if the loss or a parameter is not finite; it names the layer."""
-    layers = enumerate(params or (), 1)
-    bad = [n for n, (w, b) in layers if not (np.isfinite(w).all() and np.isfinite(b).all())]
+    bad = [name for name, a in (params or {}).items() if not np.isfinite(a).all()]
     if math.isfinite(loss) and not bad:
         return
     # gradients go from the last layer to the first
-    where = loop.lost or (f"layer {bad[-1]} (parameters)" if bad else "the loss")
+    where = loop.lost or (f"{bad[-1]} (a parameter)" if bad else "the loss")
     rate = loop.config.learning_rate
     remedy = f"a smaller learning rate than {rate:g}" if loop.state.optimiser else "inputs in scale"
     raise DivergedError(
         f"training diverged in epoch {epoch}: loss {loss:g}, values of {where} are not finite; "
         f"try {remedy}"
     )
-
-
-def step_scalars(
-    optimiser: Optimiser, schedule: Schedule, rate: float, steps: Array, total: int
-) -> tuple[Mapping[str, Array | float], Array]:
-    """The optimiser's scalars, arrays or numbers, and the rates, for each of the steps from 0."""
-    rates = rate * schedule.factor(np, steps, total, **schedule.keywords)
-    return optimiser.scalars(steps + 1, rates, **optimiser.keywords), rates
 
 
 def divided(alpha: float, weights: Array, dtype: str) -> Array:

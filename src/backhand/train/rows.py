@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +18,29 @@ Array = Any
 EVALUATED_AT_ONCE = 4096  # rows; bounds the memory of a pass over a whole data set
 
 
-class Rows(NamedTuple):
-    """Rows to learn from or to judge by: x (N, D), t (N, K) or (N, 1), weight (N, 1) or None.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows to learn from or to judge by.
 
-    x may be a sparse matrix of SciPy's: training reads only its stored entries.
+    Parameters
+    ----------
+    x : array or sparse matrix (N, D)
+        Inputs. Of a sparse matrix of SciPy's training reads only the stored entries.
+    t : array (N, K), (N, 1) or (N,)
+        Targets.
+    weight : array (N, 1) or (N,), optional
+        Sample weights.
     """
 
     x: Array
     t: Array
     weight: Array | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.x, self.t, self.weight))
+
+    def __len__(self) -> int:
+        return int(np.shape(self.t)[0])
 
     def take(self, which: Array) -> Rows:
         """Some of the rows, copied."""
@@ -57,6 +72,7 @@ def checked(network: Network, rows: Rows, what: str) -> CheckedRows:
         raise InputError(f"no {what} rows: x has shape {x.shape}")
     check_finite(x, what)
     check_range(x, network.dtype, f"{what} x")
+    network.check_categories(x)
     t = t[:, None] if t.ndim == 1 else t
     network.check_t(t, count)
     network.check_values(t)

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..formulas.optimisers import Optimiser, choose_optimiser
 from ..formulas.schedules import Schedule, choose_schedule
-from ..network import Layer, Params
+from ..network import Params
 from .config import LBFGS, TrainConfig
 from .stopping import Best
 
@@ -55,7 +55,7 @@ class TrainState:
 
     Attributes
     ----------
-    params : tuple of Layer
+    params : dict of str to array
         The parameters now. Empty in the record of an estimator, which has them in ``coefs_``.
     optimiser : Optimiser or None
         The update rule that ``arrays`` belong to; None for L-BFGS.
@@ -66,6 +66,7 @@ class TrainState:
     learning_rate : float
         What the schedule scales; training may have adapted it.
     schedule : Schedule
+        Of the learning rate.
     step : int
         Steps so far.
     epoch : int
@@ -74,6 +75,8 @@ class TrainState:
         The best epoch so far, and how long ago the last improvement was.
     history : list of Epoch
         Its first ``epoch`` entries are those of this state.
+    schedules : mapping of str to Schedule
+        Of other settings; see `TrainConfig`.
     """
 
     params: Params
@@ -86,24 +89,36 @@ class TrainState:
     epoch: int = 0
     best: Best = dataclasses.field(default_factory=Best)
     history: list[Epoch] = dataclasses.field(default_factory=list)
+    schedules: Mapping[str, Schedule] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def at_start(cls, params: Any, config: TrainConfig) -> TrainState:
         """The state before the first epoch."""
-        layers = tuple(Layer(np.array(w), np.array(b)) for w, b in params)
+        start = {name: np.array(a) for name, a in params.items()}
         seed = int(np.random.SeedSequence(config.seed).generate_state(1)[0])
         optimiser = None if config.optimiser == LBFGS else config.optimiser
-        rate, best = config.learning_rate, Best(params=layers)
-        return cls(layers, optimiser, {}, seed, rate, config.schedule, best=best)
+        return cls(
+            start,
+            optimiser,
+            {},
+            seed,
+            config.learning_rate,
+            config.schedule,
+            best=Best(params=start),
+            schedules=config.schedules,
+        )
 
     # as arrays and JSON ---------------------------------------------------------------------------
 
     def tensors(self) -> dict[str, Array]:
-        """Its arrays by name, contiguous: ``w1``, ``m_w1``, ``best.w1``..."""
+        """Its arrays by name, contiguous: ``now.w1``, ``optimiser.m_w1``, ``best.w1``..."""
         same = self.params and self.best.epoch == self.epoch
         kept = None if same else self.best.params
-        named = {**_named("", self.params), **_named("best.", kept or ())}
-        named |= {f"optimiser.{name}": a for name, a in self.arrays.items()}
+        named = {
+            f"{part}.{name}": a
+            for part, arrays in (("now", self.params), ("best", kept), ("optimiser", self.arrays))
+            for name, a in (arrays or {}).items()
+        }
         values = [v for line in self.history[: self.epoch] for v in vars(line).values()]
         named["history"] = np.array(values, float).reshape(-1, COLUMNS)  # None becomes NaN
         named["history.none"] = np.array([v is None for v in values], bool).reshape(-1, COLUMNS)
@@ -118,6 +133,7 @@ class TrainState:
             "seed": self.seed,
             "learning_rate": self.learning_rate,
             "schedule": self.schedule.spec,
+            "schedules": {name: schedule.spec for name, schedule in self.schedules.items()},
             "step": self.step,
             "epoch": self.epoch,
             "best": [str(self.best.merit), self.best.epoch, self.best.waited],
@@ -142,29 +158,28 @@ class TrainState:
         for name, value in counts.items():
             if type(value) is not int or value < 0:
                 raise InputError(f"its {name} is {value!r}, not a whole number")
-        params = _layers("", tensors)
+        params = _of("now", tensors)
         merit, epoch, waited = described["best"]
-        kept = _layers("best.", tensors) or params if described["keeps_best"] else None
+        kept = _of("best", tensors) or params if described["keeps_best"] else None
         lines: Any = np.where(tensors["history.none"], None, tensors["history"].astype(object))
         history = [Epoch(int(number), *values) for number, *values in lines.tolist()]
         rate = float(described["learning_rate"])
         if not 0 <= rate < math.inf:
             raise InputError(f"its learning rate is {rate}")
-        first = "optimiser."
-        arrays = {n[len(first) :]: a for n, a in tensors.items() if n.startswith(first)}
         best = Best(float(merit), int(epoch), int(waited), kept)
-        known = {"params": params, "optimiser": rule, "arrays": arrays, "learning_rate": rate}
+        known = {
+            "params": params,
+            "optimiser": rule,
+            "arrays": _of("optimiser", tensors),
+            "learning_rate": rate,
+        }
         schedule = choose_schedule(described["schedule"])
-        return cls(**known, schedule=schedule, best=best, history=history, **counts)
+        others = {name: choose_schedule(spec) for name, spec in described["schedules"].items()}
+        return cls(
+            **known, schedule=schedule, best=best, history=history, schedules=others, **counts
+        )
 
 
-def _named(first: str, params: Params) -> dict[str, Array]:
-    layers = enumerate(params, 1)
-    return {f"{first}{kind}{n}": a for n, layer in layers for kind, a in layer._asdict().items()}
-
-
-def _layers(first: str, tensors: Mapping[str, Array]) -> Params:
-    count = sum(name.startswith(f"{first}w") for name in tensors)
-    return tuple(
-        Layer(tensors[f"{first}w{n}"], tensors[f"{first}b{n}"]) for n in range(1, count + 1)
-    )
+def _of(part: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of a part by their own names."""
+    return {n.partition(".")[2]: a for n, a in tensors.items() if n.startswith(f"{part}.")}

@@ -20,7 +20,7 @@ class Best:
         Its number; 0 is before training.
     waited : int
         How many epochs ago the last improvement was.
-    params : tuple of Layer or None
+    params : dict of str to array, or None
         Its parameters, where they are kept.
     """
 

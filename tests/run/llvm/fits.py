@@ -22,8 +22,9 @@ import numpy as np
 from scipy import sparse
 
 from backhand.formulas.optimisers import choose_optimiser
-from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
+from backhand.plan.scalars import step_scalars
+from backhand.plan.step import training_plan
 from backhand.run.llvm import tuning
 from backhand.run.llvm.host import team
 from backhand.run.llvm.kernels import cancellation
@@ -31,12 +32,11 @@ from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime import instance as instance_module
 from backhand.train.config import TrainConfig
 from backhand.train.fit import fit
-from backhand.train.loop import step_scalars
 from backhand.train.rows import Rows
 
 
 def train(seed, threads=None, epochs=3, rows=600, callbacks=()):
-    """What a training gives, as `Trained`."""
+    """What a training gives, as `FitResult`."""
     rng = np.random.default_rng(seed)
     network = Network((20, 65, 64, 3), activation="silu", dropout=0.1)
     x = rng.standard_normal((rows, 20)).astype(np.float32)
@@ -47,7 +47,7 @@ def train(seed, threads=None, epochs=3, rows=600, callbacks=()):
 
 
 def bits(trained):
-    return b"".join(a.tobytes() for layer in trained.params for a in layer)
+    return b"".join(a.tobytes() for a in trained.params.values())
 
 
 def one(seed, threads=None):
@@ -221,7 +221,7 @@ def interrupted(threads, times):
         assert len(calls) - sent[0] <= 2, f"{len(calls) - sent[0]} calls after Ctrl-C"
         if trained is not None:
             assert trained.stopped == "interrupted"
-            assert all(np.isfinite(a).all() for layer in trained.params for a in layer)
+            assert all(np.isfinite(a).all() for a in trained.params.values())
         if number % 10 == 0:
             assert one(1, threads) == one(1, 1)
     assert max(team._Busy.until.values()) < np.inf, "a thread counts as at work for ever"
@@ -255,14 +255,14 @@ class Steps:
     def run(self, trainer, first, last):
         """Steps ``first`` to ``last - 1``."""
         steps = np.arange(first, last, dtype=float)
-        scalars, _ = step_scalars(self.optimiser, SCHEDULES["constant"], 1e-3, steps, self.COUNT)
+        plan, rates = training_plan(self.network, self.optimiser), np.full(len(steps), 1e-3)
+        scalars = step_scalars(plan, self.optimiser, steps, rates, l2=0.01)
         order = np.arange(first * self.BATCH, last * self.BATCH)
-        l2 = np.full(len(steps), 0.01)
-        trainer.epoch(self.x, self.t, None, order, self.BATCH, scalars, l2, first)
+        trainer.epoch(self.x, self.t, None, order, self.BATCH, scalars, first)
 
     @staticmethod
     def bits(trainer):
-        arrays = [a for layer in trainer.params for a in layer] + list(trainer.state.values())
+        arrays = [*trainer.params.values(), *trainer.state.values()]
         return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
 
 

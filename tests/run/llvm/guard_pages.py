@@ -20,18 +20,18 @@ from typing import ClassVar
 import numpy as np
 from scipy.sparse import csr_array
 
+from backhand.check.examples import random_layers
 from backhand.check.kernels import PRIMES, random_problem, tile_sizes
 from backhand.estimators import MLPRegressor
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
-from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.plan.step import gradient_plan
+from backhand.plan.scalars import step_scalars
+from backhand.plan.step import gradient_plan, training_plan
 from backhand.run.llvm.runtime import binding, engine
 from backhand.run.llvm.runtime import instance as instance_module
 from backhand.run.llvm.runtime import single_row as single
-from backhand.train.loop import step_scalars
 
 PAGE = mmap.PAGESIZE
 DTYPES = ("float32", "float64", "uint8", "int8", "int16", "uint16", "int32", "int64", "bool")
@@ -41,6 +41,8 @@ MANY_INPUTS = (241, 256, 300, 517)
 IN_PANELS = (65, 117, 128, 128, 192, 192, 253, 256, 320)
 WHOLE_PAGES = (512, 1010, 1024, 2048, 4090, 4096, 8192)
 KINDS = ("train", "forward", "gradients", "sparse", "parts")
+LAYERED = ("train", "forward", "gradients")
+"""What half the cases do with random layers, instead of a chain."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -111,7 +113,7 @@ class Guarded:
 
     def bind(self, table, name, a, slot=None):
         """In place of `Table.bind`: what the engine made itself goes between guards too."""
-        if name in ("scalars", "order"):
+        if name in ("scalars", "words", "order"):
             a = self.copy(np.ascontiguousarray(a))
         return BIND(table, name, a, slot)
 
@@ -127,8 +129,8 @@ class Guarded:
         """In place of `single.SingleRow`'s beginning: its output goes between guards too."""
         SINGLE(one, description, params)
         if one.usable:
-            item = np.dtype(description.dtype).itemsize * description.outputs
-            one._make = lambda: self.bytes(item).view(description.dtype).reshape(1, -1)
+            like = one._make()
+            one._make = lambda: self.bytes(like.nbytes).view(like.dtype).reshape(like.shape)
 
     def close(self):
         for start, size in self.areas:
@@ -187,6 +189,22 @@ def strided(rng, a):
     return view[::-1] if choice == 7 else view
 
 
+def _chain(rng, sizes, loss, dtype, splits_k):
+    """A network of linear layers, whose first one may have a way of its own."""
+    widths = [int(rng.choice(sizes)) for _ in range(int(rng.integers(2, 5)))]
+    if len(widths) > 2 and rng.random() < 0.5:  # the first layer's weights lie in panels
+        widths[1] = int(rng.choice(IN_PANELS))
+    if rng.random() < 0.05:  # rows of whole pages, which strides avoid
+        widths[int(rng.integers(len(widths)))] = int(rng.choice(WHOLE_PAGES))
+    if splits_k:  # threads may own inputs of the first layer
+        widths[0], widths[1] = int(rng.choice(MANY_INPUTS)), int(rng.integers(1, 60))
+    widths[-1] = max(widths[-1], 2 if loss.by_row else 1)
+    activations = rng.choice(list(ACTIVATIONS), len(widths) - 2).tolist()
+    dropout = float(rng.choice([0.0, 0.3]))
+    chosen = activations or "relu"
+    return Network(widths, activation=chosen, loss=loss, dropout=dropout, dtype=dtype)
+
+
 class Case:
     """A random program and its data; the same for the same seed and number."""
 
@@ -196,25 +214,18 @@ class Case:
         rng = np.random.default_rng((seed, number))
         sizes = (*tile_sizes(), *PRIMES, *range(1, 9), 100, 129)
         most = (*sizes, 257, 515)  # rows: a pass without learning takes 256 at once
-        loss = list(LOSSES.values())[int(rng.integers(len(LOSSES)))]
-        widths = [int(rng.choice(sizes)) for _ in range(int(rng.integers(2, 5)))]
-        if len(widths) > 2 and rng.random() < 0.5:  # the first layer's weights lie in panels
-            widths[1] = int(rng.choice(IN_PANELS))
-        if rng.random() < 0.05:  # rows of whole pages, which strides avoid
-            widths[int(rng.integers(len(widths)))] = int(rng.choice(WHOLE_PAGES))
-        splits_k = rng.random() < 0.15
-        if splits_k:  # threads may own inputs of the first layer
-            widths[0], widths[1] = int(rng.choice(MANY_INPUTS)), int(rng.integers(1, 60))
-        widths[-1] = max(widths[-1], 2 if loss.by_row else 1)
-        activations = rng.choice(list(ACTIVATIONS), len(widths) - 2).tolist()
-        self.network = network = Network(
-            widths,
-            activation=activations or "relu",
-            loss=loss,
-            dropout=float(rng.choice([0.0, 0.3])),
-            dtype=str(rng.choice(["float32", "float64"])),
-        )
         self.kind = KINDS[int(rng.integers(len(KINDS)))]
+        loss = list(LOSSES.values())[int(rng.integers(len(LOSSES)))]
+        dtype = str(rng.choice(["float32", "float64"]))
+        splits_k = False
+        if self.kind in LAYERED and rng.random() < 0.5:
+            inputs, outputs = (int(rng.choice(sizes)) for _ in range(2))
+            outputs = len(loss.levels) or max(outputs, 2 if loss.by_row else 1)
+            layers = random_layers(rng, inputs, outputs, blocks=int(rng.integers(1, 5)))
+            self.network = network = Network(layers, inputs=inputs, loss=loss, dtype=dtype)
+        else:
+            splits_k = rng.random() < 0.15
+            self.network = network = _chain(rng, sizes, loss, dtype, splits_k)
         self.optimiser = list(OPTIMISERS.values())[int(rng.integers(len(OPTIMISERS)))]
         rows, self.batch = int(rng.choice(most)), int(rng.choice(sizes))
         if splits_k:
@@ -225,6 +236,8 @@ class Case:
         params, (x, t, weight) = random_problem(rng, network, rows, bool(rng.integers(2)))
         dtypes = [network.dtype] if single else [*DTYPES, *COPIED, *2 * [network.dtype]]
         x = (2 * x).astype(str(rng.choice(dtypes)))
+        for column, values in network.categories.items():
+            x[:, column] = rng.integers(0, min(values, 2 if x.dtype == bool else values), rows)
         if not loss.by_row:
             t = t.astype(str(rng.choice(["float32", "float64"])))
         self.params, self.x, self.t = params, strided(rng, x), strided(rng, t)
@@ -234,9 +247,13 @@ class Case:
 
     def __str__(self):
         net, x = self.network, self.x
+        if net.is_chain:
+            activations = ",".join(a.name for a in net.activations)
+            layers = f"{'-'.join(map(str, net.widths))} {activations} dropout {net.dropout}"
+        else:
+            layers = f"{net.inputs} {', '.join(map(str, net.layers))}"
         return (
-            f"{self.kind} {'-'.join(map(str, net.widths))} {net.dtype} "
-            f"{','.join(a.name for a in net.activations)} {net.loss.name} dropout {net.dropout} "
+            f"{self.kind} {layers} {net.dtype} {net.loss.name} "
             f"{self.optimiser.name} batch {self.batch} of {len(self.order)}/{len(x)} rows, "
             f"x {x.dtype} strides {x.strides}, t {self.t.dtype}, "
             f"weight {self.weight is not None}, threads {self.threads}"
@@ -261,15 +278,13 @@ class Case:
         order = memory.copy(self.order)
         for epoch in range(2):
             steps = np.arange(batches, dtype=float) + epoch * batches
-            scalars, _ = step_scalars(
-                self.optimiser, SCHEDULES["constant"], 1e-3, steps, 2 * batches
-            )
-            l2 = np.full(batches, 0.01)
-            trainer.epoch(x, t, weight, order, batch, scalars, l2, epoch * batches)
+            plan, rates = training_plan(self.network, self.optimiser), np.full(batches, 1e-3)
+            scalars = step_scalars(plan, self.optimiser, steps, rates, l2=0.01)
+            trainer.epoch(x, t, weight, order, batch, scalars, epoch * batches)
         code = trainer._instance.code
         self.ways["panels"] += bool(code.packed)
         self.ways[code.partition_mode(batch, self.threads)] += 1
-        return [a for layer in trainer.params for a in layer]
+        return [*trainer.params.values()]
 
     def _sparse(self, memory, x, t, weight):
         """Training on stored entries, some of which lie at the ends of their arrays."""
@@ -309,14 +324,11 @@ class Case:
 
     def _forward(self, memory, x, t, weight):
         """Weights are read in their homes, and so is what is written there later."""
-        homes = [
-            (instance_module.aligned_copy(w), instance_module.aligned_copy(b))
-            for w, b in self.params
-        ]
+        homes = {name: instance_module.aligned_copy(a) for name, a in self.params.items()}
         forward = engine.Forward(self.network, homes, self.threads, in_place=True)
         before = forward(x)
-        for w, _ in homes:
-            w *= 0.5
+        for a in homes.values():
+            a *= 0.5
         return [before, forward(x)]
 
     def _gradients(self, memory, x, t, weight):
@@ -327,8 +339,8 @@ class Case:
             weight = memory.copy(np.ones((len(x), 1), network.dtype))
         plan = gradient_plan(network, wrt_input=True)
         given = {"x": x, "t": t, "weight": weight}
-        top = f"z{len(network.shapes)}"
-        got = engine.execute(plan, self.params, given, ("dx", top), self.threads)
+        outputs = plan.dx.name, plan.logits.name
+        got = engine.execute(plan, self.params, given, outputs, self.threads)
         return [np.array(got[name]) for name in sorted(got)]
 
 

@@ -12,13 +12,16 @@ import subprocess
 import numpy as np
 import pytest
 
+from backhand.check.examples import EXAMPLES
 from backhand.check.kernels import random_problem, trained
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.network import Network
+from backhand.plan.step import training_plan
 from backhand.run.llvm.machine.target import Target, emit_object
 from backhand.run.llvm.program.emit import emit_program
+from backhand.run.llvm.program.kernel_plan import schedule
 from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime import instance as instance_module
 
@@ -59,9 +62,9 @@ class Emulation:
         self.binaries = {}
         compiled, run = engine.compiled, instance_module.Instance.run
 
-        def remembered(schedule, sources, scalars=()):
-            code = compiled(schedule, sources, scalars)
-            self.binaries[id(code)] = self.linked(schedule, sources, scalars)
+        def remembered(schedule, sources):
+            code = compiled(schedule, sources)
+            self.binaries[id(code)] = self.linked(schedule, sources)
             return code
 
         def compared(instance, first, last, threads, seconds, may_tear=False):
@@ -73,11 +76,10 @@ class Emulation:
         monkeypatch.setattr(engine, "compiled", remembered)
         monkeypatch.setattr(instance_module.Instance, "run", compared)
 
-    def linked(self, *program):
+    def linked(self, schedule, sources):
         target = Target.named("aarch64")
         stem = self.folder / f"program{len(self.binaries)}"
-        schedule, sources, scalars = program
-        module = emit_program(schedule, target, sources, scalars)
+        module = emit_program(schedule, target, sources)
         stem.with_suffix(".o").write_bytes(emit_object(module, target))
         parts = [str(DRIVER), f"{stem}.o", "-o", str(stem)]
         subprocess.run([LINKER, "-static", "-pthread", "-O1", *parts], check=True, timeout=60)
@@ -157,16 +159,41 @@ def test_forward_gives_the_same_bits(tmp_path, monkeypatch, dtype):
     assert emulation.runs == 1
 
 
+@emulated
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_layer_gives_the_same_bits(tmp_path, monkeypatch, name):
+    emulation = Emulation(tmp_path, monkeypatch, 1 + len(name) % 3)
+    layers, inputs = EXAMPLES[name]
+    network = Network(layers, inputs=inputs, loss="softmax_cross_entropy")
+    params, data = random_problem(np.random.default_rng(0), network, 30, True)
+    given = network, params, data, OPTIMISERS["adam"]
+    trained(engine.CompiledTrainer, *given, batch=11, steps=3, threads=1)
+    assert emulation.runs >= 1
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_layer_makes_object_code(name):
+    """Without emulation: LLVM accepts every program for AArch64."""
+    layers, inputs = EXAMPLES[name]
+    network = Network(layers, inputs=inputs, loss="softmax_cross_entropy")
+    target, real, index = Target.named("aarch64"), np.dtype("f4"), np.dtype("i8")
+    sources = {"all_x": real, "all_t": index, "all_weight": real}
+    arranged = schedule(training_plan(network, OPTIMISERS["adam"]))
+    code = emit_object(emit_program(arranged, target, sources), target)
+    assert code[:4] == b"\x7fELF"
+    assert code[18] == 183  # EM_AARCH64
+
+
 def test_every_formula_makes_object_code(monkeypatch):
     """Without emulation: LLVM accepts every program for AArch64."""
     made = []
     compiled = engine.compiled
 
-    def remembered(schedule, sources, scalars=()):
+    def remembered(schedule, sources):
         target = Target.named("aarch64")
-        module = emit_program(schedule, target, sources, scalars)
+        module = emit_program(schedule, target, sources)
         made.append(emit_object(module, target))
-        return compiled(schedule, sources, scalars)
+        return compiled(schedule, sources)
 
     monkeypatch.setattr(engine, "compiled", remembered)
     rng = np.random.default_rng(0)

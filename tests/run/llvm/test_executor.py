@@ -35,5 +35,5 @@ def test_a_predictor_has_parameters_of_its_own():
     params, x = network.init("kaiming_normal"), np.ones((5, 3), np.float32)
     predict = EXECUTOR.predictor(network, params)
     before = predict(x)
-    params[0].w[...] = 0
+    params["w1"][...] = 0
     np.testing.assert_array_equal(predict(x), before)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from backhand.formulas.optimisers import OPTIMISERS
-from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.run.llvm.runtime.engine import CompiledTrainer
-from backhand.train.loop import step_scalars
 from backhand.train.rows import Rows, checked
+
+from .problems import scalars_of
 
 WIDTHS, BATCH, BATCHES, ROWS = (1000, 100, 10), 256, 6, 16_000
 NETWORK = Network(WIDTHS, activation="relu", loss="softmax_cross_entropy")
@@ -26,7 +26,7 @@ DATA = ROWS * WIDTHS[0]  # bytes of uint8
 def trained(x, epochs):
     """Bytes in arrays after each epoch, and the most that there were, beyond those before."""
     adam = OPTIMISERS["adam"]
-    scalars, _ = step_scalars(adam, SCHEDULES["constant"], 0.01, np.arange(0.0 + BATCHES), BATCHES)
+    scalars = scalars_of(NETWORK, adam, BATCHES)
     t, params = np.zeros((len(x), 1), np.int64), NETWORK.init("kaiming_normal")
     gc.collect()
     tracemalloc.start()
@@ -36,7 +36,7 @@ def trained(x, epochs):
         for _ in range(epochs):
             given = checked(NETWORK, Rows(x, t), "training")
             order = np.random.default_rng(0).permutation(len(x))[: BATCHES * BATCH]
-            trainer.epoch(*given, order, min(BATCH, len(x)), scalars, np.zeros(BATCHES), 0)
+            trainer.epoch(*given, order, min(BATCH, len(x)), scalars, 0)
             del given, order
             after.append(tracemalloc.get_traced_memory()[0] - before)
         return after, tracemalloc.get_traced_memory()[1] - before
@@ -56,7 +56,7 @@ def measured(tmp_path_factory):
 
 def needed():
     """Bytes of parameters, Adam's state, the buffers of one batch, and the order of the rows."""
-    parameters = sum(d * k + k for d, k in NETWORK.shapes)
+    parameters = NETWORK.n_parameters
     kept = 1 + len(OPTIMISERS["adam"].state)
     batch = BATCH * (WIDTHS[0] + 4 * sum(WIDTHS[1:]))
     return 4 * (kept * parameters + batch) + 8 * ROWS

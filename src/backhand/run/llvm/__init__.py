@@ -8,7 +8,7 @@ The rooms, in the order of their imports; each may use those above it, and none 
 - `machine`: the processor, code generation, linking, compiled code on disk and whose may run
 - `lowering`: formula graphs (`backhand.expr`) to vector code, vector functions, row reductions
 - `kernels`: matrix products (gemm), column sums, transposes, gathering of rows, sparse rows, row
-  formulas such as losses, the norm of gradients, barriers
+  formulas such as losses and norms, lookups, the norm of gradients, barriers
 - `program`: from a plan to kernels, buffers, the partition among threads and the emitted step
 - `runtime`: load a program, bind arrays to it, run it
 - `executor`: what `backhand.engines` finds here
@@ -17,7 +17,7 @@ Where things happen:
 
 - A weight is updated in the epilogue of the product that sums its gradient:
   `program.formula_graphs` makes a graph of the plan's update, `program.kernel_set` its kernel, and
-  `program.emit` calls that.
+  `program.sum_code` calls that.
 - The number of threads is first chosen by the cost model in `program.compiled`, within what
   `host.team` finds available, and then measured and corrected while training by
   `host.thread_tuner`.

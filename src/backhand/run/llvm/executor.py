@@ -45,10 +45,11 @@ class CompiledExecutor:
         optimiser: Optimiser,
         seed: int = 0,
         threads: int | None = None,
+        scheduled: tuple[str, ...] = (),
     ) -> Trainer:
         from .runtime.engine import CompiledTrainer
 
-        return CompiledTrainer(description, params, optimiser, seed, threads)
+        return CompiledTrainer(description, params, optimiser, seed, threads, scheduled)
 
     def parameter_copy(self, a: Array) -> Array:
         from .runtime.instance import aligned_copy

@@ -47,6 +47,18 @@ def test_a_mask_holds_in_the_first_lanes(valid):
     np.testing.assert_array_equal(out, [1.0] * valid + [2.0] * (8 - valid))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("count", "valid"), [(1, 0), (1, 1), (4, 0), (4, 3), (8, 5), (8, 8)])
+def test_a_masked_store_leaves_what_lies_beside(dtype, count, valid):
+    out = np.full(8, 7, dtype)
+
+    def body(lanes, p):
+        lanes.masked_store(lanes.real(1), p, lanes.first_lanes(valid))
+
+    run(dtype, count, body, out)
+    np.testing.assert_array_equal(out, [1.0] * valid + [7.0] * (8 - valid))
+
+
 @pytest.mark.parametrize("count", [1, 2, 4, 8])
 def test_lanes_become_one_number_in_the_order_of_the_tree(count):
     """What `rows` states: halves are added, again and again, whatever the number of lanes."""

@@ -10,11 +10,11 @@ import pytest
 from backhand import InputError, MLPClassifier, Network, Rows, TrainConfig, fit
 from backhand.engines import executor
 from backhand.formulas.optimisers import OPTIMISERS, clipping
-from backhand.formulas.schedules import SCHEDULES
 from backhand.run.llvm.machine.target import NAMED, Target
 from backhand.testing import assert_near
-from backhand.train.loop import step_scalars
 from backhand.train.result import DivergedError
+
+from ..problems import scalars_of
 
 ROWS, BATCH, EPOCHS, RATE, L2 = 90, 32, 3, 0.05, 0.01
 
@@ -32,10 +32,10 @@ def trained(optimiser, engine="llvm", threads=1, dtype="float64", x_of=lambda x:
     steps = -(-ROWS // BATCH)
     for epoch in range(EPOCHS):
         numbers = np.arange(steps) + float(steps * epoch)
-        scalars, _ = step_scalars(optimiser, SCHEDULES["constant"], RATE, numbers, 99)
+        scalars = scalars_of(network, optimiser, numbers, RATE, L2)
         order = np.random.default_rng(epoch).permutation(ROWS)
-        trainer.epoch(x_of(x), t, None, order, BATCH, scalars, np.full(steps, L2), steps * epoch)
-    return np.concatenate([a.ravel() for layer in trainer.params for a in layer])
+        trainer.epoch(x_of(x), t, None, order, BATCH, scalars, steps * epoch)
+    return np.concatenate([a.ravel() for a in trainer.params.values()])
 
 
 @pytest.mark.torch
@@ -46,7 +46,7 @@ def test_steps_are_torchs(name, limit, engine):
     import torch
 
     _, params, x, t = problem("float64")
-    held = [torch.tensor(a, requires_grad=True) for layer in params for a in layer]
+    held = [torch.tensor(a, requires_grad=True) for a in params.values()]
     peer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[name](held, lr=RATE)
     clipped = 0
     for epoch in range(EPOCHS):
@@ -109,12 +109,13 @@ def test_a_limit_that_is_never_reached_changes_no_bit():
 def test_long_gradients_in_float32_still_give_steps(engine):
     """Their squares overflow in float32, while the loss is finite."""
     network = Network((1, 1), loss="mean_squared_error")
-    params = [(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))]
-    trainer = executor(engine).trainer(network, params, clipping(OPTIMISERS["sgd"], 1.0), 0, 1)
+    params = {"w1": np.zeros((1, 1), np.float32), "b1": np.zeros(1, np.float32)}
+    optimiser = clipping(OPTIMISERS["sgd"], 1.0)
+    trainer = executor(engine).trainer(network, params, optimiser, 0, 1)
     x, t, rows = np.full((4, 1), 1e9, np.float32), np.full((4, 1), 1e12, np.float32), np.arange(4)
-    loss = trainer.epoch(x, t, None, rows, 4, {"rate": np.ones(1)}, np.zeros(1), 0)
+    loss = trainer.epoch(x, t, None, rows, 4, scalars_of(network, optimiser, 1, 1.0), 0)
     assert np.isfinite(loss)
-    moved = np.concatenate([a.ravel() for a in trainer.params[0]])
+    moved = np.concatenate([a.ravel() for a in trainer.params.values()])
     assert np.linalg.norm(moved) == pytest.approx(1.0, rel=1e-6)
 
 
@@ -125,7 +126,7 @@ def test_gradients_without_a_direction_end_training(engine):
     settings = TrainConfig(epochs=3, batch_size=4, optimiser="sgd", clip_norm=1.0, engine=engine)
     rows = Rows(np.full((4, 1), 1e170), np.ones((4, 1)))
     with pytest.raises(DivergedError, match="diverged in epoch 1"):
-        fit(network, [(np.zeros((1, 1)), np.zeros(1))], rows, settings)
+        fit(network, {"w1": np.zeros((1, 1)), "b1": np.zeros(1)}, rows, settings)
 
 
 def test_through_fit_and_the_estimators():
@@ -134,7 +135,7 @@ def test_through_fit_and_the_estimators():
         epochs=3, batch_size=BATCH, optimiser="sgd", learning_rate=1e4, clip_norm=1e-4
     )
     after = fit(network, params, Rows(x, t), settings).params
-    moves = [a - b for pair in zip(params, after, strict=True) for a, b in zip(*pair, strict=True)]
+    moves = [a - after[name] for name, a in params.items()]
     moved = np.sqrt(sum((move**2).sum() for move in moves))
     assert 0 < moved <= 9 * 1e4 * 1e-4  # so many steps, none longer than rate times limit
     model = MLPClassifier((5,), clip_norm=0.1, max_iter=3, random_state=0, tol=0.0)

@@ -7,13 +7,15 @@ import pytest
 from scipy import sparse
 
 from backhand.check.kernels import compare_training, random_problem, trained
+from backhand.errors import InputError
 from backhand.formulas.optimisers import OPTIMISERS, clipping
-from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
+from backhand.plan.layers import Activate, Chain, Concat, LayerNorm, Linear
 from backhand.run.llvm.kernels.sparse_rows import stored_entries
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.runtime.engine import CompiledTrainer
-from backhand.train.loop import step_scalars
+
+from ..problems import scalars_of
 
 SHAPES = [  # rows, columns, hidden units, batch
     (1, 1, 1, 1),
@@ -49,7 +51,7 @@ def problem(rows, columns, hidden, *, density=0.2, dtype="float32", seed=0):
 def bits(network, params, data, threads=None, optimiser="adam", **keywords):
     rule = OPTIMISERS[optimiser] if isinstance(optimiser, str) else optimiser
     got, losses = trained(CompiledTrainer, network, params, data, rule, threads=threads, **keywords)
-    return b"".join(a.tobytes() for pair in got for a in pair) + np.array(losses).tobytes()
+    return b"".join(a.tobytes() for a in got.values()) + np.array(losses).tobytes()
 
 
 def in_turn(cases):
@@ -124,6 +126,26 @@ def test_entries_of_any_type(dtype, indices):
     assert bits(network, params, (x, t, weight), batch=7) == want
 
 
+@pytest.mark.parametrize("limit", [None, 0.1])
+def test_two_layers_may_read_the_same_rows(limit):
+    layers = [Concat([Linear(5), Chain([Linear(17, ntk=True), Activate("tanh")])]), Linear(3)]
+    network = Network(layers, inputs=40, loss="softmax_cross_entropy")
+    params, (x, t, _) = random_problem(np.random.default_rng(0), network, 50, False)
+    x[np.random.default_rng(1).random(x.shape) < 0.8] = 0
+    adam = OPTIMISERS["adam"]
+    keywords = {"optimiser": clipping(adam, limit) if limit else adam, "batch": 10}
+    want = bits(network, params, (x, t, None), 1, **keywords)
+    for threads in (1, 2, 3):
+        assert bits(network, params, (sparse.csr_array(x), t, None), threads, **keywords) == want
+
+
+def test_a_layer_that_reads_every_element_takes_no_stored_entries():
+    network = Network([LayerNorm(), Linear(3)], inputs=9, loss="softmax_cross_entropy")
+    params, (x, t, _) = random_problem(np.random.default_rng(0), network, 20, False)
+    with pytest.raises(InputError, match=r"x\.toarray\(\)"):
+        bits(network, params, (sparse.csr_array(x), t, None), batch=7)
+
+
 def test_entries_are_read_where_they_lie():
     x = sparse.random_array((9, 7), density=0.5, format="csr", rng=np.random.default_rng(0))
     found = stored_entries(x)
@@ -134,11 +156,11 @@ def test_entries_are_read_where_they_lie():
 def test_one_trainer_takes_dense_and_sparse_rows_in_turn():
     network, params, x, t, weight = problem(30, 12, 128)
     order, rule = np.arange(30), OPTIMISERS["adam"]
-    steps, _ = step_scalars(rule, SCHEDULES["constant"], 0.1, np.arange(3.0), 3)
+    scalars = scalars_of(network, rule, 3, 0.1)
     found = []
     for turns in ((x, x.toarray(), x), (x.toarray(),) * 3):
         trainer = CompiledTrainer(network, params, rule)
         for rows in turns:
-            trainer.epoch(rows, t, weight, order, 10, steps, np.zeros(3), 0)
-        found.append(b"".join(a.tobytes() for layer in trainer.params for a in layer))
+            trainer.epoch(rows, t, weight, order, 10, scalars, 0)
+        found.append(b"".join(a.tobytes() for a in trainer.params.values()))
     assert found[0] == found[1]

@@ -9,7 +9,7 @@ from backhand.expr.trace import trace
 from backhand.run.llvm import tuning
 from backhand.run.llvm.machine.target import Target
 
-from ..kernels.test_row_loss import ROWS, WHOLE, run
+from ..kernels.test_row_map import ROWS, WHOLE, run
 from ..native_formulas import same_bits
 from .test_rows import virtual_sum
 

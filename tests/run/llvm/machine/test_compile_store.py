@@ -51,10 +51,8 @@ def compiled(monkeypatch):
 
 def module_of(*widths, activation="relu", compile_ready=lambda module: None):
     network = Network(widths, activation=activation, loss="softmax_cross_entropy")
-    adam = OPTIMISERS["adam"]
-    scalars = (*adam.scalars(1.0, 0.0, **adam.keywords), "l2")
-    arranged = schedule(training_plan(network, adam), outputs=("value",))
-    return emit_program(arranged, HOST, KINDS, scalars, compile_ready)
+    arranged = schedule(training_plan(network, OPTIMISERS["adam"]))
+    return emit_program(arranged, HOST, KINDS, compile_ready)
 
 
 def program(*widths, **keywords):

@@ -6,33 +6,33 @@ import numpy as np
 import pytest
 
 from backhand.formulas.optimisers import OPTIMISERS
-from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
 from backhand.run.llvm.runtime.engine import CompiledTrainer
-from backhand.train.loop import step_scalars
+
+from ..problems import scalars_of
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_moments_decay_to_zero_and_the_mode_is_put_back(threads):
     network = Network((6, 5, 2), loss="softmax_cross_entropy")
-    adam, steps = OPTIMISERS["adam"], np.arange(2000.0)
+    adam = OPTIMISERS["adam"]
     x, t = np.zeros((2000, 6), np.float32), np.zeros((2000, 1), np.int64)
     x[0] = 1  # the only row that gives the first weights a gradient
-    scalars, _ = step_scalars(adam, SCHEDULES["constant"], 1e-3, steps, 2000)
+    scalars = scalars_of(network, adam, 2000, 1e-3)
     trainer = CompiledTrainer(network, network.init("kaiming_normal", 0), adam, threads=threads)
     tiny = np.float32(1e-40)
-    order, l2 = np.arange(2000), np.zeros(2000)
-    trainer.epoch(x[:200], t[:200], None, order[:200], 1, scalars, l2, 0)
+    order = np.arange(2000)
+    trainer.epoch(x[:200], t[:200], None, order[:200], 1, scalars, 0)
     assert np.any(trainer.state["m_w1"] != 0)
-    trainer.epoch(x[1:], t[1:], None, order[:1999], 1, scalars, l2, 200)
+    trainer.epoch(x[1:], t[1:], None, order[:1999], 1, scalars, 200)
     np.testing.assert_array_equal(trainer.state["m_w1"], 0)  # 0.9**1999 is far below any number
     assert tiny / np.float32(2) > 0
 
 
 def test_one_row_counts_subnormal_inputs_as_zeros_as_many_rows_do():
     network = Network((3, 2))
-    w, b = np.full((3, 2), 1e30, np.float32), np.zeros(2, np.float32)
-    predict = network.predictor([(w, b)])
+    params = {"w1": np.full((3, 2), 1e30, np.float32), "b1": np.zeros(2, np.float32)}
+    predict = network.predictor(params)
     x = np.full((4, 3), 1e-40, np.float32)
     np.testing.assert_array_equal(predict(x), 0)
     np.testing.assert_array_equal(predict(x[:1]), 0)

@@ -1,69 +1,109 @@
-"""What a program expects in its table, and how its buffers are laid out."""
+"""Where the buffers of a schedule lie."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from backhand import InputError
-from backhand.run.llvm.ir.padding import padded
-from backhand.run.llvm.program.buffers import (
-    buffer_strides,
-    can_split_k,
-    inputs_of_a_thread,
-    packed,
-    program_slots,
-    static_shapes,
+from backhand.errors import InputError
+from backhand.formulas.optimisers import OPTIMISERS
+from backhand.network import Network
+from backhand.plan.layers import (
+    Activate,
+    BatchEnsemble,
+    Concat,
+    Linear,
+    MemberLinear,
+    MemberScale,
+    Periodic,
 )
+from backhand.plan.step import training_plan
+from backhand.run.llvm.program.buffers import Layout, Place
+from backhand.run.llvm.program.kernel_plan import schedule
 
-from .plans import KINDS, SPARSE_KINDS, training
-
-PANEL = 64
-
-
-def test_parameters_and_their_state_lie_alike_and_padded():
-    arranged, _ = training(20, 50, 3)
-    shapes = static_shapes(arranged, PANEL)
-    assert shapes["w1"] == (20, padded(50, 4))
-    assert shapes["b2"] == (1, padded(3, 4))
-    assert shapes["w2.T"] == (3, padded(50, 4))  # which the gradient at the first layer reads
-    for name in ("w1", "b1", "w2", "b2"):
-        assert shapes[f"m_{name}"] == shapes[f"v_{name}"] == shapes[name]
-    assert not {"z1", "dz2", "x"} & shapes.keys()
+FLOAT, INDEX = np.dtype("f4"), np.dtype("i8")
+SOURCES = {"all_x": FLOAT, "all_t": INDEX, "all_weight": FLOAT}
 
 
-def test_wide_first_layers_lie_in_panels_unless_these_would_waste_memory():
-    assert packed(training(10, 256, 3)[0], PANEL) == ("w1", "m_w1", "v_w1")
-    assert packed(training(10, 64, 3)[0], PANEL) == ()  # a single one
-    assert packed(training(10, 65, 3)[0], PANEL) == ()
-    assert packed(training(10, 256, 3, sparse=True)[0], PANEL) == ()
-    arranged, _ = training(10, 250, 3)
-    assert static_shapes(arranged, PANEL)["w1"] == (4 * 10, PANEL)
-    assert buffer_strides(arranged, PANEL)["w1"] == PANEL
+def layout(layers, inputs=4, panel=0):
+    network = Network(layers, inputs=inputs, loss="softmax_cross_entropy")
+    return Layout(schedule(training_plan(network, OPTIMISERS["adam"])), panel)
 
 
-def test_few_units_with_many_inputs_may_split_k():
-    assert can_split_k(training(784, 50, 10)[0], PANEL)
-    assert not can_split_k(training(784, 50, 10, sparse=True)[0], PANEL)
-    assert not can_split_k(training(20, 50, 10)[0], PANEL)
-    for threads in range(1, 9):
-        each = inputs_of_a_thread(784, threads)
-        assert each % 16 == 0
-        assert 784 <= each * threads < 784 + 16 * threads
+def places(found):
+    stored = {*found.batched, *found.static}
+    buffers = found.schedule.plan.buffers.values()
+    return {b.name: found.place(b) for b in buffers if (b.base or b).name in stored}
 
 
-def test_the_table_has_an_entry_for_every_buffer_and_every_source():
-    arranged, scalars = training(20, 50, 3)
-    slots = program_slots(arranged, KINDS, len(scalars), PANEL)
-    assert {*buffer_strides(arranged, PANEL), *KINDS} <= slots.keys()
-    assert slots["t"].dtype == "int32"
-    assert slots["all_x"].shape == (None, 20)
-    assert slots["all_x"].strided
-    assert slots["scalars"].shape == (None, len(scalars))
-    sparse, _ = training(20, 50, 3, sparse=True)
-    assert program_slots(sparse, SPARSE_KINDS, len(scalars), PANEL)["all_x"].shape == (None,)
+def test_rows_have_room_for_whole_vectors_and_numbers_of_rows_have_none():
+    found = layout([Linear(17), Activate("tanh"), Linear(3)])
+    strides = {name: stride for name, (stride, _) in found.batched.items()}
+    assert strides == {"x": 16, "t": 1, "weight": 1, "y1": 32, "z2": 16, "dz1": 32, "dz2": 16} | {
+        "loss": 1
+    }
+    assert found.batched["t"][1] == np.int32
+    assert found.static["w1"] == (4, 32)
+    assert found.static["w2.T"] == (3, 32)
+    assert found.static["b2"] == (1, 16)
+    assert found.exact["m_w1"] == (4, 17)
+    assert not found.read_beyond
 
 
-def test_classes_are_whole_numbers():
-    arranged, scalars = training(20, 50, 3)
-    with pytest.raises(InputError, match="t has dtype float32"):
-        program_slots(arranged, {**KINDS, "all_t": KINDS["all_x"]}, len(scalars), PANEL)
+def test_views_lie_in_their_base():
+    found = layout([Concat([Linear(5), Linear(3)]), Linear(3)])
+    at = places(found)
+    assert at["z1"] == Place("joined2", 0, 16, 0)
+    assert at["z2"] == Place("joined2", 5, 16, 0)
+    assert "z2" not in found.batched
+    assert "djoined2" in found.read_beyond
+
+
+def test_members_lie_side_by_side():
+    found = layout([MemberScale(3), BatchEnsemble(3, 5), MemberLinear(3, 2)])
+    at = places(found)
+    assert at["z1"] == Place("z1", 0, 48, 16)
+    assert at["z1"].is_even(3)
+    assert at["r0"] == Place("r0", 0, 0, 16)  # a vector for each
+    assert not at["r0"].is_even(3)
+    assert at["b2"] == Place("b2", 0, 0, 16)
+    w = found.schedule.plan.buffers["w2"]
+    assert found.matrix(w) == Place("w2", 0, 16, 5 * 16)
+    assert found.matrix(w, is_transposed=True) == Place("w2.T", 0, 16, 2 * 16)
+    assert at["loss"] == Place("loss", 0, 3, 1)
+    assert found.batched["loss"][0] == 3
+
+
+def test_columns_of_members_may_lie_apart():
+    found = layout([Periodic(frequencies=5, width=3), Linear(2)], inputs=2)
+    view = next(b for b in found.schedule.plan.buffers.values() if b.base and b.width == 2)
+    assert found.place(view) == Place(view.base.name, 1, 16, 3)
+    assert not found.place(view).is_even(2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "packed"),
+    [
+        ([Linear(256), Linear(3)], True),
+        ([Linear(64), Linear(3)], False),  # a single panel
+        ([Linear(70), Linear(3)], False),  # too much padding
+        ([Concat([Linear(256), Linear(3)]), Linear(3)], False),
+    ],
+)
+def test_which_weights_lie_in_panels(layers, packed):
+    found = layout(layers, 9, panel=64)
+    assert found.packed == (("w1", "m_w1", "v_w1") if packed else ())
+    if packed:
+        assert found.static["w1"] == (4 * 9, 64)
+
+
+def test_a_table_has_an_entry_for_every_buffer_and_no_name_twice():
+    found = layout([Linear(5), Linear(3)])
+    slots = found.slots(SOURCES)
+    assert {*found.batched, *found.static} <= slots.keys()
+    assert slots["all_x"].shape == (None, 4)
+    found.batched["rows"] = 16, FLOAT
+    with pytest.raises(InputError, match="may not be called 'rows'"):
+        found.slots(SOURCES)
+    with pytest.raises(InputError, match="class indices"):
+        layout([Linear(3)]).slots({**SOURCES, "all_t": FLOAT})

@@ -14,11 +14,15 @@ import pytest
 from backhand.errors import BackhandError
 from backhand.estimators.classifier import MLPClassifier
 from backhand.formulas.activations import Activation
+from backhand.formulas.optimisers import choose_optimiser, clipping
 from backhand.network import Network
+from backhand.plan.layers import Dropout, Linear
+from backhand.plan.step import training_plan
 from backhand.run.llvm.machine import compile_store
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.program import compiled
 from backhand.run.llvm.program.compiled import fingerprint
+from backhand.run.llvm.program.kernel_plan import schedule
 from backhand.run.llvm.runtime import single_row as single
 from backhand.train.config import TrainConfig
 from backhand.train.fit import fit
@@ -44,7 +48,7 @@ network = Network((5, int(sys.argv[1]), 2), activation="gelu")
 x = np.random.default_rng(0).standard_normal((30, 5)).astype("float32")
 settings = TrainConfig(epochs=2, batch_size=8)
 trained = fit(network, network.init("glorot_normal"), Rows(x, x[:, :2]), settings)
-digest = hashlib.sha256(b"".join(a.tobytes() for layer in trained.params for a in layer))
+digest = hashlib.sha256(b"".join(a.tobytes() for a in trained.params.values()))
 print(len(made), digest.hexdigest())
 """
 
@@ -123,9 +127,9 @@ X = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
 
 
 def test_a_failure_to_compile_is_an_error_and_nothing_slower_is_taken(no_compiler, monkeypatch):
-    for name in ("ArrayTrainer.epoch", "walk", "perform"):
+    for name in ("array_executor.ArrayTrainer.epoch", "arrays.walk", "arrays.perform"):
         monkeypatch.setattr(
-            f"backhand.run.arrays.{name}", lambda *a: pytest.fail("the array executor was taken")
+            f"backhand.run.{name}", lambda *a: pytest.fail("the array executor was taken")
         )
     network = Network((3, 4, 1))
     params = network.init("glorot_normal")
@@ -134,7 +138,7 @@ def test_a_failure_to_compile_is_an_error_and_nothing_slower_is_taken(no_compile
         lambda: fit(network, params, rows, TrainConfig(epochs=1)),
         lambda: network.forward(params, X),
         lambda: network.forward(params, X[:1]),
-        lambda: network.loss_and_grads(params, *rows[:2]),
+        lambda: network.loss_and_grads(params, rows.x, rows.t),
         lambda: MLPClassifier((4,), max_iter=2).fit(X, X[:, 0] > 0),
     ]
     for call in calls:
@@ -169,10 +173,12 @@ def test_a_diverging_loss_stops_training_and_names_epoch_and_layer(activation, d
     network = Network((3, 8, 8, 1), activation=activation, dtype=dtype)
     rate = 1e200 if dtype == "float64" else 1e30
     settings = TrainConfig(epochs=200, batch_size=4, learning_rate=rate, optimiser="sgd")
-    with pytest.raises(DivergedError, match=r"diverged in epoch \d+: .* layer \d") as caught:
+    with pytest.raises(
+        DivergedError, match=r"diverged in epoch \d+: .* (layer \d|[wb]\d|logits)"
+    ) as caught:
         fit(network, network.init("glorot_normal"), Rows(X, 3 + X[:, :1]), settings)
-    for layer in caught.value.result.params:
-        assert np.isfinite(layer.w).all()
+    for a in caught.value.result.params.values():
+        assert np.isfinite(a).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -210,6 +216,19 @@ def test_a_formula_has_the_fingerprint_of_what_it_does():
     assert fingerprint(scaled(2.0)) != fingerprint(scaled(3.0))
     assert fingerprint(lambda z: z + 1) != fingerprint(lambda z: z + 2)
     assert fingerprint(functools.partial(scaled, 2)) != fingerprint(functools.partial(scaled, 3))
+
+
+def test_what_is_worked_out_once_a_step_is_no_part_of_the_key():
+    def key(rate, dropout, limit, units=5):
+        layers = [Linear(units, learning_rate=rate), Dropout(dropout), Linear(2)]
+        network = Network(layers, inputs=3)
+        optimiser = clipping(choose_optimiser(f"adam:beta1={0.8 + dropout}"), limit)
+        arranged = schedule(training_plan(network, optimiser))
+        return compiled.program_key(arranged, Target.host(), {"all_x": np.dtype("f4")})
+
+    assert key(2.0, 0.1, 1.0) == key(3.0, 0.15, 2.0)
+    assert key(2.0, 0.1, 1.0) != key(2.0, 0.1, 1.0, units=6)
+    assert key(1.0, 0.1, 1.0) != key(2.0, 0.1, 1.0)  # one group of parameters, or two
 
 
 EVERY_FINGERPRINT = """
@@ -255,12 +274,12 @@ def test_every_formula_has_the_same_fingerprint_in_every_process():
 )
 def test_an_epoch_wakes_threads_for_enough_work_alone(widths, rows, steps, threads):
     flops = 3 * sum(2 * d * k for d, k in itertools.pairwise(widths))
-    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, 0, False, {})
+    code = compiled.Compiled(None, None, {}, None, flops, 0, 0, {})
     assert code.training_threads(rows, steps, available=lambda: 8) == threads
 
 
 def test_a_pass_over_few_rows_wakes_no_thread():
     flops = sum(2 * d * k for d, k in itertools.pairwise((784, 256, 128, 10)))
-    code = compiled.Compiled(None, None, (), {}, {}, (), flops, 0, 0, 0, False, {})
+    code = compiled.Compiled(None, None, {}, None, flops, 0, 0, {})
     threads = [code.pass_threads(rows, lambda: 8) for rows in (2, 64, 128, 10_000)]
     assert threads == [1, 1, 2, 8]

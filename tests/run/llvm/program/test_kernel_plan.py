@@ -1,49 +1,118 @@
-"""What is fused into a kernel, and which buffers are stored."""
+"""Which nodes become one kernel, and in which phase it runs."""
 
 from __future__ import annotations
 
 import pytest
 
-from backhand import BackhandError, Network
-from backhand.plan.nodes import Map
-from backhand.plan.step import Plan, forward_plan
-from backhand.run.llvm.program.kernel_plan import Fused, RowLoss, schedule
+from backhand.formulas.optimisers import OPTIMISERS, clipping
+from backhand.network import Network
+from backhand.plan.layers import (
+    Activate,
+    Columns,
+    Concat,
+    Dropout,
+    Embedding,
+    GatedLinear,
+    LayerNorm,
+    Linear,
+    PiecewiseLinear,
+    Residual,
+)
+from backhand.plan.nodes import BatchSum, Cumulate, Lookup, Product, ScatterAdd
+from backhand.plan.step import forward_plan, training_plan
+from backhand.run.llvm.program.kernel_plan import Fused, RowMap, reduces, schedule
 
-from .plans import training
-
-
-def test_formulas_join_the_product_before_them():
-    arranged, _ = training(20, 50, 30, 3, dropout=0.5)
-    kinds = [type(group) for group in arranged.rowwise]
-    assert kinds == [Fused, Fused, Fused, RowLoss, Fused, Fused]  # forward, loss, backward
-    first, *_, loss, _, last = arranged.rowwise
-    assert [node.out for node in first.maps] == ["y1", "h1"]
-    assert {"y1", "h1"} <= set(first.stored)  # the next layer and the derivative read them
-    assert "dz3" in loss.stored
-    assert last.product.out == "dh1"
-    assert last.stored == ("dz1",)  # what only an epilogue reads is not kept
-
-
-def test_every_parameter_has_its_sum_and_its_update():
-    arranged, _ = training(20, 50, 30, 3)
-    updated = [batch_sum.update.parameter for batch_sum in arranged.batch_sums]
-    assert sorted(updated) == ["b1", "b2", "b3", "w1", "w2", "w3"]
-    for batch_sum in arranged.batch_sums:
-        assert batch_sum.node.out == f"d{batch_sum.update.parameter}"
-    assert arranged.transposed == ("w3", "w2")
-    assert not arranged.clips
-    assert training(20, 50, 3, clip=1.0)[0].clips
-    assert training(20, 50, 3, sparse=True)[0].sparse
+ADAM = OPTIMISERS["adam"]
+EDGES = ((0.0, 1.0, 2.0), (0.0, 1.0))
 
 
-def test_what_the_caller_wants_is_stored():
-    plan = forward_plan(Network((4, 3, 2)))
-    assert [group.stored for group in schedule(plan, ("z2",)).rowwise] == [("y1",), ("z2",)]
-    assert schedule(plan, ("z1", "z2")).rowwise[0].stored == ("z1", "y1")
+def arranged(layers, inputs=4, optimiser=ADAM, **keywords):
+    network = Network(layers, inputs=inputs, loss="softmax_cross_entropy")
+    return schedule(training_plan(network, optimiser, **keywords))
 
 
-def test_a_plan_that_no_kernel_fits_is_refused():
-    network = Network((4, 2))
-    first = Map(network.loss.value, ("x", "t"), "value")
-    with pytest.raises(BackhandError, match="no kernel for a plan that begins with Map"):
-        schedule(Plan(network, (first, *forward_plan(network).nodes)))
+def stored(kernel):
+    return [buffer.name for buffer in kernel.stored]
+
+
+def test_a_chain_has_a_phase_by_rows_and_one_by_parameters():
+    found = arranged([Linear(5), Activate("tanh"), Dropout(0.1), Linear(3)])
+    rows, sums = found.phases
+    first, last, loss, back = rows.rows
+    assert [type(kernel) for kernel in rows.rows] == [Fused, Fused, RowMap, Fused]
+    assert (stored(first), stored(last), stored(back)) == (["y1", "h1"], ["z2"], ["dz1"])
+    assert stored(loss) == ["loss", "dz2"]
+    assert sums.rows == rows.sums == ()
+    assert {each.update.parameter.name for each in sums.sums} == {"w1", "b1", "w2", "b2"}
+    assert {type(each.node) for each in sums.sums} == {Product, BatchSum}
+    assert found.first is first
+    assert found.first_update.parameter.name == "w1"
+    assert found.meets
+
+
+def test_formulas_that_reduce_over_a_row_are_no_epilogue():
+    found = arranged([Linear(5), LayerNorm(), Activate("tanh"), Linear(3)])
+    kernels = found.phases[0].rows
+    norm = kernels[1]
+    assert isinstance(norm, RowMap)
+    assert [reduces(node) for node in norm.nodes] == [True, False]  # the activation joins it
+    backward = [kernel for kernel in kernels[4:] if isinstance(kernel, RowMap)]
+    assert [len(kernel.nodes) for kernel in backward] == [1]  # what it reduces is in memory
+
+
+def test_halves_of_a_product_are_read_from_memory():
+    found = arranged([GatedLinear(5), Linear(3)])
+    product, gate = found.phases[0].rows[:2]
+    assert isinstance(gate, RowMap)
+    assert stored(product) == ["z1"]
+
+
+def test_tables_are_made_before_the_rows_and_their_sums_after():
+    found = arranged([PiecewiseLinear(EDGES, 3), Linear(3)], inputs=2)
+    rows, sums = found.phases
+    assert [type(each.node) for each in found.before] == [Cumulate]
+    assert any(isinstance(kernel, Lookup) for kernel in rows.rows)
+    kinds = [type(each.node) for each in sums.sums if each.in_memory]
+    assert kinds == [ScatterAdd, ScatterAdd, Cumulate]
+    forward = schedule(forward_plan(found.plan.description))
+    assert not forward.meets
+    assert [type(each.node) for each in forward.before] == [Cumulate]
+    assert [bool(phase.rows) for phase in forward.phases] == [True]
+
+
+@pytest.mark.parametrize(
+    ("layers", "inputs"),
+    [
+        ([LayerNorm(), Linear(3)], 4),  # its rows are of another kernel
+        ([Residual([Linear(4)]), Linear(3)], 4),  # others read x too
+        ([Concat([Linear(4), Linear(2)]), Linear(3)], 4),
+        ([Columns(0, 2, [Linear(4)]), Linear(3)], 4),
+        ([Concat([Columns(0, 3), Columns(3, 1, [Embedding(2, 3)])]), Linear(3)], 4),
+    ],
+)
+def test_where_the_first_layer_is_shared_out_by_rows_alone(layers, inputs):
+    assert arranged(layers, inputs).first is None
+
+
+@pytest.mark.parametrize(
+    ("layers", "in_place"),
+    [
+        ([Linear(3)], True),
+        ([Concat([Linear(4), Linear(2)]), Linear(3)], True),
+        ([Linear(4), LayerNorm(), Linear(3)], True),
+        ([LayerNorm(), Linear(3)], False),
+        ([Columns(0, 2, [Linear(4)]), Linear(3)], False),
+    ],
+)
+def test_only_products_read_the_callers_rows_where_they_are(layers, in_place):
+    assert arranged(layers).reads_x_in_products_only == in_place
+
+
+def test_scalars_of_a_step_have_places():
+    layers = [Linear(5, learning_rate=2.0), Dropout(0.1), Linear(3)]
+    found = arranged(layers, optimiser=clipping(ADAM, 0.1))
+    one = tuple(ADAM.scalars(1, 1.0, **ADAM.keywords))
+    assert found.reals[: len(one)] == one
+    assert found.reals[-2:] == ("clip_norm", found.clip.out.name)
+    assert f"{one[0]}.1" in found.reals
+    assert found.words == ("threshold1",)

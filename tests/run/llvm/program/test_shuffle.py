@@ -10,7 +10,7 @@ import pytest
 
 from backhand.formulas.optimisers import OPTIMISERS
 from backhand.network import Network
-from backhand.run.arrays import ArrayTrainer
+from backhand.run.array_executor import ArrayTrainer
 from backhand.run.llvm.program.shuffle import shuffled
 from backhand.run.llvm.runtime.engine import CompiledTrainer
 

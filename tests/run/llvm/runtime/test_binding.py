@@ -19,6 +19,8 @@ from backhand.run.llvm.runtime.binding import Table, check_sources, with_padding
 from backhand.run.llvm.runtime.engine import CompiledTrainer, Forward, execute
 from backhand.run.llvm.runtime.instance import aligned_copy
 
+from ..problems import scalars_of
+
 REAL = np.dtype(np.float32)
 SLOTS = {
     "rows": None,
@@ -140,7 +142,8 @@ def trainer(network):
 
 def one_epoch(trainer, x, t, weight=None, order=None):
     order = np.arange(len(t)) if order is None else order
-    return trainer.epoch(x, t, weight, order, 4, {"rate": 0.1}, np.zeros(-(-len(order) // 4)), 0)
+    scalars = scalars_of(trainer.description, trainer.optimiser, -(-len(order) // 4), 0.1)
+    return trainer.epoch(x, t, weight, order, 4, scalars, 0)
 
 
 def given(rows=8, inputs=6, outputs=2, weights=None):
@@ -167,8 +170,8 @@ def test_an_epoch_takes_what_its_network_was_compiled_for(trainer, data, order):
     before = trainer.params
     with pytest.raises(InputError):
         one_epoch(trainer, *data, order=order)
-    for old, new in zip(before, trainer.params, strict=True):
-        np.testing.assert_array_equal(old[0], new[0])
+    for name, a in trainer.params.items():
+        np.testing.assert_array_equal(before[name], a)
     assert np.isfinite(one_epoch(trainer, *given()))
 
 
@@ -221,17 +224,17 @@ def test_sparse_rows_that_are_damaged_between_two_epochs_are_refused(trainer):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int8])
 def test_parameters_of_another_dtype_are_converted(network, dtype):
-    params = [(np.ones((6, 5), dtype), np.ones(5, dtype)), (np.ones((5, 2), dtype), np.ones(2))]
+    params = {"w1": np.ones((6, 5), dtype), "b1": np.ones(5, dtype)}
+    params |= {"w2": np.ones((5, 2), dtype), "b2": np.ones(2)}
     x = np.ones((3, 6), np.float32)
     np.testing.assert_array_equal(Forward(network, params)(x), np.full((3, 2), 36, np.float32))
     np.testing.assert_array_equal(Forward(network, params)(x[:1]), [[36, 36]])
     start = CompiledTrainer(network, params, OPTIMISERS["sgd"]).params
-    assert all(a.dtype == np.float32 for layer in start for a in layer)
+    assert all(a.dtype == np.float32 for a in start.values())
 
 
 def test_shared_parameters_of_another_dtype_are_refused(network):
-    homes = [(aligned_copy(np.ones((6, 5), np.int8)), aligned_copy(np.ones(5, np.int8)))]
-    homes.append((aligned_copy(np.ones((5, 2), np.int8)), aligned_copy(np.ones(2, np.int8))))
+    homes = {name: aligned_copy(np.ones(shape, np.int8)) for name, shape in network.shapes.items()}
     predict = Forward(network, homes, in_place=True)
     for rows in (1, 3):
         with pytest.raises(InputError, match="w1 is int8"):
@@ -261,9 +264,8 @@ def test_nothing_of_the_callers_outlives_a_call(network, threads):
     for dtype in (np.float32, np.float64):
         x, t, weight = (a.astype(dtype) for a in given(rows=600, weights=600))
         order = np.arange(600)
-        rule, steps = trainer.optimiser, np.ones(150)
-        scalars = rule.scalars(steps, 0.1 * steps, **rule.keywords)
-        trainer.epoch(x, t, weight, order, 4, scalars, 0 * steps, 0)
+        scalars = scalars_of(network, trainer.optimiser, 150, 0.1)
+        trainer.epoch(x, t, weight, order, 4, scalars, 0)
         known += [weakref.ref(predict(x)), weakref.ref(predict(x[:1]))]
         known += [weakref.ref(a) for a in (x, t, weight, order)]
         del x, t, weight, order

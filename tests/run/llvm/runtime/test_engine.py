@@ -9,19 +9,23 @@ import numpy as np
 import pytest
 
 from backhand.check.kernels import compare_training, random_problem, trained
+from backhand.errors import InputError
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS
-from backhand.formulas.schedules import SCHEDULES
 from backhand.network import Network
-from backhand.run.arrays import ArrayTrainer
+from backhand.plan.layers import Embedding, Linear
+from backhand.plan.scalars import step_scalars
+from backhand.plan.step import training_plan
+from backhand.run.array_executor import ArrayTrainer
 from backhand.run.llvm import tuning
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime.engine import CompiledTrainer, Forward, readable
 from backhand.run.llvm.runtime.instance import Instance
 from backhand.testing import assert_near
-from backhand.train.loop import step_scalars
+
+from ..problems import scalars_of
 
 SIZES = (1, 2, 3, 7, 13, 14, 15, 16, 17, 27, 28, 29, 31, 32, 33, 47)
 
@@ -85,7 +89,7 @@ def bits(network, params, data, threads=None, **keywords):
     got, losses = trained(
         CompiledTrainer, network, params, data, OPTIMISERS["adam"], threads=threads, **keywords
     )
-    return b"".join(a.tobytes() for pair in got for a in pair) + np.array(losses).tobytes()
+    return b"".join(a.tobytes() for a in got.values()) + np.array(losses).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -181,9 +185,9 @@ def test_training_goes_on_with_other_dtypes_batches_and_state():
     pair = [kind(network, params, adam, 3) for kind in (CompiledTrainer, ArrayTrainer)]
     for x_now, batch in ((x, 8), (x.astype("float32"), 5), (x, 24)):
         steps = -(-24 // batch)
-        scalars, _ = step_scalars(adam, SCHEDULES["constant"], 0.01, np.arange(steps) + 0.0, 9)
+        scalars = scalars_of(network, adam, steps)
         for trainer in pair:
-            trainer.epoch(x_now, t, None, np.arange(24), batch, scalars, np.zeros(steps), 0)
+            trainer.epoch(x_now, t, None, np.arange(24), batch, scalars, 0)
     mine, theirs = (trainer.state for trainer in pair)
     assert mine.keys() == theirs.keys()
     for name, a in mine.items():
@@ -191,12 +195,44 @@ def test_training_goes_on_with_other_dtypes_batches_and_state():
     other = CompiledTrainer(network, pair[0].params, adam, 3)
     other.state = mine
     for trainer in (pair[0], other):
-        scalars, _ = step_scalars(adam, SCHEDULES["constant"], 0.01, np.arange(3.0), 9)
-        trainer.epoch(x, t, None, np.arange(24), 8, scalars, np.zeros(3), 0)
-    for a, b in zip(pair[0].params, other.params, strict=True):
-        assert np.array_equal(a[0], b[0])
+        trainer.epoch(x, t, None, np.arange(24), 8, scalars_of(network, adam, 3), 0)
+    for name, a in pair[0].params.items():
+        assert np.array_equal(a, other.params[name])
     with pytest.raises(ValueError, match="another network"):
         other.state = {"m_w1": np.zeros((4, 6))}
+
+
+def test_settings_that_follow_a_schedule():
+    loss = LOSSES["smoothed_cross_entropy"]
+    network = Network((6, 9, 4), activation="tanh", dropout=0.3, loss=loss, dtype="float64")
+    params, data = random_problem(np.random.default_rng(0), network, 40, True)
+    adamw, scheduled = OPTIMISERS["adamw"], ("label_smoothing",)
+    plan = training_plan(network, adamw, scheduled=scheduled)
+    factors = {"label_smoothing": np.linspace(1, 0, 5), "dropout": np.linspace(0, 1, 5)}
+    factors["weight_decay"] = np.linspace(1, 0.1, 5)
+    steps, rates = np.arange(5.0), np.full(5, 0.01)
+    scalars = step_scalars(plan, adamw, steps, rates, l2=0.01, factors=factors)
+    found = []
+    for kind in (CompiledTrainer, ArrayTrainer):
+        trainer = kind(network, params, adamw, 3, None, scheduled)
+        trainer.epoch(*data, np.arange(40), 8, scalars, 0)
+        found.append(trainer.params)
+    for name, a in found[0].items():
+        assert_near(a, found[1][name], 1e-12, 1e-14)
+
+
+def test_a_category_without_a_row_is_an_error_before_native_code_runs():
+    network = Network([Embedding(4, 3), Linear(2)], inputs=1, loss="softmax_cross_entropy")
+    params, (x, t, _) = random_problem(np.random.default_rng(0), network, 20, False)
+    trainer = CompiledTrainer(network, params, OPTIMISERS["sgd"])
+    predict, scalars = Forward(network, params), scalars_of(network, OPTIMISERS["sgd"], 1)
+    for bad in (4, -1, 0.5, np.nan):
+        x[7] = bad
+        with pytest.raises(InputError):
+            trainer.epoch(x, t, None, np.arange(20), 20, scalars, 0)
+        for rows in (x, x[7:8]):
+            with pytest.raises(InputError):
+                predict(rows)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 15, 16, 255, 256, 257, 1030])
@@ -230,26 +266,25 @@ def test_columns_of_the_first_layer_may_be_shared_out(widths):
     x = rng.standard_normal((101, widths[0])).astype(np.float32)
     t = rng.integers(0, widths[-1], (101, 1))
     adam = OPTIMISERS["adam"]
-    steps = np.arange(5.0)
-    scalars, _ = step_scalars(adam, SCHEDULES["constant"], 0.01, steps, 5)
+    scalars = scalars_of(network, adam, 5, l2=1e-3)
     owned, found = set(), []
     trainers = [CompiledTrainer(network, params, adam, 7, threads=n) for n in (1, 2, 3, 8)]
     trainers.append(ArrayTrainer(network, params, adam, 7))
     for trainer in trainers:
         for first in (0, 5):
             order = np.random.default_rng(first).permutation(101)
-            trainer.epoch(x, t, None, order, 24, scalars, np.full(5, 1e-3), first)
+            trainer.epoch(x, t, None, order, 24, scalars, first)
             trainer.state = trainer.state  # through its copies in the caller's layout
         if isinstance(trainer, CompiledTrainer):
             code = trainer._instance.code
             owned.add(code.partition_mode(24, trainer._threads))
-            found.append([*(a for layer in trainer.params for a in layer), *trainer.state.values()])
+            found.append([*trainer.params.values(), *trainer.state.values()])
     assert owned == {"columns", "rows"}
     for other in found[1:]:
         for a, b in zip(other, found[0], strict=True):
             np.testing.assert_array_equal(a, b)
-    for (w, _), (expected, _) in zip(trainers[0].params, trainers[-1].params, strict=True):
-        np.testing.assert_allclose(w, expected, atol=2e-4)
+    for name, a in trainers[0].params.items():
+        np.testing.assert_allclose(a, trainers[-1].params[name], atol=2e-4)
 
 
 def test_rows_read_in_place_are_never_written_to():
@@ -270,8 +305,7 @@ def test_large_steps_take_the_threads_that_are_granted(monkeypatch, granted, thr
     sgd = OPTIMISERS["sgd"]
     trainer = CompiledTrainer(network, network.init("kaiming_normal", 0), sgd)
     x, t, rows = np.ones((1024, 784), np.float32), np.zeros((1024, 1), np.int64), np.arange(1024)
-    scalars = {name: np.zeros(4) for name in sgd.scalars(1.0, 0.0, **sgd.keywords)}
-    trainer.epoch(x, t, None, rows, 256, scalars, np.zeros(4), 0)
+    trainer.epoch(x, t, None, rows, 256, scalars_of(network, sgd, 4, 0.0), 0)
     assert trainer._instance.team.threads == threads
 
 
@@ -295,12 +329,12 @@ def test_other_numbers_of_threads_are_tried_and_change_no_bit(monkeypatch, width
     adam, rng, rows = OPTIMISERS["adam"], np.random.default_rng(0), 1000
     x = rng.standard_normal((rows, widths[0])).astype(np.float32)
     t, order = rng.integers(0, 10, (rows, 1)), rng.permutation(rows)
-    scalars, _ = step_scalars(adam, SCHEDULES["constant"], 1e-3, np.arange(21.0), 21)
+    scalars = scalars_of(network, adam, 21, 1e-3)
     start, found = network.init("kaiming_normal", 0), []
     for threads in (None, 1):
         trainer = CompiledTrainer(network, start, adam, threads=threads)
-        losses = [trainer.epoch(x, t, None, order, 48, scalars, np.zeros(21), 0) for _ in range(4)]
-        found.append((losses, [a.tobytes() for layer in trainer.params for a in layer]))
+        losses = [trainer.epoch(x, t, None, order, 48, scalars, 0) for _ in range(4)]
+        found.append((losses, [a.tobytes() for a in trainer.params.values()]))
         if threads is None:
             assert {2, 4} <= set(used) <= {1, 2, 4}
             assert sum(a != b for a, b in itertools.pairwise(used)) > 3

@@ -20,9 +20,10 @@ from backhand.testing import assert_near
 def test_a_row_alone_and_among_others(widths, dtype):
     rng = np.random.default_rng(len(widths))
     network = Network(widths, activation="gelu", dtype=dtype)
-    params = [
-        (w, rng.standard_normal(b.shape).astype(dtype)) for w, b in network.init("glorot_normal")
-    ]
+    params = {
+        name: rng.standard_normal(a.shape).astype(dtype) if a.ndim == 1 else a
+        for name, a in network.init("glorot_normal").items()
+    }
     x = rng.standard_normal((5, widths[0])).astype(dtype)
     predict = network.predictor(params)
     many = predict(x)
@@ -49,7 +50,7 @@ def test_results_are_new_arrays_and_odd_rows_go_the_way_of_many():
     closed.flags.writeable = False
     for same in (x.astype("f8"), wide[:, ::2], x.astype(">f4"), closed, x.astype("i8")):
         assert_near(predict(same), first, 1e-6, 1e-6)
-    params[0].w[:] = 0  # parameters were copied
+    params["w1"][:] = 0  # parameters were copied
     assert np.array_equal(predict(x), first)
 
 

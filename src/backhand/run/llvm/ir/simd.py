@@ -172,6 +172,16 @@ class Lanes:
         """Store a vector to any aligned element."""
         self.builder.store(value, pointer, align=self._item_bytes(value.type))
 
+    def masked_store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value) -> None:
+        """Store the elements of a vector for which a mask holds; the others stay as they are."""
+        if self.count == 1:
+            with self.builder.if_then(mask):
+                self.store(value, pointer)
+            return
+        name = f"llvm.masked.store.{self._suffix(value.type)}.p0"
+        item = self.word_element(self._item_bytes(value.type))
+        call(self.builder, name, [value, pointer, item, mask])
+
     def gather(self, type_: ir.Type, places: ir.Value, item: ir.Value, mask: ir.Value) -> ir.Value:
         """A vector of elements from an address for each; ``item`` is what they are aligned to."""
         name = f"llvm.masked.gather.{self._suffix(type_)}.v{self.count}p0"

@@ -37,30 +37,28 @@ class ClipFactor:
     def store(
         self,
         build: ir.IRBuilder,
-        gradients: Sequence[tuple[ir.Value, int, int]],
+        gradients: Sequence[tuple[ir.Value, int, int, int]],
         limit: ir.Value,
         place: ir.Value,
     ) -> None:
-        """Store the factor at a place, for gradients (address, rows, padded columns)."""
+        """Store the factor at a place, for gradients (address, rows, padded columns, columns)."""
         total: ir.Value = ir.Constant(ir.DoubleType(), 0)
-        for a, rows, columns in gradients:
-            shape = index(columns), index(rows), index(columns)
+        for a, rows, stride, columns in gradients:
+            shape = index(stride), index(rows), index(columns)
             total = build.fadd(total, build.call(self._squares, [a, *shape]))
         longest = build.load(limit, typ=self._real)
         build.store(build.call(self._factor, [total, longest]), place)
 
 
 def emit_squares(module: ir.Module, name: str, target: Target, dtype: np.dtype) -> ir.Function:
-    """``squares(a, a_ld, rows, columns) -> double``; what is beyond the columns' end is zero.
-
-    ``columns`` is a multiple of 16.
-    """
+    """``squares(a, a_ld, rows, columns) -> double``; rows have room for whole vectors."""
     pointer, i64, double = ir.PointerType(), ir.IntType(64), ir.DoubleType()
     function, build = define(module, name, [pointer, i64, i64, i64], double)
     base, stride, rows, columns = function.args
     lanes = Lanes(build, DOUBLE, target.lanes(DOUBLE))
     ways, real = VIRTUAL_LANES // lanes.count, element_type(dtype)
     loaded = vector_type(real, lanes.count)
+    inside = lanes.splat(build.trunc(columns, lanes.word_element))
 
     def one_row(row: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
         start = build.mul(row, stride)
@@ -68,9 +66,11 @@ def emit_squares(module: ir.Module, name: str, target: Target, dtype: np.dtype) 
         def some(column: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
             new = []
             for way, total in enumerate(sums):
-                at = build.add(start, build.add(column, index(way * lanes.count)))
-                a = build.load(element(build, base, at, real), typ=loaded, align=dtype.itemsize)
+                here = build.add(column, index(way * lanes.count))
+                place = element(build, base, build.add(start, here), real)
+                a = build.load(place, typ=loaded, align=dtype.itemsize)
                 a = convert(build, a, dtype, DOUBLE, lanes.vector)
+                a = lanes.where(lanes.word_below(lanes.columns(here), inside), a, lanes.real(0.0))
                 new.append(lanes.fma(a, a, total))
             return new
 

@@ -38,6 +38,7 @@ def emit_row(
     columns: int,
     inputs: Mapping[str, ir.Value],
     outputs: Sequence[ir.Value],
+    kinds: Sequence[str] | None = None,
 ) -> tuple[ir.Value | None, ...]:
     """Emit a formula over one row, with as many passes as it has reductions in sequence.
 
@@ -56,6 +57,9 @@ def emit_row(
         Addresses of inputs of kind ``real``, values of those that are one number a row.
     outputs : sequence of ir.Value
         Addresses of the outputs, which may be those of inputs; not read for one number a row.
+    kinds : sequence of {"row", "columns", "number"}, optional
+        What each output is: a row; columns with others behind them, which are not written; or a
+        number. By default a number if it is the same for the whole row.
 
     Returns
     -------
@@ -71,7 +75,8 @@ def emit_row(
         raise InputError(f"a row reduction takes 1, 2, 4, 8 or 16 lanes, got {lanes.count}")
     if columns < 1:
         raise InputError(f"a row has at least one column, got {columns}")
-    return _RowEmitter(graph, lanes, columns, inputs, outputs).emit()
+    kinds = kinds or ["number" if uniform else "row" for uniform in graph.uniform]
+    return _RowEmitter(graph, lanes, columns, inputs, outputs, kinds).emit()
 
 
 class _RowEmitter:
@@ -82,8 +87,10 @@ class _RowEmitter:
         columns: int,
         inputs: Mapping[str, ir.Value],
         outputs: Sequence[ir.Value],
+        kinds: Sequence[str],
     ) -> None:
         self.graph, self.lanes, self.inputs, self.outputs = graph, lanes, inputs, outputs
+        self.kinds = kinds
         self.full, self.partial = divmod(columns, lanes.count)
         self.vectors = self.full + bool(self.partial)
         self.straight = self.vectors <= tuning.STRAIGHT_VECTORS
@@ -92,7 +99,7 @@ class _RowEmitter:
         self.wanted = graph.needed(graph.outputs, set())
 
     def emit(self) -> tuple[ir.Value | None, ...]:
-        outputs = [k for k, uniform in enumerate(self.graph.uniform) if not uniform]
+        outputs = [k for k, kind in enumerate(self.kinds) if kind != "number"]
         for stage in range(self.graph.stages + 1):
             self._uniform_nodes(stage)
             reductions = [
@@ -107,8 +114,8 @@ class _RowEmitter:
         if outputs:
             self._store(outputs)
         return tuple(
-            self.rows.scalar(number) if uniform else None
-            for number, uniform in zip(self.graph.outputs, self.graph.uniform, strict=True)
+            self.rows.scalar(number) if kind == "number" else None
+            for number, kind in zip(self.graph.outputs, self.kinds, strict=True)
         )
 
     # one vector of the row ------------------------------------------------------------------------
@@ -227,10 +234,13 @@ class _RowEmitter:
         def keep(scope: Scope, column: ir.Value | int, mask: ir.Value | None) -> None:
             scope.compute(targets)
             for k, target in zip(outputs, targets, strict=True):
-                value = scope.vector(target)
-                if mask is not None:
-                    value = lanes.where(mask, value, lanes.real(0.0))
-                lanes.store(value, self._place(self.outputs[k], column))
+                value, place = scope.vector(target), self._place(self.outputs[k], column)
+                if mask is None:
+                    lanes.store(value, place)
+                elif self.kinds[k] == "columns":
+                    lanes.masked_store(value, place, mask)
+                else:
+                    lanes.store(lanes.where(mask, value, lanes.real(0.0)), place)
 
         looped = 0 if self.straight else self.full
         if looped:

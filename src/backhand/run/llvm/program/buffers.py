@@ -1,20 +1,23 @@
-"""The layout of a program's memory: the entries of its table, and the strides of its buffers."""
+"""The layout of a program's memory: the entries of its table, and where numbers lie in buffers."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from ....errors import InputError
+from ....plan.buffers import Buffer, Role
 from ....plan.nodes import Gather
 from .. import tuning
 from ..ir.padding import PAD, padded, padded_columns
-from .kernel_plan import Schedule
+from .kernel_plan import Fused, RowMap, Schedule, Sum, home
 
 WORD = np.dtype(np.int64)
 LINE_WORDS = tuning.CACHE_LINE // WORD.itemsize
+DTYPES = {"index": np.dtype(np.int32), "word": np.dtype(np.uint32)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +44,7 @@ Slots = dict[str, Slot | None]
 """The entries of a table by name, in order; None is a number."""
 
 
-def control_slots(real: np.dtype, scalars: int) -> Slots:
+def control_slots(real: np.dtype, scalars: int, words: int) -> Slots:
     """The first entries of a program's table; sources, strides and buffers follow."""
     return {
         "rows": None,  # of the whole run
@@ -53,13 +56,14 @@ def control_slots(real: np.dtype, scalars: int) -> Slots:
         "seed": None,
         "order": Slot(WORD, (None,)),  # a row of the source for each row; null: in its order
         "scalars": Slot(real, (None, scalars)),  # of each batch, that of `first` first
+        "words": Slot(DTYPES["word"], (None, words)),  # likewise, those that are words
         "barrier": Slot(
             WORD, (LINE_WORDS,)
         ),  # 0 at first: arrivals at barriers; has thread 0 begun?
         "split_k.done": Slot(WORD, (None, LINE_WORDS)),  # 0 at first: blocks handed on by a thread
         "stop": Slot(WORD, (LINE_WORDS,)),  # whether to leave the batch, and whether it was left
         "results": Slot(np.dtype(np.float64), (8,)),  # sum of loss * weight, sum of weights
-        "zeros": Slot(real, (None,)),  # a row of zeros, as wide as the widest layer
+        "zeros": Slot(real, (None,)),  # a row of zeros, as wide as the widest product
         "x.ld": None,  # row stride of x, in elements: it may be the caller's array itself
         "x.advance": None,  # elements from one row of the run to the next in x; 0 if gathered
         "x.per_thread": None,  # elements from one thread's x to the next's; 0 if they share one
@@ -67,62 +71,227 @@ def control_slots(real: np.dtype, scalars: int) -> Slots:
     }
 
 
-def program_slots(
-    schedule: Schedule, sources: Mapping[str, np.dtype], scalars: int, panel: int
-) -> Slots:
-    """The entries of a program's table, in order, and what it expects behind each address.
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the rows of a buffer lie, in elements.
+
+    Attributes
+    ----------
+    name : str
+        Of the entry in the table.
+    first : int
+        From there to the first number.
+    row : int
+        From one row of the batch to the next; 0 if it is the same for all.
+    member : int
+        From one member to the next; 0 if members share it.
+    """
+
+    name: str
+    first: int
+    row: int
+    member: int
+
+    def is_even(self, members: int) -> bool:
+        """Whether the rows of all members lie at one distance, as if they were rows alone."""
+        return members == 1 or self.row == members * self.member
+
+
+class Layout:
+    """Where the buffers of a schedule lie.
 
     Parameters
     ----------
     schedule : Schedule
-    sources : mapping of str to dtype
-        Of the arrays that it gathers from.
-    scalars : int
-        How many run-time scalars the optimiser has.
     panel : int
-        Columns of a panel; see `packed`.
+        Columns of a panel; see `packed`. 0: nothing lies in panels.
+
+    Attributes
+    ----------
+    batched : dict of str to (int, dtype)
+        Buffers with a row for each row of a batch: the row stride, and the dtype.
+    static : dict of str to (int, int)
+        Padded shapes of parameters, their gradients, state and transposed copies.
+    packed : tuple of str
+        Those of them that lie panel by panel.
+    exact : dict of str to tuple of int
+        Shapes of parameters, state and gradients without padding.
+    read_beyond : set of str
+        Batched buffers of which columns are read in whole vectors that may end behind a row.
     """
-    description = schedule.plan.description
-    real = np.dtype(description.dtype)
-    slots = control_slots(real, scalars)
-    columns = {gather.source: _columns(schedule, gather) for gather in schedule.gathers}
-    for name, dtype in sources.items():
-        if name == "all_t" and description.loss.by_row and dtype.kind not in "iu":
-            raise InputError(
-                f"t has dtype {dtype}: {description.loss.name!r} takes class indices, whole numbers"
+
+    def __init__(self, schedule: Schedule, panel: int = 0) -> None:
+        self.schedule, self.panel = schedule, panel
+        self.real = np.dtype(schedule.plan.description.dtype)
+        self.packed = _packed(schedule, panel) if panel else ()
+        self.batched: dict[str, tuple[int, np.dtype]] = {}
+        self.static: dict[str, tuple[int, int]] = {}
+        self.exact: dict[str, tuple[int, ...]] = {}
+        self.read_beyond: set[str] = set()
+        self._lay_out_rows()
+        self._lay_out_parameters()
+
+    def _lay_out_rows(self) -> None:
+        schedule = self.schedule
+        x = schedule.plan.x
+        written = [x] if any(home(b) == x for n in schedule.plan.nodes for b in n.reads) else []
+        written += [gather.out for gather in schedule.gathers]
+        for kernel in schedule.kernels:
+            written += kernel.stored if isinstance(kernel, (Fused, RowMap)) else kernel.writes
+        for buffer in map(home, written):
+            self.batched[buffer.name] = self._row_stride(buffer), DTYPES.get(buffer.kind, self.real)
+        for node in schedule.plan.nodes:
+            views = (buffer for buffer in node.reads if buffer.base is not None)
+            self.read_beyond.update(home(view).name for view in views)
+
+    def _lay_out_parameters(self) -> None:
+        schedule = self.schedule
+        for parameter in schedule.plan.parameters:
+            self._add(parameter.buffer)
+        for buffer in schedule.transposed:
+            *others, d, k = self.exact[buffer.name]
+            stride = padded(d, self.real.itemsize)
+            self.static[transposed(buffer)] = math.prod(others) * k, stride
+        for each in schedule.sums:
+            if self._is_stored(each):
+                self._add(each.node.out)
+            for buffer in each.update.state if each.update else ():
+                self._add(buffer)
+        if self.packed:
+            inputs, panels = self.inputs, -(-self.columns // self.panel)
+            self.static |= dict.fromkeys(self.packed, (panels * inputs, self.panel))
+
+    def _add(self, buffer: Buffer) -> None:
+        shape = self.exact[buffer.name] = tuple(int(length) for length in buffer.axes)
+        stride = padded(buffer.width, self.real.itemsize)
+        self.static[buffer.name] = math.prod(shape[:-1]), stride
+
+    def _is_stored(self, each: Sum) -> bool:
+        """Whether what a sum gives is stored, and not only used in an update."""
+        sparse = self.schedule.sparse and getattr(each.node, "left", None) == self.schedule.plan.x
+        return sparse or each.in_memory or not each.update or self.schedule.clip is not None
+
+    def _row_stride(self, buffer: Buffer) -> int:
+        if self.schedule.is_narrow(buffer):
+            return self._narrow_members(buffer)
+        return buffer.members * padded(buffer.width, self.real.itemsize)
+
+    def _narrow_members(self, buffer: Buffer) -> int:
+        """Numbers for each row: the loss has one for each member."""
+        return self.schedule.plan.logits.members if buffer == self.schedule.plan.loss else 1
+
+    @property
+    def inputs(self) -> int:
+        """Columns of x."""
+        return self.schedule.plan.x.width
+
+    @property
+    def columns(self) -> int:
+        """Columns of the first layer; see `Schedule.first`. 0 if there is none."""
+        return self.schedule.first.width if self.schedule.first else 0
+
+    @property
+    def panel_stride(self) -> int:
+        """Elements from one panel of columns to the next, in what lies in panels."""
+        return self.panel * self.inputs
+
+    @property
+    def can_split_k(self) -> bool:
+        """Whether threads may own inputs of the first layer; see `split_k`."""
+        schedule = self.schedule
+        first = schedule.first
+        if first is None or schedule.first_update is None or schedule.sparse or self.packed:
+            return False
+        whole = bool(first.stored) and first.stored[0].base is None  # sums wait there
+        return whole and self.inputs >= tuning.SPLIT_K_INPUTS_PER_UNIT * self.columns
+
+    def stride(self, buffer: Buffer) -> int:
+        """From one row of a buffer without rows of a batch to the next."""
+        return self.static[buffer.name][1]
+
+    def place(self, buffer: Buffer) -> Place:
+        """Where the rows of a buffer lie, or the vectors (K,) or (M, K) that go with rows."""
+        whole = home(buffer)
+        if buffer == self.schedule.plan.loss:
+            members = self._narrow_members(buffer)
+            return Place(buffer.name, 0, members, int(members > 1))
+        if not buffer.by_batch:
+            member = self.stride(buffer) if len(buffer.axes) == 2 else 0
+            return Place(buffer.name, 0, 0, member)
+        row, _ = self.batched[whole.name]
+        apart = buffer.apart if buffer.base else padded(buffer.width, self.real.itemsize)
+        return Place(whole.name, buffer.first, row, apart if buffer.members > 1 else 0)
+
+    def matrix(self, buffer: Buffer, is_transposed: bool = False) -> Place:
+        """Where the matrices (D, K) or (M, D, K) of a product lie, as vectors of their rows."""
+        name = transposed(buffer) if is_transposed else buffer.name
+        rows, stride = self.static[name]
+        own = len(buffer.axes) == 3
+        return Place(name, 0, stride, rows // int(buffer.axes[0]) * stride if own else 0)
+
+    def slots(self, sources: Mapping[str, np.dtype]) -> Slots:
+        """The entries of a program's table, in order, and what it expects behind each address.
+
+        Parameters
+        ----------
+        sources : mapping of str to dtype
+            Of the arrays that it gathers from.
+
+        Raises
+        ------
+        InputError
+            If targets are class indices and their dtype is none of whole numbers, or if a buffer
+            has the name of another entry.
+        """
+        schedule = self.schedule
+        scalars, words = (max(1, len(names)) for names in (schedule.reals, schedule.words))
+        slots = control_slots(self.real, scalars, words)
+        gathers = {gather.source: gather for gather in schedule.gathers}
+        for name, dtype in sources.items():
+            gather = gathers.get(name)
+            flat = gather is None or gather.sparse
+            slots[name] = (
+                Slot(dtype, (None,)) if flat else Slot(dtype, (None, columns(gather)), True)
             )
-        flat = name not in columns or (schedule.sparse and name == "all_x")
-        slots[name] = Slot(dtype, (None,)) if flat else Slot(dtype, (None, columns[name]), True)
-        slots[f"{name}.stride"] = None
-    for name in schedule.copied_out:
-        slots[f"out.{name}"] = Slot(real, (None, schedule.shapes[name][1]))
-    return slots | buffer_slots(schedule, panel)
+            slots[f"{name}.stride"] = None
+            if gather and gather.out.kind == "index" and dtype.kind not in "iu":
+                loss = schedule.plan.description.loss.name
+                raise InputError(
+                    f"t has dtype {dtype}: {loss!r} takes class indices, whole numbers"
+                )
+        for buffer in schedule.copied_out:
+            slots[f"out.{buffer.name}"] = Slot(self.real, (None, buffer.members * buffer.width))
+        buffers = self.buffer_slots()
+        taken = [name for name in buffers if name in slots]
+        if taken:
+            raise InputError(f"a buffer of a layer may not be called {taken[0]!r}: it is taken")
+        return slots | buffers
+
+    def buffer_slots(self) -> Slots:
+        """What a program expects of the buffers that it stores itself, padding included."""
+        slots: Slots = {}
+        for name, (stride, dtype) in self.batched.items():
+            slots[name] = Slot(dtype, (None, stride))
+        for name, shape in self.static.items():
+            slots[name] = Slot(self.real, shape)
+        x = self.schedule.plan.x.name
+        if x in slots:  # rows of another length may take its place: see "x.ld"
+            slots[x] = Slot(self.real, (None, None), True)
+        return slots
 
 
-def buffer_slots(schedule: Schedule, panel: int = 0) -> Slots:
-    """What a program expects of the buffers that it stores itself, padding included."""
-    description = schedule.plan.description
-    real = np.dtype(description.dtype)
-    index = np.dtype(np.int32)
-    static = static_shapes(schedule, panel)
-    slots: Slots = {}
-    for name, stride in buffer_strides(schedule, panel).items():
-        kind = index if name == "t" and description.loss.by_row else real
-        slots[name] = Slot(kind, static.get(name, (None, stride)))
-    if "x" in slots:  # rows of another length may take its place: see "x.ld"
-        slots["x"] = Slot(real, (None, None), True)
-    return slots
+def transposed(buffer: Buffer) -> str:
+    """The name of a parameter's transposed copy."""
+    return f"{buffer.name}.T"
 
 
-def _columns(schedule: Schedule, gather: Gather) -> int:
+def columns(gather: Gather | None) -> int:
     """The columns of the caller's array that a gather reads."""
-    description = schedule.plan.description
-    if gather.out == "weight" or (gather.out == "t" and description.loss.by_row):
-        return 1
-    return description.inputs if gather.out == "x" else description.outputs
+    assert gather is not None
+    return gather.out.members * gather.out.width
 
 
-def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
+def _packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
     """Buffers that lie panel by panel: first-layer weights that are updated, and their state.
 
     The ``panel`` columns of a panel are a stretch of memory of their own, so that a thread's
@@ -130,88 +299,18 @@ def packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
     that would grow by more than a quarter, or have a single panel, stay row by row, as do those of
     a sparse x.
     """
-    width = schedule.plan.description.widths[1]
+    first, update = schedule.first, schedule.first_update
+    if first is None or update is None or schedule.sparse or schedule.clip:
+        return ()
+    width, weights = first.width, first.product.right
     padding = -width % panel
-    unfit = schedule.sparse or schedule.clips or "w1" in schedule.transposed
+    unfit = weights in schedule.transposed or weights.role is not Role.PARAMETER
     if unfit or width <= panel or padding > tuning.PANEL_PADDING * width:
         return ()
-    for batch_sum in schedule.batch_sums:
-        if batch_sum.update and batch_sum.update.parameter == "w1":
-            return ("w1", *batch_sum.update.state)
-    return ()
-
-
-def can_split_k(schedule: Schedule, panel: int) -> bool:
-    """Whether threads may own inputs of the first layer; see `split_k`."""
-    description = schedule.plan.description
-    learns = any(batch_sum.update for batch_sum in schedule.batch_sums)
-    many = description.inputs >= tuning.SPLIT_K_INPUTS_PER_UNIT * description.widths[1]
-    return learns and many and not schedule.sparse and not packed(schedule, panel)
+    return (weights.name, *(buffer.name for buffer in update.state))
 
 
 def inputs_of_a_thread(inputs: int, threads: int) -> int:
     """The most inputs that a thread has in split-k: whole vectors of any processor."""
     vectors = padded_columns(inputs) // PAD
     return -(-vectors // threads) * PAD
-
-
-def buffer_strides(schedule: Schedule, panel: int = 0) -> dict[str, int]:
-    """The row stride, in elements, of every buffer that the program stores.
-
-    With the width of a panel, some are stored in panels; see `packed`.
-    """
-    description = schedule.plan.description
-    item = np.dtype(description.dtype).itemsize
-    strides: dict[str, int] = {}
-    for gather in schedule.gathers:
-        columns = _columns(schedule, gather)
-        single = gather.out == "weight" or (gather.out == "t" and description.loss.by_row)
-        strides[gather.out] = 1 if single else padded(columns, item)
-    for group in schedule.rowwise:
-        for name in group.stored:
-            row = name in ("value", "share", "loss")
-            strides[name] = 1 if row else padded(schedule.shapes[name][1], item)
-    for layer, (_, width) in enumerate(description.shapes, 1):
-        strides[f"w{layer}"] = strides[f"b{layer}"] = padded(width, item)
-    for name in schedule.transposed:
-        strides[f"{name}.T"] = padded(description.widths[int(name[1:]) - 1], item)
-    for batch_sum in schedule.batch_sums:
-        name = batch_sum.node.out
-        if schedule.sparse and name == "dw1":  # summed in memory, since entries come in any order
-            strides[name] = strides["w1"]
-        if batch_sum.update is None or schedule.clips:
-            strides[name] = strides[name[1:]]
-        if batch_sum.update is not None:
-            for state in batch_sum.update.state:
-                strides[state] = strides[batch_sum.update.parameter]
-    for name in packed(schedule, panel) if panel else ():
-        strides[name] = panel
-    return strides
-
-
-def static_shapes(schedule: Schedule, panel: int = 0) -> dict[str, tuple[int, int]]:
-    """Padded shapes of parameters, their gradients, state and transposed copies.
-
-    With the width of a panel, some are stored in panels; see `packed`.
-    """
-    strides = buffer_strides(schedule, panel)
-    shapes = {name: (_static_rows(schedule, name), s) for name, s in strides.items()}
-    if panel:
-        description = schedule.plan.description
-        panels = -(-description.widths[1] // panel)
-        in_panels = packed(schedule, panel)
-        shapes |= dict.fromkeys(in_panels, (panels * description.inputs, panel))
-    return {name: shape for name, shape in shapes.items() if shape[0]}
-
-
-def _static_rows(schedule: Schedule, name: str) -> int:
-    """Rows of a parameter, its gradient, state or copy; 0 for a buffer of the batch."""
-    description = schedule.plan.description
-    part = name.removesuffix(".T")
-    part = part.rpartition("_")[2].removeprefix("d")
-    if part[0] not in "wb" or not part[1:].isdigit():
-        return 0
-    d, k = description.shapes[int(part[1:]) - 1]
-    if part[0] == "b":
-        return 1
-    return k if name.endswith(".T") else d

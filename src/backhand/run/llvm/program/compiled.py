@@ -5,13 +5,17 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any, Literal
 
 import numpy as np
 
-from ....plan.nodes import Map
+from ....formulas.optimisers import Optimiser
+from ....plan.buffers import Buffer
+from ....plan.nodes import Product
+from ....plan.step import PLANS_KEPT
 from .. import tuning
 from ..ir.builder import ir
 from ..kernels.tile import panel_columns
@@ -19,8 +23,8 @@ from ..machine.compile_store import COMPILING, CompileReady, RecentlyUsed, load
 from ..machine.elf_linker import Image
 from ..machine.object_cache import generator
 from ..machine.target import Library, Target
-from .buffers import Slots, buffer_strides, can_split_k, packed, program_slots, static_shapes
-from .kernel_plan import Schedule
+from .buffers import Layout, Slots
+from .kernel_plan import Fused, RowMap, Schedule
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 PartitionMode = Literal["rows", "columns", "inputs"]
@@ -36,20 +40,14 @@ class Compiled:
         ``call(address of the table, number of the thread)``; it releases the interpreter.
     slots : dict of str to Slot or None
         What the program expects in each entry of its table; None is a number.
-    static : dict of str to (int, int)
-        Shapes of parameters, their state and their transposed copies, padded.
-    batched : dict of str to (int, dtype)
-        Row stride and dtype of the buffers that have a row for each row of a batch.
-    scalars : tuple of str
-        Names of run-time scalars, in order.
+    layout : Layout
+        Where buffers lie.
     flops : int
         Floating-point operations for each row of a batch, only in products.
     weights : int
-        How many weights a step updates.
-    inputs, columns : int
-        Of the first layer.
-    can_split_k : bool
-        Whether threads may own its inputs; see `split_k`.
+        How many numbers a step updates.
+    sparse_columns : int
+        Columns of what a sparse x is multiplied with.
     packed : dict of str to int
         Static buffers whose columns lie in panels one behind the other, with their number.
     """
@@ -57,14 +55,10 @@ class Compiled:
     library: Library | Image
     call: Callable[[int, int], None]
     slots: Slots
-    static: dict[str, tuple[int, int]]
-    batched: dict[str, tuple[int, np.dtype]]
-    scalars: tuple[str, ...]
+    layout: Layout
     flops: int
     weights: int
-    inputs: int
-    columns: int
-    can_split_k: bool
+    sparse_columns: int
     packed: dict[str, int]
 
     def pass_threads(self, rows: int, available: Callable[[], int]) -> int:
@@ -78,17 +72,19 @@ class Compiled:
         be less than the weights that would otherwise travel from one processor to another. Inputs,
         if there are enough of them, and enough rows to keep all threads busy.
         """
-        panels = self.packed.get("w1", 0)
+        layout = self.layout
+        panels = max(self.packed.values(), default=0)
         most = -(-panels // threads) * threads
         even = panels > 0 and most <= tuning.UNEVEN * panels
-        if threads > 1 and even and rows * threads <= tuning.ROWS_PER_COLUMN * self.columns:
+        if threads > 1 and even and rows * threads <= tuning.ROWS_PER_COLUMN * layout.columns:
             return "columns"
-        enough = self.inputs >= tuning.SPLIT_K_INPUTS * threads and rows >= tuning.SPLIT_K_ROWS * (
-            threads - 1
+        enough = (
+            layout.inputs >= tuning.SPLIT_K_INPUTS * threads
+            and rows >= tuning.SPLIT_K_ROWS * (threads - 1)
         )
         if (
             threads > 1
-            and self.can_split_k
+            and layout.can_split_k
             and enough
             and self.flops * rows <= tuning.SPLIT_K_MOST_WORK
         ):
@@ -128,9 +124,7 @@ def _granted(worth: int, available: Callable[[], int]) -> int:
 _known = RecentlyUsed[Compiled]()
 
 
-def compiled(
-    schedule: Schedule, sources: dict[str, np.dtype], scalars: tuple[str, ...] = ()
-) -> Compiled:
+def compiled(schedule: Schedule, sources: dict[str, np.dtype]) -> Compiled:
     """Machine code for a schedule on this processor.
 
     Parameters
@@ -138,8 +132,6 @@ def compiled(
     schedule : Schedule
     sources : dict of str to dtype
         Of the arrays that it gathers from.
-    scalars : tuple of str
-        Names of the optimiser's run-time scalars.
 
     Raises
     ------
@@ -147,83 +139,93 @@ def compiled(
         If the processor is not supported or LLVM refuses; nothing slower is taken instead.
     """
     target = Target.host()
-    key = program_key(schedule, target, sources, scalars)
+    key = program_key(schedule, target, sources)
     with COMPILING:
-        return _known.get(key, lambda: _load(schedule, target, sources, scalars, key))
+        return _known.get(key, lambda: _load(schedule, target, sources, key))
 
 
-def _load(
-    schedule: Schedule,
-    target: Target,
-    sources: dict[str, np.dtype],
-    scalars: tuple[str, ...],
-    key: str,
-) -> Compiled:
+def _load(schedule: Schedule, target: Target, sources: dict[str, np.dtype], key: str) -> Compiled:
+    panel = panel_columns(target, np.dtype(schedule.plan.description.dtype))
+    layout = Layout(schedule, panel)
+    slots = layout.slots(sources)
+
     def emit(compile_ready: CompileReady) -> ir.Module:
         from .emit import emit_program  # what emits code is slow to import
 
-        return emit_program(schedule, target, sources, scalars, compile_ready)
+        return emit_program(schedule, target, sources, compile_ready)
 
     library = load(key, target, emit)
-    description = schedule.plan.description
-    panel = panel_columns(target, np.dtype(description.dtype))
-    slots = program_slots(schedule, sources, len(scalars), panel)
-    static = static_shapes(schedule, panel)
-    batched: dict[str, tuple[int, np.dtype]] = {}
-    for name, stride in buffer_strides(schedule, panel).items():
-        slot = slots[name]
-        if name not in static and slot is not None:
-            batched[name] = stride, slot.dtype
+    updated = [each.update.parameter for each in schedule.sums if each.update]
     return Compiled(
         library,
         ENTRY(library.address("run")),
         slots,
-        static,
-        batched,
-        scalars,
+        layout,
         _flops(schedule),
-        sum(d * k for d, k in description.shapes) if _learns(schedule) else 0,
-        description.inputs,
-        description.widths[1],
-        can_split_k(schedule, panel),
-        {name: static[name][0] // description.inputs for name in packed(schedule, panel)},
+        sum(math.prod(layout.exact[buffer.name]) for buffer in updated),
+        sum(
+            product.out.width
+            for product in _products(schedule)
+            if _reads_entries(product, schedule)
+        ),
+        {name: layout.static[name][0] // layout.inputs for name in layout.packed},
     )
 
 
-def _learns(schedule: Schedule) -> bool:
-    return any(batch_sum.update for batch_sum in schedule.batch_sums)
+def _products(schedule: Schedule) -> list[Product]:
+    """The products of the forward pass."""
+    found = [kernel.product for kernel in schedule.kernels if isinstance(kernel, Fused)]
+    return [product for product in found if not product.right_transposed]
+
+
+def _reads_entries(product: Product, schedule: Schedule) -> bool:
+    return schedule.sparse and product.left == schedule.plan.x
 
 
 def _flops(schedule: Schedule) -> int:
-    shapes = schedule.plan.description.shapes
-    products = sum(2 * d * k for d, k in shapes[schedule.sparse :])
-    return products * (3 if schedule.batch_sums else 1)
+    """Forward, and as much again for each of the two gradients of a product."""
+    forward = sum(
+        2 * product.out.members * product.left.width * product.out.width
+        for product in _products(schedule)
+        if not _reads_entries(product, schedule)
+    )
+    return forward * (3 if schedule.meets else 1)
 
 
 # the key of a program ---------------------------------------------------------------------------
 
 
-def program_key(
-    schedule: Schedule, target: Target, sources: dict[str, np.dtype], scalars: tuple[str, ...]
-) -> str:
+def program_key(schedule: Schedule, target: Target, sources: dict[str, np.dtype]) -> str:
     """Everything that a program's machine code depends on, as text."""
-    description = schedule.plan.description
-    formulas = {node.formula for node in schedule.plan.nodes if isinstance(node, Map)} | {
-        r.update.optimiser.update for r in schedule.batch_sums if r.update
-    }
+    kinds = sorted((name, str(dtype)) for name, dtype in sources.items())
+    return f"{generator()} {target} {kinds} {_text(schedule)}"
+
+
+@functools.lru_cache(maxsize=PLANS_KEPT)
+def _text(schedule: Schedule) -> str:
+    """A schedule as text, in every process the same."""
     parts = [
-        generator(),
-        target,
-        description.widths,
-        description.dtype,
-        description.loss.by_row,
-        str(schedule.plan),
-        (schedule.outputs, schedule.copied_out, schedule.accumulates),
-        sorted((k, str(v)) for k, v in sources.items()),
-        scalars,
-        sorted(fingerprint(f) for f in formulas),
+        schedule.plan.description.dtype,
+        [p.buffer for p in schedule.plan.parameters],
+        [_described(node) for node in schedule.plan.nodes],
+        (schedule.copied_out, schedule.accumulates, schedule.reals, schedule.words),
+        [kernel.stored for kernel in schedule.kernels if isinstance(kernel, (Fused, RowMap))],
     ]
     return repr(parts)
+
+
+def _described(value: Any) -> Any:
+    """A node as text and nested tuples, with what its formulas do in place of the formulas."""
+    if isinstance(value, tuple):
+        return tuple(map(_described, value))
+    if isinstance(value, Buffer) or value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Optimiser):  # its numbers are per-step scalars
+        return (fingerprint(value.update), value.state, value.weights_only, value.clips)
+    if dataclasses.is_dataclass(value):
+        fields = (getattr(value, f.name) for f in dataclasses.fields(value))
+        return (type(value).__name__, *map(_described, fields))
+    return fingerprint(value)
 
 
 def fingerprint(formula: Any, within: tuple[Any, ...] = ()) -> str:

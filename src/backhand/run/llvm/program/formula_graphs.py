@@ -2,105 +2,164 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 from ....expr.graph import Graph
 from ....expr.trace import trace
 from ....formulas import noise
-from .kernel_plan import BatchSum, Fused, RowLoss
+from ....plan.buffers import Buffer
+from ....plan.nodes import Map, Noise, NormaliseWeights, Product, ScaleRows
+from .kernel_plan import Fused, Place, RowMap, Schedule, Sum, place
 
 Names = tuple[str, ...]
 
 
-def fused_graph(group: Fused, words: Mapping[str, int]) -> tuple[Graph, Names, tuple[int, ...]]:
-    """The formulas on the elements of a product.
+@dataclasses.dataclass(frozen=True)
+class RowFormula:
+    """What a kernel over rows computes.
+
+    Attributes
+    ----------
+    graph : Graph
+        Its inputs are ``product``, the element of a product; ``total``, the batch's sum of
+        weights; ``row`` and ``column``; then ``read0``, ... for each buffer, ``key0``, ... for
+        each layer of noise and ``scalar0``, ... for each per-step scalar; its outputs are stored.
+    reads : tuple of Buffer
+    stores : tuple of Buffer
+    layers : tuple of int
+        Whose noise it draws.
+    scalars : tuple of Buffer
+    width : int
+        Columns of a row.
+    """
+
+    graph: Graph
+    reads: tuple[Buffer, ...]
+    stores: tuple[Buffer, ...]
+    layers: tuple[int, ...]
+    scalars: tuple[Buffer, ...]
+    width: int
+
+
+def row_formula(kernel: Fused | RowMap, schedule: Schedule) -> RowFormula:
+    """The formulas on the elements of a product, or on rows."""
+    words = {place(n.out): n.number for n in schedule.plan.nodes if isinstance(n, Noise)}
+    product = kernel.product if isinstance(kernel, Fused) else None
+    inner = {place(out) for node in kernel.nodes for out in node.writes}
+    given = [buffer for node in kernel.nodes for buffer in _inputs(node)]
+    if product:
+        inner.add(place(product.out))
+        if product.bias and product.scale != 1.0:
+            given.append(product.bias)
+    read = {place(buffer): buffer for buffer in given if place(buffer) not in inner}
+    outer = {key: buffer for key, buffer in read.items() if key not in words}
+    layers = tuple(dict.fromkeys(words[key] for key in read if key in words))
+    scalars = tuple(
+        dict.fromkeys(b for node in kernel.nodes if isinstance(node, Map) for _, b in node.scalars)
+    )
+
+    def formula(xp: Any, first: Any, row: Any, column: Any, *rest: Any) -> tuple[Any, ...]:
+        given = iter(rest)
+        at: dict[Place, Any] = {key: next(given) for key in outer}
+        for layer in layers:
+            drawn = noise.noise(xp, noise.row_key(xp, next(given), row), column)
+            at |= {key: drawn for key, of in words.items() if of == layer}
+        at |= {place(buffer): next(given) for buffer in scalars}
+        if product:
+            at[place(product.out)] = _scaled(product, first, at)
+        for node in kernel.nodes:
+            _run(node, xp, at, first)
+        return tuple(at[place(buffer)] for buffer in kernel.stored)
+
+    inputs = [("product", "real") if product else ("total", "scalar")]
+    inputs += [("row", "word"), ("column", "column")]
+    reads = tuple(outer.values())
+    inputs += [(f"read{i}", _kind(b, kernel.width, schedule)) for i, b in enumerate(reads)]
+    inputs += [(f"key{i}", "word") for i in range(len(layers))]
+    kinds = {"real": "scalar", "word": "word"}
+    inputs += [(f"scalar{i}", kinds[buffer.kind]) for i, buffer in enumerate(scalars)]
+    graph = trace(formula, inputs)
+    return RowFormula(graph, reads, kernel.stored, layers, scalars, kernel.width)
+
+
+def is_row(buffer: Buffer, width: int, schedule: Schedule) -> bool:
+    """Whether a kernel over rows of some columns finds a row there, and not one number."""
+    return buffer.width == width and not schedule.is_narrow(buffer)
+
+
+def _kind(buffer: Buffer, width: int, schedule: Schedule) -> str:
+    if buffer.kind == "index":
+        return "index"
+    return "real" if is_row(buffer, width, schedule) else "scalar"
+
+
+def _inputs(node: Any) -> tuple[Buffer, ...]:
+    """The buffers that a node reads row by row."""
+    if isinstance(node, Map):
+        return tuple(buffer for buffer in node.inputs if buffer is not None)
+    reads: tuple[Buffer, ...] = node.reads
+    return reads
+
+
+def _scaled(product: Product, value: Any, at: dict[Place, Any]) -> Any:
+    """The result of a product from its sum; one without a scale has begun from the bias."""
+    if product.scale == 1.0:
+        return value
+    value = value * product.scale
+    return value if product.bias is None else value + at[place(product.bias)]
+
+
+def _run(node: Any, xp: Any, at: dict[Place, Any], total: Any) -> None:
+    """Run a node on the values of a row."""
+    match node:
+        case Map():
+            inputs = [None if buffer is None else at[place(buffer)] for buffer in node.inputs]
+            scalars = {name: at[place(buffer)] for name, buffer in node.scalars}
+            found: Any = node.formula(xp, *inputs, **dict(node.keywords), **scalars)
+            results = found if len(node.outs) > 1 else (found,)
+            at |= {place(out): a for out, a in zip(node.outs, results, strict=True)}
+        case NormaliseWeights():
+            weight = _Summable(at[place(node.weight)], total=total)
+            at[place(node.out)] = _plain(node.formula(weight, node.outputs))
+        case ScaleRows():
+            source = _Summable(at[place(node.source)], xp)
+            at[place(node.out)] = _plain(node.formula(source, at[place(node.share)]))
+
+
+def sum_graph(each: Sum, own: Names, phase: str) -> tuple[Graph, tuple[Buffer, ...]]:
+    """What becomes of an element of a gradient, and the buffers that it reads and stores.
+
+    Its inputs are ``gradient``, ``read0``, ... for the buffers, and per-step scalars by the names
+    that the update has for them; its outputs go to the buffers in order. See `Kernels.sum` for the
+    phases.
 
     Parameters
     ----------
-    group : Fused
-    words : mapping of str to int
-        The layer of each buffer of noise.
-
-    Returns
-    -------
-    graph
-        Its inputs are ``product``, ``row``, ``column``, then ``read0``, ... for each buffer and
-        ``key0``, ... for each layer; its outputs are what the group stores.
-    reads : tuple of str
-        Buffers that it reads.
-    layers : tuple of int
-        Whose noise it draws.
+    each : Sum
+    own : tuple of str
+        Names of the scalars that each group of parameters has.
+    phase : {"", "gradient", "update"}
     """
-    inner = {group.product.out, *(node.out for node in group.maps)}
-    named = [name for node in group.maps for name in node.inputs if name]
-    read = [name for name in named if name not in inner]
-    outer = tuple(dict.fromkeys(name for name in read if name not in words))
-    layers = tuple(dict.fromkeys(words[name] for name in read if name in words))
+    update, scale = each.update, getattr(each.node, "scale", 1.0)
 
-    def formula(xp: Any, product: Any, row: Any, column: Any, *rest: Any) -> tuple[Any, ...]:
-        at = {group.product.out: product, **dict(zip(outer, rest, strict=False))}
-        for layer, key in zip(layers, rest[len(outer) :], strict=True):
-            drawn = noise.noise(xp, noise.row_key(xp, key, row), column)
-            at |= {name: drawn for name, of in words.items() if of == layer}
-        for node in group.maps:
-            node.apply(xp, at)
-        return tuple(at[name] for name in group.stored)
+    def scaled(g: Any) -> Any:
+        return g if scale == 1.0 or phase == "update" else g * scale
 
-    inputs = [("product", "real"), ("row", "word"), ("column", "column")]
-    inputs += [(f"read{i}", "real") for i in range(len(outer))]
-    inputs += [(f"key{i}", "word") for i in range(len(layers))]
-    return trace(formula, inputs), outer, layers
-
-
-def row_loss_graph(group: RowLoss, target_kind: str) -> tuple[Graph, Names]:
-    """The loss and its gradient on a row, and the buffers that it reads.
-
-    ``total``, the first input, is the batch's sum of weights.
-    """
-    node = group.normalise
-    inner = {node.out, *(n.out for n in group.maps), *(n.out for n in group.scales)}
-    reads = [name for one in group.maps for name in one.inputs if name]
-    outer = tuple(dict.fromkeys(name for name in (*reads, node.weight) if name not in inner))
-
-    def formula(xp: Any, total: Any, *values: Any) -> tuple[Any, ...]:
-        at = dict(zip(outer, values, strict=True))
-        weight = _Summable(at[node.weight], total=total)
-        at[node.out] = _plain(node.formula(weight, node.outputs))
-        for one in group.maps:
-            one.apply(xp, at)
-        for scale in group.scales:
-            source = _Summable(at[scale.source], xp)
-            at[scale.out] = _plain(scale.formula(source, at[scale.share]))
-        summed = {scale.source: at[scale.out] for scale in group.scales}
-        return tuple(summed.get(name, at[name]) for name in group.stored)
-
-    kinds = {"t": target_kind, node.weight: "scalar"}
-    inputs = [("total", "scalar"), *((name, kinds.get(name, "real")) for name in outer)]
-    return trace(formula, inputs), outer
-
-
-def batch_sum_graph(batch_sum: BatchSum, scalars: Names, phase: str) -> tuple[Graph, Names]:
-    """What becomes of an element of a gradient, and the buffers that it reads and stores.
-
-    Its inputs are ``gradient``, ``read0``, ... for the buffers, and run-time scalars by name; its
-    outputs go to the buffers in order. See `Kernels.batch_sum` for the phases.
-    """
-    update = batch_sum.update
-    if update is None:
-        return trace(lambda xp, g: g, [("gradient", "real")]), (batch_sum.node.out,)
-    keywords = dict.fromkeys(scalars, "real")
+    if update is None or (phase == "gradient" and not update.penalised):
+        return trace(lambda xp, g: scaled(g), [("gradient", "real")]), (each.node.out,)
+    keywords = dict.fromkeys((*own, "l2", "clip"), "real")
     if phase == "gradient":
 
         def penalised(xp: Any, g: Any, w: Any, **at: Any) -> Any:
-            return update.penalised(xp, w, g, at["l2"])
+            return update.with_penalty(xp, w, scaled(g), at["l2"])
 
         inputs = [("gradient", "real"), ("read1", "real")]
-        return trace(penalised, inputs, keywords), (batch_sum.node.out, update.parameter)
+        return trace(penalised, inputs, keywords), (each.node.out, update.parameter)
 
     def formula(xp: Any, g: Any, w: Any, *state: Any, **at: Any) -> Any:
-        l2, clip, _ = (at.pop(key, None) for key in ("l2", "clip", "clip_norm"))
-        return update.apply(xp, w, g, *state, scalars=at, l2=l2, clip=clip)
+        l2, clip = (at.pop(key) for key in ("l2", "clip"))
+        return update.apply(xp, w, scaled(g), *state, scalars=at, l2=l2, clip=clip)
 
     operands = update.parameter, *update.state
     inputs = [("gradient", "real"), *((f"read{i}", "real") for i in range(len(operands)))]

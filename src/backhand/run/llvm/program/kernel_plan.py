@@ -1,34 +1,59 @@
-"""From the nodes of a plan to the kernels of a program: what is fused, and which buffers it needs.
+"""From the nodes of a plan to the kernels of a program: what is fused, and in which phases it runs.
 
-A step has two phases with a barrier after each. `Schedule.rowwise` is what a thread does for its
-slice of the batch's rows; `Schedule.across` sums over the whole batch, each thread owning a part of
-every parameter. Where weights would travel between processors more than the data does, threads
-own columns of the first layer instead, in both phases: each then gathers the whole batch for
-itself, and a barrier follows the first layer. Where rows are long and that layer is narrow, they
-own inputs of it, and hand its sums from one to the next: see `split_k`.
+There are two kinds of phases. *By rows*, a thread does its slice of the batch's rows: products and
+the formulas on them. *By parameters*, each thread owns a part of every parameter: sums over the
+batch, and updates. A new phase, after a barrier, begins where a node reads what a phase of the
+other kind has written. A chain of layers has one of each. Where weights would travel between
+processors more than the data does, threads own columns of the first layer instead, in both phases:
+each then gathers the whole batch for itself, and a barrier follows the first layer. Where rows are
+long and that layer is narrow, they own inputs of it, and hand its sums from one to the next: see
+`split_k`.
 
-Formulas on the elements of a product become its epilogue, and a buffer that is read only inside one
-epilogue is never stored.
+Formulas on the elements of a product become its epilogue. Other formulas, such as those that reduce
+over a row, become row maps. A buffer that is read only inside one kernel is never stored.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ....errors import BackhandError
+from ....expr.trace import trace
+from ....plan.buffers import Buffer, Role, broadcast
 from ....plan.nodes import (
+    BatchSum,
     Clip,
-    ColumnSum,
+    Cumulate,
     Gather,
+    Lookup,
     Map,
-    Matmul,
+    MemberSum,
     Node,
     Noise,
     NormaliseWeights,
+    Product,
     ScaleRows,
+    ScatterAdd,
     Update,
 )
+from ....plan.scalars import names_of
 from ....plan.step import Plan
+
+Place = tuple[Buffer, int, int, int, int]
+
+
+def home(buffer: Buffer) -> Buffer:
+    """The buffer whose memory it is: its own, or that of its base."""
+    return buffer.base or buffer
+
+
+def place(buffer: Buffer) -> Place:
+    """Which numbers a buffer has; two buffers of one place hold the same."""
+    apart = buffer.apart if buffer.members > 1 else 0
+    return home(buffer), buffer.first, buffer.width, buffer.members, apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,77 +63,187 @@ class Fused:
     ``stored`` are the buffers among its results that something else reads.
     """
 
-    product: Matmul
-    maps: tuple[Map, ...]
-    stored: tuple[str, ...]
+    product: Product
+    nodes: tuple[Map, ...]
+    stored: tuple[Buffer, ...]
+
+    @property
+    def members(self) -> int:
+        """M: how many rows it has for each row of the batch."""
+        return self.product.out.members
+
+    @property
+    def width(self) -> int:
+        """Columns of a row."""
+        return self.product.out.width
 
 
 @dataclasses.dataclass(frozen=True)
-class RowLoss:
-    """Formulas on rows of logits: the loss and its gradient, with each row's normalised weight."""
+class RowMap:
+    """Formulas on rows, which may reduce over a row. The loss is one, with its gradient."""
 
-    normalise: NormaliseWeights
-    maps: tuple[Map, ...]
-    scales: tuple[ScaleRows, ...]
-    stored: tuple[str, ...]
+    nodes: tuple[Map | NormaliseWeights | ScaleRows, ...]
+    members: int
+    width: int
+    stored: tuple[Buffer, ...]
+
+    @property
+    def counts_weights(self) -> bool:
+        """Whether it needs the batch's sum of weights."""
+        return any(isinstance(node, NormaliseWeights) for node in self.nodes)
+
+
+RowKernel = Fused | RowMap | Lookup | MemberSum
+SumNode = Product | BatchSum | ScatterAdd | Cumulate
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchSum:
-    """A sum over the batch's rows, and the update that consumes it (or none: it is stored)."""
+class Sum:
+    """What gives a gradient, or another array without rows; and the update that consumes it."""
 
-    node: Matmul | ColumnSum
+    node: SumNode
     update: Update | None
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether it is finished in memory before its update can begin."""
+        return isinstance(self.node, (ScatterAdd, Cumulate))
+
+    @property
+    def source(self) -> Buffer:
+        """What is summed; of a product over the batch, the right operand."""
+        return self.node.right if isinstance(self.node, Product) else self.node.source
+
 
 @dataclasses.dataclass(frozen=True)
-class Schedule:
-    """The kernels of one step, in order.
+class Phase:
+    """What threads do between two barriers: kernels over rows, or sums and updates."""
 
-    ``copied_out`` are the outputs that are copied, batch after batch, to arrays of the caller. If
-    it ``accumulates``, the batches are blocks of a single batch: sums go on from block to block,
-    and the loss is a mean over all of them.
+    rows: tuple[RowKernel, ...]
+    sums: tuple[Sum, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Schedule:
+    """The kernels of one step, in order. A schedule is equal to itself only.
+
+    Attributes
+    ----------
+    plan : Plan
+    gathers : tuple of Gather
+    before : tuple of Sum
+        What is made of parameters alone, before any rows.
+    phases : tuple of Phase
+    copied_out : tuple of Buffer
+        Those that are copied, batch after batch, to arrays of the caller.
+    accumulates : bool
+        Whether batches are blocks of a single batch: sums go on from block to block, and the loss
+        is a mean over all of them.
+    reals, words : tuple of str
+        The labels of per-step scalars, in the order in which they lie in memory.
     """
 
     plan: Plan
     gathers: tuple[Gather, ...]
-    rowwise: tuple[Fused | RowLoss, ...]
-    batch_sums: tuple[BatchSum, ...]
-    outputs: tuple[str, ...]
-    copied_out: tuple[str, ...] = ()
-    accumulates: bool = False
+    before: tuple[Sum, ...]
+    phases: tuple[Phase, ...]
+    copied_out: tuple[Buffer, ...]
+    accumulates: bool
+    reals: tuple[str, ...]
+    words: tuple[str, ...]
 
-    @property
-    def transposed(self) -> tuple[str, ...]:
+    @functools.cached_property
+    def kernels(self) -> tuple[RowKernel, ...]:
+        """All that is done by rows."""
+        return tuple(kernel for phase in self.phases for kernel in phase.rows)
+
+    @functools.cached_property
+    def sums(self) -> tuple[Sum, ...]:
+        """All that is done by parameters."""
+        return (*self.before, *(each for phase in self.phases for each in phase.sums))
+
+    @functools.cached_property
+    def transposed(self) -> tuple[Buffer, ...]:
         """Parameters of which a transposed copy is kept, because a product reads them so."""
-        products = [group.product for group in self.rowwise if isinstance(group, Fused)]
-        return tuple(p.right for p in products if p.right_transposed)
+        products = [kernel.product for kernel in self.kernels if isinstance(kernel, Fused)]
+        return tuple(dict.fromkeys(p.right for p in products if p.right_transposed))
 
-    @property
-    def clips(self) -> bool:
+    @functools.cached_property
+    def clip(self) -> Clip | None:
         """Whether gradients are stored, since their length must be known before any update."""
-        return any(reduced.update and reduced.update.optimiser.clips for reduced in self.batch_sums)
+        return next((node for node in self.plan.nodes if isinstance(node, Clip)), None)
 
-    @property
+    @functools.cached_property
+    def learns(self) -> bool:
+        """Whether parameters are updated."""
+        return any(each.update for each in self.sums)
+
+    @functools.cached_property
+    def meets(self) -> bool:
+        """Whether threads meet at barriers in every batch, since they sum over it."""
+        return any(phase.sums for phase in self.phases)
+
+    @functools.cached_property
     def sparse(self) -> bool:
         """Whether ``x`` are the stored entries of the caller's rows."""
         return any(gather.sparse for gather in self.gathers)
 
-    @property
-    def shapes(self) -> dict[str, tuple[int, int]]:
-        """(rows, columns) of every buffer but parameters and their state; rows -1 is the batch."""
-        widths = self.plan.description.widths
-        found = {"x": (-1, widths[0]), "dx": (-1, widths[0])}
-        for layer, width in enumerate(widths[1:], 1):
-            for kind in ("z", "y", "h", "dz", "dy", "dh"):
-                found[f"{kind}{layer}"] = (-1, width)
-        return found
+    @functools.cached_property
+    def reads_x_in_products_only(self) -> bool:
+        """Whether nothing but products and their sums reads x, and these read all of its columns.
+
+        What they read lies exactly within its rows, so x may be the caller's array.
+        """
+        x = self.plan.x
+        return all(
+            isinstance(node, Product) and node.left == x
+            for node in self.plan.nodes
+            if any(home(buffer) == x for buffer in node.reads)
+        )
+
+    @functools.cached_property
+    def first(self) -> Fused | None:
+        """The one product that reads x, if threads may own columns or inputs of it.
+
+        It comes before all else, and what it reads besides x has no rows.
+        """
+        kernels = self.kernels
+        if not self.reads_x_in_products_only or not kernels or not isinstance(kernels[0], Fused):
+            return None
+        found, x = kernels[0], self.plan.x
+        products = [kernel.product for kernel in kernels if isinstance(kernel, Fused)]
+        alone = [product.left for product in products].count(x) == 1
+        if found.product.left != x or not alone or len(found.product.right.axes) != 2:
+            return None
+        inner = {home(out) for node in (found.product, *found.nodes) for out in node.writes}
+        noise = {node.out for node in self.plan.nodes if isinstance(node, Noise)}
+        reads = {home(read) for node in found.nodes for read in node.reads} - inner - noise
+        return None if any(read.by_batch for read in reads) else found
+
+    @functools.cached_property
+    def first_update(self) -> Update | None:
+        """The update of the first layer's weights; see `first`."""
+        weights = self.first.product.right if self.first else None
+        updates = (each.update for each in self.sums if each.update)
+        return next((update for update in updates if update.parameter == weights), None)
+
+    def is_narrow(self, buffer: Buffer) -> bool:
+        """Whether a buffer with a number for each row has no padding between them."""
+        return home(buffer) in self._narrow
+
+    @functools.cached_property
+    def _narrow(self) -> set[Buffer]:
+        plan = self.plan
+        found = {node.out for node in plan.nodes if isinstance(node, NormaliseWeights)}
+        homes = (gather.out for gather in self.gathers)
+        found |= {out for out in homes if out.role is Role.WEIGHT or out.kind == "index"}
+        return found | ({plan.loss} if plan.loss else set())
 
 
 def schedule(
     plan: Plan,
-    outputs: tuple[str, ...] = (),
-    copied_out: tuple[str, ...] = (),
+    outputs: Sequence[Buffer] = (),
+    copied_out: Sequence[Buffer] = (),
     accumulates: bool = False,
 ) -> Schedule:
     """Arrange a plan's nodes into kernels.
@@ -116,10 +251,10 @@ def schedule(
     Parameters
     ----------
     plan : Plan
-    outputs : tuple of str
-        Buffers that the caller wants to see, whatever else reads them.
-    delivered : tuple of str
-        Buffers that are copied to the caller's arrays; see `Schedule`.
+    outputs : sequence of Buffer
+        Those that the caller wants to see, whatever else reads them.
+    copied_out : sequence of Buffer
+        Those that are copied to the caller's arrays; see `Schedule`.
     accumulates : bool
         Whether batches are blocks of one; there are no updates then.
 
@@ -129,72 +264,177 @@ def schedule(
         If the plan has a node that no kernel can be made for.
     """
     gathers = tuple(node for node in plan.nodes if isinstance(node, Gather))
-    groups: list[list[Node]] = []
-    sums: list[Matmul | ColumnSum] = []
-    updates: dict[str, Update] = {}
+    updates = {node.gradient: node for node in plan.nodes if isinstance(node, Update)}
+    clip = next((node for node in plan.nodes if isinstance(node, Clip)), None)
+    levels = _levels(plan)
+    groups = _Groups(plan, levels)
+    sums: dict[int, list[Sum]] = {}
     for node in plan.nodes:
-        match node:
-            case Gather() | Clip():
-                pass
-            case Update():
-                updates[node.gradient] = node
-            case ColumnSum():
-                sums.append(node)
-            case Matmul() if node.left_transposed:
-                sums.append(node)
-            case Matmul() | NormaliseWeights():
-                groups.append([node])
-            case _ if groups:
-                groups[-1].append(node)
-            case _:
-                raise BackhandError(
-                    f"compiled engine: no kernel for a plan that begins with {node}"
-                )
-    reads = _Readers(plan, (*outputs, *copied_out))
-    rowwise = tuple(_fuse(group, reads) for group in groups)
-    batch_sums = tuple(BatchSum(node, updates.get(node.out)) for node in sums)
-    return Schedule(plan, gathers, rowwise, batch_sums, outputs, copied_out, accumulates)
+        if isinstance(node, SumNode) and not _by_rows(node):
+            each = Sum(node, updates.get(node.out))
+            sums.setdefault(levels[id(node)], []).append(each)
+        elif not isinstance(node, (Gather, Noise, Clip, Update)):
+            groups.add(node)
+    kept = {home(buffer) for buffer in (*outputs, *copied_out)}
+    rows = groups.kernels(kept | ({plan.loss} if plan.loss else set()))
+    before = tuple(sums.pop(0, ()))
+    phases = tuple(
+        Phase(tuple(rows.get(level, ())), tuple(sums.get(level, ())))
+        for level in sorted({*rows, *sums})
+    )
+    reals, words = _scalars(plan, [*updates.values()])
+    reals += (CLIP_NORM, clip.out.name) if clip else ()
+    return Schedule(plan, gathers, before, phases, tuple(copied_out), accumulates, reals, words)
 
 
-class _Readers:
-    """Who reads a buffer."""
+CLIP_NORM = "clip_norm"
+"""The label of the per-step scalar that limits the length of gradients."""
 
-    def __init__(self, plan: Plan, outputs: tuple[str, ...]) -> None:
-        self._of: dict[str | None, list[Node | None]] = {name: [None] for name in outputs}
+
+def _scalars(plan: Plan, updates: Sequence[Update]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The labels of per-step scalars, real ones and words."""
+    if updates:
+        return names_of(plan, updates[0].optimiser)
+    names = [(s.buffer.kind, s.buffer.name) for s in plan.scalars]
+    return tuple(n for k, n in names if k == "real"), tuple(n for k, n in names if k == "word")
+
+
+# phases -------------------------------------------------------------------------------------------
+
+
+def _by_rows(node: Node) -> bool:
+    """Whether what a node writes has a row for each row of the batch, or is the loss of rows."""
+    return isinstance(node, ScaleRows) or node.writes[0].by_batch
+
+
+def _levels(plan: Plan) -> dict[int, int]:
+    """The phase of each node: those by rows are odd, those by parameters even."""
+    written: dict[Buffer, Node] = {}
+    levels: dict[int, int] = {}
+    waited: set[Buffer] = set()
+    for node in plan.nodes:
+        if isinstance(node, (Gather, Clip, Update)):
+            continue
+        rows = _by_rows(node)
+        level = 1 if rows else 0
+        for read in map(home, node.reads):
+            waited.add(read)
+            if read in written:
+                before = written[read]
+                other = _by_rows(before) != rows
+                apart = not rows and not other and not _owned_alike(before, node)
+                level = max(level, levels[id(before)] + (1 if other else 2 if apart else 0))
+        levels[id(node)] = level
+        written |= {home(out): node for out in node.writes}
+    last = max([level for level in levels.values() if level % 2 == 0], default=0)
+    for node in plan.nodes:  # sums are done together at the end, if nothing waits for them
+        sum_ = isinstance(node, SumNode) and not _by_rows(node)
+        if sum_ and levels[id(node)] and node.writes[0] not in waited:
+            levels[id(node)] = max(last, levels[id(node)])
+    return levels
+
+
+def _owned_alike(before: Node, node: Node) -> bool:
+    """Whether each thread owns the same part of what two nodes by parameters write."""
+    members = isinstance(before, (ScatterAdd, Cumulate)) and isinstance(node, Cumulate)
+    return members and len(before.writes[0].axes) == len(node.writes[0].axes) == 3
+
+
+# groups of nodes that are one kernel --------------------------------------------------------------
+
+
+class _Groups:
+    """Collects nodes by rows into groups, each of which becomes a kernel."""
+
+    def __init__(self, plan: Plan, levels: dict[int, int]) -> None:
+        self._levels = levels
+        self._groups: list[list[Any]] = []
+        self._readers: dict[Buffer, list[int]] = {}
         for node in plan.nodes:
-            for name in _inputs(node):
-                self._of.setdefault(name, []).append(node)
+            for read in node.reads:
+                self._readers.setdefault(home(read), []).append(id(node))
 
-    def stored(self, group: list[Node]) -> tuple[str, ...]:
-        """Results of the group that something outside of it reads."""
-        names = [node.out for node in group if not isinstance(node, (Noise, Update))]
+    def add(self, node: Node) -> None:
+        """Let a node join the last group, or begin another."""
+        joins = isinstance(node, (Map, ScaleRows)) and self._groups and self._fits(node)
+        if joins:
+            self._groups[-1].append(node)
+        elif isinstance(node, (Product, Map, NormaliseWeights, Lookup, MemberSum)):
+            self._groups.append([node])
+        else:
+            raise BackhandError(f"compiled engine: there is no kernel for {node}")
+
+    def _fits(self, node: Map | ScaleRows) -> bool:
+        group = self._groups[-1]
+        first = group[0]
+        if isinstance(first, (Lookup, MemberSum)):
+            return False
+        if self._levels[id(first)] != self._levels[id(node)]:
+            return False
+        inner = {place(out) for member in group for out in member.writes}
+        homes = {key[0] for key in inner}
+        read = [buffer for buffer in node.reads if home(buffer) in homes]
+        if any(place(buffer) not in inner for buffer in read):  # it must be in memory before
+            return False
+        if isinstance(node, ScaleRows):
+            return True
+        axes = _map_axes(node)
+        if isinstance(first, Product):
+            real = all(buffer.kind != "index" for buffer in node.reads)
+            return real and axes == first.out.axes and not reduces(node)
+        widths = [_map_axes(member) for member in group if isinstance(member, Map)]
+        if widths and widths[0] != axes:
+            return False
+        return not (reduces(node) and read)  # else what it reads would be computed several times
+
+    def kernels(self, kept: set[Buffer]) -> dict[int, list[RowKernel]]:
+        """The kernels of each phase; ``kept`` are stored whoever reads them."""
+        found: dict[int, list[RowKernel]] = {}
+        for group in self._groups:
+            kernel = self._kernel(group, kept)
+            found.setdefault(self._levels[id(group[0])], []).append(kernel)
+        return found
+
+    def _kernel(self, group: list[Any], kept: set[Buffer]) -> RowKernel:
+        first = group[0]
+        if isinstance(first, (Lookup, MemberSum)):
+            return first
         inside = {id(node) for node in group}
-        return tuple(n for n in names if any(id(r) not in inside for r in self._of.get(n, [])))
+        stored = tuple(
+            out
+            for node in group
+            for out in node.writes
+            if home(out) in kept
+            or any(reader not in inside for reader in self._readers.get(home(out), ()))
+        )
+        if isinstance(first, Product):
+            return Fused(first, tuple(group[1:]), stored)
+        maps = [node for node in group if isinstance(node, Map)]
+        axes = _map_axes(maps[0])
+        members = int(axes[1]) if len(axes) == 3 else 1
+        return RowMap(tuple(group), members, int(axes[-1]), stored)
 
 
-def _inputs(node: Node) -> tuple[str | None, ...]:
-    match node:
-        case Matmul():
-            return (node.left, node.right, node.bias)
-        case ColumnSum():
-            return (node.source,)
-        case Map():
-            return node.inputs
-        case ScaleRows():
-            return (node.source, node.share)
-        case NormaliseWeights():
-            return (node.weight,)
-        case Update():
-            return (node.parameter, node.gradient, *node.state)
-    return ()
+def _map_axes(node: Map) -> tuple[int | str, ...]:
+    """The axes that the inputs of a map have in common."""
+    return broadcast([buffer for buffer in node.inputs if buffer is not None], str(node))
 
 
-def _fuse(group: list[Node], reads: _Readers) -> Fused | RowLoss:
-    first = group[0]
-    maps = tuple(node for node in group if isinstance(node, Map))
-    stored = reads.stored(group)
-    if isinstance(first, NormaliseWeights):
-        scales = tuple(node for node in group if isinstance(node, ScaleRows))
-        return RowLoss(first, maps, scales, stored)
-    assert isinstance(first, Matmul)
-    return Fused(first, maps, stored)
+def reduces(node: Map) -> bool:
+    """Whether a formula reduces over its row."""
+    given = tuple(None if buffer is None else buffer.kind for buffer in node.inputs)
+    scalars = tuple((name, buffer.kind) for name, buffer in node.scalars)
+    return _reduces(node.formula, given, node.keywords, scalars)
+
+
+@functools.lru_cache(maxsize=1024)
+def _reduces(
+    formula: Callable[..., object],
+    given: tuple[str | None, ...],
+    keywords: tuple[tuple[str, float], ...],
+    scalars: tuple[tuple[str, str], ...],
+) -> bool:
+    kinds = {"real": "real", "word": "words", "index": "index"}
+    inputs = [None if kind is None else (f"i{i}", kinds[kind]) for i, kind in enumerate(given)]
+    named = {name: "scalar" if kind == "real" else "word" for name, kind in scalars}
+    return trace(formula, inputs, {**dict(keywords), **named}).stages > 0

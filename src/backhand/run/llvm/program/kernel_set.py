@@ -6,14 +6,16 @@ and two layers that compute the same share one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ....expr.graph import Graph
-from ....plan.nodes import Matmul, Noise
-from ....plan.step import Plan
+from ....plan.buffers import Buffer
+from ....plan.nodes import Product
+from ....plan.scalars import L2
 from .. import tuning
 from ..ir.builder import element, element_type, index, ir
 from ..ir.padding import padded_columns
@@ -23,8 +25,9 @@ from ..kernels import (
     batch_totals,
     column_sum,
     gemm,
+    gemm_loops,
     grad_norm,
-    row_loss,
+    row_map,
     sparse_rows,
     transpose,
 )
@@ -32,8 +35,8 @@ from ..kernels.tile import choose_tile, panel_columns
 from ..lowering.lower import emit_vector
 from ..machine.compile_store import CompileReady
 from ..machine.target import Target
-from .formula_graphs import Names, batch_sum_graph, fused_graph, row_loss_graph
-from .kernel_plan import BatchSum, Fused, RowLoss
+from .formula_graphs import Names, RowFormula, is_row, row_formula, sum_graph
+from .kernel_plan import Fused, RowMap, Schedule, Sum
 from .specialise import target_for_sums
 
 T = TypeVar("T")
@@ -46,12 +49,7 @@ class Kernels:
     ----------
     module : llvmlite.ir.Module
     target : Target
-    dtype : dtype
-    plan : Plan
-    scalars : tuple of str
-        Run-time scalars of the update, in the order in which they lie in memory.
-    accumulates : bool
-        Whether sums over the batch start from what they are stored in.
+    schedule : Schedule
     single_row : bool
         Whether batches have one row.
     compile_ready : callable
@@ -62,33 +60,35 @@ class Kernels:
         self,
         module: ir.Module,
         target: Target,
-        dtype: np.dtype,
-        plan: Plan,
-        scalars: Names,
-        accumulates: bool = False,
+        schedule: Schedule,
         single_row: bool = False,
         compile_ready: CompileReady = lambda module: None,
     ) -> None:
-        self.module, self.target, self.dtype = module, target, dtype
+        self.module, self.target, self.schedule = module, target, schedule
+        self.dtype = np.dtype(schedule.plan.description.dtype)
         self._compile_ready = compile_ready
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
-        self.real, self.word = element_type(dtype), ir.IntType(32)
+        self.real, self.word = element_type(self.dtype), ir.IntType(32)
         self._tile = choose_tile(target, single_row=single_row)
-        self.panel = panel_columns(target, dtype, self._tile)
-        self._scalars, self._start = scalars, "rows" if accumulates else "zero"
-        self._words = {n.out: n.layer for n in plan.nodes if isinstance(n, Noise)}
-        self._classes = plan.description.loss.by_row
-        self._outputs = plan.description.outputs
-        # every product has as many columns as some layer has units, but for a gradient at x
-        inputs = any(isinstance(node, Matmul) and node.out == "dx" for node in plan.nodes)
-        units = plan.description.widths[0 if inputs else 1 :]
+        self.panel = panel_columns(target, self.dtype, self._tile)
+        self._start: gemm_loops.Start = "rows" if schedule.accumulates else "zero"
+        products = [kernel.product for kernel in schedule.kernels if isinstance(kernel, Fused)]
+        sums = [each.node.out for each in schedule.sums]
+        units = (out.width for out in (*(p.out for p in products), *sums))
         self._columns = {padded_columns(width) for width in units}
-        self._shapes = plan.description.shapes
+        self._shapes = [*{p.right: _rows_and_columns(p.right) for p in products}.values()]
+        updates = [each.update for each in schedule.sums if each.update]
+        self._weights = sum(math.prod(map(int, each.parameter.axes)) for each in updates)
+        self._own: Names = ()
+        if updates:
+            optimiser = updates[0].optimiser
+            self._own = tuple(optimiser.scalars(1, 1.0, **optimiser.keywords))
         self._made: dict[str, Any] = {}
 
-    def is_real(self, buffer: str) -> bool:
-        """Whether a gathered buffer holds numbers, and not class indices."""
-        return not (buffer == "t" and self._classes)
+    @property
+    def group_scalars(self) -> int:
+        """How many per-step scalars each group of parameters has."""
+        return len(self._own)
 
     def unit(self, height: int) -> int:
         """Rows of a product that threads share out together."""
@@ -107,11 +107,11 @@ class Kernels:
         """Rows of a tile, and for a sum of depth 1 the tiles that are a piece of work."""
         return self.height, tuning.PIECE_WORK // (2 * columns * self.height)
 
-    # products over the batch's rows, with formulas on their elements ----------------------------
+    # kernels over the batch's rows --------------------------------------------------------------
 
     def fused(
-        self, group: Fused, entries: sparse_rows.Entries | None = None, columns: int = 0
-    ) -> tuple[ir.Value, Names, tuple[int, ...]]:
+        self, group: Fused, entries: sparse_rows.Entries | None = None
+    ) -> tuple[ir.Value, RowFormula]:
         """The kernel of a product and its formulas.
 
         Parameters
@@ -120,39 +120,54 @@ class Kernels:
         entries : Entries, optional
             Of the stored entries that it reads; the arguments are then those of
             `sparse_rows.emit_rows`.
-        columns : int
-            Of the product.
 
         Returns
         -------
         function
-            With the arguments of `gemm.emit_product`, then for each operand its address and
-            stride, then for each layer of noise its key.
-        operands : tuple of str
-            Buffers that it reads, then buffers that it stores.
-        layers : tuple of int
-            Whose noise it draws.
+            With the arguments of `gemm.emit_product`; for each operand its address and stride;
+            the columns; as of `row_map.emit_row_map`, what makes numbers of rows; then for each
+            layer of noise its key, and the per-step scalars.
+        formula : RowFormula
+            Its operands are what it reads, then what it stores.
         """
-        graph, outer, layers = fused_graph(group, self._words)
-        operands = outer + group.stored
-        name = self._name("stored" if entries else "fused", graph, len(outer))
+        formula = row_formula(group, self.schedule)
+        columns, outputs = group.width, self._outputs(formula)
+        kind = f"stored{padded_columns(columns)}" if entries else "fused"
+        name = self._name(kind, formula.graph, (len(formula.reads), outputs))
         if name not in self._made:
-            self._made[name] = self._product(
-                name, graph, len(outer), len(group.stored), len(layers), entries, columns
-            )
+            self._made[name] = self._product(name, formula, outputs, entries, columns)
             self._compile_ready(self.module)
-        return self._made[name], operands, layers
+        return self._made[name], formula
+
+    def _outputs(self, formula: RowFormula) -> list[row_map.Output]:
+        """How each result of a formula is stored."""
+        found: list[row_map.Output] = []
+        for buffer in formula.stores:
+            one = not is_row(buffer, formula.width, self.schedule)
+            found.append("number" if one else "columns" if buffer.base else "row")
+        return found
+
+    def _numbers(self, formula: RowFormula) -> list[tuple[str, ir.Type]]:
+        """Inputs that are the same for all rows: names and types."""
+        found: list[tuple[str, ir.Type]] = [
+            (f"key{i}", self.word) for i in range(len(formula.layers))
+        ]
+        for i, buffer in enumerate(formula.scalars):
+            found.append((f"scalar{i}", self.real if buffer.kind == "real" else self.word))
+        return found
 
     def _product(
         self,
         name: str,
-        graph: Graph,
-        reads: int,
-        stores: int,
-        keys: int,
+        formula: RowFormula,
+        outputs: Sequence[row_map.Output],
         entries: sparse_rows.Entries | None,
         wide: int,
     ) -> ir.Function:
+        graph, reads = formula.graph, len(formula.reads)
+        operands = 2 * (reads + len(outputs))
+        numbers = self._numbers(formula)
+
         def epilogue(
             build: ir.IRBuilder,
             value: ir.Value,
@@ -161,16 +176,33 @@ class Kernels:
             extra: Sequence[ir.Value],
         ) -> None:
             lanes = Lanes(build, self.dtype, self.target.lanes(self.dtype))
-            places = self._places(build, extra[: 2 * (reads + stores)], row, column)
-            inputs = {"product": value, "row": build.trunc(row, self.word)}
-            inputs |= {f"key{i}": extra[2 * (reads + stores) + i] for i in range(keys)}
-            inputs |= {f"read{i}": lanes.load(places[i]) for i in range(reads)}
-            given = {key: inputs[key] for key in graph.inputs}
-            results = emit_vector(graph, lanes, given, column)
-            for result, place in zip(results, places[reads:], strict=True):
-                lanes.store(result, place)
+            pairs, rest = extra[:operands], extra[operands:]
+            columns, row_first, row_step, *values = rest
+            inputs = {"product": value}
+            if "row" in graph.inputs:
+                number = build.add(row_first, build.mul(row, row_step))
+                inputs["row"] = build.trunc(number, self.word)
+            inputs |= {key: given for (key, _), given in zip(numbers, values, strict=True)}
+            for i, (base, stride) in enumerate(zip(pairs[::2], pairs[1::2], strict=True)):
+                kind = graph.inputs.get(f"read{i}")
+                start = element(build, base, build.mul(row, stride), self.real)
+                if kind == "scalar":
+                    inputs[f"read{i}"] = build.load(start, typ=self.real)
+                elif kind:
+                    inputs[f"read{i}"] = lanes.load(element(build, start, column, self.real))
+            results = emit_vector(graph, lanes, inputs, column)
+            stores = zip(pairs[2 * reads :: 2], pairs[2 * reads + 1 :: 2], strict=True)
+            for result, (base, stride), output in zip(results, stores, outputs, strict=True):
+                place = element(build, base, build.add(build.mul(row, stride), column), self.real)
+                if output == "columns":
+                    inside = lanes.splat(build.trunc(columns, self.word))
+                    mask = lanes.word_below(lanes.columns(column), inside)
+                    lanes.masked_store(result, place, mask)
+                else:
+                    lanes.store(result, place)
 
-        extra = [self.pointer, self.i64] * (reads + stores) + [self.word] * keys
+        extra = [self.pointer, self.i64] * (operands // 2) + [self.i64] * 3
+        extra += [kind for _, kind in numbers]
         if entries:
             where = self.module, name, self.target, self.dtype
             padded = padded_columns(wide)
@@ -189,48 +221,40 @@ class Kernels:
             extra=extra,
         )
 
-    def _places(
-        self, build: ir.IRBuilder, extra: Sequence[ir.Value], row: ir.Value, column: ir.Value
-    ) -> list[ir.Value]:
-        """Addresses of element (row, column) of buffers given as (address, stride) pairs."""
-        return [
-            element(build, base, build.add(build.mul(row, stride), column), self.real)
-            for base, stride in zip(extra[::2], extra[1::2], strict=True)
-        ]
-
-    def _name(self, kind: str, graph: Graph, reads: int) -> str:
+    def _name(self, kind: str, graph: Graph, more: Any) -> str:
         """A name that is the same for the same computation."""
-        text = f"{kind} {reads} {graph}"
+        text = f"{kind} {more} {graph.inputs} {graph}"
         return f"{kind}.{self._made.setdefault(text, len(self._made))}"
 
-    # the loss -----------------------------------------------------------------------------------
-
-    def row_loss(self, group: RowLoss) -> tuple[ir.Value, Names]:
-        """The kernel of the loss and its gradient.
-
-        It takes row_begin, row_end, the batch's sum of weights (a double), then for each operand
-        its address and stride.
-        """
-        graph, outer = row_loss_graph(group, "real" if self.is_real("t") else "index")
-        where, stores = (self.module, "row_loss", self.target, self.dtype), len(group.stored)
-        kernel = row_loss.emit_row_loss(*where, graph, outer, stores, self._outputs)
-        self._compile_ready(self.module)
-        return kernel, outer + group.stored
+    def row_map(self, group: RowMap) -> tuple[ir.Value, RowFormula]:
+        """The kernel of formulas over rows; see `row_map.emit_row_map` for its arguments."""
+        formula, columns = row_formula(group, self.schedule), group.width
+        outputs = self._outputs(formula)
+        name = self._name(f"rows{columns}", formula.graph, (len(formula.reads), outputs))
+        if name not in self._made:
+            reads = [f"read{i}" for i in range(len(formula.reads))]
+            where = self.module, name, self.target, self.dtype
+            numbers = self._numbers(formula)
+            self._made[name] = row_map.emit_row_map(
+                *where, formula.graph, columns, reads, outputs, numbers
+            )
+            self._compile_ready(self.module)
+        return self._made[name], formula
 
     # sums over the batch, and updates -----------------------------------------------------------
 
-    def batch_sum(
+    def sum(
         self,
-        batch_sum: BatchSum,
+        each: Sum,
         columns: int,
         entries: sparse_rows.Entries | None = None,
         phase: str = "",
-    ) -> tuple[ir.Value, Names]:
+    ) -> tuple[ir.Value, tuple[Buffer, ...]]:
         """The kernel of a gradient of a parameter, and of its update.
 
         Parameters
         ----------
-        batch_sum : BatchSum
+        each : Sum
         columns : int
             Of the parameter.
         entries : Entries, optional
@@ -243,23 +267,33 @@ class Kernels:
         -------
         function
             With the arguments of `gemm.emit_product` or `column_sum.emit_column_sum`, then the
-            address of the run-time scalars, the row stride of the operands, the distance of two
-            panels in them, and their addresses.
-        operands : tuple of str
+            addresses of the scalars of the parameter's group and of all, the row stride of the
+            operands, the distance of two panels in them, and their addresses.
+        operands : tuple of Buffer
             Buffers that it reads and stores.
         """
-        graph, operands = batch_sum_graph(batch_sum, self._scalars, phase)
-        by_columns = isinstance(batch_sum.node, Matmul)
-        kind = "stored" if entries else "weights" if by_columns else "biases"
-        target = self._target_for_sums(columns) if kind == "weights" else self.target
+        graph, operands = sum_graph(each, self._own, phase)
+        by_columns = self.sums_columns(each)
+        kind = "weights" if by_columns else "biases"
+        target = self.target
+        if entries:
+            kind = f"stored{padded_columns(columns)}."
+        elif by_columns:
+            target = self._target_for_sums(columns)
+        start: gemm_loops.Start = "rows" if phase == "update" or each.in_memory else self._start
         kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}"
-        name = self._name(kind, graph, len(operands))
+        name = self._name(kind, graph, (len(operands), start))
         if name not in self._made:
             self._made[name] = self._sum(
-                name, graph, len(operands), by_columns, entries, columns, phase, target
+                name, graph, len(operands), by_columns, entries, columns, phase, target, start
             )
             self._compile_ready(self.module)
         return self._made[name], operands
+
+    @staticmethod
+    def sums_columns(each: Sum) -> bool:
+        """Whether a sum is a product, and not one of columns; updates of what is stored are."""
+        return isinstance(each.node, Product) or each.in_memory
 
     def columns_summed(self, columns: int) -> int:
         """Columns of the weights that their sum over the batch covers: whole vectors."""
@@ -279,22 +313,24 @@ class Kernels:
         wide: int,
         phase: str,
         target: Target,
+        start: gemm_loops.Start,
     ) -> ir.Function:
         lanes_count = target.lanes(self.dtype)
-        scalars = [key for key in self._scalars if key in graph.inputs]
-        weights = sum(d * k for d, k in self._shapes)
-        far = operands * weights * self.dtype.itemsize > tuning.PREFETCH_BYTES
+        places_of = {key: (0, i) for i, key in enumerate(self._own)}
+        reals, clip = self.schedule.reals, self.schedule.clip
+        places_of |= {"l2": (1, reals.index(L2))} if L2 in reals else {}
+        places_of |= {"clip": (1, reals.index(clip.out.name))} if clip else {}
+        scalars = [key for key in places_of if key in graph.inputs]
+        far = operands * self._weights * self.dtype.itemsize > tuning.PREFETCH_BYTES
 
         def prepare(build: ir.IRBuilder, extra: Sequence[ir.Value]) -> list[ir.Value]:
-            """The run-time scalars in all lanes, once for all the epilogues."""
+            """The per-step scalars in all lanes, once for all the epilogues."""
             lanes = Lanes(build, self.dtype, lanes_count)
-            places = [
-                element(build, extra[0], index(self._scalars.index(key)), self.real)
-                for key in scalars
-            ]
+            found = [(extra[which], index(at)) for which, at in (places_of[k] for k in scalars)]
+            places = [element(build, base, at, self.real) for base, at in found]
             spread = [lanes.splat(build.load(place, typ=self.real)) for place in places]
-            panel_stride = build.sub(extra[2], index(self.panel))
-            return [extra[1], panel_stride, *extra[3:], *spread]
+            panel_stride = build.sub(extra[3], index(self.panel))
+            return [extra[2], panel_stride, *extra[4:], *spread]
 
         def places(
             build: ir.IRBuilder, row: ir.Value, column: ir.Value, extra: Sequence[ir.Value]
@@ -321,15 +357,16 @@ class Kernels:
             for result, place in zip(results, at, strict=not phase):
                 lanes.store(result, place)
 
+        pointer = self.pointer
         common: dict[str, Any] = {
             "epilogue": epilogue,
             "prepare": prepare,
-            "extra": [self.pointer, self.i64, self.i64, *[self.pointer] * operands],
+            "extra": [pointer, pointer, self.i64, self.i64, *[pointer] * operands],
         }
         if entries:
             where = self.module, name, self.target, self.dtype
             return sparse_rows.emit_sums(*where, entries, padded_columns(wide), **common)
-        common["start"] = "rows" if phase == "update" else self._start
+        common["start"] = start
         if by_columns:
             own = target != self.target
             common["columns"] = {self.columns_summed(wide)} if own else self._columns
@@ -377,3 +414,9 @@ class Kernels:
     def _once(self, name: str, make: Callable[[], T]) -> T:
         made: T = self._made.get(name) or self._made.setdefault(name, make())
         return made
+
+
+def _rows_and_columns(right: Buffer) -> tuple[int, int]:
+    """Of the matrices of a product, one below the other."""
+    *rows, columns = (int(length) for length in right.axes)
+    return math.prod(rows), columns

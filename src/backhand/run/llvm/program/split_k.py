@@ -15,36 +15,16 @@ pays where a row has many more inputs than the layer has units.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, Protocol
 
 from ....plan.nodes import Gather
 from .. import tuning
 from ..ir.builder import count, element, index, ir, minimum
 from ..ir.padding import PAD, padded_columns
 from .buffers import LINE_WORDS
-from .kernel_plan import Fused, Schedule
-from .kernel_set import Kernels
-from .partition import Partition, Range, whole
-
-
-class ProgramContext(Protocol):
-    """What `SplitK` needs of the program that it is written into; see `emit.ProgramEmitter`."""
-
-    build: ir.IRBuilder
-    thread: ir.Value
-    at: dict[str, ir.Value]
-    now: dict[str, ir.Value]
-    real: ir.Type
-    schedule: Schedule
-    partition: Partition
-    kernels: Kernels
-
-    def missing(self) -> ir.Value: ...
-    def stride(self, buffer: str) -> ir.Value: ...
-    def columns(self, buffer: str) -> int: ...
-    def product(self, group: Fused, columns: int) -> Callable[..., None]: ...
-    def move(self, node: Gather, columns: int, wide: int, *where: Any) -> None: ...
+from .context import Context
+from .kernel_plan import Fused
+from .partition import Range, whole
+from .row_code import RowCode
 
 
 class SplitK:
@@ -52,37 +32,41 @@ class SplitK:
 
     Parameters
     ----------
-    program : Program
+    context : Context
+    rows : RowCode
     """
 
-    def __init__(self, program: ProgramContext) -> None:
-        self.program, self.build = program, program.build
+    def __init__(self, context: Context, rows: RowCode) -> None:
+        self.context, self.rows, self.build = context, rows, context.build
         self.i64 = ir.IntType(64)
-        self.inputs = program.partition.part(index(program.schedule.plan.description.inputs), PAD)
-        self.block = tuning.SPLIT_K_TILES * program.kernels.height
+        self.inputs = context.partition.part(index(context.layout.inputs), PAD)
+        self.block = tuning.SPLIT_K_TILES * context.kernels.height
 
     def sums(self, left: ir.Value, shared: Range) -> tuple[ir.Value, Range]:
         """Where column 0 of x would be, and which rows of the weights this thread sums."""
-        select, on, (first, last) = self.build.select, self.program.partition.splits_k, self.inputs
-        before = element(self.build, left, self.build.neg(first), self.program.real)
+        select, on, (first, last) = self.build.select, self.context.partition.splits_k, self.inputs
+        before = element(self.build, left, self.build.neg(first), self.context.real)
         mine = select(on, first, shared[0]), select(on, last, shared[1])
         return select(on, before, left), mine
 
     def run(self, gather: Gather, group: Fused) -> None:
         """Gather the batch and take the first layer's product, with its formulas."""
-        program, build = self.program, self.build
-        rows, thread, number = program.now["rows"], program.thread, program.now["number"]
+        context, build = self.context, self.build
+        rows, thread, number = context.now["rows"], context.thread, context.now["number"]
         first = build.icmp_signed("==", thread, index(0))
-        last = build.icmp_signed("==", build.add(thread, index(1)), program.at["threads"])
+        last = build.icmp_signed("==", build.add(thread, index(1)), context.at["threads"])
         block, out = index(self.block), group.stored[0]
         lead = build.select(first, index(0), index(tuning.SPLIT_K_LEAD * self.block))
         self._gather(gather, last, index(0), minimum(build, lead, rows))
         # Counts go on from batch to batch, so that nobody need set them back.
-        most = build.sdiv(build.add(program.at["batch"], index(self.block - 1)), block)
+        most = build.sdiv(build.add(context.at["batch"], index(self.block - 1)), block)
         done = build.mul(number, most)
         # Sums wait for the next thread where the layer's results will be.
-        halfway = Fused(dataclasses.replace(group.product, out=out), (), (out,))
-        bias, stride = program.at[group.product.bias or "zeros"], program.stride(out)
+        product = dataclasses.replace(group.product, out=out, bias=None, scale=1.0)
+        halfway = Fused(product, (), (out,))
+        bias = context.address(self.rows.start(group))
+        sums = context.layout.place(out)
+        stride = context.row_stride(sums)
 
         def block_of(row: ir.Value) -> None:
             end = minimum(build, build.add(row, block), rows)
@@ -91,8 +75,8 @@ class SplitK:
             self._gather(gather, last, *ahead)
             with build.if_then(build.not_(first)):
                 before = self._flag(build.sub(thread, index(1)))
-                build.call(program.kernels.wait(), [before, goal, program.missing()])
-            start = build.select(first, bias, program.at[out])
+                build.call(context.kernels.wait(), [before, goal, context.missing()])
+            start = build.select(first, bias, context.address(sums))
             start_ld = build.select(first, index(0), stride)
             with build.if_else(last) as (whole, part):
                 with whole:
@@ -106,30 +90,32 @@ class SplitK:
     def _flag(self, thread: ir.Value) -> ir.Value:
         """The blocks that a thread has handed on."""
         place = self.build.mul(thread, index(LINE_WORDS))
-        return element(self.build, self.program.at["split_k.done"], place, self.i64)
+        return element(self.build, self.context.at["split_k.done"], place, self.i64)
 
     def _gather(self, node: Gather, last: ir.Value, first_row: ir.Value, end: ir.Value) -> None:
         """This thread's inputs of some rows; only the last thread's may end inside a vector."""
-        program, build = self.program, self.build
-        inputs = program.schedule.plan.description.inputs
+        inputs = self.context.layout.inputs
         whole = inputs // PAD * PAD
-        with build.if_else(last) as (ragged, even):
+        with self.build.if_else(last) as (ragged, even):
             for way, columns, wide in (
                 (ragged, inputs, padded_columns(inputs)),
                 (even, whole, whole),
             ):
                 with way:
-                    program.move(node, columns, wide, self.inputs, first_row, end)
+                    self.rows.move(node, columns, wide, self.inputs, first_row, end)
 
     def _product(
         self, group: Fused, start: ir.Value, start_ld: ir.Value, row: ir.Value, end: ir.Value
     ) -> None:
-        program, build, (first, last) = self.program, self.build, self.inputs
-        columns = program.columns(group.product.out)
-        call = program.product(group, columns)
-        right = group.product.right
-        stride = program.stride(right)
-        weights = element(build, program.at[right], build.mul(first, stride), program.real)
-        every = whole(padded_columns(columns))
-        depth = build.sub(last, first)
-        call((weights, stride), (start, start_ld), (row, end), every, depth)
+        context, build, (first, last) = self.context, self.build, self.inputs
+        kernel, formula = context.kernels.fused(group)
+        left = context.operand(context.layout.place(group.product.left), None, 1)
+        right = context.layout.matrix(group.product.right)
+        skipped = build.mul(first, index(right.row))
+        weights = context.address(dataclasses.replace(right, row=0), skipped)
+        operands = [*left, weights, index(right.row), self.rows.panel_stride(group)]
+        every = whole(padded_columns(group.width))
+        ranges = [row, end, *every, build.sub(last, first)]
+        numbers = index(0), index(1)
+        extra = self.rows.extra(formula, lambda where: context.operand(where, None, 1), numbers)
+        build.call(kernel, [*operands, start, start_ld, *ranges, *extra])

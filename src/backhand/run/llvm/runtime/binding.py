@@ -7,6 +7,7 @@ long as its address stands in the table.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -114,18 +115,22 @@ def _described(slot: Slot) -> str:
 
 
 def with_padding(a: Array, stride: int) -> Array:
-    """The rows (n, stride) of an array (n, k) of `aligned_copy`, with the padding behind each.
+    """The rows (n, stride) of an array (..., k) of `aligned_copy`, with the padding behind each.
 
     Raises
     ------
     InputError
         If the memory there is not the array's own.
     """
-    whole = np.lib.stride_tricks.as_strided(a, (len(a), stride), (stride * a.itemsize, a.itemsize))
+    rows, step = math.prod(a.shape[:-1]), stride * a.itemsize
+    whole = np.lib.stride_tricks.as_strided(a, (rows, stride), (step, a.itemsize))
+    steps = [step * math.prod(a.shape[i + 1 : -1]) for i in range(a.ndim - 1)]
+    apart = [s for s, n in zip(a.strides, a.shape[:-1], strict=False) if n > 1]
+    wanted = [s for s, n in zip(steps, a.shape[:-1], strict=True) if n > 1]
     room = a.base
     first = a.ctypes.data - room.ctypes.data if isinstance(room, np.ndarray) else -1
     inside = room is not None and 0 <= first <= room.nbytes - whole.size * whole.itemsize
-    if not inside or not room.flags.c_contiguous or (len(a) > 1 and a.strides != whole.strides):
+    if not inside or not room.flags.c_contiguous or apart != wanted:
         raise InputError(
             f"parameters of shape {a.shape} with strides {a.strides} have no padding of their own "
             "that compiled code could read: copy them with `aligned_copy`"

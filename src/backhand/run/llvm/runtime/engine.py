@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,9 @@ import numpy as np
 from ....errors import InputError
 from ....formulas.optimisers import Optimiser
 from ....plan.description import Description
-from ....plan.nodes import Gather
+from ....plan.nodes import Gather, Update
 from ....plan.ranges import as_numbers, check_range
-from ....plan.step import PLANS_KEPT, Plan, forward_plan, logits, training_plan
+from ....plan.step import PLANS_KEPT, Plan, forward_plan, training_plan
 from ...namespaces import is_sparse
 from .. import tuning
 from ..host.team import available_threads, checked_threads
@@ -23,7 +24,7 @@ from ..host.thread_tuner import ThreadTuner
 from ..host.workers import run_to_end
 from ..kernels.cancellation import NONFINITE
 from ..program.compiled import compiled
-from ..program.kernel_plan import Schedule, schedule
+from ..program.kernel_plan import CLIP_NORM, Schedule, schedule
 from .instance import Instance, aligned_copy, pooled, readable
 
 if TYPE_CHECKING:
@@ -33,29 +34,32 @@ Array = Any
 
 
 class CompiledTrainer:
-    """Trains in machine code; the same interface as `backhand.run.arrays.ArrayTrainer`.
+    """Trains in machine code; the same interface as `backhand.run.array_executor.ArrayTrainer`.
 
     Parameters
     ----------
     description : Description
-    params : sequence of (w, b)
+    params : mapping of str to array
         Where training starts; they are copied.
     optimiser : Optimiser
     seed : int
         Of the dropout noise, 0 to 2**32 - 1.
     threads : int, optional
         How many; by default as many as a step is worth. It never changes a bit of the result.
+    scheduled : tuple of str
+        Parameters of the loss that are among the per-step scalars, such as "label_smoothing".
     """
 
     def __init__(
         self,
         description: Description,
-        params: Sequence[tuple[Array, Array]],
+        params: Mapping[str, Array],
         optimiser: Optimiser,
         seed: int = 0,
         threads: int | None = None,
+        scheduled: tuple[str, ...] = (),
     ) -> None:
-        self.description, self.optimiser = description, optimiser
+        self.description, self.optimiser, self._scheduled = description, optimiser, scheduled
         self._seed, self._threads = seed, checked_threads(threads)
         self._start = description.checked_parameters(params)
         self._state: dict[str, Array] = {}
@@ -65,45 +69,42 @@ class CompiledTrainer:
         self.lost: tuple[Array, int] | None = None
 
     @property
-    def params(self) -> tuple[tuple[Array, Array], ...]:
-        """The parameters now: a copy, (w, b) for each layer."""
+    def params(self) -> dict[str, Array]:
+        """The parameters now by name: copies."""
         if self._instance is None:
-            return tuple((np.array(w), np.array(b)) for w, b in self._start)
+            return {name: np.array(a) for name, a in self._start.items()}
         return self._instance.stored()
 
     @property
     def state(self) -> dict[str, Array]:
         """The optimiser's arrays by name, such as ``m_w1``, copies; assign them to go on there."""
-        shapes = self._state_shapes()
-        if self._instance is None:
-            return {
-                name: np.array(self._state.get(name, np.zeros(shape, self.description.dtype)))
-                for name, shape in shapes.items()
-            }
-        return {name: self._instance.get(name, shape) for name, shape in shapes.items()}
+        if self._instance is not None:
+            return {name: self._instance.get(name) for name in self._state_shapes}
+        dtype = self.description.dtype
+        return {
+            name: np.array(self._state.get(name, np.zeros(shape, dtype)))
+            for name, shape in self._state_shapes.items()
+        }
 
     @state.setter
     def state(self, state: Mapping[str, Array]) -> None:
-        if {name: a.shape for name, a in state.items()} != self._state_shapes():
+        if {name: a.shape for name, a in state.items()} != self._state_shapes:
             raise InputError("the state is that of another network or optimiser")
         self._state = {name: np.array(a, self.description.dtype) for name, a in state.items()}
         if self._instance is not None:
             self._load(self._instance, self._instance.stored(), self._state)
 
     @staticmethod
-    def _load(
-        instance: Instance, params: Sequence[tuple[Array, Array]], state: Mapping[str, Array]
-    ) -> None:
+    def _load(instance: Instance, params: Mapping[str, Array], state: Mapping[str, Array]) -> None:
         instance.load(params)
         for name, a in state.items():
             instance.put(name, a)
 
+    @functools.cached_property
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {}
-        for layer, (d, k) in enumerate(self.description.shapes, 1):
-            for kept in self.optimiser.state:
-                shapes |= {f"{kept}_w{layer}": (d, k), f"{kept}_b{layer}": (k,)}
-        return shapes
+        nodes = training_plan(self.description, self.optimiser).nodes
+        state = [buffer for node in nodes if isinstance(node, Update) for buffer in node.state]
+        return {buffer.name: tuple(int(n) for n in buffer.axes) for buffer in state}
 
     def shuffled(self, rows: int, first_step: int) -> Array:
         """The order of an epoch's rows; see `ArrayTrainer.shuffled`."""
@@ -119,19 +120,18 @@ class CompiledTrainer:
         order: Array,
         batch: int,
         scalars: Mapping[str, Any],
-        l2: Array,
         first_step: int,
     ) -> float:
         """Run the batches of one epoch; see `ArrayTrainer.epoch`."""
         sparse = is_sparse(x)
-        more = 0
+        self.description.check_x(x)
+        self.description.check_categories(x)
         if sparse:
             from ..kernels.sparse_rows import (  # it also emits code: slow to import
                 step_flops,
                 stored_entries,
             )
 
-            more = step_flops(x, min(batch, len(order)), self.description.widths[1])
             sources = stored_entries(x)
         else:
             sources = {"all_x": readable(x)}
@@ -139,9 +139,10 @@ class CompiledTrainer:
         if weight is not None:
             sources["all_weight"] = readable(weight)
         order = np.ascontiguousarray(order)
-        instance = self._ready(sources, sparse, scalars)
+        instance = self._ready(sources, sparse)
         rows = len(order)
         batch = min(batch, rows)
+        more = step_flops(x, batch, instance.code.sparse_columns) if sparse else 0
         batches = -(-rows // batch)
         work = instance.code.step_work(batch, more)
         if self._threads is None:
@@ -154,11 +155,9 @@ class CompiledTrainer:
         before = (instance.stored(), self.state) if seconds > tuning.LONG_SECONDS else None
         held = instance.attach(sources, order)
         try:
-            given = {**scalars, "l2": l2, "clip_norm": self.optimiser.clip_norm, "clip": 1.0}
-            table = np.empty((batches, len(instance.code.scalars)), instance.dtype)
-            for column, name in enumerate(instance.code.scalars):
-                values = np.asarray(given[name])
-                table[:, column] = values[:batches] if values.ndim else values
+            clip = instance.layout.schedule.clip
+            limit = {CLIP_NORM: self.optimiser.clip_norm, clip.out.name: 1.0} if clip else {}
+            tables = instance.bind_scalars({**scalars, **limit}, batches)
             instance.table.set(batch=batch, seed=self._seed)
             instance.results[:2] = 0
             self.lost = None
@@ -167,10 +166,12 @@ class CompiledTrainer:
                 threads, some = self._tuner.next()
                 until = min(batches, done + some)
                 partition_mode = instance.code.partition_mode(batch, threads)
-                instance.reserve(batch, ("x",) if sparse else (), threads, partition_mode)
+                absent = (instance.plan.x.name,) if sparse else ()
+                instance.reserve(batch, absent, threads, partition_mode)
                 if weight is None:
-                    instance.table["weight"][:] = 1
-                instance.table.bind("scalars", table[done:])
+                    instance.table[instance.plan.weight.name][:] = 1
+                for name, values in tables.items():
+                    instance.table.bind(name, values[done:])
                 instance.table.set(step=(first_step + done) % 2**32)
                 start = time.perf_counter()
                 seconds = self._tuner.seconds or work / (tuning.SLOWEST_OPERATIONS * threads)
@@ -190,17 +191,15 @@ class CompiledTrainer:
             instance.table.release(held)
         return float(instance.results[0] / instance.results[1])
 
-    def _ready(
-        self, sources: Mapping[str, Array], sparse: bool, scalars: Mapping[str, Any]
-    ) -> Instance:
+    def _ready(self, sources: Mapping[str, Array], sparse: bool) -> Instance:
         """The instance for data of these dtypes, with the parameters and state of the last one."""
         kinds = {"all_weight": np.dtype(np.float32)}  # by default: what is not there has no dtype
         kinds |= {name: a.dtype for name, a in sources.items()}
         if self._instance is None or kinds != self._kinds:
-            plan = training_plan(self.description, self.optimiser, sparse=sparse)
-            names = (*scalars, "l2", *(("clip_norm", "clip") if self.optimiser.clips else ()))
-            code = compiled(schedule(plan, outputs=("value",)), kinds, names)
-            instance = Instance(code, self.description, self._threads)
+            plan = training_plan(
+                self.description, self.optimiser, sparse=sparse, scheduled=self._scheduled
+            )
+            instance = Instance(compiled(schedule(plan), kinds), self._threads)
             if self._instance is None:
                 self._load(instance, self._start, self._state)
             else:
@@ -215,7 +214,7 @@ class Forward:
     Parameters
     ----------
     description : Description
-    params : sequence of (w, b)
+    params : mapping of str to array
         They are copied.
     threads : int, optional
         How many; by default as many as the rows are worth.
@@ -226,23 +225,26 @@ class Forward:
     def __init__(
         self,
         description: Description,
-        params: Sequence[tuple[Array, Array]],
+        params: Mapping[str, Array],
         threads: int | None = None,
         in_place: bool = False,
     ) -> None:
         self.description = description
         if not in_place:
-            params = [
-                (aligned_copy(w), aligned_copy(b))
-                for w, b in description.checked_parameters(params)
-            ]
+            params = {
+                name: aligned_copy(a) for name, a in description.checked_parameters(params).items()
+            }
         description.check_parameters(params)
-        self._params = tuple(params)
+        self._params = dict(params)
         self._threads = checked_threads(threads)
         self._dtype = np.dtype(description.dtype)
         self._idle: dict[np.dtype, list[Instance]] = {}
         self._one_shape = (1, description.inputs)
+        if description.categories:  # which are looked at first
+            self._one_shape = (0, 0)
         self._one: SingleRow | None = None
+        self._plan = forward_plan(description)
+        self._row_shape = tuple(int(n) for n in self._plan.logits.axes[1:])
 
     def __call__(self, x: Array) -> Array:
         """The logits (N, outputs) of x (N, inputs)."""
@@ -262,37 +264,39 @@ class Forward:
         x = as_numbers(x, "x")
         self.description.check_x(x)
         check_range(x, self.description.dtype, "x")
+        self.description.check_categories(x)
         if len(x) == 1:
             one = self._one or self._single()
             if one.usable:
                 return one(np.ascontiguousarray(x, self._dtype))
         x = readable(x)
-        result = np.empty((len(x), self.description.outputs), self._dtype)
+        plan, top = self._plan, self._plan.logits
+        result = np.empty((len(x), top.members * top.width), self._dtype)
+        shape = (len(x), *self._row_shape)
         if len(x) == 0:
-            return result
+            return result.reshape(shape)
         idle = self._idle.setdefault(x.dtype, [])
         try:  # an instance serves one call at a time; list.pop is atomic
             instance = idle.pop()
         except IndexError:
             instance = self._instance(x.dtype)
         try:
-            instance.run_pass({"x": x}, len(x), {logits(self.description): result})
+            instance.run_pass({plan.x.name: x}, len(x), {top.name: result})
         finally:
             idle.append(instance)
-        return result
+        return result.reshape(shape)
 
     def _instance(self, dtype: np.dtype) -> Instance:
-        description, out = self.description, logits(self.description)
-        gather = Gather("all_x", "x", description.dtype)
-        arranged = _arranged(forward_plan(description), (gather,), (), (out,))
-        instance = Instance(compiled(arranged, {"all_x": dtype}), description, self._threads)
+        plan = self._plan
+        arranged = _arranged(plan, (plan.x.name,), (plan.logits.name,))
+        instance = Instance(compiled(arranged, {f"all_{plan.x.name}": dtype}), self._threads)
         instance.read_parameters(self._params)
         return instance
 
 
 def execute(
     plan: Plan,
-    params: Sequence[tuple[Array, Array]],
+    params: Mapping[str, Array],
     given: Mapping[str, Array],
     outputs: tuple[str, ...] = (),
     threads: int | None = None,
@@ -302,56 +306,53 @@ def execute(
     Parameters
     ----------
     plan : Plan
-        Without updates.
-    params : sequence of (w, b)
+        Without updates. Per-step scalars have the values of their settings.
+    params : mapping of str to array
     given : dict of str to array
-        What the plan reads besides parameters: ``x``, ``t``, ``weight``, or ``dz`` of the logits.
-        ``x`` of the network's dtype is read where it is.
+        What the plan reads besides parameters: ``x``, ``t``, ``weight``, or the gradient of the
+        logits. ``x`` of the network's dtype is read where it is, if only products read it.
     outputs : tuple of str
-        Buffers that the caller wants, besides the gradients of parameters.
+        Labels of buffers that the caller wants, besides the gradients of parameters.
     threads : int, optional
         How many; by default as many as the rows are worth.
 
     Returns
     -------
     dict of str to array
-        ``outputs``, every ``dw`` and ``db`` of the plan, and ``loss`` if the plan has one.
+        ``outputs``, the gradient of every parameter by its label, and the loss if there is one.
     """
     description = plan.description
     x = as_numbers(given["x"], "x")
     description.check_x(x)
     check_range(x, description.dtype, "x")
-    given = {name: readable(a) for name, a in {**given, "x": x}.items()}
-    indices = ("t",) if description.loss.by_row else ()
-    gathers = [
-        Gather(f"all_{name}", name, None if name in indices else description.dtype)
-        for name in given
-    ]
-    has_loss = any(getattr(node, "out", "") == "loss" for node in plan.nodes)
-    arranged = _arranged(plan, tuple(gathers), ("value",) if has_loss else (), outputs)
-    sources = {f"all_{name}": a.dtype for name, a in given.items()}
-    rows, dtype = len(given["x"]), np.dtype(description.dtype)
-    found = {name: np.empty((rows, arranged.shapes[name][1]), dtype) for name in outputs}
+    description.check_categories(x)
+    buffers = plan.buffers
+    rows, dtype = len(x), np.dtype(description.dtype)
+    given = {**given, "x": x}
+    shapes = {name: (rows, *map(int, buffers[name].axes[1:])) for name in outputs}
     if rows == 0:
-        return found
-    code = compiled(arranged, sources)
-    with pooled(code, description, threads) as instance:
+        return {name: np.empty(shape, dtype) for name, shape in shapes.items()}
+    read = {name: a for name, a in given.items() if name in buffers}
+    flat = {n: readable(a if a.ndim < 3 else a.reshape(len(a), -1)) for n, a in read.items()}
+    arranged = _arranged(plan, tuple(flat), outputs)
+    found = {name: np.empty((rows, math.prod(shape[1:])), dtype) for name, shape in shapes.items()}
+    sources = {f"all_{name}": a.dtype for name, a in flat.items()}
+    with pooled(compiled(arranged, sources), threads) as instance:
         instance.load(params)
-        instance.clear(batch_sum.node.out for batch_sum in arranged.batch_sums)
-        blocks = instance.run_pass(given, rows, found)
-        for batch_sum in arranged.batch_sums:
-            name = batch_sum.node.out
-            d, k = description.shapes[int(name[2:]) - 1]
-            found[name] = instance.get(name, (d, k) if name[1] == "w" else (k,))
-        if has_loss:  # every block has added the weights of all rows
-            found["loss"] = instance.results[0] / instance.results[1] * blocks
+        blocks = instance.run_pass(flat, rows, found)
+        found = {name: a.reshape(shapes[name]) for name, a in found.items()}
+        for _, gradient in plan.gradients:
+            found[gradient.name] = instance.get(gradient.name)
+        if plan.loss:  # every block has added the weights of all rows
+            found[plan.loss.name] = instance.results[0] / instance.results[1] * blocks
     return found
 
 
 @functools.lru_cache(maxsize=PLANS_KEPT)
-def _arranged(
-    plan: Plan, gathers: tuple[Gather, ...], outputs: tuple[str, ...], copied_out: tuple[str, ...]
-) -> Schedule:
+def _arranged(plan: Plan, given: tuple[str, ...], copied_out: tuple[str, ...]) -> Schedule:
     """The schedule of a plan that is run in blocks."""
-    whole = Plan(plan.description, (*gathers, *plan.nodes))
-    return schedule(whole, outputs, copied_out, accumulates=True)
+    buffers = plan.buffers
+    gathers = (Gather(f"all_{name}", buffers[name]) for name in given)
+    whole = dataclasses.replace(plan, nodes=(*gathers, *plan.nodes))
+    out = [buffers[name] for name in copied_out]
+    return schedule(whole, copied_out=out, accumulates=True)

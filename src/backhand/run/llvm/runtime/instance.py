@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from ....plan.description import Description
 from .. import tuning
 from ..host.team import Team, available_threads, checked_threads
 from ..ir.padding import padded
 from ..kernels.cancellation import MISSING, ROWS, SUMS
 from ..kernels.gather import READABLE
-from ..program.buffers import LINE_WORDS, Slot, inputs_of_a_thread
+from ..program.buffers import DTYPES, LINE_WORDS, Slot, inputs_of_a_thread, transposed
 from ..program.compiled import Compiled, PartitionMode
 from .binding import Table, check_sources, with_padding
 
@@ -68,7 +68,7 @@ def readable(a: Array) -> Array:
 
 
 def aligned_copy(a: Array) -> Array:
-    """A padded and aligned copy of a parameter, (d, k) or (k,), that programs can read in place.
+    """A padded and aligned copy of a parameter, (..., k), that programs can read in place.
 
     It may be written to at any time; the next pass sees it.
     """
@@ -79,13 +79,9 @@ def aligned_copy(a: Array) -> Array:
     return home
 
 
-def aligned_buffers(params: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
-    """The parameters of `aligned_copy` by the names that programs know, with their padding."""
-    named: dict[str, Array] = {}
-    for layer, (w, b) in enumerate(params, 1):
-        for name, a in ((f"w{layer}", w), (f"b{layer}", b[None])):
-            named[name] = with_padding(a, padded(a.shape[1], a.itemsize))
-    return named
+def aligned_buffers(params: Mapping[str, Array]) -> dict[str, Array]:
+    """The parameters of `aligned_copy` as programs know them, with their padding."""
+    return {name: with_padding(a, padded(a.shape[-1], a.itemsize)) for name, a in params.items()}
 
 
 def transpose(w: Array, copy: Array) -> None:
@@ -107,12 +103,12 @@ def _taken(code: Compiled) -> Instance | None:
 
 
 @contextlib.contextmanager
-def pooled(code: Compiled, description: Description, threads: int | None) -> Iterator[Instance]:
+def pooled(code: Compiled, threads: int | None) -> Iterator[Instance]:
     """An instance of a program for one call, from a pool or new; it then goes back to the pool.
 
     Its parameters are those of an earlier call: load others.
     """
-    instance = (_taken(code) if threads is None else None) or Instance(code, description, threads)
+    instance = (_taken(code) if threads is None else None) or Instance(code, threads)
     yield instance
     if threads is None:
         _idle.append(instance)
@@ -127,25 +123,25 @@ class Instance:
     Parameters
     ----------
     code : Compiled
-    description : Description
     threads : int or None
         None: as many as the work is worth.
     """
 
-    def __init__(self, code: Compiled, description: Description, threads: int | None) -> None:
-        self.code, self.description = code, description
-        self.dtype = np.dtype(description.dtype)
+    def __init__(self, code: Compiled, threads: int | None) -> None:
+        self.code, self.layout = code, code.layout
+        self.dtype = self.layout.real
+        self.plan = self.layout.schedule.plan
         self.team = Team(threads or 1)
         self._teams = {self.team.threads: self.team}
         self._fixed = checked_threads(threads)
         self.table = Table(code.slots)
         self._reserved: tuple[int, tuple[str, ...], int, str] = NOTHING
-        widest = max(description.widths) + 64
+        widest = max(buffer.width for buffer in self.plan.buffers.values()) + 64
         words = {"split_k.done": (0, LINE_WORDS), "barrier": (LINE_WORDS,), "stop": (LINE_WORDS,)}
         found = allocate_arena(
             {name: (shape, np.int64) for name, shape in words.items()}
             | {"results": ((8,), np.float64), "zeros": ((widest,), self.dtype)}
-            | {name: (shape, self.dtype) for name, shape in code.static.items()}
+            | {name: (shape, self.dtype) for name, shape in self.layout.static.items()}
         )
         for name, a in found.items():
             self.table.bind(name, a)
@@ -167,16 +163,19 @@ class Instance:
             return
         self._reserved = NOTHING
         wanted: dict[str, tuple[tuple[int, ...], Any]] = {
-            name: ((rows, stride), dtype) for name, (stride, dtype) in self.code.batched.items()
+            name: ((rows + (name in self.layout.read_beyond), stride), dtype)
+            for name, (stride, dtype) in self.layout.batched.items()
         }
-        (_, stride), dtype = wanted["x"]
+        x = self.plan.x.name
+        (_, stride), dtype = wanted.get(x, ((0, 0), self.dtype))
         if partition_mode == "inputs":
-            stride = padded(inputs_of_a_thread(self.description.inputs, threads), dtype.itemsize)
+            stride = padded(inputs_of_a_thread(self.layout.inputs, threads), dtype.itemsize)
             wanted["split_k.done"] = (threads, LINE_WORDS), np.int64
         own = rows * stride if partition_mode != "rows" else 0
-        wanted["x"] = (rows * (threads if own else 1), stride), dtype
+        if own:
+            wanted[x] = (rows * threads, stride), dtype
         for name in without:
-            del wanted[name]
+            wanted.pop(name, None)
         for name, a in allocate_arena(wanted).items():
             self.table.bind(name, a)
         self.blocks_done = self.table["split_k.done"]
@@ -225,44 +224,41 @@ class Instance:
             for name, a in held.items():
                 self.table.bind(name, a)
             if in_place is not None:
-                held["x"] = self._read_in_place(in_place)
+                held[self.plan.x.name] = self._read_in_place(in_place)
                 sources = {**sources, "x": in_place}
-            rows = check_sources({**sources, **(outputs or {})}, self.description.inputs, order)
+            rows = check_sources({**sources, **(outputs or {})}, self.layout.inputs, order)
             self.table.set(rows=rows)
         except BaseException:
             self.table.release(held)
             raise
         return held
 
-    def load(self, params: Sequence[tuple[Array, Array]]) -> None:
-        """Copy parameters in, with their transposed copies."""
-        for layer, (w, b) in enumerate(params, 1):
-            self.put(f"w{layer}", w)
-            self.put(f"b{layer}", b)
+    def load(self, params: Mapping[str, Array]) -> None:
+        """Copy parameters in, with their transposed copies. Sums begin anew."""
+        for name, a in params.items():
+            self.put(name, a)
         self._refresh()
-        if "dw1" in self.code.static:  # sums in memory, of which some may be half done
-            self.table["dw1"][...] = 0
+        self.results[:] = 0
+        for each in self.layout.schedule.sums:  # of some in memory half may be done
+            if each.node.out.name in self.layout.static:
+                self.table[each.node.out.name][...] = 0
 
-    def read_parameters(self, params: Sequence[tuple[Array, Array]]) -> None:
+    def read_parameters(self, params: Mapping[str, Array]) -> None:
         """Read parameters of `aligned_copy` in place; the program has no transposed copies."""
         for name, a in aligned_buffers(params).items():
             self.table.bind(name, a)
 
-    def stored(self) -> tuple[tuple[Array, Array], ...]:
-        """Copies of the parameters."""
-        return tuple(
-            (self.get(f"w{layer}", (d, k)), self.get(f"b{layer}", (k,)))
-            for layer, (d, k) in enumerate(self.description.shapes, 1)
-        )
+    def stored(self) -> dict[str, Array]:
+        """Copies of the parameters by name."""
+        return {p.buffer.name: self.get(p.buffer.name) for p in self.plan.parameters}
 
-    def get(self, name: str, shape: tuple[int, ...]) -> Array:
-        """A copy of a buffer without its padding: (d, k) of weights, (k,) of biases."""
-        buffer = self.table[name]
+    def get(self, name: str) -> Array:
+        """A copy of a parameter, a gradient or state, without its padding."""
+        shape, buffer = self.layout.exact[name], self.table[name]
         panels = self.code.packed.get(name)
         if panels:
             buffer = np.hstack(np.split(buffer, panels))
-        part = buffer[: shape[0], : shape[1]] if len(shape) == 2 else buffer[0, : shape[0]]
-        return part.copy()
+        return buffer[:, : shape[-1]].reshape(shape).copy()
 
     def put(self, name: str, a: Array) -> None:
         """Copy an array into a buffer."""
@@ -274,17 +270,12 @@ class Instance:
                 part = a[:, first : first + width]
                 panel[:, : part.shape[1]] = part
         else:
-            buffer[: a.shape[0] if a.ndim == 2 else 1, :k] = a
-
-    def clear(self, sums: Iterable[str]) -> None:
-        """Set the loss, and sums that go on from block to block, to zero."""
-        self.results[:] = 0
-        for name in sums:
-            self.table[name][...] = 0
+            buffer[:, :k] = a.reshape(-1, k)
 
     def _read_in_place(self, x: Array) -> Array:
         """Let products read x itself."""
-        self.table.bind("x", x, Slot(self.dtype, (None, self.description.inputs), True))
+        slot = Slot(self.dtype, (None, self.layout.inputs), True)
+        self.table.bind(self.plan.x.name, x, slot)
         stride = x.strides[0] // x.itemsize
         self.table.set(**{"x.ld": stride, "x.advance": stride, "x.per_thread": 0, "x.split_k": 0})
         return x
@@ -335,28 +326,60 @@ class Instance:
 
     def _refresh(self) -> None:
         """Transposed copies of the parameters that there are now."""
-        for layer, (d, k) in enumerate(self.description.shapes, 1):
-            if f"w{layer}.T" in self.table:
-                transpose(self.table[f"w{layer}"][:, :k], self.table[f"w{layer}.T"][:k, :d])
+        for buffer in self.layout.schedule.transposed:
+            *others, d, k = self.layout.exact[buffer.name]
+            members = math.prod(others)
+            matrices = self.table[buffer.name].reshape(members, d, -1)
+            copies = self.table[transposed(buffer)].reshape(members, k, -1)
+            for matrix, copy in zip(matrices, copies, strict=True):
+                transpose(matrix[:, :k], copy[:, :d])
 
     def run_pass(self, given: Mapping[str, Array], rows: int, outputs: Mapping[str, Array]) -> int:
         """Run all rows once, in blocks that a cache holds; how many blocks.
 
-        ``x`` of the network's dtype is read where it is; everything else is gathered.
+        ``x`` of the network's dtype is read where it is, if nothing but products reads it;
+        everything else is gathered.
         """
+        schedule, x = self.layout.schedule, given.get(self.plan.x.name)
         threads = self._fixed or self.code.pass_threads(rows, available_threads)
         seconds = self.code.flops * rows / (tuning.SLOWEST_OPERATIONS * threads)
         block = min(rows, tuning.PASS_ROWS * threads)
         blocks = -(-rows // block)
-        x = given["x"]
-        in_place = x.dtype == self.dtype and x.strides[0] % x.itemsize == 0 <= x.strides[0]
-        sources = {f"all_{n}": a for n, a in given.items() if not (in_place and n == "x")}
+        if x is not None and (
+            x.dtype != self.dtype
+            or not x.strides[0] % x.itemsize == 0 <= x.strides[0]
+            or not schedule.reads_x_in_products_only
+        ):
+            x = None
+        x_name = self.plan.x.name
+        sources = {f"all_{n}": a for n, a in given.items() if x is None or n != x_name}
         results = {f"out.{name}": a for name, a in outputs.items()}
-        self.reserve(block, without=("x",) if in_place else ())
-        held = self.attach(sources, outputs=results, in_place=x if in_place else None)
+        self.reserve(block, without=() if x is None else (x_name,))
+        self._bind_settings(blocks)
+        held = self.attach(sources, outputs=results, in_place=x)
         try:
             self.table.set(batch=block)
             self.run(0, blocks, threads, seconds)
         finally:
             self.table.release(held)
         return blocks
+
+    def _bind_settings(self, blocks: int) -> None:
+        """Per-step scalars as they are without a schedule, for each block."""
+        scalars = self.plan.scalars
+        if scalars:
+            self.bind_scalars({s.buffer.name: s.of(s.setting) for s in scalars}, blocks)
+
+    def bind_scalars(self, given: Mapping[str, Any], batches: int) -> dict[str, Array]:
+        """Make and bind the tables of per-step scalars; those of each batch are given by name."""
+        schedule, found = self.layout.schedule, {}
+        for table, names in (("scalars", schedule.reals), ("words", schedule.words)):
+            if not names:
+                continue
+            dtype = self.dtype if table == "scalars" else DTYPES["word"]
+            values = found[table] = np.zeros((batches, len(names)), dtype)
+            for column, name in enumerate(names):
+                one = np.asarray(given[name])
+                values[:, column] = one[:batches] if one.ndim else one
+            self.table.bind(table, values)
+        return found

@@ -14,23 +14,27 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ....plan.description import Description
-from ....plan.step import forward_plan, logits
+from ....plan.step import forward_plan
 from ..ir.builder import count, define, element, index, ir
 from ..machine.compile_store import COMPILING, RecentlyUsed, load
 from ..machine.elf_linker import Image
 from ..machine.fp_mode import flush_subnormals
 from ..machine.target import Library, Target
-from ..program.buffers import Slot, Slots, buffer_slots, buffer_strides
+from ..program.buffers import Layout, Slot, Slots
 from ..program.compiled import program_key
-from ..program.emit import ProgramEmitter
-from ..program.kernel_plan import Fused, Schedule, schedule
+from ..program.context import Context
+from ..program.emit import load_table
+from ..program.kernel_plan import Schedule, schedule
 from ..program.kernel_set import Kernels
+from ..program.partition import Range
+from ..program.row_code import RowCode
+from ..program.sum_code import SumCode
 from .binding import Table
 
 Array = Any
@@ -57,29 +61,33 @@ class SingleRow:
     Parameters
     ----------
     description : Description
-    params : sequence of (w, b)
+    params : mapping of str to array
         From `aligned_copy`; they are read in place.
     """
 
-    def __init__(self, description: Description, params: Sequence[tuple[Array, Array]]) -> None:
+    def __init__(self, description: Description, params: Mapping[str, Array]) -> None:
         self.usable = arrays_can_be_read()
         if not self.usable:
             return
         from .instance import aligned_buffers, allocate_arena
 
-        arranged = schedule(forward_plan(description), (logits(description),))
+        plan = forward_plan(description)
+        arranged = schedule(plan, (plan.logits,))
         dtype = np.dtype(description.dtype)
-        strides = {"x": 0, **buffer_strides(arranged)}
+        layout = Layout(arranged)
         self._library = _library(arranged)
-        table = Table(slots(arranged))
-        given = {"zeros": np.zeros(max(description.widths) + 64, dtype), **aligned_buffers(params)}
-        mine = {n: ((1, stride), dtype) for n, stride in strides.items() if n not in given}
+        table = Table(slots(layout))
+        widest = max(buffer.width for buffer in plan.buffers.values()) + 64
+        given = {"zeros": np.zeros(widest, dtype), **aligned_buffers(params)}
+        mine = {name: ((2, stride), kind) for name, (stride, kind) in layout.batched.items()}
+        mine |= {n: (shape, dtype) for n, shape in layout.static.items() if n not in given}
         for name, a in {**given, **allocate_arena(mine)}.items():
             table.bind(name, a)
         self._table = table
         prototype = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self._call = functools.partial(prototype(self._library.address("one")), table.address)
-        self._make = functools.partial(np.empty, (1, description.outputs), dtype)
+        shape = (1, *map(int, plan.logits.axes[1:]))
+        self._make = functools.partial(np.empty, shape, dtype)
 
     def __call__(self, x: Array) -> Array:
         """The logits (1, outputs) of x (1, inputs): C order, of the network's dtype."""
@@ -88,15 +96,14 @@ class SingleRow:
         return out
 
 
-def slots(arranged: Schedule) -> Slots:
-    """What the function expects in its table; x is an argument, and nothing of it is read there."""
-    real = np.dtype(arranged.plan.description.dtype)
-    return {"zeros": Slot(real, (None,)), "x": Slot(real, (1, 0)), **buffer_slots(arranged)}
+def slots(layout: Layout) -> Slots:
+    """What the function expects in its table; its argument x may be copied there."""
+    return {"zeros": Slot(layout.real, (None,)), **layout.buffer_slots()}
 
 
 def _library(arranged: Schedule) -> Library | Image:
     target = Target.host()
-    key = f"single row {OBJECT_HEADER} {program_key(arranged, target, {}, ())}"
+    key = f"single row {OBJECT_HEADER} {program_key(arranged, target, {})}"
     with COMPILING:
         return _known.get(
             key, lambda: load(key, target, lambda compile_ready: emit_single(arranged, target))
@@ -104,50 +111,59 @@ def _library(arranged: Schedule) -> Library | Image:
 
 
 def emit_single(arranged: Schedule, target: Target) -> ir.Module:
-    """The module that defines ``one(table, x, out)`` for a schedule of forward products."""
-    return _SingleRowEmitter(arranged, target, {}, ()).emit_one()
+    """The module that defines ``one(table, x, out)`` for the schedule of a forward plan."""
+    module = ir.Module("backhand")
+    kernels = Kernels(module, target, arranged, single_row=True)
+    layout, top = Layout(arranged), arranged.plan.logits
+    function, build = define(module, "one", [ir.PointerType()] * 3, external=True)
+    (table, x, out), entry = function.args, build.block
+    as_before = flush_subnormals(build, target)
+    x_name = arranged.plan.x.name
+    at = load_table(build, table, slots(layout))
+    x, out = (_elements(build, a) for a in (x, out))
+
+    def move(base: ir.Value, to: ir.Value, many: int) -> None:
+        def one(k: ir.Value) -> None:
+            value = build.load(element(build, base, k, kernels.real), typ=kernels.real)
+            build.store(value, element(build, to, k, kernels.real))
+
+        count(build, "number", index(0), index(many), one)
+
+    if arranged.reads_x_in_products_only:
+        at[x_name] = x
+    else:
+        move(x, at[x_name], layout.inputs)
+    at |= {"x.ld": index(0), "x.per_thread": index(0), "x.split_k": index(0), "threads": index(1)}
+    at["batch"] = index(1)
+    context = SingleRowContext(arranged, layout, kernels, {}, build, at, index(0))
+    context.now = {"begin": index(0), "rows": index(1)}
+    rows = RowCode(context)
+    SumCode(context, rows, None, entry).run(arranged.before)
+    for kernel in arranged.kernels:
+        rows.run(kernel, (index(0), index(1)))
+    where = layout.place(top)
+    for member in range(top.members):
+        start = context.address(where, index(member * where.member))
+        move(start, element(build, out, index(member * top.width), kernels.real), top.width)
+    as_before()
+    build.ret_void()
+    return module
 
 
-class _SingleRowEmitter(ProgramEmitter):
-    def emit_one(self) -> ir.Module:
-        description = self.schedule.plan.description
-        self.kernels = Kernels(
-            self.module, self.target, self.dtype, self.schedule.plan, (), single_row=True
-        )
-        function, build = define(self.module, "one", [self.pointer] * 3, external=True)
-        table, x, out = function.args
-        self.build = build
-        as_before = flush_subnormals(build, self.target)
-        self.at = {"x.ld": index(0)}
-        for place, name in enumerate(slots(self.schedule)):
-            slot = element(build, table, index(place), self.i64)
-            self.at[name] = build.load(slot, typ=self.pointer, name=name)
-        x, out = (self._elements(a) for a in (x, out))
-        self.at["x"] = x
-        for group in self.schedule.rowwise:
-            assert isinstance(group, Fused)
-            self._fused(group, (index(0), index(1)))
-        z = self.at[logits(description)]
+class SingleRowContext(Context):
+    """A program whose work is soon done, and which nobody waits for."""
 
-        def move(k: ir.Value) -> None:
-            value = build.load(element(build, z, k, self.real), typ=self.real)
-            build.store(value, element(build, out, k, self.real))
-
-        count(build, "logit", index(0), index(description.outputs), move)
-        as_before()
-        build.ret_void()
-        return self.module
-
-    def _pieces(
+    def pieces(
         self,
         which: int,
-        between: tuple[ir.Value, ir.Value],
+        between: Range,
         piece: ir.Value,
         body: Callable[[ir.Value, ir.Value], None],
     ) -> None:
-        body(*between)  # one row is soon done
+        body(*between)
 
-    def _elements(self, array: ir.Value) -> ir.Value:
-        """The address of an array's elements, from its object."""
-        field = element(self.build, array, index(OBJECT_HEADER), ir.IntType(8))
-        return self.build.load(field, typ=self.pointer)
+
+def _elements(build: ir.IRBuilder, array: ir.Value) -> ir.Value:
+    """The address of an array's elements, from its object."""
+    field = element(build, array, index(OBJECT_HEADER), ir.IntType(8))
+    return build.load(field, typ=ir.PointerType())

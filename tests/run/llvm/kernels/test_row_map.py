@@ -1,4 +1,4 @@
-"""Losses over rows: one row in each lane gives the bits of a row's columns in the lanes."""
+"""Formulas over rows: one row in each lane gives the bits of a row's columns in the lanes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llvmlite import ir
 from backhand.expr.trace import trace
 from backhand.formulas.losses import LOSSES
 from backhand.run.llvm import tuning
-from backhand.run.llvm.kernels.row_loss import emit_row_loss
+from backhand.run.llvm.kernels.row_map import emit_row_map
 from backhand.run.llvm.machine.target import Target, compile_module
 
 from ..lowering.test_rows import cases, data
@@ -24,14 +24,15 @@ STRIDES = {"z": 16, "t": 16, "share": 1}
 def run(graph, arrays, columns, target, dtype, *several):
     """The outputs that the kernel stores, with what lies around them, for each list of ranges."""
     module = ir.Module()
-    outputs = len(graph.outputs)
-    function = emit_row_loss(
-        module, "f", target, np.dtype(dtype), graph, list(arrays), outputs, columns
+    outputs = ["number" if uniform else "row" for uniform in graph.uniform]
+    function = emit_row_map(
+        module, "f", target, np.dtype(dtype), graph, columns, list(arrays), outputs
     )
     function.linkage = "external"
     library = compile_module(module, target)
     pointer, number = ctypes.c_void_p, ctypes.c_int64
-    kinds = [number, number, ctypes.c_double] + [pointer, number] * (len(arrays) + outputs)
+    kinds = [number, number, ctypes.c_double, number, number]
+    kinds += [pointer, number] * (len(arrays) + len(outputs))
     call = ctypes.CFUNCTYPE(None, *kinds)(library.address("f"))
     given = []
     for name, a in arrays.items():
@@ -43,7 +44,7 @@ def run(graph, arrays, columns, target, dtype, *several):
         stored = [np.full((ROWS + 1, 1 if u else 16), 7, dtype) for u in graph.uniform]
         pairs = [value for a in (*given, *stored) for value in (a.ctypes.data, a.shape[1])]
         for begin, end in ranges:
-            call(begin, end, 3.0, *pairs)
+            call(begin, end, 3.0, 0, 1, *pairs)
         found.append(stored)
     return found
 

@@ -1,0 +1,129 @@
+"""`fit_several`: networks of one shape at once, each on a thread of its own.
+
+They share one compiled program and nothing else: no thread waits for another. Each ends with the
+bits that it has when it is trained alone, since the bits of a training do not depend on threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from ..errors import InputError
+from ..network import Network
+from ..run.llvm.host.team import available_threads
+from .callbacks import Callback
+from .config import TrainConfig
+from .evaluate import Score
+from .fit import fit
+from .result import FitResult
+from .rows import Rows, checked
+
+Array = Any
+
+
+def fit_several(
+    network: Network,
+    starts: Sequence[Mapping[str, Array]],
+    rows: Rows | Sequence[Rows],
+    configs: TrainConfig | Sequence[TrainConfig],
+    *,
+    validation: Rows | Sequence[Rows] | None = None,
+    score: Score | None = None,
+    callbacks: Callable[[int], Iterable[Callback]] = lambda number: (),
+    threads: int | None = None,
+) -> list[FitResult]:
+    """Train a network several times at once, from different starts.
+
+    Parameters
+    ----------
+    network : Network
+    starts : sequence of mappings of str to array
+        The parameters that each training begins with; they are not changed.
+    rows : Rows, or a sequence of them
+        What to learn from: the same for all, or one for each, such as the folds of a
+        cross-validation.
+    configs : TrainConfig, or a sequence of them
+        The same for all, or one for each, such as other seeds and learning rates. Each trains on
+        one thread, whatever ``threads`` it names.
+    validation : Rows, or a sequence of them, optional
+        As of `fit`.
+    score : callable, optional
+        As of `fit`; it is called from several threads.
+    callbacks : callable
+        From the number of a training to its callbacks. They are called from several threads.
+    threads : int, optional
+        How many trainings run at a time; by default as many as the machine grants threads.
+
+    Returns
+    -------
+    list of FitResult
+        In the order of ``starts``. Ctrl-C ends all trainings, and each keeps its best parameters.
+
+    Raises
+    ------
+    InputError
+        If numbers of starts, rows and configs differ, and as `fit`.
+    DivergedError
+        If a training diverges; the others end as by Ctrl-C.
+    """
+    count = len(starts)
+    each_rows = _each(rows, Rows, count, "rows")
+    each_config = _each(configs, TrainConfig, count, "configs")
+    each_held_out = _each(validation, Rows, count, "validation")
+    seen: dict[int, Rows] = {}
+    for some in (*each_rows, *each_held_out):  # the same rows are checked once
+        if some is not None and id(some) not in seen:
+            seen[id(some)] = checked(network, some, "training")
+    at_once = threads or available_threads()
+    busy: dict[int, int] = {}
+
+    def train(number: int) -> FitResult:
+        busy[number] = threading.get_ident()
+        try:
+            held_out = each_held_out[number]
+            return fit(
+                network,
+                starts[number],
+                seen[id(each_rows[number])],
+                dataclasses.replace(each_config[number], threads=1),
+                validation=None if held_out is None else seen[id(held_out)],
+                score=score,
+                callbacks=callbacks(number),
+            )
+        finally:
+            del busy[number]
+
+    with ThreadPoolExecutor(max(1, min(at_once, count)), "backhand-fit") as pool:
+        waiting = [pool.submit(train, number) for number in range(count)]
+        try:
+            done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
+            failed = any(future.exception() for future in done)
+        except KeyboardInterrupt:
+            failed = True
+        if failed:
+            _interrupt(waiting, busy)
+    return [future.result() for future in waiting]
+
+
+def _each(given: Any, kind: type, count: int, name: str) -> list[Any]:
+    """One for each training. Raises InputError if there are more or fewer."""
+    if given is None or isinstance(given, kind):
+        return [given] * count
+    values = list(given)
+    if len(values) != count:
+        raise InputError(f"{name} has {len(values)} entries, and there are {count} starts")
+    return values
+
+
+def _interrupt(waiting: Iterable[Future[Any]], busy: Mapping[int, int]) -> None:
+    """End trainings as Ctrl-C does: in Python, which native code returns to again and again."""
+    for future in waiting:
+        future.cancel()
+    for ident in [*busy.values()]:
+        raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        raise_in(ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt))
