@@ -140,11 +140,12 @@ class Kernels:
         return self._made[name], formula
 
     def _outputs(self, formula: RowFormula) -> list[row_map.Output]:
-        """How each result of a formula is stored."""
+        """How each result of a formula is stored: nothing gets beside a view, or from there."""
+        beside = any(read.base for read in formula.reads)
         found: list[row_map.Output] = []
         for buffer in formula.stores:
             one = not is_row(buffer, formula.width, self.schedule)
-            found.append("number" if one else "columns" if buffer.base else "row")
+            found.append("number" if one else "columns" if beside or buffer.base else "row")
         return found
 
     def _numbers(self, formula: RowFormula) -> list[tuple[str, ir.Type]]:
@@ -281,12 +282,13 @@ class Kernels:
         elif by_columns:
             target = self._target_for_sums(columns)
         start: gemm_loops.Start = "rows" if phase == "update" or each.in_memory else self._start
+        # other columns lie beside those of a view, and are none of the parameter's
+        inside = columns if each.source.base and not each.in_memory else None
         kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}"
-        name = self._name(kind, graph, (len(operands), start))
+        name = self._name(kind, graph, (len(operands), start, inside))
         if name not in self._made:
-            self._made[name] = self._sum(
-                name, graph, len(operands), by_columns, entries, columns, phase, target, start
-            )
+            what = name, graph, len(operands), by_columns, entries, columns, phase
+            self._made[name] = self._sum(*what, target, start, inside)
             self._compile_ready(self.module)
         return self._made[name], operands
 
@@ -314,6 +316,7 @@ class Kernels:
         phase: str,
         target: Target,
         start: gemm_loops.Start,
+        inside: int | None,
     ) -> ir.Function:
         lanes_count = target.lanes(self.dtype)
         places_of = {key: (0, i) for i, key in enumerate(self._own)}
@@ -349,6 +352,9 @@ class Kernels:
         ) -> None:
             lanes = Lanes(build, self.dtype, lanes_count)
             at, given = places(build, row, column, extra), extra[2 + operands :]
+            if inside:
+                mask = lanes.word_below(lanes.columns(column), lanes.word(inside))
+                value = lanes.where(mask, value, lanes.real(0.0))
             inputs = {"gradient": value, **dict(zip(scalars, given, strict=True))}
             for i in range(operands):
                 if f"read{i}" in graph.inputs:
