@@ -24,7 +24,7 @@ import numpy as np
 from llvmlite import ir
 
 from backhand.bench.peak import CHAINS, UNROLL, emit_peak
-from backhand.run.llvm.ir.builder import count, index
+from backhand.run.llvm.ir.builder import for_range, index
 from backhand.run.llvm.ir.padding import padded
 from backhand.run.llvm.kernels import column_sum as column_sums
 from backhand.run.llvm.kernels import gemm as matmul
@@ -75,7 +75,7 @@ def emit_repeated(module: Any, kernel: Any) -> None:
     def once(_: Any) -> None:
         build.call(kernel, function.args[1:])
 
-    count(build, "repeat", index(0), function.args[0], once)
+    for_range(build, "repeat", index(0), function.args[0], once)
     build.ret_void()
 
 

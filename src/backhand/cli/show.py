@@ -50,14 +50,14 @@ def run(
         return
     from ..run.llvm.machine.target import Target, emit_assembly
     from ..run.llvm.program.emit import emit_program
-    from ..run.llvm.program.kernel_plan import schedule
+    from ..run.llvm.program.kernel_plan import plan_kernels
 
     machine = Target.host() if target is None else Target.named(target)
     class_index = np.dtype(np.int64)
     real = np.dtype(described.dtype)
     t = class_index if described.loss.by_row else real
     sources = {"all_x": real, "all_t": t, "all_weight": real}
-    module = emit_program(schedule(plan), machine, sources)
+    module = emit_program(plan_kernels(plan), machine, sources)
     if "ir" in kinds:
         print(module)
     if "asm" in kinds:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from backhand.run.llvm.ir.builder import count, index
+from backhand.run.llvm.ir.builder import for_range, index
 from backhand.run.llvm.ir.simd import Lanes
 from backhand.run.llvm.lowering.lower import emit_vector
 from backhand.run.llvm.lowering.rows import emit_row
@@ -76,7 +76,7 @@ def map_elements(graph, dtype, arrays, target=None, lanes=None, words=False):
             element = lanes.word_element if words else lanes.element
             lanes.store(value, build.gep(pointer, [i], source_etype=element))
 
-    count(build, "map", index(0), n, body, step=lanes_count)
+    for_range(build, "map", index(0), n, body, step=lanes_count)
     build.ret_void()
     _call(module, target, room, [*given, *outputs])
     return [a[:size] for a in outputs]
@@ -119,7 +119,7 @@ def map_rows(graph, dtype, arrays, columns, target=None):
             if value is not None:
                 lanes.store(value, place)
 
-    count(build, "rows", index(0), n, body)
+    for_range(build, "rows", index(0), n, body)
     build.ret_void()
     _call(module, target, rows, [*given, *outputs])
     for a, uniform in zip(outputs, graph.uniform, strict=True):

@@ -21,7 +21,7 @@ from backhand.network import Network
 from backhand.plan.step import training_plan
 from backhand.run.llvm.machine.target import Target, emit_object
 from backhand.run.llvm.program.emit import emit_program
-from backhand.run.llvm.program.kernel_plan import schedule
+from backhand.run.llvm.program.kernel_plan import plan_kernels
 from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime import instance as instance_module
 
@@ -62,24 +62,24 @@ class Emulation:
         self.binaries = {}
         compiled, run = engine.compiled, instance_module.Instance.run
 
-        def remembered(schedule, sources):
-            code = compiled(schedule, sources)
-            self.binaries[id(code)] = self.linked(schedule, sources)
+        def remembered(kernel_plan, sources):
+            code = compiled(kernel_plan, sources)
+            self.binaries[id(code)] = self.linked(kernel_plan, sources)
             return code
 
-        def compared(instance, first, last, threads, seconds, may_tear=False):
+        def compared(instance, first, last, threads, seconds, allow_partial_update=False):
             content, names = dumped(instance, first, last, self.threads)
             got = self.emulate(self.binaries[id(instance.code)], content)
-            run(instance, first, last, threads, seconds, may_tear)
+            run(instance, first, last, threads, seconds, allow_partial_update)
             self.compare(instance, names, got)
 
         monkeypatch.setattr(engine, "compiled", remembered)
         monkeypatch.setattr(instance_module.Instance, "run", compared)
 
-    def linked(self, schedule, sources):
+    def linked(self, kernel_plan, sources):
         target = Target.named("aarch64")
         stem = self.folder / f"program{len(self.binaries)}"
-        module = emit_program(schedule, target, sources)
+        module = emit_program(kernel_plan, target, sources)
         stem.with_suffix(".o").write_bytes(emit_object(module, target))
         parts = [str(DRIVER), f"{stem}.o", "-o", str(stem)]
         subprocess.run([LINKER, "-static", "-pthread", "-O1", *parts], check=True, timeout=60)
@@ -178,8 +178,8 @@ def test_every_layer_makes_object_code(name):
     network = Network(layers, inputs=inputs, loss="softmax_cross_entropy")
     target, real, index = Target.named("aarch64"), np.dtype("f4"), np.dtype("i8")
     sources = {"all_x": real, "all_t": index, "all_weight": real}
-    arranged = schedule(training_plan(network, OPTIMISERS["adam"]))
-    code = emit_object(emit_program(arranged, target, sources), target)
+    kernel_plan = plan_kernels(training_plan(network, OPTIMISERS["adam"]))
+    code = emit_object(emit_program(kernel_plan, target, sources), target)
     assert code[:4] == b"\x7fELF"
     assert code[18] == 183  # EM_AARCH64
 
@@ -189,11 +189,11 @@ def test_every_formula_makes_object_code(monkeypatch):
     made = []
     compiled = engine.compiled
 
-    def remembered(schedule, sources):
+    def remembered(kernel_plan, sources):
         target = Target.named("aarch64")
-        module = emit_program(schedule, target, sources)
+        module = emit_program(kernel_plan, target, sources)
         made.append(emit_object(module, target))
-        return compiled(schedule, sources)
+        return compiled(kernel_plan, sources)
 
     monkeypatch.setattr(engine, "compiled", remembered)
     rng = np.random.default_rng(0)

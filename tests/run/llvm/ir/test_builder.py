@@ -8,12 +8,12 @@ import pytest
 from backhand.run.llvm.ir.builder import (
     call,
     choose,
-    count,
-    count_whole,
     declare,
     define,
     element,
     fold,
+    for_range,
+    for_whole_steps,
     index,
     ir,
     minimum,
@@ -75,7 +75,7 @@ def test_a_body_may_choose_the_next_step():
             build.store(build.add(build.load(total, typ=ir.IntType(64)), i), total)
             return build.add(i, index(1))
 
-        count(build, "one", index(0), end, one)
+        for_range(build, "one", index(0), end, one)
         return build.load(total, typ=ir.IntType(64))
 
     assert function_of(body, 1)(50) == 0 + 1 + 3 + 7 + 15 + 31
@@ -83,7 +83,7 @@ def test_a_body_may_choose_the_next_step():
 
 def test_whole_steps_leave_what_does_not_fit():
     def body(build, begin, end, step):
-        return count_whole(build, "one", begin, end, step, lambda i: None)
+        return for_whole_steps(build, "one", begin, end, step, lambda i: None)
 
     f = function_of(body, 3)
     for begin, end in RANGES:

@@ -23,7 +23,7 @@ from backhand.run.llvm.machine.elf_linker import Image, linked
 from backhand.run.llvm.machine.target import Library, Target
 from backhand.run.llvm.program.compiled import ENTRY
 from backhand.run.llvm.program.emit import emit_program
-from backhand.run.llvm.program.kernel_plan import schedule
+from backhand.run.llvm.program.kernel_plan import plan_kernels
 
 HOST = Target.host()
 KINDS = {"all_x": np.dtype("f4"), "all_t": np.dtype("i8"), "all_weight": np.dtype("f4")}
@@ -51,8 +51,8 @@ def compiled(monkeypatch):
 
 def module_of(*widths, activation="relu", compile_ready=lambda module: None):
     network = Network(widths, activation=activation, loss="softmax_cross_entropy")
-    arranged = schedule(training_plan(network, OPTIMISERS["adam"]))
-    return emit_program(arranged, HOST, KINDS, compile_ready)
+    kernel_plan = plan_kernels(training_plan(network, OPTIMISERS["adam"]))
+    return emit_program(kernel_plan, HOST, KINDS, compile_ready)
 
 
 def program(*widths, **keywords):

@@ -1,4 +1,4 @@
-"""Where the buffers of a schedule lie."""
+"""Where the buffers of a kernel plan lie."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from backhand.plan.layers import (
 )
 from backhand.plan.step import training_plan
 from backhand.run.llvm.program.buffers import Layout, Place
-from backhand.run.llvm.program.kernel_plan import schedule
+from backhand.run.llvm.program.kernel_plan import plan_kernels
 
 FLOAT, INDEX = np.dtype("f4"), np.dtype("i8")
 SOURCES = {"all_x": FLOAT, "all_t": INDEX, "all_weight": FLOAT}
@@ -27,12 +27,12 @@ SOURCES = {"all_x": FLOAT, "all_t": INDEX, "all_weight": FLOAT}
 
 def layout(layers, inputs=4, panel=0):
     network = Network(layers, inputs=inputs, loss="softmax_cross_entropy")
-    return Layout(schedule(training_plan(network, OPTIMISERS["adam"])), panel)
+    return Layout(plan_kernels(training_plan(network, OPTIMISERS["adam"])), panel)
 
 
 def places(found):
     stored = {*found.batched, *found.static}
-    buffers = found.schedule.plan.buffers.values()
+    buffers = found.kernel_plan.plan.buffers.values()
     return {b.name: found.place(b) for b in buffers if (b.base or b).name in stored}
 
 
@@ -67,7 +67,7 @@ def test_members_lie_side_by_side():
     assert at["r0"] == Place("r0", 0, 0, 16)  # a vector for each
     assert not at["r0"].is_even(3)
     assert at["b2"] == Place("b2", 0, 0, 16)
-    w = found.schedule.plan.buffers["w2"]
+    w = found.kernel_plan.plan.buffers["w2"]
     assert found.matrix(w) == Place("w2", 0, 16, 5 * 16)
     assert found.matrix(w, is_transposed=True) == Place("w2.T", 0, 16, 2 * 16)
     assert at["loss"] == Place("loss", 0, 3, 1)
@@ -76,7 +76,7 @@ def test_members_lie_side_by_side():
 
 def test_columns_of_members_may_lie_apart():
     found = layout([Periodic(frequencies=5, width=3), Linear(2)], inputs=2)
-    view = next(b for b in found.schedule.plan.buffers.values() if b.base and b.width == 2)
+    view = next(b for b in found.kernel_plan.plan.buffers.values() if b.base and b.width == 2)
     assert found.place(view) == Place(view.base.name, 1, 16, 3)
     assert not found.place(view).is_even(2)
 

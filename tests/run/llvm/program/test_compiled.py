@@ -22,7 +22,7 @@ from backhand.run.llvm.machine import compile_store
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.program import compiled
 from backhand.run.llvm.program.compiled import fingerprint
-from backhand.run.llvm.program.kernel_plan import schedule
+from backhand.run.llvm.program.kernel_plan import plan_kernels
 from backhand.run.llvm.runtime import single_row as single
 from backhand.train.config import TrainConfig
 from backhand.train.fit import fit
@@ -223,8 +223,8 @@ def test_what_is_worked_out_once_a_step_is_no_part_of_the_key():
         layers = [Linear(units, learning_rate=rate), Dropout(dropout), Linear(2)]
         network = Network(layers, inputs=3)
         optimiser = clipping(choose_optimiser(f"adam:beta1={0.8 + dropout}"), limit)
-        arranged = schedule(training_plan(network, optimiser))
-        return compiled.program_key(arranged, Target.host(), {"all_x": np.dtype("f4")})
+        kernel_plan = plan_kernels(training_plan(network, optimiser))
+        return compiled.program_key(kernel_plan, Target.host(), {"all_x": np.dtype("f4")})
 
     assert key(2.0, 0.1, 1.0) == key(3.0, 0.15, 2.0)
     assert key(2.0, 0.1, 1.0) != key(2.0, 0.1, 1.0, units=6)

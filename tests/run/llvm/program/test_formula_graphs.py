@@ -16,17 +16,17 @@ from .plans import training
 
 
 def test_an_epilogue_is_the_formulas_behind_a_product(rng):
-    arranged = training(20, 50, 3, activation="silu")
-    forward, *_, backward = (k for k in arranged.kernels if isinstance(k, Fused))
+    kernel_plan = training(20, 50, 3, activation="silu")
+    forward, *_, backward = (k for k in kernel_plan.kernels if isinstance(k, Fused))
     silu = ACTIVATIONS["silu"]
     z, dy = rng.standard_normal((2, 40))
-    found = row_formula(forward, arranged)
+    found = row_formula(forward, kernel_plan)
     assert (found.reads, found.layers, found.scalars) == ((), (), ())
     want = {"z1": z, "y1": silu.forward(NUMPY, z)}
     got = map_elements(found.graph, "f8", {"product": z, "row": 0, "column": 0})
     for buffer, a in zip(found.stores, got, strict=True):
         np.testing.assert_allclose(a, want[buffer.name], rtol=1e-14)
-    found = row_formula(backward, arranged)
+    found = row_formula(backward, kernel_plan)
     assert {buffer.name for buffer in found.reads} == {"z1", "y1"}
     given = {f"read{i}": want[buffer.name] for i, buffer in enumerate(found.reads)}
     (a,) = map_elements(found.graph, "f8", {"product": dy, "row": 0, "column": 0, **given})
@@ -34,8 +34,8 @@ def test_an_epilogue_is_the_formulas_behind_a_product(rng):
 
 
 def test_layers_with_noise_take_its_key_and_the_scalars_of_the_step():
-    arranged = training(20, 50, 3, dropout=0.5)
-    found = row_formula(arranged.kernels[0], arranged)
+    kernel_plan = training(20, 50, 3, dropout=0.5)
+    found = row_formula(kernel_plan.kernels[0], kernel_plan)
     assert (found.reads, found.layers) == ((), (1,))
     assert [buffer.kind for buffer in found.scalars] == ["word", "real"]
     assert found.graph.inputs["key0"] == "word"
@@ -43,9 +43,9 @@ def test_layers_with_noise_take_its_key_and_the_scalars_of_the_step():
 
 
 def test_the_loss_reads_a_row_and_gives_its_weighted_gradient():
-    arranged = training(20, 50, 3)
-    (kernel,) = (k for k in arranged.kernels if isinstance(k, RowMap))
-    found = row_formula(kernel, arranged)
+    kernel_plan = training(20, 50, 3)
+    (kernel,) = (k for k in kernel_plan.kernels if isinstance(k, RowMap))
+    found = row_formula(kernel, kernel_plan)
     kinds = {b.name: found.graph.inputs[f"read{i}"] for i, b in enumerate(found.reads)}
     assert kinds == {"z2": "real", "t": "index", "weight": "scalar"}
     assert found.graph.inputs["total"] == "scalar"
@@ -57,8 +57,8 @@ def test_the_loss_reads_a_row_and_gives_its_weighted_gradient():
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_an_update_is_the_optimisers_with_its_penalty_and_clipping(rng, name, clips, which):
     rule = OPTIMISERS[name]
-    arranged = training(20, 50, 3, optimiser=name, clip=1.0 if clips else None)
-    (each,) = (s for s in arranged.sums if s.update.parameter.name == which)
+    kernel_plan = training(20, 50, 3, optimiser=name, clip=1.0 if clips else None)
+    (each,) = (s for s in kernel_plan.sums if s.update.parameter.name == which)
     w, g, *state = rng.uniform(0.5, 1, (2 + len(rule.state), 40))
     given = {key: float(value) for key, value in rule.scalars(3, 0.1, **rule.keywords).items()}
     l2, clip = 0.3, 0.25

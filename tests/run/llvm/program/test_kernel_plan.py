@@ -20,15 +20,15 @@ from backhand.plan.layers import (
 )
 from backhand.plan.nodes import BatchSum, Cumulate, Lookup, Product, ScatterAdd
 from backhand.plan.step import forward_plan, training_plan
-from backhand.run.llvm.program.kernel_plan import Fused, RowMap, reduces, schedule
+from backhand.run.llvm.program.kernel_plan import Fused, RowMap, plan_kernels, reduces
 
 ADAM = OPTIMISERS["adam"]
 EDGES = ((0.0, 1.0, 2.0), (0.0, 1.0))
 
 
-def arranged(layers, inputs=4, optimiser=ADAM, **keywords):
+def kernel_plan_of(layers, inputs=4, optimiser=ADAM, **keywords):
     network = Network(layers, inputs=inputs, loss="softmax_cross_entropy")
-    return schedule(training_plan(network, optimiser, **keywords))
+    return plan_kernels(training_plan(network, optimiser, **keywords))
 
 
 def stored(kernel):
@@ -36,7 +36,7 @@ def stored(kernel):
 
 
 def test_a_chain_has_a_phase_by_rows_and_one_by_parameters():
-    found = arranged([Linear(5), Activate("tanh"), Dropout(0.1), Linear(3)])
+    found = kernel_plan_of([Linear(5), Activate("tanh"), Dropout(0.1), Linear(3)])
     rows, sums = found.phases
     first, last, loss, back = rows.rows
     assert [type(kernel) for kernel in rows.rows] == [Fused, Fused, RowMap, Fused]
@@ -47,11 +47,11 @@ def test_a_chain_has_a_phase_by_rows_and_one_by_parameters():
     assert {type(each.node) for each in sums.sums} == {Product, BatchSum}
     assert found.first is first
     assert found.first_update.parameter.name == "w1"
-    assert found.meets
+    assert found.has_barriers
 
 
 def test_formulas_that_reduce_over_a_row_are_no_epilogue():
-    found = arranged([Linear(5), LayerNorm(), Activate("tanh"), Linear(3)])
+    found = kernel_plan_of([Linear(5), LayerNorm(), Activate("tanh"), Linear(3)])
     kernels = found.phases[0].rows
     norm = kernels[1]
     assert isinstance(norm, RowMap)
@@ -61,22 +61,22 @@ def test_formulas_that_reduce_over_a_row_are_no_epilogue():
 
 
 def test_halves_of_a_product_are_read_from_memory():
-    found = arranged([GatedLinear(5), Linear(3)])
+    found = kernel_plan_of([GatedLinear(5), Linear(3)])
     product, gate = found.phases[0].rows[:2]
     assert isinstance(gate, RowMap)
     assert stored(product) == ["z1"]
 
 
 def test_tables_are_made_before_the_rows_and_their_sums_after():
-    found = arranged([PiecewiseLinear(EDGES, 3), Linear(3)], inputs=2)
+    found = kernel_plan_of([PiecewiseLinear(EDGES, 3), Linear(3)], inputs=2)
     rows, sums = found.phases
-    assert [type(each.node) for each in found.before] == [Cumulate]
+    assert [type(each.node) for each in found.parameter_only] == [Cumulate]
     assert any(isinstance(kernel, Lookup) for kernel in rows.rows)
     kinds = [type(each.node) for each in sums.sums if each.in_memory]
     assert kinds == [ScatterAdd, ScatterAdd, Cumulate]
-    forward = schedule(forward_plan(found.plan.description))
-    assert not forward.meets
-    assert [type(each.node) for each in forward.before] == [Cumulate]
+    forward = plan_kernels(forward_plan(found.plan.description))
+    assert not forward.has_barriers
+    assert [type(each.node) for each in forward.parameter_only] == [Cumulate]
     assert [bool(phase.rows) for phase in forward.phases] == [True]
 
 
@@ -91,7 +91,7 @@ def test_tables_are_made_before_the_rows_and_their_sums_after():
     ],
 )
 def test_where_the_first_layer_is_shared_out_by_rows_alone(layers, inputs):
-    assert arranged(layers, inputs).first is None
+    assert kernel_plan_of(layers, inputs).first is None
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_where_the_first_layer_is_shared_out_by_rows_alone(layers, inputs):
     ],
 )
 def test_only_products_read_the_callers_rows_where_they_are(layers, in_place):
-    assert arranged(layers).reads_x_in_products_only == in_place
+    assert kernel_plan_of(layers).reads_x_in_products_only == in_place
 
 
 def test_scalars_of_a_step_have_places():
     layers = [Linear(5, learning_rate=2.0), Dropout(0.1), Linear(3)]
-    found = arranged(layers, optimiser=clipping(ADAM, 0.1))
+    found = kernel_plan_of(layers, optimiser=clipping(ADAM, 0.1))
     one = tuple(ADAM.scalars(1, 1.0, **ADAM.keywords))
     assert found.reals[: len(one)] == one
     assert found.reals[-2:] == ("clip_norm", found.clip.out.name)

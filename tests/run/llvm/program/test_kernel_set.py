@@ -10,16 +10,16 @@ from backhand.run.llvm.program.kernel_set import Kernels
 from .plans import training
 
 
-def kernels_of(arranged):
+def kernels_of(kernel_plan):
     made = []
     target = Target.named("avx512")
-    return Kernels(ir.Module("test"), target, arranged, compile_ready=made.append), made
+    return Kernels(ir.Module("test"), target, kernel_plan, compile_ready=made.append), made
 
 
 def test_layers_of_one_activation_share_a_kernel_and_others_do_not():
-    arranged = training(64, 256, 256, 256, 256, 16, activation=["relu", "relu", "tanh", "relu"])
-    kernels, made = kernels_of(arranged)
-    forward = [kernel for kernel in arranged.kernels if isinstance(kernel, Fused)][:5]
+    kernel_plan = training(64, 256, 256, 256, 256, 16, activation=["relu", "relu", "tanh", "relu"])
+    kernels, made = kernels_of(kernel_plan)
+    forward = [kernel for kernel in kernel_plan.kernels if isinstance(kernel, Fused)][:5]
     first, second, third, fourth, logits = (kernels.fused(kernel, None)[0] for kernel in forward)
     assert first is second
     assert second is fourth
@@ -28,10 +28,10 @@ def test_layers_of_one_activation_share_a_kernel_and_others_do_not():
 
 
 def test_updates_of_weights_and_of_biases_have_a_kernel_each():
-    arranged = training(64, 256, 256, 16)
-    kernels, _ = kernels_of(arranged)
+    kernel_plan = training(64, 256, 256, 16)
+    kernels, _ = kernels_of(kernel_plan)
     made = {}
-    for each in arranged.sums:
+    for each in kernel_plan.sums:
         function, operands = kernels.sum(each, each.update.parameter.width)
         assert operands == each.update.writes
         made.setdefault(len(each.update.parameter.axes), set()).add(function.name)

@@ -171,7 +171,7 @@ def fold(
     return _loop(build, name, begin, end, initial, lambda i, held: (advance, body(i, held)))
 
 
-def count(
+def for_range(
     build: ir.IRBuilder,
     name: str,
     begin: ir.Value,
@@ -187,7 +187,7 @@ def count(
     _loop(build, name, begin, end, [], advance)
 
 
-def count_whole(
+def for_whole_steps(
     build: ir.IRBuilder,
     name: str,
     begin: ir.Value,
@@ -195,7 +195,10 @@ def count_whole(
     step: ir.Value,
     body: Callable[[ir.Value], None],
 ) -> ir.Value:
-    """``i = begin; while i + step <= end: body(i); i += step``; the last i."""
+    """``i = begin; while i + step <= end: body(i); i += step``.
+
+    Returns the first i not covered.
+    """
 
     def one(i: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
         body(i)

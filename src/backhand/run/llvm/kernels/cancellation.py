@@ -16,11 +16,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ..ir.builder import (
-    count,
     define,
     element,
     element_type,
     fold,
+    for_range,
     index,
     ir,
     load_element,
@@ -56,7 +56,7 @@ def pieces(
                 body(first, minimum(build, build.add(first, piece), end))
         return build.select(leave, index(FAR), piece)
 
-    count(build, "piece", begin, end, one)
+    for_range(build, "piece", begin, end, one)
 
 
 def is_set(build: ir.IRBuilder, words: ir.Value, which: int) -> ir.Value:

@@ -16,10 +16,10 @@ import numpy as np
 from .. import tuning
 from ..ir.builder import (
     choose,
-    count,
     define,
     element,
     element_type,
+    for_range,
     index,
     ir,
     load_element,
@@ -92,7 +92,9 @@ def emit_gather(
                     build, element(build, ahead, index(line * tuning.CACHE_LINE), ir.IntType(8))
                 )
         else:
-            count(build, "ahead", index(0), most, lambda at: ask(ahead, at), step=tuning.CACHE_LINE)
+            for_range(
+                build, "ahead", index(0), most, lambda at: ask(ahead, at), step=tuning.CACHE_LINE
+            )
         start = row_at(here)
         target = element(build, to, build.mul(i, ld), out_kind)
 
@@ -107,7 +109,7 @@ def emit_gather(
             zeros = ir.Constant(vector_type(out_kind, width), None if width > 1 else 0)
             build.store(zeros, element(build, target, k, out_kind), align=out.itemsize)
 
-        count(build, "vectors", index(0), whole, lambda k: move(k, lanes), step=lanes)
+        for_range(build, "vectors", index(0), whole, lambda k: move(k, lanes), step=lanes)
         for action, begins, many in ((move, whole, rest), (clear, count_of, pads)):
             at = 0
             for width in (1 << power for power in reversed(range(many.bit_length()))):
@@ -115,7 +117,7 @@ def emit_gather(
                     action(build.add(begins, index(at)), width)
                     at += width
 
-    count(build, "row", begin, end, one_row)
+    for_range(build, "row", begin, end, one_row)
     build.ret_void()
     return function
 

@@ -30,9 +30,9 @@ import numpy as np
 from ..ir.builder import (
     INDEX_BYTES,
     allocate,
-    count,
     define,
     element,
+    for_range,
     index,
     ir,
     load_element,
@@ -225,8 +225,8 @@ class _Product:
                         prefetch(build, place)
                 self.epilogue(build, load(i, j), here, at, extra)
 
-            count(build, "vector", index(0), width, vector_of)
+            for_range(build, "vector", index(0), width, vector_of)
 
-        count(build, "row", index(0), rows, row_of)
+        for_range(build, "row", index(0), rows, row_of)
         build.ret_void()
         return function

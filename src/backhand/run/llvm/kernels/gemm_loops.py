@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 
 from ..ir.builder import (
-    count,
-    count_whole,
     define,
     element,
     element_type,
+    for_range,
+    for_whole_steps,
     index,
     ir,
     unoptimised,
@@ -157,7 +157,7 @@ class _GemmLoops:
         self.stride = {key: build.mul(given[key], index(self.item)) for key in strides}
         self.at_column = build.alloca(self.i64, name="column")
         build.store(given["column_begin"], self.at_column)
-        count(build, "width", index(0), given["widths"], self._width)
+        for_range(build, "width", index(0), given["widths"], self._width)
         build.ret_void()
         return self.function
 
@@ -193,11 +193,11 @@ class _GemmLoops:
                 finished(row, rows, column)
                 return rows
 
-            reached = count_whole(build, "tile", self.given["row_begin"], end, height, tile)
-            count(build, "rest", reached, end, remainder)
+            reached = for_whole_steps(build, "tile", self.given["row_begin"], end, height, tile)
+            for_range(build, "rest", reached, end, remainder)
 
         column = build.load(self.at_column, typ=self.i64)
-        reached = count_whole(build, "panel", column, self.given["column_end"], columns, panel)
+        reached = for_whole_steps(build, "panel", column, self.given["column_end"], columns, panel)
         build.store(reached, self.at_column)
 
     @staticmethod

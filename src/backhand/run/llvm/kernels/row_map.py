@@ -14,7 +14,7 @@ import numpy as np
 
 from ....expr.graph import Graph
 from .. import tuning
-from ..ir.builder import count, define, element, element_type, index, ir
+from ..ir.builder import define, element, element_type, for_range, index, ir
 from ..ir.simd import Lanes
 from ..lowering.rows import emit_row
 from ..lowering.rows_in_lanes import RowLanes, emit_rows_in_lanes
@@ -111,8 +111,8 @@ def emit_row_map(
                 row.store(column, values[column if len(values) > 1 else 0])
 
     if columns <= tuning.ROWS_IN_LANES_COLUMNS:
-        count(build, "rows", begin, end, some_rows, step=lanes.count)
+        for_range(build, "rows", begin, end, some_rows, step=lanes.count)
     else:
-        count(build, "row", begin, end, one_row)
+        for_range(build, "row", begin, end, one_row)
     build.ret_void()
     return function

@@ -27,7 +27,7 @@ import numpy as np
 
 from ....errors import InputError
 from .. import tuning
-from ..ir.builder import count, define, element, element_type, fold, index, ir, load_element
+from ..ir.builder import define, element, element_type, fold, for_range, index, ir, load_element
 from ..ir.simd import Lanes
 from ..machine.target import Target
 from .gather import READABLE, convert, row_number
@@ -159,14 +159,14 @@ def emit_rows(
             column = build.add(first, build.mul(v, index(lanes.count)))
             epilogue(build, value, row, column, rest)
 
-        count(build, "finish", index(0), index(width), finish)
+        for_range(build, "finish", index(0), index(width), finish)
 
     def one_row(row: ir.Value) -> None:
         begin, end = made.range_of(row)
         whole, left = divmod(vectors, tuning.SPARSE_HELD_VECTORS)
         step = tuning.SPARSE_HELD_VECTORS * lanes.count
         if whole:
-            count(
+            for_range(
                 build,
                 "panel",
                 index(0),
@@ -177,7 +177,7 @@ def emit_rows(
         if left:
             panel(row, begin, end, index(whole * step), left)
 
-    count(build, "row", row_begin, row_end, one_row)
+    for_range(build, "row", row_begin, row_end, one_row)
     return made.done()
 
 
@@ -207,7 +207,7 @@ def emit_sums(
     row_begin, row_end, dz, dz_ld, dw, dw_ld, k_begin, k_end, last, *rest = made.rest
 
     def over_columns(body: Callable[[ir.Value], None]) -> None:
-        count(build, "column", index(0), index(columns), body, step=lanes.count)
+        for_range(build, "column", index(0), index(columns), body, step=lanes.count)
 
     def one_row(row: ir.Value) -> None:
         def one_entry(entry: ir.Value) -> None:
@@ -222,9 +222,9 @@ def emit_sums(
             with build.if_then(inside):
                 over_columns(add)
 
-        count(build, "entry", *made.range_of(row), one_entry)
+        for_range(build, "entry", *made.range_of(row), one_entry)
 
-    count(build, "row", row_begin, row_end, one_row)
+    for_range(build, "row", row_begin, row_end, one_row)
 
     def finish(k: ir.Value, ready: Sequence[ir.Value]) -> None:
         def use(column: ir.Value) -> None:
@@ -237,5 +237,5 @@ def emit_sums(
 
     with build.if_then(last):
         ready = prepare(build, rest)
-        count(build, "k", k_begin, k_end, lambda k: finish(k, ready))
+        for_range(build, "k", k_begin, k_end, lambda k: finish(k, ready))
     return made.done()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..ir.builder import call, count, define, element, element_type, fold, index, ir, minimum
+from ..ir.builder import call, define, element, element_type, fold, for_range, index, ir, minimum
 from ..ir.padding import padded_columns
 from ..ir.simd import Lanes
 from ..machine.target import Target
@@ -29,7 +29,7 @@ def over_vectors(
     whole, rest = divmod(columns, lanes.count)
     end = index(whole * lanes.count)
     if whole:
-        count(lanes.builder, "column", index(0), end, lambda k: body(k, None), lanes.count)
+        for_range(lanes.builder, "column", index(0), end, lambda k: body(k, None), lanes.count)
     if rest:
         body(end, lanes.first_lanes(rest))
 
@@ -106,7 +106,7 @@ def emit_lookup(module: ir.Module, target: Target, dtype: np.dtype, columns: int
             ),
         )
 
-    count(made.build, "row", begin, end, one)
+    for_range(made.build, "row", begin, end, one)
     return made.done()
 
 
@@ -129,12 +129,12 @@ def emit_scatter(module: ir.Module, target: Target, dtype: np.dtype, columns: in
         to = made.row(table, row, table_ld)
         wide = index(padded_columns(columns))
         zero = lanes.real(0.0)
-        count(
+        for_range(
             build, "zero", index(0), wide, lambda k: lanes.store(zero, made.at(to, k)), lanes.count
         )
 
     with build.if_then(clears):
-        count(build, "clear", c, d, clear)
+        for_range(build, "clear", c, d, clear)
 
     def one(n: ir.Value) -> None:
         chosen = made.number(made.row(numbers, n, number_ld), values)
@@ -149,7 +149,7 @@ def emit_scatter(module: ir.Module, target: Target, dtype: np.dtype, columns: in
 
             over_vectors(lanes, columns, add)
 
-    count(build, "row", index(0), rows, one)
+    for_range(build, "row", index(0), rows, one)
     return made.done()
 
 
@@ -180,7 +180,7 @@ def emit_cumulate(
 
         fold(build, "value", index(0), values, [lanes.real(0.0)], one)
 
-    count(build, "column", index(0), wide, column_of, lanes.count)
+    for_range(build, "column", index(0), wide, column_of, lanes.count)
     return made.done()
 
 
@@ -213,5 +213,5 @@ def emit_member_sum(
 
         over_vectors(lanes, columns, column_of)
 
-    count(build, "row", begin, end, one)
+    for_range(build, "row", begin, end, one)
     return made.done()

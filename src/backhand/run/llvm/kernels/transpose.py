@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.builder import count, define, element, element_type, index, ir, unoptimised, vector_type
+from ..ir.builder import (
+    define,
+    element,
+    element_type,
+    for_range,
+    index,
+    ir,
+    unoptimised,
+    vector_type,
+)
 from ..ir.simd import lanes_of
 from ..machine.target import Target
 
@@ -54,13 +63,13 @@ def emit_transpose(module: ir.Module, name: str, target: Target, dtype: Any) -> 
                 build.call(block, [places[0], source_ld, places[1], copy_ld])
 
             end = build.add(at, build.and_(build.sub(column_end, at), index(-columns)))
-            count(build, "columns", at, end, copied, columns)
+            for_range(build, "columns", at, end, copied, columns)
             at = end
 
     at, lanes = row_begin, target.lanes(dtype)
     for rows in sorted({lanes, min(lanes, 4), 1}, reverse=True):
         end = build.add(at, build.and_(build.sub(row_end, at), index(-rows)))
-        count(build, f"rows{rows}", at, end, functools.partial(columns_of, rows=rows), rows)
+        for_range(build, f"rows{rows}", at, end, functools.partial(columns_of, rows=rows), rows)
         at = end
     build.ret_void()
     return function

@@ -24,7 +24,7 @@ from typing import Any
 from ....errors import InputError
 from ....expr.graph import Graph
 from .. import tuning
-from ..ir.builder import count, element, fold, index, ir
+from ..ir.builder import element, fold, for_range, index, ir
 from ..ir.simd import Lanes, tree
 from .lower import Scope, spread_arguments
 
@@ -250,6 +250,6 @@ class _RowEmitter:
                 keep(self._scope(column, self.rows), column, None)
 
             end = index(looped * lanes.count)
-            count(lanes.builder, "columns", index(0), end, body, lanes.count)
+            for_range(lanes.builder, "columns", index(0), end, body, lanes.count)
         for vector in range(looped, self.vectors):
             keep(self._at(vector), vector * lanes.count, self._mask(vector))

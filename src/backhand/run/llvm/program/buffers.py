@@ -13,7 +13,7 @@ from ....plan.buffers import Buffer, Role
 from ....plan.nodes import Gather
 from .. import tuning
 from ..ir.padding import PAD, padded, padded_columns
-from .kernel_plan import Fused, RowMap, Schedule, Sum, home
+from .kernel_plan import Fused, KernelPlan, RowMap, Sum, home
 
 WORD = np.dtype(np.int64)
 LINE_WORDS = tuning.CACHE_LINE // WORD.itemsize
@@ -98,11 +98,11 @@ class Place:
 
 
 class Layout:
-    """Where the buffers of a schedule lie.
+    """Where the buffers of a kernel plan lie.
 
     Parameters
     ----------
-    schedule : Schedule
+    kernel_plan : KernelPlan
     panel : int
         Columns of a panel; see `packed`. 0: nothing lies in panels.
 
@@ -120,10 +120,10 @@ class Layout:
         Batched buffers of which columns are read in whole vectors that may end behind a row.
     """
 
-    def __init__(self, schedule: Schedule, panel: int = 0) -> None:
-        self.schedule, self.panel = schedule, panel
-        self.real = np.dtype(schedule.plan.description.dtype)
-        self.packed = _packed(schedule, panel) if panel else ()
+    def __init__(self, kernel_plan: KernelPlan, panel: int = 0) -> None:
+        self.kernel_plan, self.panel = kernel_plan, panel
+        self.real = np.dtype(kernel_plan.plan.description.dtype)
+        self.packed = _packed(kernel_plan, panel) if panel else ()
         self.batched: dict[str, tuple[int, np.dtype]] = {}
         self.static: dict[str, tuple[int, int]] = {}
         self.exact: dict[str, tuple[int, ...]] = {}
@@ -132,27 +132,27 @@ class Layout:
         self._lay_out_parameters()
 
     def _lay_out_rows(self) -> None:
-        schedule = self.schedule
-        x = schedule.plan.x
-        written = [x] if any(home(b) == x for n in schedule.plan.nodes for b in n.reads) else []
-        written += [gather.out for gather in schedule.gathers]
-        for kernel in schedule.kernels:
+        kernel_plan = self.kernel_plan
+        x = kernel_plan.plan.x
+        written = [x] if any(home(b) == x for n in kernel_plan.plan.nodes for b in n.reads) else []
+        written += [gather.out for gather in kernel_plan.gathers]
+        for kernel in kernel_plan.kernels:
             written += kernel.stored if isinstance(kernel, (Fused, RowMap)) else kernel.writes
         for buffer in map(home, written):
             self.batched[buffer.name] = self._row_stride(buffer), DTYPES.get(buffer.kind, self.real)
-        for node in schedule.plan.nodes:
+        for node in kernel_plan.plan.nodes:
             views = (buffer for buffer in node.reads if buffer.base is not None)
             self.read_beyond.update(home(view).name for view in views)
 
     def _lay_out_parameters(self) -> None:
-        schedule = self.schedule
-        for parameter in schedule.plan.parameters:
+        kernel_plan = self.kernel_plan
+        for parameter in kernel_plan.plan.parameters:
             self._add(parameter.buffer)
-        for buffer in schedule.transposed:
+        for buffer in kernel_plan.transposed:
             *others, d, k = self.exact[buffer.name]
             stride = padded(d, self.real.itemsize)
             self.static[transposed(buffer)] = math.prod(others) * k, stride
-        for each in schedule.sums:
+        for each in kernel_plan.sums:
             if self._is_stored(each):
                 self._add(each.node.out)
             for buffer in each.update.state if each.update else ():
@@ -168,27 +168,29 @@ class Layout:
 
     def _is_stored(self, each: Sum) -> bool:
         """Whether what a sum gives is stored, and not only used in an update."""
-        sparse = self.schedule.sparse and getattr(each.node, "left", None) == self.schedule.plan.x
-        return sparse or each.in_memory or not each.update or self.schedule.clip is not None
+        sparse = (
+            self.kernel_plan.sparse and getattr(each.node, "left", None) == self.kernel_plan.plan.x
+        )
+        return sparse or each.in_memory or not each.update or self.kernel_plan.clip is not None
 
     def _row_stride(self, buffer: Buffer) -> int:
-        if self.schedule.is_narrow(buffer):
+        if self.kernel_plan.is_narrow(buffer):
             return self._narrow_members(buffer)
         return buffer.members * padded(buffer.width, self.real.itemsize)
 
     def _narrow_members(self, buffer: Buffer) -> int:
         """Numbers for each row: the loss has one for each member."""
-        return self.schedule.plan.logits.members if buffer == self.schedule.plan.loss else 1
+        return self.kernel_plan.plan.logits.members if buffer == self.kernel_plan.plan.loss else 1
 
     @property
     def inputs(self) -> int:
         """Columns of x."""
-        return self.schedule.plan.x.width
+        return self.kernel_plan.plan.x.width
 
     @property
     def columns(self) -> int:
-        """Columns of the first layer; see `Schedule.first`. 0 if there is none."""
-        return self.schedule.first.width if self.schedule.first else 0
+        """Columns of the first layer; see `KernelPlan.first`. 0 if there is none."""
+        return self.kernel_plan.first.width if self.kernel_plan.first else 0
 
     @property
     def panel_stride(self) -> int:
@@ -198,9 +200,9 @@ class Layout:
     @property
     def can_split_k(self) -> bool:
         """Whether threads may own inputs of the first layer; see `split_k`."""
-        schedule = self.schedule
-        first = schedule.first
-        if first is None or schedule.first_update is None or schedule.sparse or self.packed:
+        kernel_plan = self.kernel_plan
+        first = kernel_plan.first
+        if first is None or kernel_plan.first_update is None or kernel_plan.sparse or self.packed:
             return False
         whole = bool(first.stored) and first.stored[0].base is None  # sums wait there
         return whole and self.inputs >= tuning.SPLIT_K_INPUTS_PER_UNIT * self.columns
@@ -212,7 +214,7 @@ class Layout:
     def place(self, buffer: Buffer) -> Place:
         """Where the rows of a buffer lie, or the vectors (K,) or (M, K) that go with rows."""
         whole = home(buffer)
-        if buffer == self.schedule.plan.loss:
+        if buffer == self.kernel_plan.plan.loss:
             members = self._narrow_members(buffer)
             return Place(buffer.name, 0, members, int(members > 1))
         if not buffer.by_batch:
@@ -243,10 +245,10 @@ class Layout:
             If targets are class indices and their dtype is none of whole numbers, or if a buffer
             has the name of another entry.
         """
-        schedule = self.schedule
-        scalars, words = (max(1, len(names)) for names in (schedule.reals, schedule.words))
+        kernel_plan = self.kernel_plan
+        scalars, words = (max(1, len(names)) for names in (kernel_plan.reals, kernel_plan.words))
         slots = control_slots(self.real, scalars, words)
-        gathers = {gather.source: gather for gather in schedule.gathers}
+        gathers = {gather.source: gather for gather in kernel_plan.gathers}
         for name, dtype in sources.items():
             gather = gathers.get(name)
             flat = gather is None or gather.sparse
@@ -255,11 +257,11 @@ class Layout:
             )
             slots[f"{name}.stride"] = None
             if gather and gather.out.kind == "index" and dtype.kind not in "iu":
-                loss = schedule.plan.description.loss.name
+                loss = kernel_plan.plan.description.loss.name
                 raise InputError(
                     f"t has dtype {dtype}: {loss!r} takes class indices, whole numbers"
                 )
-        for buffer in schedule.copied_out:
+        for buffer in kernel_plan.copied_out:
             slots[f"out.{buffer.name}"] = Slot(self.real, (None, buffer.members * buffer.width))
         buffers = self.buffer_slots()
         taken = [name for name in buffers if name in slots]
@@ -274,7 +276,7 @@ class Layout:
             slots[name] = Slot(dtype, (None, stride))
         for name, shape in self.static.items():
             slots[name] = Slot(self.real, shape)
-        x = self.schedule.plan.x.name
+        x = self.kernel_plan.plan.x.name
         if x in slots:  # rows of another length may take its place: see "x.ld"
             slots[x] = Slot(self.real, (None, None), True)
         return slots
@@ -291,7 +293,7 @@ def columns(gather: Gather | None) -> int:
     return gather.out.members * gather.out.width
 
 
-def _packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
+def _packed(kernel_plan: KernelPlan, panel: int) -> tuple[str, ...]:
     """Buffers that lie panel by panel: first-layer weights that are updated, and their state.
 
     The ``panel`` columns of a panel are a stretch of memory of their own, so that a thread's
@@ -299,12 +301,12 @@ def _packed(schedule: Schedule, panel: int) -> tuple[str, ...]:
     that would grow by more than a quarter, or have a single panel, stay row by row, as do those of
     a sparse x.
     """
-    first, update = schedule.first, schedule.first_update
-    if first is None or update is None or schedule.sparse or schedule.clip:
+    first, update = kernel_plan.first, kernel_plan.first_update
+    if first is None or update is None or kernel_plan.sparse or kernel_plan.clip:
         return ()
     width, weights = first.width, first.product.right
     padding = -width % panel
-    unfit = weights in schedule.transposed or weights.role is not Role.PARAMETER
+    unfit = weights in kernel_plan.transposed or weights.role is not Role.PARAMETER
     if unfit or width <= panel or padding > tuning.PANEL_PADDING * width:
         return ()
     return (weights.name, *(buffer.name for buffer in update.state))

@@ -24,7 +24,7 @@ from ..machine.elf_linker import Image
 from ..machine.object_cache import generator
 from ..machine.target import Library, Target
 from .buffers import Layout, Slots
-from .kernel_plan import Fused, RowMap, Schedule
+from .kernel_plan import Fused, KernelPlan, RowMap
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 PartitionMode = Literal["rows", "columns", "inputs"]
@@ -124,12 +124,12 @@ def _granted(worth: int, available: Callable[[], int]) -> int:
 _known = RecentlyUsed[Compiled]()
 
 
-def compiled(schedule: Schedule, sources: dict[str, np.dtype]) -> Compiled:
-    """Machine code for a schedule on this processor.
+def compiled(kernel_plan: KernelPlan, sources: dict[str, np.dtype]) -> Compiled:
+    """Machine code for a kernel plan on this processor.
 
     Parameters
     ----------
-    schedule : Schedule
+    kernel_plan : KernelPlan
     sources : dict of str to dtype
         Of the arrays that it gathers from.
 
@@ -139,77 +139,79 @@ def compiled(schedule: Schedule, sources: dict[str, np.dtype]) -> Compiled:
         If the processor is not supported or LLVM refuses; nothing slower is taken instead.
     """
     target = Target.host()
-    key = program_key(schedule, target, sources)
+    key = program_key(kernel_plan, target, sources)
     with COMPILING:
-        return _known.get(key, lambda: _load(schedule, target, sources, key))
+        return _known.get(key, lambda: _load(kernel_plan, target, sources, key))
 
 
-def _load(schedule: Schedule, target: Target, sources: dict[str, np.dtype], key: str) -> Compiled:
-    panel = panel_columns(target, np.dtype(schedule.plan.description.dtype))
-    layout = Layout(schedule, panel)
+def _load(
+    kernel_plan: KernelPlan, target: Target, sources: dict[str, np.dtype], key: str
+) -> Compiled:
+    panel = panel_columns(target, np.dtype(kernel_plan.plan.description.dtype))
+    layout = Layout(kernel_plan, panel)
     slots = layout.slots(sources)
 
     def emit(compile_ready: CompileReady) -> ir.Module:
         from .emit import emit_program  # what emits code is slow to import
 
-        return emit_program(schedule, target, sources, compile_ready)
+        return emit_program(kernel_plan, target, sources, compile_ready)
 
     library = load(key, target, emit)
-    updated = [each.update.parameter for each in schedule.sums if each.update]
+    updated = [each.update.parameter for each in kernel_plan.sums if each.update]
     return Compiled(
         library,
         ENTRY(library.address("run")),
         slots,
         layout,
-        _flops(schedule),
+        _flops(kernel_plan),
         sum(math.prod(layout.exact[buffer.name]) for buffer in updated),
         sum(
             product.out.width
-            for product in _products(schedule)
-            if _reads_entries(product, schedule)
+            for product in _products(kernel_plan)
+            if _reads_entries(product, kernel_plan)
         ),
         {name: layout.static[name][0] // layout.inputs for name in layout.packed},
     )
 
 
-def _products(schedule: Schedule) -> list[Product]:
+def _products(kernel_plan: KernelPlan) -> list[Product]:
     """The products of the forward pass."""
-    found = [kernel.product for kernel in schedule.kernels if isinstance(kernel, Fused)]
+    found = [kernel.product for kernel in kernel_plan.kernels if isinstance(kernel, Fused)]
     return [product for product in found if not product.right_transposed]
 
 
-def _reads_entries(product: Product, schedule: Schedule) -> bool:
-    return schedule.sparse and product.left == schedule.plan.x
+def _reads_entries(product: Product, kernel_plan: KernelPlan) -> bool:
+    return kernel_plan.sparse and product.left == kernel_plan.plan.x
 
 
-def _flops(schedule: Schedule) -> int:
+def _flops(kernel_plan: KernelPlan) -> int:
     """Forward, and as much again for each of the two gradients of a product."""
     forward = sum(
         2 * product.out.members * product.left.width * product.out.width
-        for product in _products(schedule)
-        if not _reads_entries(product, schedule)
+        for product in _products(kernel_plan)
+        if not _reads_entries(product, kernel_plan)
     )
-    return forward * (3 if schedule.meets else 1)
+    return forward * (3 if kernel_plan.has_barriers else 1)
 
 
 # the key of a program ---------------------------------------------------------------------------
 
 
-def program_key(schedule: Schedule, target: Target, sources: dict[str, np.dtype]) -> str:
+def program_key(kernel_plan: KernelPlan, target: Target, sources: dict[str, np.dtype]) -> str:
     """Everything that a program's machine code depends on, as text."""
     kinds = sorted((name, str(dtype)) for name, dtype in sources.items())
-    return f"{generator()} {target} {kinds} {_text(schedule)}"
+    return f"{generator()} {target} {kinds} {_text(kernel_plan)}"
 
 
 @functools.lru_cache(maxsize=PLANS_KEPT)
-def _text(schedule: Schedule) -> str:
-    """A schedule as text, in every process the same."""
+def _text(kernel_plan: KernelPlan) -> str:
+    """A kernel plan as text, in every process the same."""
     parts = [
-        schedule.plan.description.dtype,
-        [p.buffer for p in schedule.plan.parameters],
-        [_described(node) for node in schedule.plan.nodes],
-        (schedule.copied_out, schedule.accumulates, schedule.reals, schedule.words),
-        [kernel.stored for kernel in schedule.kernels if isinstance(kernel, (Fused, RowMap))],
+        kernel_plan.plan.description.dtype,
+        [p.buffer for p in kernel_plan.plan.parameters],
+        [_described(node) for node in kernel_plan.plan.nodes],
+        (kernel_plan.copied_out, kernel_plan.accumulates, kernel_plan.reals, kernel_plan.words),
+        [kernel.stored for kernel in kernel_plan.kernels if isinstance(kernel, (Fused, RowMap))],
     ]
     return repr(parts)
 

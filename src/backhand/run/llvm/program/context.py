@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ....plan.buffers import Buffer
-from ..ir.builder import count, element, index, ir
+from ..ir.builder import element, for_range, index, ir
 from ..kernels.cancellation import MISSING, pieces
 from ..kernels.sparse_rows import Entries
 from .buffers import Layout, Place
-from .kernel_plan import Schedule
+from .kernel_plan import KernelPlan
 from .kernel_set import Kernels
 from .partition import Partition, Range
 
@@ -21,7 +21,7 @@ class Context:
 
     Parameters
     ----------
-    schedule : Schedule
+    kernel_plan : KernelPlan
     layout : Layout
     kernels : Kernels
     sources : dict of str to dtype
@@ -43,7 +43,7 @@ class Context:
 
     def __init__(
         self,
-        schedule: Schedule,
+        kernel_plan: KernelPlan,
         layout: Layout,
         kernels: Kernels,
         sources: dict[str, np.dtype],
@@ -51,7 +51,7 @@ class Context:
         at: dict[str, ir.Value],
         thread: ir.Value,
     ) -> None:
-        self.schedule, self.layout, self.kernels = schedule, layout, kernels
+        self.kernel_plan, self.layout, self.kernels = kernel_plan, layout, kernels
         self.sources, self.build, self.at, self.thread = sources, build, at, thread
         self.dtype, self.real = kernels.dtype, kernels.real
         self.i64 = ir.IntType(64)
@@ -69,7 +69,7 @@ class Context:
 
     def row_stride(self, where: Place) -> ir.Value:
         """From one row to the next."""
-        return self.at["x.ld"] if where.name == self.schedule.plan.x.name else index(where.row)
+        return self.at["x.ld"] if where.name == self.kernel_plan.plan.x.name else index(where.row)
 
     def operand(self, where: Place, member: ir.Value | None, even: int) -> Range:
         """The address and row stride of an operand of a kernel.
@@ -103,7 +103,7 @@ class Context:
         """
         build = self.build
         begin: ir.Value = index(0)
-        if self.schedule.accumulates:  # rows of one batch, whichever block they are in
+        if self.kernel_plan.accumulates:  # rows of one batch, whichever block they are in
             begin = build.mul(self.now["begin"], index(members))
         if all(where.is_even(members) for where in places):
             first, last = (build.mul(row, index(members)) for row in rows)
@@ -115,7 +115,7 @@ class Context:
             numbers = build.add(begin, member), index(members)
             body(lambda where: self.operand(where, member, 1), rows, numbers)
 
-        count(build, "member", index(0), index(members), one)
+        for_range(build, "member", index(0), index(members), one)
 
     # what threads share -------------------------------------------------------------------------
 
@@ -141,13 +141,13 @@ class Context:
 
     def entries(self, left: Buffer | None) -> Entries | None:
         """The types of the stored entries that a product reads; None if it reads rows."""
-        gather = next((g for g in self.schedule.gathers if g.sparse), None)
+        gather = next((g for g in self.kernel_plan.gathers if g.sparse), None)
         if gather is None or left != gather.out:
             return None
         return Entries(self.sources[gather.source], self.sources[f"{gather.source}.indices"])
 
     def csr(self) -> list[ir.Value]:
         """The caller's CSR matrix and where the batch begins in it."""
-        name = next(gather.source for gather in self.schedule.gathers if gather.sparse)
+        name = next(gather.source for gather in self.kernel_plan.gathers if gather.sparse)
         names = (name, f"{name}.indices", f"{name}.indptr", "order")
         return [*(self.at[name] for name in names), self.now["begin"]]

@@ -1,4 +1,4 @@
-"""From a schedule to one function that runs many batches on a team of threads.
+"""From a kernel plan to one function that runs many batches on a team of threads.
 
     for each batch:
         my rows: gather, then every kernel over rows              barrier
@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..ir.builder import count, define, element, index, ir, minimum, unoptimised
+from ..ir.builder import define, element, for_range, index, ir, minimum, unoptimised
 from ..kernels.cancellation import FAR, MISSING, ROWS, is_set
 from ..machine.compile_store import CompileReady
 from ..machine.fp_mode import flush_subnormals
 from ..machine.target import Target
 from .buffers import Layout, Slots
 from .context import Context
-from .kernel_plan import Fused, Phase, Schedule
+from .kernel_plan import Fused, KernelPlan, Phase
 from .kernel_set import Kernels
 from .partition import Range
 from .row_code import RowCode
@@ -30,16 +30,16 @@ from .sum_code import SumCode
 
 
 def emit_program(
-    schedule: Schedule,
+    kernel_plan: KernelPlan,
     target: Target,
     sources: dict[str, np.dtype],
     compile_ready: CompileReady = lambda module: None,
 ) -> ir.Module:
-    """Emit the module that defines ``run(table, thread)``, the program of a schedule.
+    """Emit the module that defines ``run(table, thread)``, the program of a kernel plan.
 
     Parameters
     ----------
-    schedule : Schedule
+    kernel_plan : KernelPlan
     target : Target
     sources : dict of str to dtype
         Of the caller's arrays, by the names that the plan gathers from.
@@ -47,8 +47,8 @@ def emit_program(
         Called with the module whenever functions of it are complete; see `CompileStore.objects`.
     """
     module = ir.Module("backhand")
-    kernels = Kernels(module, target, schedule, compile_ready=compile_ready)
-    layout = Layout(schedule, kernels.panel)
+    kernels = Kernels(module, target, kernel_plan, compile_ready=compile_ready)
+    layout = Layout(kernel_plan, kernels.panel)
     function, build = define(module, "run", [ir.PointerType(), ir.IntType(64)], external=True)
     unoptimised(function)
     (table, thread), entry = function.args, build.block
@@ -56,9 +56,9 @@ def emit_program(
     at = load_table(build, table, layout.slots(sources))
     with build.if_then(build.icmp_signed("==", thread, index(0))):
         build.store(index(1), element(build, at["barrier"], index(1), ir.IntType(64)))
-    context = Context(schedule, layout, kernels, sources, build, at, thread)
+    context = Context(kernel_plan, layout, kernels, sources, build, at, thread)
     program = _Program(context, entry)
-    count(build, "batch", at["first"], at["last"], program.batch)
+    for_range(build, "batch", at["first"], at["last"], program.batch)
     as_before()
     build.ret_void()
     return module
@@ -79,28 +79,30 @@ class _Program:
 
     def __init__(self, context: Context, entry: ir.Block) -> None:
         self.context, self.build, self.at = context, context.build, context.at
-        self.schedule, self.partition = context.schedule, context.partition
+        self.kernel_plan, self.partition = context.kernel_plan, context.partition
         build, layout, at = self.build, context.layout, self.at
         self.rows = RowCode(context)
         self.split_k = SplitK(context, self.rows) if layout.can_split_k else None
         self.sums = SumCode(context, self.rows, self.split_k, entry)
-        self.x = context.schedule.plan.x.name
+        self.x = context.kernel_plan.plan.x.name
         mine = build.mul(at["x.per_thread"], context.thread)
         self.all_x, self.total = None, None
         if self.x in at:
             self.all_x = element(build, at[self.x], mine, context.real)
-        has_loss = any(getattr(kernel, "counts_weights", False) for kernel in self.schedule.kernels)
-        if self.schedule.accumulates and has_loss:
+        has_loss = any(
+            getattr(kernel, "counts_weights", False) for kernel in self.kernel_plan.kernels
+        )
+        if self.kernel_plan.accumulates and has_loss:
             self.total = self.rows.weight_sum(index(0), at["rows"])
 
     def batch(self, number: ir.Value) -> ir.Value | None:
         """A batch, and how many numbers further the next one is."""
-        build, at, schedule, context = self.build, self.at, self.schedule, self.context
+        build, at, kernel_plan, context = self.build, self.at, self.kernel_plan, self.context
         begin = build.mul(number, at["batch"])
         rows = minimum(build, at["batch"], build.sub(at["rows"], begin))
         relative = build.sub(number, at["first"])
         context.now = now = {"begin": begin, "rows": rows, "number": relative}
-        for name, names in (("scalars", schedule.reals), ("words", schedule.words)):
+        for name, names in (("scalars", kernel_plan.reals), ("words", kernel_plan.words)):
             kind = context.real if name == "scalars" else ir.IntType(32)
             past = build.mul(relative, index(max(1, len(names))))
             now[name] = element(build, at[name], past, kind)
@@ -112,45 +114,47 @@ class _Program:
             at[self.x] = element(build, self.all_x, past, context.real)
         # Where no barrier holds threads together, one may be a batch ahead; so each keeps to the
         # same rows of the buffers, even in a last batch that is smaller.
-        first, last = self.partition.part(rows if schedule.meets else at["batch"])
+        first, last = self.partition.part(rows if kernel_plan.has_barriers else at["batch"])
         mine = minimum(build, first, rows), minimum(build, last, rows)
         left = self._phases(mine)
         return build.select(left, index(FAR), index(1))
 
     def _phases(self, mine: Range) -> ir.Value:
         """All phases; whether this was the last batch, because somebody asks to leave."""
-        schedule = self.schedule
-        if schedule.before:
-            self._before()
-        of_rows = [phase for phase in schedule.phases if phase.rows]
+        kernel_plan = self.kernel_plan
+        if kernel_plan.parameter_only:
+            self._parameter_only()
+        of_rows = [phase for phase in kernel_plan.phases if phase.rows]
         left = None
-        for phase in schedule.phases:
+        for phase in kernel_plan.phases:
             if phase.rows:
                 self._by_rows(phase, mine, phase is of_rows[0])
             if phase is of_rows[-1]:
-                for buffer in schedule.copied_out:
+                for buffer in kernel_plan.copied_out:
                     self.rows.copy_out(buffer, mine)
             if phase.sums:
-                left = self._by_parameters(phase, phase is schedule.phases[-1])
-            if schedule.meets:
+                left = self._by_parameters(phase, phase is kernel_plan.phases[-1])
+            if kernel_plan.has_barriers:
                 self.context.barrier()
         return is_set(self.build, self.at["stop"], ROWS) if left is None else left
 
-    def _before(self) -> None:
+    def _parameter_only(self) -> None:
         """What is made of parameters: once in a run if they stay as they are."""
         build = self.build
         is_first = build.icmp_signed("==", self.context.now["number"], index(0))
-        with build.if_then(ir.Constant(ir.IntType(1), 1) if self.schedule.meets else is_first):
-            self.sums.run(self.schedule.before)
+        with build.if_then(
+            ir.Constant(ir.IntType(1), 1) if self.kernel_plan.has_barriers else is_first
+        ):
+            self.sums.run(self.kernel_plan.parameter_only)
             self.context.barrier()
 
     def _by_rows(self, phase: Phase, mine: Range, begins: bool) -> None:
         """What is done for my rows; in the phase that begins, they are gathered."""
-        build, schedule = self.build, self.schedule
+        build, kernel_plan = self.build, self.kernel_plan
         everything = self.partition.chosen((index(0), self.context.now["rows"]), mine)
-        first = schedule.first
-        for node in schedule.gathers if begins else ():
-            if node.out == schedule.plan.x:
+        first = kernel_plan.first
+        for node in kernel_plan.gathers if begins else ():
+            if node.out == kernel_plan.plan.x:
                 if not node.sparse and first is None:
                     self.rows.gather_in_pieces(node, mine)
             else:
@@ -165,7 +169,7 @@ class _Program:
 
     def _first_layer(self, group: Fused, mine: Range) -> None:
         """Gather x, if it is not read where it is, and take the product with it."""
-        gathers = [node for node in self.schedule.gathers if node.out == self.schedule.plan.x]
+        gathers = [node for node in self.kernel_plan.gathers if node.out == self.kernel_plan.plan.x]
         x = next((node for node in gathers if not node.sparse), None)
 
         def usual() -> None:
@@ -198,7 +202,7 @@ class _Program:
 
     def _loss(self) -> None:
         """Thread 0 adds the batch's loss to the results."""
-        loss, now = self.schedule.plan.loss, self.context.now
+        loss, now = self.kernel_plan.plan.loss, self.context.now
         if loss is None or loss.name not in self.at:
             return
         numbers = self.build.mul(now["rows"], index(self.context.layout.place(loss).row))

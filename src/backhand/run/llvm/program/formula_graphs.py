@@ -10,7 +10,7 @@ from ....expr.trace import trace
 from ....formulas import noise
 from ....plan.buffers import Buffer
 from ....plan.nodes import Map, Noise, NormaliseWeights, Product, ScaleRows
-from .kernel_plan import Fused, Place, RowMap, Schedule, Sum, place
+from .kernel_plan import Fused, KernelPlan, Region, RowMap, Sum, region
 
 Names = tuple[str, ...]
 
@@ -42,17 +42,17 @@ class RowFormula:
     width: int
 
 
-def row_formula(kernel: Fused | RowMap, schedule: Schedule) -> RowFormula:
+def row_formula(kernel: Fused | RowMap, kernel_plan: KernelPlan) -> RowFormula:
     """The formulas on the elements of a product, or on rows."""
-    words = {place(n.out): n.number for n in schedule.plan.nodes if isinstance(n, Noise)}
+    words = {region(n.out): n.number for n in kernel_plan.plan.nodes if isinstance(n, Noise)}
     product = kernel.product if isinstance(kernel, Fused) else None
-    inner = {place(out) for node in kernel.nodes for out in node.writes}
+    inner = {region(out) for node in kernel.nodes for out in node.writes}
     given = [buffer for node in kernel.nodes for buffer in _inputs(node)]
     if product:
-        inner.add(place(product.out))
+        inner.add(region(product.out))
         if product.bias and product.scale != 1.0:
             given.append(product.bias)
-    read = {place(buffer): buffer for buffer in given if place(buffer) not in inner}
+    read = {region(buffer): buffer for buffer in given if region(buffer) not in inner}
     outer = {key: buffer for key, buffer in read.items() if key not in words}
     layers = tuple(dict.fromkeys(words[key] for key in read if key in words))
     scalars = tuple(
@@ -61,21 +61,21 @@ def row_formula(kernel: Fused | RowMap, schedule: Schedule) -> RowFormula:
 
     def formula(xp: Any, first: Any, row: Any, column: Any, *rest: Any) -> tuple[Any, ...]:
         given = iter(rest)
-        at: dict[Place, Any] = {key: next(given) for key in outer}
+        at: dict[Region, Any] = {key: next(given) for key in outer}
         for layer in layers:
             drawn = noise.noise(xp, noise.row_key(xp, next(given), row), column)
             at |= {key: drawn for key, of in words.items() if of == layer}
-        at |= {place(buffer): next(given) for buffer in scalars}
+        at |= {region(buffer): next(given) for buffer in scalars}
         if product:
-            at[place(product.out)] = _scaled(product, first, at)
+            at[region(product.out)] = _scaled(product, first, at)
         for node in kernel.nodes:
             _run(node, xp, at, first)
-        return tuple(at[place(buffer)] for buffer in kernel.stored)
+        return tuple(at[region(buffer)] for buffer in kernel.stored)
 
     inputs = [("product", "real") if product else ("total", "scalar")]
     inputs += [("row", "word"), ("column", "column")]
     reads = tuple(outer.values())
-    inputs += [(f"read{i}", _kind(b, kernel.width, schedule)) for i, b in enumerate(reads)]
+    inputs += [(f"read{i}", _kind(b, kernel.width, kernel_plan)) for i, b in enumerate(reads)]
     inputs += [(f"key{i}", "word") for i in range(len(layers))]
     kinds = {"real": "scalar", "word": "word"}
     inputs += [(f"scalar{i}", kinds[buffer.kind]) for i, buffer in enumerate(scalars)]
@@ -83,15 +83,15 @@ def row_formula(kernel: Fused | RowMap, schedule: Schedule) -> RowFormula:
     return RowFormula(graph, reads, kernel.stored, layers, scalars, kernel.width)
 
 
-def is_row(buffer: Buffer, width: int, schedule: Schedule) -> bool:
+def is_row(buffer: Buffer, width: int, kernel_plan: KernelPlan) -> bool:
     """Whether a kernel over rows of some columns finds a row there, and not one number."""
-    return buffer.width == width and not schedule.is_narrow(buffer)
+    return buffer.width == width and not kernel_plan.is_narrow(buffer)
 
 
-def _kind(buffer: Buffer, width: int, schedule: Schedule) -> str:
+def _kind(buffer: Buffer, width: int, kernel_plan: KernelPlan) -> str:
     if buffer.kind == "index":
         return "index"
-    return "real" if is_row(buffer, width, schedule) else "scalar"
+    return "real" if is_row(buffer, width, kernel_plan) else "scalar"
 
 
 def _inputs(node: Any) -> tuple[Buffer, ...]:
@@ -102,29 +102,29 @@ def _inputs(node: Any) -> tuple[Buffer, ...]:
     return reads
 
 
-def _scaled(product: Product, value: Any, at: dict[Place, Any]) -> Any:
+def _scaled(product: Product, value: Any, at: dict[Region, Any]) -> Any:
     """The result of a product from its sum; one without a scale has begun from the bias."""
     if product.scale == 1.0:
         return value
     value = value * product.scale
-    return value if product.bias is None else value + at[place(product.bias)]
+    return value if product.bias is None else value + at[region(product.bias)]
 
 
-def _run(node: Any, xp: Any, at: dict[Place, Any], total: Any) -> None:
+def _run(node: Any, xp: Any, at: dict[Region, Any], total: Any) -> None:
     """Run a node on the values of a row."""
     match node:
         case Map():
-            inputs = [None if buffer is None else at[place(buffer)] for buffer in node.inputs]
-            scalars = {name: at[place(buffer)] for name, buffer in node.scalars}
+            inputs = [None if buffer is None else at[region(buffer)] for buffer in node.inputs]
+            scalars = {name: at[region(buffer)] for name, buffer in node.scalars}
             found: Any = node.formula(xp, *inputs, **dict(node.keywords), **scalars)
             results = found if len(node.outs) > 1 else (found,)
-            at |= {place(out): a for out, a in zip(node.outs, results, strict=True)}
+            at |= {region(out): a for out, a in zip(node.outs, results, strict=True)}
         case NormaliseWeights():
-            weight = _Summable(at[place(node.weight)], total=total)
-            at[place(node.out)] = _plain(node.formula(weight, node.outputs))
+            weight = _Summable(at[region(node.weight)], total=total)
+            at[region(node.out)] = _plain(node.formula(weight, node.outputs))
         case ScaleRows():
-            source = _Summable(at[place(node.source)], xp)
-            at[place(node.out)] = _plain(node.formula(source, at[place(node.share)]))
+            source = _Summable(at[region(node.source)], xp)
+            at[region(node.out)] = _plain(node.formula(source, at[region(node.share)]))
 
 
 def sum_graph(each: Sum, own: Names, phase: str) -> tuple[Graph, tuple[Buffer, ...]]:

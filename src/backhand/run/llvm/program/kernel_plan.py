@@ -42,7 +42,7 @@ from ....plan.nodes import (
 from ....plan.scalars import names_of
 from ....plan.step import Plan
 
-Place = tuple[Buffer, int, int, int, int]
+Region = tuple[Buffer, int, int, int, int]
 
 
 def home(buffer: Buffer) -> Buffer:
@@ -50,8 +50,8 @@ def home(buffer: Buffer) -> Buffer:
     return buffer.base or buffer
 
 
-def place(buffer: Buffer) -> Place:
-    """Which numbers a buffer has; two buffers of one place hold the same."""
+def region(buffer: Buffer) -> Region:
+    """Which columns of which memory a buffer is; two buffers of one region hold the same."""
     apart = buffer.apart if buffer.members > 1 else 0
     return home(buffer), buffer.first, buffer.width, buffer.members, apart
 
@@ -106,7 +106,7 @@ class Sum:
 
     @property
     def in_memory(self) -> bool:
-        """Whether it is finished in memory before its update can begin."""
+        """Whether the gradient must be complete in its buffer before the update reads it."""
         return isinstance(self.node, (ScatterAdd, Cumulate))
 
     @property
@@ -124,14 +124,14 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Schedule:
-    """The kernels of one step, in order. A schedule is equal to itself only.
+class KernelPlan:
+    """The kernels of one step, in order. A kernel plan is equal to itself only.
 
     Attributes
     ----------
     plan : Plan
     gathers : tuple of Gather
-    before : tuple of Sum
+    parameter_only : tuple of Sum
         What is made of parameters alone, before any rows.
     phases : tuple of Phase
     copied_out : tuple of Buffer
@@ -145,7 +145,7 @@ class Schedule:
 
     plan: Plan
     gathers: tuple[Gather, ...]
-    before: tuple[Sum, ...]
+    parameter_only: tuple[Sum, ...]
     phases: tuple[Phase, ...]
     copied_out: tuple[Buffer, ...]
     accumulates: bool
@@ -160,7 +160,7 @@ class Schedule:
     @functools.cached_property
     def sums(self) -> tuple[Sum, ...]:
         """All that is done by parameters."""
-        return (*self.before, *(each for phase in self.phases for each in phase.sums))
+        return (*self.parameter_only, *(each for phase in self.phases for each in phase.sums))
 
     @functools.cached_property
     def transposed(self) -> tuple[Buffer, ...]:
@@ -179,7 +179,7 @@ class Schedule:
         return any(each.update for each in self.sums)
 
     @functools.cached_property
-    def meets(self) -> bool:
+    def has_barriers(self) -> bool:
         """Whether threads meet at barriers in every batch, since they sum over it."""
         return any(phase.sums for phase in self.phases)
 
@@ -240,12 +240,12 @@ class Schedule:
         return found | ({plan.loss} if plan.loss else set())
 
 
-def schedule(
+def plan_kernels(
     plan: Plan,
     outputs: Sequence[Buffer] = (),
     copied_out: Sequence[Buffer] = (),
     accumulates: bool = False,
-) -> Schedule:
+) -> KernelPlan:
     """Arrange a plan's nodes into kernels.
 
     Parameters
@@ -254,7 +254,7 @@ def schedule(
     outputs : sequence of Buffer
         Those that the caller wants to see, whatever else reads them.
     copied_out : sequence of Buffer
-        Those that are copied to the caller's arrays; see `Schedule`.
+        Those that are copied to the caller's arrays; see `KernelPlan`.
     accumulates : bool
         Whether batches are blocks of one; there are no updates then.
 
@@ -277,14 +277,15 @@ def schedule(
             groups.add(node)
     kept = {home(buffer) for buffer in (*outputs, *copied_out)}
     rows = groups.kernels(kept | ({plan.loss} if plan.loss else set()))
-    before = tuple(sums.pop(0, ()))
+    parameter_only = tuple(sums.pop(0, ()))
     phases = tuple(
         Phase(tuple(rows.get(level, ())), tuple(sums.get(level, ())))
         for level in sorted({*rows, *sums})
     )
     reals, words = _scalars(plan, [*updates.values()])
     reals += (CLIP_NORM, clip.out.name) if clip else ()
-    return Schedule(plan, gathers, before, phases, tuple(copied_out), accumulates, reals, words)
+    out = tuple(copied_out)
+    return KernelPlan(plan, gathers, parameter_only, phases, out, accumulates, reals, words)
 
 
 CLIP_NORM = "clip_norm"
@@ -371,10 +372,10 @@ class _Groups:
             return False
         if self._levels[id(first)] != self._levels[id(node)]:
             return False
-        inner = {place(out) for member in group for out in member.writes}
+        inner = {region(out) for member in group for out in member.writes}
         homes = {key[0] for key in inner}
         read = [buffer for buffer in node.reads if home(buffer) in homes]
-        if any(place(buffer) not in inner for buffer in read):  # it must be in memory before
+        if any(region(buffer) not in inner for buffer in read):  # it must be in memory before
             return False
         if isinstance(node, ScaleRows):
             return True

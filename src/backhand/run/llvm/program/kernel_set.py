@@ -36,7 +36,7 @@ from ..lowering.lower import emit_vector
 from ..machine.compile_store import CompileReady
 from ..machine.target import Target
 from .formula_graphs import Names, RowFormula, is_row, row_formula, sum_graph
-from .kernel_plan import Fused, RowMap, Schedule, Sum
+from .kernel_plan import Fused, KernelPlan, RowMap, Sum
 from .specialise import target_for_sums
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Kernels:
     ----------
     module : llvmlite.ir.Module
     target : Target
-    schedule : Schedule
+    kernel_plan : KernelPlan
     single_row : bool
         Whether batches have one row.
     compile_ready : callable
@@ -60,24 +60,24 @@ class Kernels:
         self,
         module: ir.Module,
         target: Target,
-        schedule: Schedule,
+        kernel_plan: KernelPlan,
         single_row: bool = False,
         compile_ready: CompileReady = lambda module: None,
     ) -> None:
-        self.module, self.target, self.schedule = module, target, schedule
-        self.dtype = np.dtype(schedule.plan.description.dtype)
+        self.module, self.target, self.kernel_plan = module, target, kernel_plan
+        self.dtype = np.dtype(kernel_plan.plan.description.dtype)
         self._compile_ready = compile_ready
         self.pointer, self.i64 = ir.PointerType(), ir.IntType(64)
         self.real, self.word = element_type(self.dtype), ir.IntType(32)
         self._tile = choose_tile(target, single_row=single_row)
         self.panel = panel_columns(target, self.dtype, self._tile)
-        self._start: gemm_loops.Start = "rows" if schedule.accumulates else "zero"
-        products = [kernel.product for kernel in schedule.kernels if isinstance(kernel, Fused)]
-        sums = [each.node.out for each in schedule.sums]
+        self._start: gemm_loops.Start = "rows" if kernel_plan.accumulates else "zero"
+        products = [kernel.product for kernel in kernel_plan.kernels if isinstance(kernel, Fused)]
+        sums = [each.node.out for each in kernel_plan.sums]
         units = (out.width for out in (*(p.out for p in products), *sums))
         self._columns = {padded_columns(width) for width in units}
         self._shapes = [*{p.right: _rows_and_columns(p.right) for p in products}.values()]
-        updates = [each.update for each in schedule.sums if each.update]
+        updates = [each.update for each in kernel_plan.sums if each.update]
         self._weights = sum(math.prod(map(int, each.parameter.axes)) for each in updates)
         self._own: Names = ()
         if updates:
@@ -130,7 +130,7 @@ class Kernels:
         formula : RowFormula
             Its operands are what it reads, then what it stores.
         """
-        formula = row_formula(group, self.schedule)
+        formula = row_formula(group, self.kernel_plan)
         columns, outputs = group.width, self._outputs(formula)
         kind = f"stored{padded_columns(columns)}" if entries else "fused"
         name = self._name(kind, formula.graph, (len(formula.reads), outputs))
@@ -144,7 +144,7 @@ class Kernels:
         beside = any(read.base for read in formula.reads)
         found: list[row_map.Output] = []
         for buffer in formula.stores:
-            one = not is_row(buffer, formula.width, self.schedule)
+            one = not is_row(buffer, formula.width, self.kernel_plan)
             found.append("number" if one else "columns" if beside or buffer.base else "row")
         return found
 
@@ -229,7 +229,7 @@ class Kernels:
 
     def row_map(self, group: RowMap) -> tuple[ir.Value, RowFormula]:
         """The kernel of formulas over rows; see `row_map.emit_row_map` for its arguments."""
-        formula, columns = row_formula(group, self.schedule), group.width
+        formula, columns = row_formula(group, self.kernel_plan), group.width
         outputs = self._outputs(formula)
         name = self._name(f"rows{columns}", formula.graph, (len(formula.reads), outputs))
         if name not in self._made:
@@ -274,12 +274,12 @@ class Kernels:
             Buffers that it reads and stores.
         """
         graph, operands = sum_graph(each, self._own, phase)
-        by_columns = self.sums_columns(each)
-        kind = "weights" if by_columns else "biases"
+        is_product = self.is_product(each)
+        kind = "weights" if is_product else "biases"
         target = self.target
         if entries:
             kind = f"stored{padded_columns(columns)}."
-        elif by_columns:
+        elif is_product:
             target = self._target_for_sums(columns)
         start: gemm_loops.Start = "rows" if phase == "update" or each.in_memory else self._start
         # other columns lie beside those of a view, and are none of the parameter's
@@ -287,14 +287,17 @@ class Kernels:
         kind = f"{kind}{target.lanes(self.dtype)}{phase and '.'}{phase}"
         name = self._name(kind, graph, (len(operands), start, inside))
         if name not in self._made:
-            what = name, graph, len(operands), by_columns, entries, columns, phase
+            what = name, graph, len(operands), is_product, entries, columns, phase
             self._made[name] = self._sum(*what, target, start, inside)
             self._compile_ready(self.module)
         return self._made[name], operands
 
     @staticmethod
-    def sums_columns(each: Sum) -> bool:
-        """Whether a sum is a product, and not one of columns; updates of what is stored are."""
+    def is_product(each: Sum) -> bool:
+        """Whether the kernel of a sum is a product's, and not a column sum's.
+
+        So are updates by a gradient that is complete in its buffer.
+        """
         return isinstance(each.node, Product) or each.in_memory
 
     def columns_summed(self, columns: int) -> int:
@@ -310,7 +313,7 @@ class Kernels:
         name: str,
         graph: Graph,
         operands: int,
-        by_columns: bool,
+        is_product: bool,
         entries: sparse_rows.Entries | None,
         wide: int,
         phase: str,
@@ -320,7 +323,7 @@ class Kernels:
     ) -> ir.Function:
         lanes_count = target.lanes(self.dtype)
         places_of = {key: (0, i) for i, key in enumerate(self._own)}
-        reals, clip = self.schedule.reals, self.schedule.clip
+        reals, clip = self.kernel_plan.reals, self.kernel_plan.clip
         places_of |= {"l2": (1, reals.index(L2))} if L2 in reals else {}
         places_of |= {"clip": (1, reals.index(clip.out.name))} if clip else {}
         scalars = [key for key in places_of if key in graph.inputs]
@@ -373,7 +376,7 @@ class Kernels:
             where = self.module, name, self.target, self.dtype
             return sparse_rows.emit_sums(*where, entries, padded_columns(wide), **common)
         common["start"] = start
-        if by_columns:
+        if is_product:
             own = target != self.target
             common["columns"] = {self.columns_summed(wide)} if own else self._columns
             return gemm.emit_product(

@@ -34,10 +34,10 @@ class RowCode:
 
     def __init__(self, context: Context) -> None:
         self.context, self.build = context, context.build
-        self.kernels, self.layout, self.schedule = (
+        self.kernels, self.layout, self.kernel_plan = (
             context.kernels,
             context.layout,
-            context.schedule,
+            context.kernel_plan,
         )
         self.module, self.dtype, self.at = self.kernels.module, context.dtype, context.at
 
@@ -183,7 +183,7 @@ class RowCode:
         for buffer in formula.scalars:
             real = buffer.kind == "real"
             kind, base = (self.context.real, "scalars") if real else (word, "words")
-            names = self.schedule.reals if real else self.schedule.words
+            names = self.kernel_plan.reals if real else self.kernel_plan.words
             place = element(build, now[base], index(names.index(buffer.name)), kind)
             found.append(build.load(place, typ=kind))
         return found
@@ -201,8 +201,8 @@ class RowCode:
             build.call(kernel, [*rows, total, *numbers, *operands, *same])
 
         context.over_members(group.members, self._places(formula), mine, call)
-        loss = self.schedule.plan.loss
-        if loss in group.stored and self.schedule.learns:
+        loss = self.kernel_plan.plan.loss
+        if loss in group.stored and self.kernel_plan.learns:
             where = self.layout.place(loss)
             first, last = (build.mul(row, index(where.row)) for row in mine)
             with build.if_then(self.counts()):
@@ -248,8 +248,8 @@ class RowCode:
 
     def weight_sum(self, begin: ir.Value, rows: ir.Value) -> ir.Value:
         """The sum of rows' weights; each thread works it out for itself, in one order."""
-        weight, at = self.schedule.plan.weight, self.at
-        source = next(g.source for g in self.schedule.gathers if g.out == weight)
+        weight, at = self.kernel_plan.plan.weight, self.at
+        source = next(g.source for g in self.kernel_plan.gathers if g.out == weight)
         kernel = self.kernels.weight_sum(self.context.sources[source])
         given = [at[source], at[f"{source}.stride"], at["order"], begin, rows]
         return self.build.call(kernel, given)

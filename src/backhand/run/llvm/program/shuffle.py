@@ -12,7 +12,7 @@ import numpy as np
 from ....expr.trace import trace
 from ....formulas import noise
 from .. import tuning
-from ..ir.builder import count, define, element, index, ir
+from ..ir.builder import define, element, for_range, index, ir
 from ..ir.simd import Lanes
 from ..lowering.lower import emit_vector
 from ..machine.compile_store import COMPILING, load
@@ -73,6 +73,6 @@ def emit_shuffle() -> ir.Module:
         for value, at in zip(values, reversed(places), strict=True):
             build.store(value, at)
 
-    count(build, "row", first, last, swap)
+    for_range(build, "row", first, last, swap)
     build.ret_void()
     return module

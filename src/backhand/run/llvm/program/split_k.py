@@ -18,7 +18,7 @@ import dataclasses
 
 from ....plan.nodes import Gather
 from .. import tuning
-from ..ir.builder import count, element, index, ir, minimum
+from ..ir.builder import element, for_range, index, ir, minimum
 from ..ir.padding import PAD, padded_columns
 from .buffers import LINE_WORDS
 from .context import Context
@@ -85,7 +85,7 @@ class SplitK:
                     self._product(halfway, start, start_ld, row, end)
                     build.atomic_rmw("xchg", self._flag(thread), goal, "release")
 
-        count(build, "block", index(0), rows, block_of, step=self.block)
+        for_range(build, "block", index(0), rows, block_of, step=self.block)
 
     def _flag(self, thread: ir.Value) -> ir.Value:
         """The blocks that a thread has handed on."""

@@ -11,7 +11,7 @@ from ....errors import BackhandError
 from ....plan.buffers import Buffer
 from ....plan.nodes import BatchSum, Cumulate, Product, ScatterAdd, Update
 from .. import tuning
-from ..ir.builder import count, element, index, ir
+from ..ir.builder import element, for_range, index, ir
 from ..ir.padding import padded_columns
 from ..kernels import tables
 from ..kernels.cancellation import SUMS
@@ -49,23 +49,23 @@ class SumCode:
     ) -> None:
         self.context, self.rows, self.split_k, self.entry = context, rows, split_k, entry
         self.build, self.at, self.partition = context.build, context.at, context.partition
-        self.kernels, self.layout, self.schedule = (
+        self.kernels, self.layout, self.kernel_plan = (
             context.kernels,
             context.layout,
-            context.schedule,
+            context.kernel_plan,
         )
         self.piece: dict[int, ir.Value] = {}
 
     def run(self, sums: Sequence[Sum]) -> None:
         """All sums of a phase, and their updates."""
-        clips = self.schedule.clip is not None and any(each.update for each in sums)
+        clips = self.kernel_plan.clip is not None and any(each.update for each in sums)
         for owner, each in enumerate(sums):
             self._sum(each, owner, "gradient" if clips else "")
         if not clips:
             return
         self.context.barrier()
         self._clip()
-        if self.schedule.sparse:  # whose updates clear what others may still sum
+        if self.kernel_plan.sparse:  # whose updates clear what others may still sum
             self.context.barrier()
         for owner, each in enumerate(sums):
             if each.update:
@@ -73,7 +73,7 @@ class SumCode:
 
     def _clip(self) -> None:
         """The factor of all gradients, among the step's scalars: every thread writes the same."""
-        clip, reals = self.schedule.clip, self.schedule.reals
+        clip, reals = self.kernel_plan.clip, self.kernel_plan.reals
         assert clip is not None
         scalars, real = self.context.now["scalars"], self.context.real
         limit, place = (
@@ -132,7 +132,7 @@ class SumCode:
         if owned.members is None:
             body(None)
         else:
-            count(self.build, "member", *owned.members, body)
+            for_range(self.build, "member", *owned.members, body)
 
     def _summed(self, buffer: Buffer, out: Buffer, member: ir.Value | None) -> tuple[Range, int]:
         """Address and stride of what is summed, and how many of its rows each batch's row has."""
@@ -171,11 +171,11 @@ class SumCode:
         out = node.out
         kernel, operands = self.kernels.sum(each, out.width, phase=phase)
         stored = phase == "update" or each.in_memory
-        goes_on = self.schedule.accumulates or stored
+        goes_on = self.kernel_plan.accumulates or stored
         wide, mine = self.kernels.columns_summed(out.width), owned.rows
         column_range = whole(wide)
         zeros = (at["zeros"], index(0))
-        x = self.schedule.plan.x if self.schedule.first else None
+        x = self.kernel_plan.plan.x if self.kernel_plan.first else None
         of_first = isinstance(node, Product) and node.left == x
         if of_first:
             mine = self.partition.chosen(whole(self.layout.inputs), mine)
@@ -209,7 +209,7 @@ class SumCode:
 
     def _column_sum(self, each: Sum, node: BatchSum, owned: Owned, owner: int, phase: str) -> None:
         kernel, operands = self.kernels.sum(each, node.out.width, phase=phase)
-        goes_on = self.schedule.accumulates or phase == "update"
+        goes_on = self.kernel_plan.accumulates or phase == "update"
         every = index(0), index(padded_columns(node.out.width))
 
         def member_of(member: ir.Value | None) -> None:
@@ -261,7 +261,7 @@ class SumCode:
 
     def _transpose(self, update: Update, mine: Range, member: ir.Value | None) -> None:
         parameter = update.parameter
-        if parameter not in self.schedule.transposed:
+        if parameter not in self.kernel_plan.transposed:
             return
         copies = self.layout.matrix(parameter, is_transposed=True)
         copy = self.context.operand(dataclasses.replace(copies, row=0), member, 1)[0]
@@ -283,7 +283,7 @@ class SumCode:
         out, context = node.out, self.context
         kernel = tables.emit_scatter(*self._where(), out.width)
         numbers, source = self.rows.numbers(node.index, node.source), self.layout.place(node.source)
-        clears = ir.Constant(ir.IntType(1), not self.schedule.accumulates)
+        clears = ir.Constant(ir.IntType(1), not self.kernel_plan.accumulates)
 
         def member_of(member: ir.Value | None) -> None:
             given = [*context.operand(numbers, member, 1), *context.operand(source, member, 1)]

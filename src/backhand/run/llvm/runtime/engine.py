@@ -24,7 +24,7 @@ from ..host.thread_tuner import ThreadTuner
 from ..host.workers import run_to_end
 from ..kernels.cancellation import NONFINITE
 from ..program.compiled import compiled
-from ..program.kernel_plan import CLIP_NORM, Schedule, schedule
+from ..program.kernel_plan import CLIP_NORM, KernelPlan, plan_kernels
 from .instance import Instance, aligned_copy, pooled, readable
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class CompiledTrainer:
         before = (instance.stored(), self.state) if seconds > tuning.LONG_SECONDS else None
         held = instance.attach(sources, order)
         try:
-            clip = instance.layout.schedule.clip
+            clip = instance.layout.kernel_plan.clip
             limit = {CLIP_NORM: self.optimiser.clip_norm, clip.out.name: 1.0} if clip else {}
             tables = instance.bind_scalars({**scalars, **limit}, batches)
             instance.table.set(batch=batch, seed=self._seed)
@@ -178,7 +178,7 @@ class CompiledTrainer:
                 try:
                     instance.run(done, until, threads, (until - done) * seconds, bool(before))
                 finally:
-                    if before and instance.torn:  # back to where the epoch began
+                    if before and instance.partially_updated:  # back to where the epoch began
                         run_to_end(functools.partial(self._load, instance, *before))
                 self._tuner.record(threads, until - done, time.perf_counter() - start)
                 done = until
@@ -199,7 +199,7 @@ class CompiledTrainer:
             plan = training_plan(
                 self.description, self.optimiser, sparse=sparse, scheduled=self._scheduled
             )
-            instance = Instance(compiled(schedule(plan), kinds), self._threads)
+            instance = Instance(compiled(plan_kernels(plan), kinds), self._threads)
             if self._instance is None:
                 self._load(instance, self._start, self._state)
             else:
@@ -288,8 +288,8 @@ class Forward:
 
     def _instance(self, dtype: np.dtype) -> Instance:
         plan = self._plan
-        arranged = _arranged(plan, (plan.x.name,), (plan.logits.name,))
-        instance = Instance(compiled(arranged, {f"all_{plan.x.name}": dtype}), self._threads)
+        kernel_plan = _plan_in_blocks(plan, (plan.x.name,), (plan.logits.name,))
+        instance = Instance(compiled(kernel_plan, {f"all_{plan.x.name}": dtype}), self._threads)
         instance.read_parameters(self._params)
         return instance
 
@@ -334,10 +334,10 @@ def execute(
         return {name: np.empty(shape, dtype) for name, shape in shapes.items()}
     read = {name: a for name, a in given.items() if name in buffers}
     flat = {n: readable(a if a.ndim < 3 else a.reshape(len(a), -1)) for n, a in read.items()}
-    arranged = _arranged(plan, tuple(flat), outputs)
+    kernel_plan = _plan_in_blocks(plan, tuple(flat), outputs)
     found = {name: np.empty((rows, math.prod(shape[1:])), dtype) for name, shape in shapes.items()}
     sources = {f"all_{name}": a.dtype for name, a in flat.items()}
-    with pooled(compiled(arranged, sources), threads) as instance:
+    with pooled(compiled(kernel_plan, sources), threads) as instance:
         instance.load(params)
         blocks = instance.run_pass(flat, rows, found)
         found = {name: a.reshape(shapes[name]) for name, a in found.items()}
@@ -349,10 +349,10 @@ def execute(
 
 
 @functools.lru_cache(maxsize=PLANS_KEPT)
-def _arranged(plan: Plan, given: tuple[str, ...], copied_out: tuple[str, ...]) -> Schedule:
-    """The schedule of a plan that is run in blocks."""
+def _plan_in_blocks(plan: Plan, given: tuple[str, ...], copied_out: tuple[str, ...]) -> KernelPlan:
+    """The kernel plan of a plan that is run in blocks."""
     buffers = plan.buffers
     gathers = (Gather(f"all_{name}", buffers[name]) for name in given)
     whole = dataclasses.replace(plan, nodes=(*gathers, *plan.nodes))
     out = [buffers[name] for name in copied_out]
-    return schedule(whole, copied_out=out, accumulates=True)
+    return plan_kernels(whole, copied_out=out, accumulates=True)

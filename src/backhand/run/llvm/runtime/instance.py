@@ -130,7 +130,7 @@ class Instance:
     def __init__(self, code: Compiled, threads: int | None) -> None:
         self.code, self.layout = code, code.layout
         self.dtype = self.layout.real
-        self.plan = self.layout.schedule.plan
+        self.plan = self.layout.kernel_plan.plan
         self.team = Team(threads or 1)
         self._teams = {self.team.threads: self.team}
         self._fixed = checked_threads(threads)
@@ -239,7 +239,7 @@ class Instance:
             self.put(name, a)
         self._refresh()
         self.results[:] = 0
-        for each in self.layout.schedule.sums:  # of some in memory half may be done
+        for each in self.layout.kernel_plan.sums:  # of some in memory half may be done
             if each.node.out.name in self.layout.static:
                 self.table[each.node.out.name][...] = 0
 
@@ -281,7 +281,12 @@ class Instance:
         return x
 
     def run(
-        self, first: int, last: int, threads: int, seconds: float, may_tear: bool = False
+        self,
+        first: int,
+        last: int,
+        threads: int,
+        seconds: float,
+        allow_partial_update: bool = False,
     ) -> None:
         """Run batches ``first`` to ``last - 1``, which take about this many seconds.
 
@@ -289,9 +294,9 @@ class Instance:
 
         Parameters
         ----------
-        may_tear : bool
-            Whether a step may be left before all of its updates, so that `torn` is true; the caller
-            then restores a copy.
+        allow_partial_update : bool
+            Whether a step may be left before all of its updates, so that `partially_updated` is
+            true; the caller then restores a copy.
         """
         self.team.wait_until_idle()  # threads of an interrupted run may read the table
         if threads != self.team.threads:
@@ -301,7 +306,7 @@ class Instance:
         barrier[:2] = stop[:] = self.blocks_done[...] = 0
 
         def leave(missing: bool) -> None:
-            stop[ROWS], stop[SUMS], stop[MISSING] = 1, may_tear, missing
+            stop[ROWS], stop[SUMS], stop[MISSING] = 1, allow_partial_update, missing
 
         def abandon(missing: bool) -> None:
             stop[MISSING] = missing or not barrier[1]
@@ -320,13 +325,13 @@ class Instance:
         self.code.call(self.table.address, thread)
 
     @property
-    def torn(self) -> bool:
+    def partially_updated(self) -> bool:
         """Whether the last run has left some parameters a step ahead of others."""
         return bool(self.stop[SUMS + 1])
 
     def _refresh(self) -> None:
         """Transposed copies of the parameters that there are now."""
-        for buffer in self.layout.schedule.transposed:
+        for buffer in self.layout.kernel_plan.transposed:
             *others, d, k = self.layout.exact[buffer.name]
             members = math.prod(others)
             matrices = self.table[buffer.name].reshape(members, d, -1)
@@ -340,7 +345,7 @@ class Instance:
         ``x`` of the network's dtype is read where it is, if nothing but products reads it;
         everything else is gathered.
         """
-        schedule, x = self.layout.schedule, given.get(self.plan.x.name)
+        kernel_plan, x = self.layout.kernel_plan, given.get(self.plan.x.name)
         threads = self._fixed or self.code.pass_threads(rows, available_threads)
         seconds = self.code.flops * rows / (tuning.SLOWEST_OPERATIONS * threads)
         block = min(rows, tuning.PASS_ROWS * threads)
@@ -348,7 +353,7 @@ class Instance:
         if x is not None and (
             x.dtype != self.dtype
             or not x.strides[0] % x.itemsize == 0 <= x.strides[0]
-            or not schedule.reads_x_in_products_only
+            or not kernel_plan.reads_x_in_products_only
         ):
             x = None
         x_name = self.plan.x.name
@@ -372,8 +377,8 @@ class Instance:
 
     def bind_scalars(self, given: Mapping[str, Any], batches: int) -> dict[str, Array]:
         """Make and bind the tables of per-step scalars; those of each batch are given by name."""
-        schedule, found = self.layout.schedule, {}
-        for table, names in (("scalars", schedule.reals), ("words", schedule.words)):
+        kernel_plan, found = self.layout.kernel_plan, {}
+        for table, names in (("scalars", kernel_plan.reals), ("words", kernel_plan.words)):
             if not names:
                 continue
             dtype = self.dtype if table == "scalars" else DTYPES["word"]

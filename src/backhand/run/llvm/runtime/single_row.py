@@ -21,7 +21,7 @@ import numpy as np
 
 from ....plan.description import Description
 from ....plan.step import forward_plan
-from ..ir.builder import count, define, element, index, ir
+from ..ir.builder import define, element, for_range, index, ir
 from ..machine.compile_store import COMPILING, RecentlyUsed, load
 from ..machine.elf_linker import Image
 from ..machine.fp_mode import flush_subnormals
@@ -30,7 +30,7 @@ from ..program.buffers import Layout, Slot, Slots
 from ..program.compiled import program_key
 from ..program.context import Context
 from ..program.emit import load_table
-from ..program.kernel_plan import Schedule, schedule
+from ..program.kernel_plan import KernelPlan, plan_kernels
 from ..program.kernel_set import Kernels
 from ..program.partition import Range
 from ..program.row_code import RowCode
@@ -72,10 +72,10 @@ class SingleRow:
         from .instance import aligned_buffers, allocate_arena
 
         plan = forward_plan(description)
-        arranged = schedule(plan, (plan.logits,))
+        kernel_plan = plan_kernels(plan, (plan.logits,))
         dtype = np.dtype(description.dtype)
-        layout = Layout(arranged)
-        self._library = _library(arranged)
+        layout = Layout(kernel_plan)
+        self._library = _library(kernel_plan)
         table = Table(slots(layout))
         widest = max(buffer.width for buffer in plan.buffers.values()) + 64
         given = {"zeros": np.zeros(widest, dtype), **aligned_buffers(params)}
@@ -101,24 +101,24 @@ def slots(layout: Layout) -> Slots:
     return {"zeros": Slot(layout.real, (None,)), **layout.buffer_slots()}
 
 
-def _library(arranged: Schedule) -> Library | Image:
+def _library(kernel_plan: KernelPlan) -> Library | Image:
     target = Target.host()
-    key = f"single row {OBJECT_HEADER} {program_key(arranged, target, {})}"
+    key = f"single row {OBJECT_HEADER} {program_key(kernel_plan, target, {})}"
     with COMPILING:
         return _known.get(
-            key, lambda: load(key, target, lambda compile_ready: emit_single(arranged, target))
+            key, lambda: load(key, target, lambda compile_ready: emit_single(kernel_plan, target))
         )
 
 
-def emit_single(arranged: Schedule, target: Target) -> ir.Module:
-    """The module that defines ``one(table, x, out)`` for the schedule of a forward plan."""
+def emit_single(kernel_plan: KernelPlan, target: Target) -> ir.Module:
+    """The module that defines ``one(table, x, out)`` for the kernel plan of a forward plan."""
     module = ir.Module("backhand")
-    kernels = Kernels(module, target, arranged, single_row=True)
-    layout, top = Layout(arranged), arranged.plan.logits
+    kernels = Kernels(module, target, kernel_plan, single_row=True)
+    layout, top = Layout(kernel_plan), kernel_plan.plan.logits
     function, build = define(module, "one", [ir.PointerType()] * 3, external=True)
     (table, x, out), entry = function.args, build.block
     as_before = flush_subnormals(build, target)
-    x_name = arranged.plan.x.name
+    x_name = kernel_plan.plan.x.name
     at = load_table(build, table, slots(layout))
     x, out = (_elements(build, a) for a in (x, out))
 
@@ -127,19 +127,19 @@ def emit_single(arranged: Schedule, target: Target) -> ir.Module:
             value = build.load(element(build, base, k, kernels.real), typ=kernels.real)
             build.store(value, element(build, to, k, kernels.real))
 
-        count(build, "number", index(0), index(many), one)
+        for_range(build, "number", index(0), index(many), one)
 
-    if arranged.reads_x_in_products_only:
+    if kernel_plan.reads_x_in_products_only:
         at[x_name] = x
     else:
         move(x, at[x_name], layout.inputs)
     at |= {"x.ld": index(0), "x.per_thread": index(0), "x.split_k": index(0), "threads": index(1)}
     at["batch"] = index(1)
-    context = SingleRowContext(arranged, layout, kernels, {}, build, at, index(0))
+    context = SingleRowContext(kernel_plan, layout, kernels, {}, build, at, index(0))
     context.now = {"begin": index(0), "rows": index(1)}
     rows = RowCode(context)
-    SumCode(context, rows, None, entry).run(arranged.before)
-    for kernel in arranged.kernels:
+    SumCode(context, rows, None, entry).run(kernel_plan.parameter_only)
+    for kernel in kernel_plan.kernels:
         rows.run(kernel, (index(0), index(1)))
     where = layout.place(top)
     for member in range(top.members):
