@@ -218,7 +218,7 @@ class Network(Description):
         Of an ensemble within the network, the mean of what its members predict.
         """
         z = self.forward(params, x)
-        predicted = self.loss.mean(namespace_of(z), z)
+        predicted = self.loss.inverse_link(namespace_of(z), z)
         return predicted if self.members is None else predicted.mean(1)
 
     def batch_loss(
@@ -439,7 +439,7 @@ def _draw(rng: np.random.Generator, scheme: Initialiser, d: int, k: int) -> Arra
 def _describe(result: Result, kind: str, a: Array) -> LayerStatistics:
     a = np.asarray(a)
     return LayerStatistics(
-        result.block,
+        result.linear_index,
         kind,
         float(a.mean(dtype=np.float64)),
         float(a.std(dtype=np.float64)),

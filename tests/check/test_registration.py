@@ -309,9 +309,9 @@ def raises(*args, **keywords):
     ("changes", "said"),
     [
         ({"value": raises}, "cannot be evaluated: RuntimeError: one$"),
-        ({"mean": None}, "cannot be evaluated: TypeError"),
-        ({"mean": lambda xp, z: None}, "mean gives object"),
-        ({"mean": lambda xp, z: z[:, 0]}, r"mean gives float64 \(\d+,\)"),
+        ({"inverse_link": None}, "cannot be evaluated: TypeError"),
+        ({"inverse_link": lambda xp, z: None}, "inverse_link gives object"),
+        ({"inverse_link": lambda xp, z: z[:, 0]}, r"inverse_link gives float64 \(\d+,\)"),
         ({"parameters": 3}, "parameters must be pairs"),
         ({"limits": (("a", 1),)}, "parameters must be pairs"),
     ],

@@ -49,7 +49,7 @@ class Swish(Layer):
 
     def forward(self, wire, z):
         a = wire.parameter("a", (z.width,), constant(self.begin))
-        return wire.map(swish, (z, a), f"y{wire.block}"), (z, a)
+        return wire.map(swish, (z, a), f"y{wire.linear_index}"), (z, a)
 
     def backward(self, wire, saved, dy):
         z, a = saved
@@ -206,10 +206,10 @@ def test_half_of_a_gradient_is_refused():
         kind = "squared"
 
         def forward(self, wire, x):
-            wire.block += 1
+            wire.linear_index += 1
             w = wire.parameter("w", (x.width, x.width), ones)
-            h = wire.product(Symbol(x) @ Symbol(w), f"h{wire.block}")
-            return wire.product(Symbol(h) @ Symbol(w), f"z{wire.block}"), (x, h, w)
+            h = wire.product(Symbol(x) @ Symbol(w), f"h{wire.linear_index}")
+            return wire.product(Symbol(h) @ Symbol(w), f"z{wire.linear_index}"), (x, h, w)
 
         def backward(self, wire, saved, dz):
             x, h, w = saved

@@ -125,16 +125,16 @@ PROPER = [loss for loss in ELEMENT if "smoothed" not in loss.name and "focal" no
 
 
 @pytest.mark.parametrize("loss", [e for e in PROPER if e.name != "quantile"], ids=lambda e: e.name)
-def test_mean_is_the_target_that_the_logits_expect(loss, rng):
+def test_the_inverse_link_gives_the_target_that_the_logits_expect(loss, rng):
     z = np.append(3 * rng.standard_normal((20, 3)), [[-40.0, 0.0, 20.0]], axis=0)
-    mean = loss.mean(NUMPY, z)
+    mean = loss.inverse_link(NUMPY, z)
     assert_near_zero(grad(loss, z, mean), atol=1e-12)
 
 
-def test_softmax_mean_is_the_distribution_that_the_logits_expect(rng):
+def test_the_inverse_link_of_softmax_gives_the_distribution_that_the_logits_expect(rng):
     loss = LOSSES["softmax_cross_entropy"]
     z = 5 * rng.standard_normal((20, 4))
-    p = loss.mean(NUMPY, z)
+    p = loss.inverse_link(NUMPY, z)
     assert_near(p.sum(1), np.ones(20), rtol=1e-14)
     classes = [grad(loss, z, np.full((20, 1), c)) * p[:, [c]] for c in range(4)]
     assert_near_zero(sum(classes), atol=1e-14)

@@ -138,8 +138,8 @@ def epochs(dice: Dice, memory: Any) -> Calls:
 
         def check(result: Any, given: dict[str, Given] = given) -> str:
             loss, params = result
-            if training.lost or not np.isfinite(loss):  # as its docstring tells
-                return "" if not moderate(*given.values()) else f"lost: {training.lost}"
+            if training.nonfinite or not np.isfinite(loss):  # as its docstring tells
+                return "" if not moderate(*given.values()) else f"nonfinite: {training.nonfinite}"
             if not moderate(*given.values()):
                 return not_finite(*params.values())
             twin.epoch(plain_rows(given, network))

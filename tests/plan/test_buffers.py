@@ -47,6 +47,8 @@ def test_views_are_columns_of_their_base(case, rng):
     base = Buffer("a", (N, 10), role="anything")
     view = base.view("v", first, width, members, apart)
     assert view.base is base
+    assert view.home is base
+    assert base.home is base
     assert view.role == base.role
     assert view.base_columns == columns
     assert view.place_text == text

@@ -176,7 +176,7 @@ def check_order(plan):
     read = {plan.logits, plan.loss, plan.dx, *(g for _, g in plan.gradients)}
     for node in plan.nodes:
         for buffer in node.reads:
-            base = buffer.base or buffer
+            base = buffer.home
             whole = base in there or len(columns.get(base, ())) == base.width
             assert whole or set(buffer.base_columns) <= columns.get(base, set()), str(node)
         for buffer in node.writes:

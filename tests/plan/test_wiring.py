@@ -26,7 +26,7 @@ def entered(wire, width=4):
 
 def test_labels_are_unique(wire):
     assert [wire.buffer("z1", (N, 3)).name for _ in range(3)] == ["z1", "z1_2", "z1_3"]
-    wire.block = 2
+    wire.linear_index = 2
     assert wire.parameter("w", (3, 2), ones).name == "w2"
     assert wire.parameter("w", (3, 2), ones).name == "w2_2"
 
@@ -77,10 +77,10 @@ def test_results_have_the_axes_that_inputs_have_in_common(wire):
 def test_noise_has_the_number_of_its_layer_where_that_is_free(wire):
     x = entered(wire)
     wire.noise(x.axes)
-    wire.block = 1
+    wire.linear_index = 1
     for _ in range(3):
         wire.noise(x.axes)
-    wire.block = 2
+    wire.linear_index = 2
     wire.noise(x.axes)
     numbers = [node.number for node in wire.nodes]
     assert numbers == [FIRST_FREE_NOISE + 1, 1, FIRST_FREE_NOISE + 2, FIRST_FREE_NOISE + 3, 2]

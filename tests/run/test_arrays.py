@@ -20,7 +20,7 @@ from backhand.plan.layers import (
 from backhand.plan.scalars import step_scalars
 from backhand.plan.step import gradient_plan, loss_plan, training_plan
 from backhand.run.array_executor import EXECUTOR, ArrayTrainer
-from backhand.run.arrays import first_lost, walk
+from backhand.run.arrays import first_nonfinite, walk
 from backhand.testing import assert_near
 
 ADAM = OPTIMISERS["adam"]
@@ -322,32 +322,33 @@ def test_constants_stay_as_they_are(rng):
     assert np.abs(ours.params["bins0"]).max() > 0.1
 
 
-def test_where_the_first_value_was_lost(rng):
+def test_where_the_first_value_was_not_finite(rng):
     net, params, x, t = table_case(rng, rows=4)
     plan = training_plan(net, ADAM)
     given = {"all_x": x, "all_t": t, "all_weight": np.ones((4, 1)), "order": np.arange(4)}
     given |= {"seed": 0, "step": 0}
 
-    def lost(**changes):
-        return first_lost(plan, {**given, **params, **changes})
+    def where(**changes):
+        return first_nonfinite(plan, {**given, **params, **changes})
 
     def with_nan(a):
         return np.where(np.arange(a.size).reshape(a.shape) == 1, np.nan, a)
 
-    assert lost(phase0=with_nan(params["phase0"])) == "phase0 (a parameter)"
-    assert lost(all_x=with_nan(x)) == "the inputs as float64"
-    assert lost(w1=np.full_like(params["w1"], 1e308)) == "layer 1 (pre-activations)"
+    assert where(phase0=with_nan(params["phase0"])) == "phase0 (a parameter)"
+    assert where(all_x=with_nan(x)) == "the inputs as float64"
+    assert where(w1=np.full_like(params["w1"], 1e308)) == "layer 1 (pre-activations)"
     big = {"w2": np.full_like(params["w2"], 1e308), "s0": params["s0"] * 1e4}
-    assert lost(**big) == "layer 2 (pre-activations)"
+    assert where(**big) == "layer 2 (pre-activations)"
     assert (
-        lost(w3=np.full_like(params["w3"], 1e308), b2=params["b2"] + 1e10) == "layer 3 (the logits)"
+        where(w3=np.full_like(params["w3"], 1e308), b2=params["b2"] + 1e10)
+        == "layer 3 (the logits)"
     )
-    assert lost(all_t=t * 1e200) == "the loss of the logits"
+    assert where(all_t=t * 1e200) == "the loss of the logits"
     joined = Network([Concat([Linear(2), Linear(3)]), Linear(2)], inputs=3, loss="huber")
     params = {name: np.full(shape, 3e38, "float32") for name, shape in joined.shapes.items()}
     plan = training_plan(joined, ADAM)
     given |= {**params, "w1": 0 * params["w1"], "all_x": np.ones((4, 3))}
-    assert first_lost(plan, given) == "layer 2 (pre-activations)"
+    assert first_nonfinite(plan, given) == "layer 2 (pre-activations)"
 
 
 def test_the_executor_refuses_categories_without_a_row(rng):

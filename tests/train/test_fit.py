@@ -329,9 +329,9 @@ def test_a_loss_that_is_not_finite_ends_the_epoch_before_the_update(engine, thre
     assert not math.isfinite(training.epoch(Rows(x, t)))
     shorter.epoch(Rows(x[:32], t[:32]))
     assert same(training.params, shorter.params)
-    assert training.lost == "the loss of the logits"
+    assert training.nonfinite == "the loss of the logits"
     assert math.isfinite(training.epoch(Rows(x[:32], t[:32])))
-    assert training.lost is None
+    assert training.nonfinite is None
 
 
 def test_divergence_at_once_keeps_the_start():

@@ -22,6 +22,7 @@ from ..formulas.losses import LOSSES, Loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser, clipping
 from ..formulas.schedules import SCHEDULES
 from ..network import Network, Params
+from ..plan.description import DTYPES
 from ..plan.scalars import step_scalars
 from ..plan.step import Plan, gradient_plan, propagation_plan, training_plan
 from ..plan.wiring import Result
@@ -37,7 +38,6 @@ Array = Any
 Executor = Callable[..., dict[str, Array]]
 
 ORACLE = "NumPy executor"
-DTYPES = ("float32", "float64")
 TRAINING = {"float64": (1e-11, 1e-13), "float32": (2e-4, 2e-5)}
 """Relative and absolute tolerance of parameters after 20 steps. They compound rounding, and Adam
 divides by the root of small squares: some 100 times what a single step would be allowed."""

@@ -22,13 +22,13 @@ from ..formulas.losses import LOSSES, QUANTILES, Loss
 from ..formulas.optimisers import OPTIMISERS, Optimiser
 from ..formulas.schedules import SCHEDULES, Schedule
 from ..network import Network
+from ..plan.description import DTYPES
 from ..plan.layers import LAYERS, Layer, Linear
 from ..run.namespaces import NUMPY
 from .autodiff import slopes
 from .compare import Comparison, compare
 from .formulas import AWAY, activation_vjp, near_kink, points, targets
 from .kernels import (
-    DTYPES,
     check_activation_kernel,
     check_loss_kernel,
     check_program,
@@ -212,9 +212,9 @@ def _loss_faults(loss: Loss) -> Iterator[str]:
 
         want[:, k] = slopes(of_one, z[:, k])
     yield from _wrong_slopes(f"{loss.name}: grad", got, want, z)
-    mean = np.asarray(loss.mean(NUMPY, z))
+    mean = np.asarray(loss.inverse_link(NUMPY, z))
     if mean.shape != z.shape or mean.dtype.kind != "f":
-        yield f"mean gives {mean.dtype} {mean.shape} of logits {z.shape}"
+        yield f"inverse_link gives {mean.dtype} {mean.shape} of logits {z.shape}"
     for dtype in DTYPES if executor().native else ():
         yield from _unlike(check_loss_kernel(loss, dtype))
 

@@ -181,5 +181,5 @@ def check_values(y: Array, loss: Loss, said: Any, name: str) -> None:
 
 def predicted(loss: Loss, z: Array) -> Array:
     """What logits (N, K) mean: (N,) if there is one output."""
-    y = loss.mean(NUMPY, z)
+    y = loss.inverse_link(NUMPY, z)
     return y[:, 0] if y.shape[1] == 1 else y

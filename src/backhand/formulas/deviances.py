@@ -81,7 +81,7 @@ def gamma_grad(xp: XP, z: Array, t: Array) -> Array:
     return 1.0 - t * rate_grad(xp, -z)
 
 
-def gamma_mean(xp: XP, z: Array) -> Array:
+def gamma_inverse_link(xp: XP, z: Array) -> Array:
     return rate(xp, xp.maximum(z, -LARGEST_LOG_RATE))  # below, the gradient knows no smaller mean
 
 

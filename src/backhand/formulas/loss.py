@@ -24,8 +24,8 @@ class Loss(Entry):
         ``value(xp, z, t, **parameters)``: (N, K) for an element loss, (N, 1) for a row loss.
     grad : callable
         ``grad(xp, z, t, **parameters) -> (N, K)``, the derivative of ``value`` by ``z``.
-    mean : callable
-        ``mean(xp, z) -> (N, K)``, the expected target given the logits.
+    inverse_link : callable
+        ``inverse_link(xp, z) -> (N, K)``, the expected target given the logits.
     target : {"real", "probability", "class", "count", "positive"}
         What the targets must be: class indices, or numbers as `TARGETS` says. A loss with class
         targets is a row loss.
@@ -46,7 +46,7 @@ class Loss(Entry):
 
     value: Callable[..., Array]
     grad: Callable[..., Array]
-    mean: Callable[[XP, Array], Array]
+    inverse_link: Callable[[XP, Array], Array]
     target: str
     definition: str = ""
     outputs: str = "mean"
@@ -94,7 +94,7 @@ def through(loss: Loss, activation: Activation) -> Loss:
             f"loss {loss.name!r} has a link of its own between logits and targets: an activation "
             f"of the outputs ({activation.name!r}) goes with losses of real numbers"
         )
-    value_of, grad_of, mean_of, given = loss.value, loss.grad, loss.mean, loss.parameters
+    value_of, grad_of, given = loss.value, loss.grad, loss.parameters
     forward, vjp, settings = activation.forward, activation.vjp, activation.parameters
 
     def value(xp: XP, z: Array, t: Array) -> Array:
@@ -104,15 +104,15 @@ def through(loss: Loss, activation: Activation) -> Loss:
         y = forward(xp, z, **dict(settings))
         return vjp(xp, z, y, grad_of(xp, y, t, **dict(given)), **dict(settings))
 
-    def mean(xp: XP, z: Array) -> Array:
-        return mean_of(xp, forward(xp, z, **dict(settings)))
+    def inverse_link(xp: XP, z: Array) -> Array:
+        return loss.inverse_link(xp, forward(xp, z, **dict(settings)))
 
     return dataclasses.replace(
         loss,
         name=f"{loss.spec}{OF}{activation.spec}",
         value=value,
         grad=grad,
-        mean=mean,
+        inverse_link=inverse_link,
         definition="",
         kinks=lambda t, **_: activation.kinks,
         torch="",

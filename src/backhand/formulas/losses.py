@@ -7,7 +7,8 @@ stable. An element loss gives one value for each element, a row loss one for eac
 
 and ``_grad`` gives the derivative of that value by ``z``, (N, K). Neither knows of the batch:
 the one 1/N of the project is `share`, which carries the sample weights too.
-``_mean`` maps logits to what a person wants to see: probabilities, rates, or the value itself.
+``inverse_link`` maps logits to what a person wants to see: probabilities, rates, or the value
+itself.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .deviances import (
     LARGEST_LOG_RATE,
     gamma,
     gamma_grad,
-    gamma_mean,
+    gamma_inverse_link,
     poisson,
     poisson_grad,
     rate,
@@ -355,7 +356,7 @@ LOSSES: dict[str, Loss] = {
             "gamma",
             gamma,
             gamma_grad,
-            gamma_mean,
+            gamma_inverse_link,
             target="positive",
             definition=("t * (exp(-z) if z >= -30 else exp(30) * (-z - 29)) + z - log(t) - 1"),
             kinks=lambda t: (-LARGEST_LOG_RATE,),

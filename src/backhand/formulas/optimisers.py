@@ -149,8 +149,8 @@ def adam(
     return w - rate * m / (xp.sqrt(v) * rsqrt_correction2 + epsilon), m, v
 
 
-def _seen(beta: float, step: Any) -> Any:
-    """How much of a mean that forgets by ``beta`` has been filled after some steps.
+def _bias_correction(beta: float, step: Any) -> Any:
+    """``1 - beta**step``: how much of a mean that forgets by ``beta`` is filled after some steps.
 
     From the step on at which ``1 - beta**step`` is 1 the power is no longer needed, and where it
     becomes subnormal it would take long.
@@ -161,12 +161,12 @@ def _seen(beta: float, step: Any) -> Any:
 
 def adam_scalars(step: Any, rate: Any, beta1: float, beta2: float, epsilon: float) -> Scalars:
     return {
-        "rate": rate / _seen(beta1, step),
+        "rate": rate / _bias_correction(beta1, step),
         "beta1": beta1,
         "one_minus_beta1": 1.0 - beta1,
         "beta2": beta2,
         "one_minus_beta2": 1.0 - beta2,
-        "rsqrt_correction2": _seen(beta2, step) ** -0.5,
+        "rsqrt_correction2": _bias_correction(beta2, step) ** -0.5,
         "epsilon": epsilon,
     }
 

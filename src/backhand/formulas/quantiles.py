@@ -86,12 +86,12 @@ def quantiles(levels: tuple[float, ...]) -> Loss:
             dq = xp.where(xp.is_column(k, z), quantile_grad(xp, q, t, levels[k]), dq)
         return rising_vjp(xp, z, dq, count)
 
-    def mean(xp: XP, z: Array) -> Array:
+    def inverse_link(xp: XP, z: Array) -> Array:
         return rising(xp, z, count)
 
     levels = tuple(map(float, levels))
     name = QUANTILES + ",".join(map(repr, levels))
-    return Loss(name, value, grad, mean, target="real", outputs="sum", levels=levels)
+    return Loss(name, value, grad, inverse_link, target="real", outputs="sum", levels=levels)
 
 
 def choose_quantiles(value: str) -> Loss:

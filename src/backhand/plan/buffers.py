@@ -63,6 +63,11 @@ class Buffer:
     apart: int = 0
 
     @property
+    def home(self) -> Buffer:
+        """The buffer whose memory it is: its own, or that of its base."""
+        return self.base or self
+
+    @property
     def width(self) -> int:
         """The length of the last axis; 1 without axes."""
         last = self.axes[-1] if self.axes else 1

@@ -141,7 +141,7 @@ class Description:
     def takes_sparse(self) -> bool:
         """Whether x is only read in products, and as a whole: stored entries are enough then."""
         reads = [(node, b) for node in self._wired[0].nodes for b in node.reads]
-        inputs = [(node, b) for node, b in reads if (b.base or b).role is Role.INPUT]
+        inputs = [(node, b) for node, b in reads if b.home.role is Role.INPUT]
         return all(isinstance(node, Product) and b.base is None for node, b in inputs)
 
     @property

@@ -219,11 +219,11 @@ def propagation_plan(description: Description) -> Plan:
 def _needed(nodes: Sequence[Node], wanted: set[Buffer]) -> tuple[Node, ...]:
     """The nodes without which some buffers would not be there."""
     found: list[Node] = []
-    bases = {buffer.base or buffer for buffer in wanted}
+    bases = {buffer.home for buffer in wanted}
     for node in reversed(nodes):
-        if any((out.base or out) in bases for out in node.writes):
+        if any(out.home in bases for out in node.writes):
             found.append(node)
-            bases.update(buffer.base or buffer for buffer in node.reads)
+            bases.update(buffer.home for buffer in node.reads)
     return tuple(reversed(found))
 
 

@@ -83,7 +83,7 @@ class Scalar:
 class Result:
     """What a layer gives: the number of the linear layer, a letter, the buffer, its gradient."""
 
-    block: int
+    linear_index: int
     letter: str
     buffer: Buffer
     gradient: Buffer | None = None
@@ -118,8 +118,8 @@ class Wiring:
         The gradient of each parameter that has one by now.
     categories : dict of int to int
         Columns of the inputs that hold whole numbers, with how many there are.
-    block : int
-        How many linear layers there were; it numbers labels.
+    linear_index : int
+        How many linear layers there are by now; it numbers labels.
     """
 
     def __init__(self, *, training: bool = False, wrt_input: bool = False) -> None:
@@ -129,7 +129,7 @@ class Wiring:
         self.scalars: list[Scalar] = []
         self.gradients: dict[Buffer, Buffer] = {}
         self.categories: dict[int, int] = {}
-        self.block = 0
+        self.linear_index = 0
         self.results: list[Result] = []
         self.kinks: list[tuple[Buffer, tuple[float, ...]]] = []
         self._labels: set[str] = set()
@@ -150,7 +150,7 @@ class Wiring:
 
     def numbered(self, prefix: str) -> str:
         """A label with the number of the linear layer, such as ``z1``."""
-        return self.label(f"{prefix}{self.block}")
+        return self.label(f"{prefix}{self.linear_index}")
 
     def buffer(
         self, name: str, axes: Axes, role: Role = Role.ACTIVATION, kind: str = "real"
@@ -173,7 +173,7 @@ class Wiring:
     ) -> Buffer:
         """A new parameter; see `Parameter`. If it is not ``learned``, a constant beside them."""
         role = Role.PARAMETER if learned else Role.CONSTANT
-        made = self.buffer(f"{prefix}{self.block}", shape, role)
+        made = self.buffer(f"{prefix}{self.linear_index}", shape, role)
         if not all(math.isfinite(factor) and factor >= 0 for factor in factors):
             raise InputError(
                 f"{made.name}: factors must be finite numbers of at least 0, got {tuple(factors)}"
@@ -188,7 +188,7 @@ class Wiring:
         self, name: str, source: str, setting: float, of: Callable[[float], float], kind: str
     ) -> Buffer:
         """A new per-step scalar; see `Scalar`."""
-        made = self.buffer(f"{name}{self.block}", (), Role.SCALAR, kind)
+        made = self.buffer(f"{name}{self.linear_index}", (), Role.SCALAR, kind)
         self.scalars.append(Scalar(made, source, setting, of))
         return made
 
@@ -204,7 +204,7 @@ class Wiring:
         InputError
             If it is no column of the inputs: numbers that are computed are no categories.
         """
-        if x.width != 1 or (x.base or x).role is not Role.INPUT:
+        if x.width != 1 or x.home.role is not Role.INPUT:
             raise InputError(f"an embedding takes one column of the inputs, not {x}")
         self.categories[x.first] = min(values, self.categories.get(x.first, values))
 
@@ -214,7 +214,7 @@ class Wiring:
         """Append a node."""
         self.nodes.append(node)
         if any(self.is_wanted(buffer) for buffer in node.reads):
-            self._learned.update(b if b.base is None else b.base for b in node.writes)
+            self._learned.update(b.home for b in node.writes)
 
     def map(
         self,
@@ -256,11 +256,11 @@ class Wiring:
 
     def noise(self, axes: Axes) -> Buffer:
         """Words of noise, numbered by the linear layer where that number is free."""
-        number = self.block
+        number = self.linear_index
         while number in self._noises or number == 0:  # 0 is for the order of the rows
             number = max(number, FIRST_FREE_NOISE) + 1
         self._noises.add(number)
-        made = self.buffer(f"words{self.block}", axes, kind="word")
+        made = self.buffer(f"words{self.linear_index}", axes, kind="word")
         self.add(Noise(number, made))
         return made
 
@@ -268,7 +268,7 @@ class Wiring:
 
     def result(self, letter: str, buffer: Buffer) -> int:
         """Note what a layer gives. Returns its place in `results`."""
-        self.results.append(Result(self.block, letter, buffer))
+        self.results.append(Result(self.linear_index, letter, buffer))
         return len(self.results) - 1
 
     def result_gradient(self, place: int, gradient: Buffer) -> None:
@@ -285,7 +285,7 @@ class Wiring:
         InputError
             If one has members: columns of different members do not lie side by side.
         """
-        computed = {out.base or out for node in self.nodes for out in node.writes}
+        computed = {out.home for node in self.nodes for out in node.writes}
         computed.update(place.base for place in self._joined.values() if place.base is not None)
         joined = self.buffer(name, (BATCH, sum(part.width for part in parts)))
         first = 0

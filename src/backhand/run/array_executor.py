@@ -15,7 +15,7 @@ from ..plan.nodes import Update
 from ..plan.ranges import as_numbers, check_range
 from ..plan.scalars import at_step
 from ..plan.step import Plan, training_plan
-from .arrays import perform, values_of, walk
+from .arrays import all_values, walk
 from .executor import Executor, Params, Trainer
 from .namespaces import NUMPY, check_rows, is_sparse, is_tensor, namespace_of, stored_rows
 
@@ -66,7 +66,7 @@ class ArrayTrainer:
         self._at["seed"], self._at["clip_norm"] = seed, optimiser.clip_norm
         self._at["dtype"] = description.dtype
         self._keep = [*self._at]
-        self.lost: tuple[Array, int] | None = None
+        self.nonfinite: tuple[Array, int] | None = None
 
     @property
     def params(self) -> Buffers:
@@ -117,8 +117,8 @@ class ArrayTrainer:
     ) -> float:
         """Run the batches of one epoch; return the mean loss over its rows, by weight.
 
-        A batch whose loss is not finite ends it before the update: ``lost`` are then its rows and
-        the number of its step, else None, and what is returned is not finite.
+        A batch whose loss is not finite ends it before the update: ``nonfinite`` are then its rows
+        and the number of its step, else None, and what is returned is not finite.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class ArrayTrainer:
         first_step : int
             How many steps came before, for the noise.
         """
-        description, self.lost = self.description, None
+        description, self.nonfinite = self.description, None
         if is_sparse(x):
             x = stored_rows(x)  # a look at its indices, which SciPy follows wherever they point
         description.check_x(x)
@@ -155,7 +155,7 @@ class ArrayTrainer:
             at |= at_step(scalars, number)
             at = walk(self.plan, at)
             if not np.isfinite(at["loss"]):
-                self.lost = rows, at["step"]
+                self.nonfinite = rows, at["step"]
                 return float(at["loss"])
             self._at = {name: at[name] for name in self._keep}  # at once, for Ctrl-C
             counted = float(at["weight"].sum())
@@ -195,9 +195,7 @@ class ArrayExecutor:
         x = as_real(given["x"], plan.description.dtype, "x")
         plan.description.check_x(x)
         plan.description.check_categories(x)
-        values = values_of(plan, {**given, "x": x, **params}, namespace_of(x))
-        for node in plan.nodes:
-            perform(node, values)
+        values = all_values(plan, {**given, "x": x, **params}, namespace_of(x))
         columns = {name: values[plan.buffers[name]] for name in outputs if name not in values.at}
         return values.at | columns
 

@@ -57,10 +57,15 @@ def walk(plan: Plan, buffers: Mapping[str, Array], xp: Any = NUMPY) -> Buffers:
     dict of str to array
         All buffers, those that were given included.
     """
+    return all_values(plan, buffers, xp).at
+
+
+def all_values(plan: Plan, buffers: Mapping[str, Array], xp: Any = NUMPY) -> Values:
+    """Run a plan; the arrays of all its buffers, and of views."""
     values = values_of(plan, buffers, xp)
     for node in plan.nodes:
         perform(node, values)
-    return values.at
+    return values
 
 
 def values_of(plan: Plan, buffers: Mapping[str, Array], xp: Any = NUMPY) -> Values:
@@ -207,7 +212,7 @@ def _clip(node: Clip, at: Values) -> None:
     at[node.out] = float(factor)
 
 
-def first_lost(plan: Plan, buffers: Mapping[str, Array]) -> str:
+def first_nonfinite(plan: Plan, buffers: Mapping[str, Array]) -> str:
     """Find the first value of a training step that is not finite, in the order of computation.
 
     Parameters
@@ -234,10 +239,10 @@ def first_lost(plan: Plan, buffers: Mapping[str, Array]) -> str:
                 if out == plan.x and not _finite(values[out]):
                     return f"the inputs as {plan.description.dtype}"
                 if out == plan.logits and not _finite(values[out]):
-                    return f"layer {of[out].block} (the logits)"
+                    return f"layer {of[out].linear_index} (the logits)"
                 if out in of and not _finite(values[out]):
                     kind = "pre-activations" if of[out].letter == "z" else "outputs"
-                    return f"layer {of[out].block} ({kind})"
+                    return f"layer {of[out].linear_index} ({kind})"
             if node.writes[0] == plan.loss:
                 break
     return "the loss of the logits"

@@ -24,12 +24,12 @@ class Trainer(Protocol):
     ----------
     state : dict of str to array
         Copies of the optimiser's arrays by name; assign them to continue from them.
-    lost : (rows, step) or None
+    nonfinite : (rows, step) or None
         The batch whose loss was not finite, and the number of its step.
     """
 
     state: dict[str, Array]
-    lost: tuple[Array, int] | None
+    nonfinite: tuple[Array, int] | None
 
     @property
     def params(self) -> Params: ...

@@ -17,7 +17,7 @@ from ..formulas.schedules import Schedule
 from ..network import Network, Params
 from ..plan.scalars import L2, at_step, step_scalars
 from ..plan.step import Plan, training_plan
-from ..run.arrays import first_lost
+from ..run.arrays import first_nonfinite
 from ..run.executor import Trainer
 from .callbacks import Callback, Progress, entered, notify
 from .checkpoint import Checkpoint
@@ -77,7 +77,7 @@ class TrainLoop:
         The best epoch so far.
     learning_rate : float
         What the schedule scales; it may be changed between epochs.
-    lost : str or None
+    nonfinite : str or None
         Where the first value was that is not finite, if that ended the last epoch.
     """
 
@@ -103,7 +103,7 @@ class TrainLoop:
             self._trainer = self._new_trainer(params)
         self.step, self.learning_rate = self.state.step, self.state.learning_rate
         self.done, self.best = self.state.epoch, self.state.best
-        self.lost: str | None = None
+        self.nonfinite: str | None = None
         self.minimum: Minimum | None = None
         self._begun = self.state
         self._latest: Params | None = None if self._trainer else self.state.params
@@ -162,8 +162,8 @@ class TrainLoop:
     def epoch(self, rows: Rows, order: Array | None = None) -> float:
         """Train on all rows once; return the mean loss.
 
-        A loss that is not finite ends the epoch before the update; ``lost`` then tells where it
-        came from.
+        A loss that is not finite ends the epoch before the update; ``nonfinite`` then tells where
+        it came from.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class TrainLoop:
         self._latest = self._squares = None
         given = rows.x, rows.t, rows.weight
         loss = self._trainer.epoch(*given, order, config.batch_size, scalars, self.step)
-        self.lost = self._where_lost(rows, scalars)
+        self.nonfinite = self._where_nonfinite(rows, scalars)
         self.step += len(firsts)
         self._rate = float(rates[-1])
         if self._penalty is None or weights is None:
@@ -260,16 +260,16 @@ class TrainLoop:
         assert self._penalty is not None
         return divided(self._penalty.alpha, weights, self.network.dtype)
 
-    def _where_lost(self, rows: Rows, scalars: Mapping[str, Any]) -> str | None:
+    def _where_nonfinite(self, rows: Rows, scalars: Mapping[str, Any]) -> str | None:
         """Where the first value was that is not finite, if a loss was not: its batch once more."""
-        if self._trainer is None or self._trainer.lost is None or self._optimiser is None:
+        if self._trainer is None or self._trainer.nonfinite is None or self._optimiser is None:
             return None
-        order, step = self._trainer.lost
+        order, step = self._trainer.nonfinite
         weight = np.ones((rows.x.shape[0], 1)) if rows.weight is None else rows.weight
         given = {"all_x": rows.x, "all_t": rows.t, "all_weight": weight, "order": order}
         given |= {"seed": self._seed, "step": step, **self._trainer.params}
         given |= at_step(scalars, (step - self.step) % 2**32)
-        return first_lost(self._plan, given)
+        return first_nonfinite(self._plan, given)
 
     @functools.cached_property
     def _plan(self) -> Plan:
@@ -423,7 +423,7 @@ def check_finite(loop: TrainLoop, loss: float, params: Params | None, epoch: int
     if math.isfinite(loss) and not bad:
         return
     # gradients go from the last layer to the first
-    where = loop.lost or (f"{bad[-1]} (a parameter)" if bad else "the loss")
+    where = loop.nonfinite or (f"{bad[-1]} (a parameter)" if bad else "the loss")
     rate = loop.config.learning_rate
     remedy = f"a smaller learning rate than {rate:g}" if loop.state.optimiser else "inputs in scale"
     raise DivergedError(

@@ -43,13 +43,13 @@ class Activate(Layer):
         f: Activation = self.activation
         if f.kinks:
             wire.kinks.append((z, f.kinks))
-        label = f"{'f' if self.strength else 'y'}{wire.block}"
+        label = f"{'f' if self.strength else 'y'}{wire.linear_index}"
         y = wire.map(f.forward, (z,), label, f.parameters)
         if not self.strength:
             return y, (z, y, None)
         rates = Factors(self.learning_rate, self.decay)
         a = wire.parameter("a", (z.width,), ones, rates)
-        return wire.map(scaling.blend, (z, y, a), f"y{wire.block}"), (z, y, a)
+        return wire.map(scaling.blend, (z, y, a), f"y{wire.linear_index}"), (z, y, a)
 
     def backward(self, wire: Wiring, saved: Any, dy: Buffer) -> Buffer | None:
         f: Activation = self.activation
@@ -87,7 +87,7 @@ class PRelu(Layer):
     def forward(self, wire: Wiring, z: Buffer) -> tuple[Buffer, Any]:
         a = wire.parameter("a", (z.width,), constant(self.slope), penalised=False)
         wire.kinks.append((z, (0.0,)))
-        return wire.map(scaling.prelu, (z, a), f"y{wire.block}"), (z, a)
+        return wire.map(scaling.prelu, (z, a), f"y{wire.linear_index}"), (z, a)
 
     def backward(self, wire: Wiring, saved: Any, dy: Buffer) -> Buffer | None:
         z, a = saved

@@ -46,7 +46,7 @@ class Dropout(Layer):
             ("threshold", wire.scalar("threshold", *given, noise.threshold, "word")),
             ("scale", wire.scalar("scale", *given, noise.kept_scale, "real")),
         )
-        h = wire.map(noise.dropout, (y, words), f"h{wire.block}", scalars=scalars)
+        h = wire.map(noise.dropout, (y, words), f"h{wire.linear_index}", scalars=scalars)
         return h, (y, words, scalars)
 
     def backward(self, wire: Wiring, saved: Any, dh: Buffer) -> Buffer | None:

@@ -51,7 +51,7 @@ class Embedding(Layer):
         rates = Factors(self.learning_rate, self.decay)
         table = wire.parameter("table", (self.values, self.width), normal(self.sigma), rates)
         wire.whole_numbers(x, self.values)
-        y = wire.buffer(f"embedded{wire.block}", (BATCH, self.width))
+        y = wire.buffer(f"embedded{wire.linear_index}", (BATCH, self.width))
         wire.add(Lookup(table, x, y))
         return y, (x, table)
 

@@ -92,7 +92,7 @@ class MemberScale(Layer):
 
     def forward(self, wire: Wiring, x: Buffer) -> tuple[Buffer, Any]:
         r, every = _factors(wire, self, x), _apart(wire, x)
-        return wire.map(scaling.scale, (every, r), f"scaled{wire.block}"), (x, every, r)
+        return wire.map(scaling.scale, (every, r), f"scaled{wire.linear_index}"), (x, every, r)
 
     def backward(self, wire: Wiring, saved: Any, dy: Buffer) -> Buffer | None:
         x, every, r = saved
@@ -122,11 +122,11 @@ class MemberLinear(Layer):
                 f"a linear layer of each of {self.members} members takes (N, {self.members}, D), "
                 f"not {x}: put a MemberScale or BatchEnsemble in front"
             )
-        wire.block += 1
+        wire.linear_index += 1
         draw = uniform_by_inputs(x.width)
         w = wire.parameter("w", (self.members, x.width, self.units), draw)
         b = wire.parameter("b", (self.members, self.units), draw, penalised=False)
-        z = wire.product(Symbol(x) @ Symbol(w) + Symbol(b), f"z{wire.block}")
+        z = wire.product(Symbol(x) @ Symbol(w) + Symbol(b), f"z{wire.linear_index}")
         return z, (x, w, b)
 
     def backward(self, wire: Wiring, saved: Any, dz: Buffer) -> Buffer | None:
@@ -166,15 +166,15 @@ class BatchEnsemble(Layer):
         _check_start(self)
 
     def forward(self, wire: Wiring, x: Buffer) -> tuple[Buffer, Any]:
-        wire.block += 1
+        wire.linear_index += 1
         shape = self.members, self.units
         r, every = _factors(wire, self, x), _apart(wire, x)
         w = wire.parameter("w", (x.width, self.units), uniform_by_inputs(x.width))
         s = wire.parameter("s", shape, ones, penalised=False)
         b = wire.parameter("b", shape, same_for_members(x.width), penalised=False)
-        a = wire.map(scaling.scale, (every, r), f"scaled{wire.block}")
-        v = wire.product(Symbol(a) @ Symbol(w), f"v{wire.block}")
-        z = wire.map(scaling.scale_and_shift, (v, s, b), f"z{wire.block}")
+        a = wire.map(scaling.scale, (every, r), f"scaled{wire.linear_index}")
+        v = wire.product(Symbol(a) @ Symbol(w), f"v{wire.linear_index}")
+        z = wire.map(scaling.scale_and_shift, (v, s, b), f"z{wire.linear_index}")
         return z, (x, every, a, v, r, w, s, b)
 
     def backward(self, wire: Wiring, saved: Any, dz: Buffer) -> Buffer | None:

@@ -37,9 +37,9 @@ class GatedLinear(Layer):
 
     def forward(self, wire: Wiring, x: Buffer) -> tuple[Buffer, Any]:
         z, saved = self._linear.forward(wire, x)
-        u = z.view(wire.label(f"u{wire.block}"), 0, self.units)
-        v = z.view(wire.label(f"v{wire.block}"), self.units, self.units)
-        return wire.map(gates.gated_silu, (u, v), f"y{wire.block}"), (z, u, v, saved)
+        u = z.view(wire.label(f"u{wire.linear_index}"), 0, self.units)
+        v = z.view(wire.label(f"v{wire.linear_index}"), self.units, self.units)
+        return wire.map(gates.gated_silu, (u, v), f"y{wire.linear_index}"), (z, u, v, saved)
 
     def backward(self, wire: Wiring, saved: Any, dy: Buffer) -> Buffer | None:
         z, u, v, of_linear = saved

@@ -43,7 +43,7 @@ class Linear(Layer):
     bias_learning_rate: float = 1.0
 
     def forward(self, wire: Wiring, x: Buffer) -> tuple[Buffer, Saved]:
-        wire.block += 1
+        wire.linear_index += 1
         draw = standard_normal if self.ntk else None
         shape = (x.width, self.units)
         w = wire.parameter("w", shape, draw, Factors(self.learning_rate))
@@ -53,7 +53,7 @@ class Linear(Layer):
             b = wire.parameter("b", (self.units,), zeros, factors, penalised=False)
         scale = 1.0 / math.sqrt(x.width) if self.ntk else 1.0
         z = linear.linear(Symbol(x), Symbol(w), b and Symbol(b), scale)
-        return wire.product(z, f"z{wire.block}"), (x, w, b, scale)
+        return wire.product(z, f"z{wire.linear_index}"), (x, w, b, scale)
 
     def backward(self, wire: Wiring, saved: Saved, dz: Buffer) -> Buffer | None:
         x, w, b, scale = saved

@@ -29,7 +29,7 @@ class LayerNorm(Layer):
         g = wire.parameter("g", (x.width,), ones, penalised=False)
         b = wire.parameter("shift", (x.width,), zeros, penalised=False)
         keywords = (("width", float(x.width)), ("epsilon", self.epsilon))
-        y = wire.map(norms.layer_norm, (x, g, b), f"norm{wire.block}", keywords)
+        y = wire.map(norms.layer_norm, (x, g, b), f"norm{wire.linear_index}", keywords)
         return y, (x, g, b, keywords)
 
     def backward(self, wire: Wiring, saved: Any, dy: Buffer) -> Buffer | None:
@@ -57,7 +57,11 @@ class RmsNorm(Layer):
     def forward(self, wire: Wiring, x: Buffer) -> tuple[Buffer, Any]:
         g = wire.parameter("g", (x.width,), ones, penalised=False)
         keywords = (("width", float(x.width)), ("epsilon", self.epsilon))
-        return wire.map(norms.rms_norm, (x, g), f"norm{wire.block}", keywords), (x, g, keywords)
+        return wire.map(norms.rms_norm, (x, g), f"norm{wire.linear_index}", keywords), (
+            x,
+            g,
+            keywords,
+        )
 
     def backward(self, wire: Wiring, saved: Any, dy: Buffer) -> Buffer | None:
         x, g, keywords = saved

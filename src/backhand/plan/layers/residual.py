@@ -31,7 +31,7 @@ class Residual(Layer):
         f, tape = forward_all(wire, self.layers, x)
         if f.axes != x.axes:
             raise InputError(f"a residual block needs equal widths: {x} goes in, {f} comes out")
-        return wire.map(sums.add, (x, f), f"sum{wire.block}"), (x, tape)
+        return wire.map(sums.add, (x, f), f"sum{wire.linear_index}"), (x, tape)
 
     def backward(self, wire: Wiring, saved: Any, dy: Buffer) -> Buffer | None:
         x, tape = saved
@@ -98,7 +98,7 @@ class Concat(Layer):
             y, tape = forward_all(wire, [branch], x)
             results.append(y)
             tapes.append(tape)
-        return wire.join(f"joined{wire.block}", results), (x, results, tapes)
+        return wire.join(f"joined{wire.linear_index}", results), (x, results, tapes)
 
     def backward(self, wire: Wiring, saved: Any, dy: Buffer) -> Buffer | None:
         x, results, tapes = saved

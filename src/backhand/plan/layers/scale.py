@@ -31,7 +31,7 @@ class Scale(Layer):
     def forward(self, wire: Wiring, x: Buffer) -> tuple[Buffer, Any]:
         rates = Factors(self.learning_rate, self.decay)
         s = wire.parameter("s", (x.width,), ones, rates)
-        return wire.map(scaling.scale, (x, s), f"scaled{wire.block}"), (x, s)
+        return wire.map(scaling.scale, (x, s), f"scaled{wire.linear_index}"), (x, s)
 
     def backward(self, wire: Wiring, saved: Any, dy: Buffer) -> Buffer | None:
         x, s = saved

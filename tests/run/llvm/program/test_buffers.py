@@ -33,7 +33,7 @@ def layout(layers, inputs=4, panel=0):
 def places(found):
     stored = {*found.batched, *found.static}
     buffers = found.kernel_plan.plan.buffers.values()
-    return {b.name: found.place(b) for b in buffers if (b.base or b).name in stored}
+    return {b.name: found.place(b) for b in buffers if b.home.name in stored}
 
 
 def test_rows_have_room_for_whole_vectors_and_numbers_of_rows_have_none():

@@ -9,9 +9,7 @@ from ....formulas import noise
 from ..ir.builder import define, element, element_type, fold, index, ir, load_element, null
 from ..ir.simd import Lanes
 from ..lowering.lower import emit_vector
-from .gather import convert, row_number
-
-DOUBLE = np.dtype(np.float64)
+from .gather import DOUBLE, convert, row_number
 
 
 def emit_weight_sum(module: ir.Module, source: np.dtype) -> ir.Function:

@@ -48,6 +48,8 @@ READABLE = tuple(
     )
 )
 """Dtypes that are gathered as they are; anything else is converted once by the caller."""
+DOUBLE = np.dtype(np.float64)
+"""What sums over a batch, or over a gradient, are converted to."""
 
 
 def emit_gather(

@@ -21,9 +21,7 @@ from ..ir.simd import Lanes, tree
 from ..lowering.lower import emit_vector
 from ..lowering.rows import VIRTUAL_LANES
 from ..machine.target import Target
-from .gather import convert
-
-DOUBLE = np.dtype(np.float64)
+from .gather import DOUBLE, convert
 
 
 class ClipFactor:

@@ -13,7 +13,7 @@ from ....plan.buffers import Buffer, Role
 from ....plan.nodes import Gather
 from .. import tuning
 from ..ir.padding import PAD, padded, padded_columns
-from .kernel_plan import Fused, KernelPlan, RowMap, Sum, home
+from .kernel_plan import Fused, KernelPlan, RowMap, Sum
 
 WORD = np.dtype(np.int64)
 LINE_WORDS = tuning.CACHE_LINE // WORD.itemsize
@@ -134,15 +134,15 @@ class Layout:
     def _lay_out_rows(self) -> None:
         kernel_plan = self.kernel_plan
         x = kernel_plan.plan.x
-        written = [x] if any(home(b) == x for n in kernel_plan.plan.nodes for b in n.reads) else []
+        written = [x] if any(b.home == x for n in kernel_plan.plan.nodes for b in n.reads) else []
         written += [gather.out for gather in kernel_plan.gathers]
         for kernel in kernel_plan.kernels:
             written += kernel.stored if isinstance(kernel, (Fused, RowMap)) else kernel.writes
-        for buffer in map(home, written):
+        for buffer in (each.home for each in written):
             self.batched[buffer.name] = self._row_stride(buffer), DTYPES.get(buffer.kind, self.real)
         for node in kernel_plan.plan.nodes:
             views = (buffer for buffer in node.reads if buffer.base is not None)
-            self.read_beyond.update(home(view).name for view in views)
+            self.read_beyond.update(view.home.name for view in views)
 
     def _lay_out_parameters(self) -> None:
         kernel_plan = self.kernel_plan
@@ -213,7 +213,7 @@ class Layout:
 
     def place(self, buffer: Buffer) -> Place:
         """Where the rows of a buffer lie, or the vectors (K,) or (M, K) that go with rows."""
-        whole = home(buffer)
+        whole = buffer.home
         if buffer == self.kernel_plan.plan.loss:
             members = self._narrow_members(buffer)
             return Place(buffer.name, 0, members, int(members > 1))

@@ -45,15 +45,10 @@ from ....plan.step import Plan
 Region = tuple[Buffer, int, int, int, int]
 
 
-def home(buffer: Buffer) -> Buffer:
-    """The buffer whose memory it is: its own, or that of its base."""
-    return buffer.base or buffer
-
-
 def region(buffer: Buffer) -> Region:
     """Which columns of which memory a buffer is; two buffers of one region hold the same."""
     apart = buffer.apart if buffer.members > 1 else 0
-    return home(buffer), buffer.first, buffer.width, buffer.members, apart
+    return buffer.home, buffer.first, buffer.width, buffer.members, apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +193,7 @@ class KernelPlan:
         return all(
             isinstance(node, Product) and node.left == x
             for node in self.plan.nodes
-            if any(home(buffer) == x for buffer in node.reads)
+            if any(buffer.home == x for buffer in node.reads)
         )
 
     @functools.cached_property
@@ -215,9 +210,9 @@ class KernelPlan:
         alone = [product.left for product in products].count(x) == 1
         if found.product.left != x or not alone or len(found.product.right.axes) != 2:
             return None
-        inner = {home(out) for node in (found.product, *found.nodes) for out in node.writes}
+        inner = {out.home for node in (found.product, *found.nodes) for out in node.writes}
         noise = {node.out for node in self.plan.nodes if isinstance(node, Noise)}
-        reads = {home(read) for node in found.nodes for read in node.reads} - inner - noise
+        reads = {read.home for node in found.nodes for read in node.reads} - inner - noise
         return None if any(read.by_batch for read in reads) else found
 
     @functools.cached_property
@@ -229,7 +224,7 @@ class KernelPlan:
 
     def is_narrow(self, buffer: Buffer) -> bool:
         """Whether a buffer with a number for each row has no padding between them."""
-        return home(buffer) in self._narrow
+        return buffer.home in self._narrow
 
     @functools.cached_property
     def _narrow(self) -> set[Buffer]:
@@ -275,7 +270,7 @@ def plan_kernels(
             sums.setdefault(levels[id(node)], []).append(each)
         elif not isinstance(node, (Gather, Noise, Clip, Update)):
             groups.add(node)
-    kept = {home(buffer) for buffer in (*outputs, *copied_out)}
+    kept = {buffer.home for buffer in (*outputs, *copied_out)}
     rows = groups.kernels(kept | ({plan.loss} if plan.loss else set()))
     parameter_only = tuple(sums.pop(0, ()))
     phases = tuple(
@@ -318,7 +313,7 @@ def _levels(plan: Plan) -> dict[int, int]:
             continue
         rows = _by_rows(node)
         level = 1 if rows else 0
-        for read in map(home, node.reads):
+        for read in (buffer.home for buffer in node.reads):
             waited.add(read)
             if read in written:
                 before = written[read]
@@ -326,7 +321,7 @@ def _levels(plan: Plan) -> dict[int, int]:
                 apart = not rows and not other and not _owned_alike(before, node)
                 level = max(level, levels[id(before)] + (1 if other else 2 if apart else 0))
         levels[id(node)] = level
-        written |= {home(out): node for out in node.writes}
+        written |= {out.home: node for out in node.writes}
     last = max([level for level in levels.values() if level % 2 == 0], default=0)
     for node in plan.nodes:  # sums are done together at the end, if nothing waits for them
         sum_ = isinstance(node, SumNode) and not _by_rows(node)
@@ -353,7 +348,7 @@ class _Groups:
         self._readers: dict[Buffer, list[int]] = {}
         for node in plan.nodes:
             for read in node.reads:
-                self._readers.setdefault(home(read), []).append(id(node))
+                self._readers.setdefault(read.home, []).append(id(node))
 
     def add(self, node: Node) -> None:
         """Let a node join the last group, or begin another."""
@@ -374,7 +369,7 @@ class _Groups:
             return False
         inner = {region(out) for member in group for out in member.writes}
         homes = {key[0] for key in inner}
-        read = [buffer for buffer in node.reads if home(buffer) in homes]
+        read = [buffer for buffer in node.reads if buffer.home in homes]
         if any(region(buffer) not in inner for buffer in read):  # it must be in memory before
             return False
         if isinstance(node, ScaleRows):
@@ -405,8 +400,8 @@ class _Groups:
             out
             for node in group
             for out in node.writes
-            if home(out) in kept
-            or any(reader not in inside for reader in self._readers.get(home(out), ()))
+            if out.home in kept
+            or any(reader not in inside for reader in self._readers.get(out.home, ()))
         )
         if isinstance(first, Product):
             return Fused(first, tuple(group[1:]), stored)

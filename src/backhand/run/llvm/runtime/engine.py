@@ -66,7 +66,7 @@ class CompiledTrainer:
         self._instance: Instance | None = None
         self._kinds: dict[str, np.dtype] = {}
         self._tuner: ThreadTuner | None = None
-        self.lost: tuple[Array, int] | None = None
+        self.nonfinite: tuple[Array, int] | None = None
 
     @property
     def params(self) -> dict[str, Array]:
@@ -160,7 +160,7 @@ class CompiledTrainer:
             tables = instance.bind_scalars({**scalars, **limit}, batches)
             instance.table.set(batch=batch, seed=self._seed)
             instance.results[:2] = 0
-            self.lost = None
+            self.nonfinite = None
             done = 0
             while done < batches:
                 threads, some = self._tuner.next()
@@ -185,7 +185,7 @@ class CompiledTrainer:
                 if instance.stop[NONFINITE]:
                     first = int(instance.stop[NONFINITE + 1])
                     step = (first_step + first // batch) % 2**32
-                    self.lost = order[first : first + batch], step
+                    self.nonfinite = order[first : first + batch], step
                     return math.nan
         finally:
             instance.table.release(held)
