@@ -41,7 +41,8 @@ def _engine_of_the_processor() -> str:
             executor(name).check_available()
         except BackhandError as error:
             warnings.warn(
-                f"{error}. NumPy computes instead, more slowly (BACKHAND_ENGINE=numpy says so too)",
+                f"{error}. NumPy computes instead, which is slower; BACKHAND_ENGINE=numpy silences "
+                "this",
                 UserWarning,
                 stacklevel=2,
             )

@@ -112,7 +112,7 @@ def test_damaged_sparse_matrices_are_seen_before_they_are_converted(make):
     for function in (model.fit, model.partial_fit, model.score):
         refused(function, make(), Y)
     for function in (model.predict, model.predict_proba, model.decision_function):
-        with pytest.raises(InputError, match="X is a damaged sparse matrix"):
+        with pytest.raises(InputError, match="X is a malformed sparse matrix"):
             function(make())
     refused(MLPClassifier(early_stopping=True).fit, X, Y, X_val=make(), y_val=Y)
 

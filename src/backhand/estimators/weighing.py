@@ -43,7 +43,7 @@ def weights_of_classes(given: Any, classes: Array, t: Array) -> Array:
         unknown = [label for label in given if label not in labels]
         if missing and unknown:
             raise InputError(
-                f"class_weight has {unknown}, which y has not: its classes {missing} are not in "
+                f"class_weight has {unknown}, not in y: the classes {missing} of y are not in "
                 "class_weight"
             )
     by_class = compute_class_weight(given, classes=classes, y=classes[t[:, 0]])

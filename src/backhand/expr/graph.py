@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf", "cos_turns", "sin_turns")
-"""Operations that are themselves formulas; see `functions`."""
+"""Operations that are many instructions: the compiled executor has a formula for each."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 `trace` gives a `Graph`, which emits itself on vectors of any width as often as needed. Recording
 first brings what instructions could not: equal terms are computed once, what nobody reads is not
 computed, what is the same for a whole row is computed once a row, and a formula with reductions
-falls apart into the passes over its row that it needs (see `rows.py`).
+falls apart into the passes over its row that it needs (see `Graph.stages`).
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ class Executor(Protocol):
     Attributes
     ----------
     native : bool
-        Whether it compiles formulas to machine code, which checks then compare with the arrays'.
+        Whether it computes in machine code of its own. Checks compare that with the array
+        executor's results; L-BFGS, which computes its own steps in NumPy, then holds BLAS to one
+        thread.
     """
 
     native: bool

@@ -242,7 +242,7 @@ def check_stored(x: Array, name: str) -> None:
         _FORMATS[x.format](x)
     except Exception as error:  # whatever comes of arrays that somebody has replaced
         raise InputError(
-            f"{name} is a damaged sparse matrix, make it anew: {first_line(error)}"
+            f"{name} is a malformed sparse matrix ({first_line(error)}): rebuild it"
         ) from None
 
 

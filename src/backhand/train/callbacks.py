@@ -20,7 +20,7 @@ class Progress(Epoch):
     ----------
     epochs : int
         How many there may be in this training.
-    params : tuple of Layer
+    params : dict of str to array
         The parameters of this epoch, if they are asked for while the callback runs: a copy.
     state : TrainState
         All that is needed to continue from here, likewise.

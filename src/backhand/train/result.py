@@ -15,7 +15,7 @@ class FitResult:
 
     Attributes
     ----------
-    params : tuple of Layer
+    params : dict of str to array
         Of the best epoch where there is validation, else of the last.
     history : list of Epoch
         Earlier trainings that it continued included.

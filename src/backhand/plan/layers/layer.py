@@ -21,9 +21,12 @@ class Layer(abc.ABC):
     """A part of a network: its forward nodes and, below them, its backward nodes.
 
     A layer is a frozen dataclass whose fields are numbers, texts, tuples of these, other layers or
-    entries of formulas. To add one is to write one file: `forward`, `backward`, and how parameters
-    begin. Fields that are annotated as whole numbers, real numbers, booleans or layers are checked
-    when one is made.
+    entries of formulas. Fields that are annotated as whole numbers, real numbers, booleans or
+    layers are checked when one is made.
+
+    To add one, write a file with `forward`, `backward`, and how parameters begin; export it in
+    `backhand.plan.layers` and `backhand.layers`; and give `backhand.check.examples` a network with
+    it, so that it is checked.
     """
 
     kind: ClassVar[str]

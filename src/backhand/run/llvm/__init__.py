@@ -1,6 +1,6 @@
 """The executor in machine code: a plan becomes one native function for a whole epoch.
 
-The rooms, in the order of their imports; each may use those above it, and none below:
+The packages, in the order of their imports; each may use those above it, and none below:
 
 - `tuning`: the numbers that tune, each with its unit
 - `host`: signals, worker threads, how many threads to use. Knows nothing of LLVM
@@ -15,13 +15,16 @@ The rooms, in the order of their imports; each may use those above it, and none 
 
 Where things happen:
 
-- A weight is updated in the epilogue of the product that sums its gradient:
-  `program.formula_graphs` makes a graph of the plan's update, `program.kernel_set` its kernel, and
-  `program.sum_code` calls that.
+- A weight is updated in the epilogue of the product that sums its gradient, a bias in that of the
+  column sum (`kernels.column_sum`): `program.formula_graphs` makes a graph of the plan's update,
+  `program.kernel_set` its kernel, and `program.sum_code` calls that. Gradients that are clipped,
+  and those of tables and of sparse rows, are stored first; the update then reads them.
 - The number of threads is first chosen by the cost model in `program.compiled`, within what
   `host.team` finds available, and then measured and corrected while training by
   `host.thread_tuner`.
-- An array reaches native code through `runtime.binding` only.
+- An array reaches native code through `runtime.binding`, which checks it. There is one exception:
+  `runtime.single_row` reads one row of inputs where it is, after the checks of
+  `runtime.engine.Forward.__call__`.
 - An activation, a loss or an optimiser is added in `backhand.formulas`, and nothing here changes;
   a layer is wired in `backhand.plan`.
 """

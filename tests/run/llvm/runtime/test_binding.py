@@ -112,7 +112,7 @@ def test_entries_of_sparse_rows_lie_within_them(fault, entries):
     if not entries and "indices" in fault.__name__:
         return
     fault(rows)
-    with pytest.raises(InputError, match="damaged sparse"):
+    with pytest.raises(InputError, match="malformed sparse"):
         check_sources(sources, 9)
 
 

@@ -162,7 +162,7 @@ class Team:
         give_up : callable
             Called at least once after an interruption, so that running threads come to an end. Its
             argument says whether a thread never started, for which they would wait for ever.
-        apart : bool
+        in_workers : bool
             Whether all work is done in worker threads while this one waits, since no signal is
             handled in a thread that runs native code.
         """

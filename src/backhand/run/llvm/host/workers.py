@@ -35,7 +35,7 @@ class Workers:
     ----------
     name : str
         What the threads are called, beside their number.
-    many : int
+    count : int
         How many there are to begin with; RuntimeError if the system refuses one.
     """
 

@@ -85,7 +85,7 @@ def leave_if_nonfinite(
 
 
 def _any_nonfinite(module: ir.Module, dtype: np.dtype) -> ir.Function:
-    """``any_lost(values, count) -> bool``: whether a number has all bits of its exponent set."""
+    """``any_nonfinite(values, count) -> bool``: whether one has all bits of its exponent set."""
     if "any_nonfinite" in module.globals:
         return module.globals["any_nonfinite"]
     word = ir.IntType(8 * dtype.itemsize)

@@ -216,7 +216,7 @@ class CompileStore:
     def emitted(
         self, chosen: Sequence[IRFunction], functions: Mapping[str, IRFunction]
     ) -> tuple[bytes, tuple[str, ...]]:
-        """The object file of some units, and which shared functions it needs besides."""
+        """The object file of some functions, and which shared functions it needs besides."""
         parts = _parts(chosen, functions)
         others = [function for function in parts if function.shared and function not in chosen]
         text = [function.declaration if function in others else function.text for function in parts]
@@ -252,7 +252,7 @@ class Compilation:
 
     Parameters
     ----------
-    store : Store
+    store : CompileStore
     handle : callable
         Handles signals that have come, which may raise something.
     """

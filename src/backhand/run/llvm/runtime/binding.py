@@ -1,8 +1,9 @@
-"""The one place where arrays meet native code: the table of addresses and numbers of a program.
+"""Where arrays meet native code: the table of addresses and numbers of a program.
 
 Native code trusts its table and checks nothing. So an address is only ever written here, after the
 array has been compared with what the program was compiled for, and the array is kept alive for as
-long as its address stands in the table.
+long as its address stands in the table. Two are in no table: the single row of inputs that
+`single_row` reads after the checks of `engine.Forward.__call__`, and the result that it makes.
 """
 
 from __future__ import annotations
@@ -163,6 +164,6 @@ def check_sources(sources: Mapping[str, Array], columns: int, order: Array | Non
         try:
             check_entries(sources[name], sources[f"{matrix}.indices"], sources[matrix], columns)
         except InputError as error:
-            raise InputError(f"x is a damaged sparse matrix, make it anew: {error}") from None
+            raise InputError(f"x is a malformed sparse matrix ({error}): rebuild it") from None
     rows = check_rows(counts, order)
     return rows if order is None else len(order)
