@@ -53,6 +53,10 @@ WORTH = 0.03
 """The least gain for which an optimisation stays."""
 
 
+TARGET = "LEDGER_TARGET"
+"""The variable that names the instruction set for which workers compile, if not this machine's."""
+
+
 class Net(NamedTuple):
     """A network that is trained, and the data that it gets."""
 
@@ -287,6 +291,9 @@ def worker(off: str, rows: Sequence[str], what: str) -> None:
     For "pairs" it is what they take with an optimisation, and without.
     """
     warnings.simplefilter("ignore")
+    if os.environ.get(TARGET):
+        machine = switches.module("machine.target")
+        switches.answer("machine.target", "_host", machine.Target.named(os.environ[TARGET]))()
     if what == "pairs":
         print(json.dumps(pairs(off, rows)))
         return
@@ -486,6 +493,7 @@ def main() -> None:
     parser.add_argument("--networks", help="letters; only epochs of these, and nothing else")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="1: seconds of the processor")
+    parser.add_argument("--target", help="an instruction set that runs here, such as avx2")
     parser.add_argument("--records", type=Path, help="a JSON file to go on with")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md")
     parser.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
@@ -495,6 +503,8 @@ def main() -> None:
         return
     if given.threads:
         os.environ["BACKHAND_THREADS"] = str(given.threads)
+    if given.target:
+        os.environ[TARGET] = given.target
     known = list(switches.OPTIMISATIONS)
     for name in given.only or ():
         if name not in known:
