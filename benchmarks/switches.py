@@ -292,12 +292,6 @@ OPTIMISATIONS = {
         _plain_tiles,
         rows=(*EPOCHS, *COLD),
     ),
-    "short epilogues": Optimisation(
-        "a simple formula is written out for each vector of the widest tile",
-        ("kernels/gemm.py~written|short", "program/kernel_set.py~SHORT_FORMULA|short="),
-        keywords("kernels.gemm", "emit_product", short=False),
-        rows=(*EPOCHS, *COLD),
-    ),
     "covering widths": Optimisation(
         "a product has code only for the tile widths that the network needs",
         (
@@ -322,13 +316,14 @@ OPTIMISATIONS = {
     "panels": Optimisation(
         "weights of a wide first layer lie in panels of 64 columns",
         (
-            "program/buffers.py:packed",
-            "program/buffers.py~packed|panels",
+            "program/buffers.py:_packed",
+            "program/buffers.py~packed|panel",
             "runtime/instance.py~panel",
-            "program/emit.py~panel|packed",
-            "program/kernel_set.py~apart|panels",
+            "program/row_code.py~panel|packed",
+            "program/sum_code.py~panel",
+            "program/kernel_set.py~panel",
         ),
-        answer("program.buffers", "packed", ()),
+        constant("tuning", "PANEL_PADDING", -1.0),
         several=True,
     ),
     "strides off the page": Optimisation(
@@ -363,15 +358,15 @@ OPTIMISATIONS = {
         rewrite(
             "runtime.instance:Instance",
             "run_pass",
-            "in_place = x.dtype == ",
-            "in_place = False and x.dtype == ",
+            "x.dtype != self.dtype",
+            "True",
         ),
         ("many rows A", "many rows E"),
     ),
     # rows and losses
     "rows in lanes": Optimisation(
         "a loss over few classes has a row in each lane",
-        ("lowering/rows_in_lanes.py", "kernels/row_loss.py:_RowLossEmitter._some_rows"),
+        ("lowering/rows_in_lanes.py", "kernels/row_map.py:emit_row_map.some_rows"),
         constant("tuning", "ROWS_IN_LANES_COLUMNS", 0),
         rows=(*EPOCHS, *COLD),
     ),
@@ -383,7 +378,11 @@ OPTIMISATIONS = {
     ),
     "sparse rows": Optimisation(
         "the first layer reads only the stored entries of CSR rows",
-        ("kernels/sparse_rows.py", "program/emit.py~entries|sparse"),
+        (
+            "kernels/sparse_rows.py",
+            "program/row_code.py~entries|sparse",
+            "program/sum_code.py:SumCode._stored_entries",
+        ),
         _dense,
         ("S",),
     ),
@@ -412,14 +411,15 @@ OPTIMISATIONS = {
         "threads own inputs of the first layer, and hand sums on",
         (
             "program/split_k.py",
-            "program/buffers.py:can_split_k",
+            "program/buffers.py:Layout.can_split_k",
             "program/buffers.py:inputs_of_a_thread",
             "program/emit.py~split_k",
+            "program/sum_code.py~split_k",
             "program/partition.py~split_k",
             "program/compiled.py~SPLIT_K|split_k|inputs",
             "runtime/instance.py~split_k|inputs",
         ),
-        answer("program.buffers", "can_split_k", False),
+        constant("tuning", "SPLIT_K_INPUTS_PER_UNIT", 1 << 40),
         several=True,
     ),
     "threads by the cost model": Optimisation(

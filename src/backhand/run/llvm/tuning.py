@@ -180,10 +180,6 @@ PREFETCH_BYTES = 1 << 20
 the next one reads. Below, a near cache holds them, and asking costs time. Larger: only larger
 networks prefetch."""
 
-SHORT_FORMULA = 12
-"""The most operations of a formula that is written out for each vector of the widest tile. Larger:
-more code, fewer loops around short formulas."""
-
 KERNEL_FRACTION = 1 / 8
 """The fraction of all updates from which a layer with few units sums its gradients in short
 vectors. Larger: fewer kernels to compile, more lanes that divide for nothing."""

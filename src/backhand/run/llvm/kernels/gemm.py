@@ -68,7 +68,6 @@ def emit_product(
     epilogue: Epilogue,
     extra: Sequence[ir.Type] = (),
     prepare: Prepare | None = None,
-    short: bool = False,
     reads: Reads | None = None,
     columns: Collection[int] | None = None,
     tile: Tile | None = None,
@@ -113,9 +112,6 @@ def emit_product(
     prepare : callable, optional
         ``prepare(build, extra)`` writes what is computed once, and gives what the epilogue gets in
         the place of ``extra``.
-    short : bool
-        Whether the epilogue is so short that the way to it counts: for the widest tiles it is then
-        written out for each vector of a row.
     reads : callable, optional
         ``reads(build, row, column, extra)`` gives the addresses that the epilogue of a vector
         reads, so that they are prefetched one tile ahead: for more than a near cache holds.
@@ -135,7 +131,7 @@ def emit_product(
     tile, dtype = tile or choose_tile(target), np.dtype(dtype)
     widths = covering_widths(tile, target.lanes(dtype), columns)
     kind = ProductKind(target, dtype, left, start, tile)
-    _Product(function, build, kind, epilogue, prepare, reads).emit(widths, short)
+    _Product(function, build, kind, epilogue, prepare, reads).emit(widths)
     return function
 
 
@@ -165,20 +161,15 @@ class _Product:
         for number, value in enumerate(self.extra):
             build.store(value, _slot(build, self.workspace, number))
 
-    def emit(self, widths: Sequence[int], short: bool) -> None:
+    def emit(self, widths: Sequence[int]) -> None:
         build, tile, name = self.build, self.kind.tile, self.function.name
-        entries: list[WidthEntry] = []
-        finish: ir.Function | None = None
+        entries, finish = [], self._finish()
         for wide in widths:
             vectors, height = tile.vectors[wide], tile.rows[wide]
             main = self._tile(wide, height)
             rest = tuple(self._tile(wide, rows) for rows in tile.rest)
-            if short and not entries:
-                chosen = self._finishing(vectors)
-            else:
-                chosen = finish = finish or self._finishing(0)
             columns = vectors * self.lanes
-            entries.append(WidthEntry(vectors, columns, height, main, chosen, rest))
+            entries.append(WidthEntry(vectors, columns, height, main, finish, rest))
         table = table_of(self.function.module, f"{name}.widths", entries)
         given = self.function.args[: len(PRODUCT_ARGUMENTS)]
         loops = emit_gemm_loops(self.function.module, self.kind)
@@ -193,10 +184,10 @@ class _Product:
         where = self.function.module, kind.target, kind.dtype, kind.left
         return tile_function(*where, shape)
 
-    def _finishing(self, written: int) -> ir.Function:
-        """The function of a tile's epilogues; written out for a number of vectors, or for any."""
-        module, name = self.function.module, f"{self.function.name}.finish{written or ''}"
-        function, build = define(module, name, finish_type().args)
+    def _finish(self) -> ir.Function:
+        """The function of a tile's epilogues."""
+        name = f"{self.function.name}.finish"
+        function, build = define(self.function.module, name, finish_type().args)
         scratch, rows, width, row, column, workspace = function.args
         extra = self.prepare(
             build,
@@ -206,24 +197,16 @@ class _Product:
             ],
         )
 
-        def load(i: ir.Value, j: ir.Value) -> ir.Value:
-            at = build.add(build.mul(i, index(written) if written else width), j)
-            return load_element(build, scratch, at, self.kind.vector)
-
         def row_of(i: ir.Value) -> None:
-            here = build.add(row, i)
-            if written:
-                for j, value in enumerate([load(i, index(j)) for j in range(written)]):
-                    at = build.add(column, index(j * self.lanes))
-                    self.epilogue(build, value, here, at, extra)
-                return
+            here, sums = build.add(row, i), build.mul(i, width)
 
             def vector_of(j: ir.Value) -> None:
                 at = build.add(column, build.mul(j, index(self.lanes)))
                 if self.reads:  # the next tile of these columns stands below this one
                     for place in self.reads(build, build.add(here, rows), at, extra):
                         prefetch(build, place)
-                self.epilogue(build, load(i, j), here, at, extra)
+                value = load_element(build, scratch, build.add(sums, j), self.kind.vector)
+                self.epilogue(build, value, here, at, extra)
 
             for_range(build, "vector", index(0), width, vector_of)
 

@@ -217,7 +217,6 @@ class Kernels:
             start="rows",
             epilogue=epilogue,
             columns=self._columns,
-            short=len(graph.nodes) <= tuning.SHORT_FORMULA and not graph.calls,
             tile=self._tile,
             extra=extra,
         )
