@@ -141,6 +141,8 @@ NO_VALUES = (True, np.bool_(True), None, 1j, b"x", [True, 0.5], [None, None], np
 @pytest.mark.parametrize("value", NO_VALUES, ids=repr)
 @pytest.mark.parametrize("field", ["layers", "activation", "loss", "dropout", "dtype"])
 def test_every_field_refuses_what_is_no_value_of_it(field, value):
+    if value is None and field in ("activation", "dropout"):
+        return  # which stands for relu, and for none
     with pytest.raises(InputError, match="widths" if field == "layers" else field) as caught:
         Description(**{"layers": (3, 4, 5, 2), field: value})
     assert "\n" not in str(caught.value)
@@ -400,3 +402,19 @@ def test_layers_are_layers(layers):
 def test_quantiles_need_an_output_each(outputs):
     with pytest.raises(InputError, match=f"each of its 3 levels, got {outputs}"):
         Description((4, 5, outputs), loss="quantiles:0.1,0.5,0.9")
+
+
+def test_activation_and_dropout_of_widths_do_not_go_with_layers():
+    for words in ({"activation": "tanh"}, {"dropout": 0.5}):
+        with pytest.raises(InputError, match="activation and dropout go with widths"):
+            Description([Linear(2)], inputs=3, **words)
+
+
+@pytest.mark.parametrize("value", [-1.0, 4.0, 1.5, np.nan, np.inf, -np.inf, 1e30])
+def test_categories_are_whole_numbers_below_their_count(value):
+    network = Description([Columns(0, 1, [Embedding(4, 2)]), Linear(1)], inputs=1)
+    x = np.array([[0.0], [3.0], [2.0]])
+    network.check_categories(x)
+    x[1] = value
+    with pytest.raises(InputError, match=r"x\[1, 0\] is .*: column 0 holds categories"):
+        network.check_categories(x)

@@ -21,7 +21,7 @@ def wire():
 
 
 def entered(wire, width=4):
-    return wire.buffer("x", (N, width), Role.INPUT)
+    return wire.reserved("x", (N, width), Role.INPUT)
 
 
 def test_labels_are_unique(wire):
@@ -63,7 +63,7 @@ def test_a_gradient_is_wanted_where_something_learned_went_in(wrt_input):
 
 
 def test_results_have_the_axes_that_inputs_have_in_common(wire):
-    x = wire.buffer("x", (N, 1, 3), Role.INPUT)
+    x = wire.reserved("x", (N, 1, 3), Role.INPUT)
     r = wire.parameter("r", (2, 3), ones)
     dx, dr = wire.maps(scaling.scale_vjp, (x, r, x), ("dx", "dr"))
     assert dx.axes == dr.axes == (N, 2, 3)
@@ -126,7 +126,7 @@ def test_what_is_joined_twice_lies_in_the_outermost(wire):
 
 
 def test_members_do_not_lie_side_by_side(wire):
-    x = wire.buffer("x", (N, 2, 3))
+    x = wire.reserved("x", (N, 2, 3))
     with pytest.raises(InputError, match=r"x \(N, 2, 3\) has members, and no columns that lie"):
         wire.join("joined", [x])
 
@@ -174,9 +174,17 @@ def test_nodes_are_placed_with_views_of_views():
 @pytest.mark.parametrize("axes", [(N, 2), (N, 1, 1)])
 def test_categories_stand_in_one_column_of_the_inputs(wire, axes):
     with pytest.raises(InputError, match="an embedding takes one column of the inputs, not x"):
-        wire.whole_numbers(wire.buffer("x", axes, Role.ACTIVATION), 3)
+        wire.whole_numbers(wire.reserved("x", axes, Role.ACTIVATION), 3)
     x = entered(wire)
     wire.whole_numbers(x.view("some", 1, 2).view("one", 1, 1), 5)
     wire.whole_numbers(x.view("first", 0, 1), 2)
     wire.whole_numbers(x.view("again", 2, 1), 4)
     assert wire.categories == {2: 4, 0: 2}
+
+
+def test_no_layer_has_the_label_of_a_per_step_scalar_or_of_the_planner():
+    wire = Wiring()
+    wire.linear_index = 1
+    assert wire.parameter("beta", (3,), None).name == "beta1_2"  # beta1 is one of Adam's
+    for name in ("step", "seed", "loss", "rate", "l2"):
+        assert wire.buffer(name, (3,)).name == f"{name}_2"

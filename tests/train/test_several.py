@@ -83,3 +83,29 @@ def test_ctrl_c_ends_them_all_and_keeps_what_they_have(monkeypatch):
     monkeypatch.setattr(several, "wait", interrupted)
     found = fit_several(NETWORK, starts(2), ROWS, long, callbacks=callbacks, threads=2)
     assert [one.stopped for one in found] == ["interrupted", "interrupted"]
+
+
+def test_ctrl_c_keeps_the_starts_of_those_that_wait_too(monkeypatch):
+    from backhand.train import several
+
+    def interrupted(waiting, return_when):
+        while not any(future.running() for future in waiting):
+            pass
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(several, "wait", interrupted)
+    long = dataclasses.replace(CONFIG, epochs=100_000)
+    found = fit_several(NETWORK, starts(5), ROWS, long, threads=1)
+    assert {one.stopped for one in found} == {"interrupted"}
+    for one, start in zip(found[2:], starts(5)[2:], strict=True):
+        assert all(np.array_equal(a, start[name]) for name, a in one.params.items())
+
+
+def test_what_is_wrong_is_one_line():
+    with pytest.raises(InputError, match="starts must be a list"):
+        fit_several(NETWORK, starts(1)[0], ROWS, CONFIG)
+    with pytest.raises(InputError, match="threads must be a whole number above 0"):
+        fit_several(NETWORK, starts(2), ROWS, CONFIG, threads=-1)
+    wild = dataclasses.replace(CONFIG, learning_rate=1e30, optimiser="sgd")
+    with pytest.raises(DivergedError, match="training 1: training diverged"):
+        fit_several(NETWORK, starts(2), ROWS, [CONFIG, wild])

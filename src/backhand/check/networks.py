@@ -14,7 +14,8 @@ from ..formulas.losses import LOSSES
 from ..network import Network, Params
 from ..plan.ranges import as_numbers
 from ..plan.step import Plan, forward_plan, gradient_plan, loss_plan
-from ..run.arrays import walk
+from ..run.arrays import Values, walk
+from ..run.namespaces import NUMPY
 from . import autodiff
 from .compare import ATOL, RTOL, Comparison, Report, compare, worst_of
 from .examples import EXAMPLES, SIZES, random_layers
@@ -144,13 +145,13 @@ def rows_at_kinks(
 ) -> Array:
     """Which rows have a pre-activation at a declared kink, (N,) booleans."""
     plan = forward_plan(network, dropout=training)
-    at = walk(plan, {**buffers, **NOISE})
-    z, t = at[plan.logits.name], at["t"]
+    at = Values(walk(plan, {**buffers, **NOISE}), NUMPY)
+    z, t = at[plan.logits], buffers["t"]
     near = near_kink(network.loss, z, t if z.ndim == 2 else t[:, None], within)
     near = near.reshape(len(near), -1).any(axis=1)
     for buffer, kinks in plan.kinks:
         for kink in kinks:
-            z = at[buffer.name]
+            z = at[buffer]
             near |= (np.abs(z - kink) <= within).reshape(len(z), -1).any(axis=1)
     return near
 

@@ -14,6 +14,7 @@ from ..formulas.activations import ACTIVATIONS
 from ..formulas.loss import OF
 from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Network, Params
+from ..plan.layers import Activate
 from ..plan.ranges import as_numbers
 from ..sealed import UNFIT, read_sealed, usable, write_sealed
 from ..train.rows import check_finite
@@ -240,8 +241,10 @@ class Model:
 def _activations(layers: Any) -> Iterator[Any]:
     """The activations in the description of layers, and of layers within them."""
     if isinstance(layers, Mapping):
-        for name, value in layers.items():
-            yield from [value] if name == "activation" else _activations(value)
+        if layers.get("layer") == Activate.kind:
+            yield layers.get("activation")
+        else:
+            yield from (found for value in layers.values() for found in _activations(value))
     elif isinstance(layers, list):
         for layer in layers:
             yield from _activations(layer)

@@ -12,6 +12,9 @@ from .namespace import XP, Array
 
 Edges = tuple[tuple[float, ...], ...]
 
+FAR = 3.4e38
+"""An edge that no number reaches: nearly the largest of float32."""
+
 
 def which(xp: XP, x: Array, edges: Array) -> Array:
     # the number of inner edges at or below x: (N, 1) and (K,) -> (N, 1); a bin from 0 on
@@ -56,10 +59,10 @@ def checked_edges(edges: Any) -> Edges:
 
 
 def inner_edges(edges: Edges) -> Callable[[Any, tuple[int, ...]], Any]:
-    """The edges between bins (D, T - 1) as a constant; a column with fewer has infinite ones."""
+    """The edges between bins (D, T - 1) as a constant; a column with fewer has `FAR` ones."""
 
     def draw(rng: Any, shape: tuple[int, ...]) -> list[list[float]]:
-        return [_filled(column[1:-1], shape[1], math.inf) for column in edges]
+        return [_filled(column[1:-1], shape[1], FAR) for column in edges]
 
     return draw
 

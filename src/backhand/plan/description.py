@@ -9,6 +9,8 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ..errors import InputError, unknown_name
 from ..formulas.activations import Activation
 from ..formulas.loss import TARGETS
@@ -62,15 +64,21 @@ class Description:
         layers: Sequence[int] | Sequence[Layer],
         *,
         inputs: int | None = None,
-        activation: Any = "relu",
+        activation: Any = None,
         loss: Any = "mean_squared_error",
-        dropout: float | Sequence[float] = 0.0,
+        dropout: float | Sequence[float] | None = None,
         dtype: Any = "float32",
     ) -> None:
         settle = object.__setattr__
         if inputs is None and not _has_layers(layers):
             inputs, *widths = _checked_widths(layers)
-            layers = _chain(widths, activation, dropout)
+            of_chain = "relu" if activation is None else activation
+            layers = _chain(widths, of_chain, 0.0 if dropout is None else dropout)
+        elif activation is not None or dropout is not None:
+            raise InputError(
+                "activation and dropout go with widths such as (784, 50, 10): in a list of layers "
+                "they are layers, Activate and Dropout"
+            )
         settle(self, "layers", checked_layers(layers, "layers"))
         settle(self, "inputs", _checked_inputs(inputs))
         settle(self, "loss", choose_loss(loss))
@@ -96,7 +104,7 @@ class Description:
     def _wired(self) -> tuple[Wiring, Buffer]:
         """The forward pass of training, which says what parameters there are, and the logits."""
         wire = Wiring(training=True)
-        x = wire.buffer("x", (BATCH, self.inputs), Role.INPUT)
+        x = wire.reserved("x", (BATCH, self.inputs), Role.INPUT)
         z, _ = forward_all(wire, self.layers, x)
         return wire, z
 
@@ -123,9 +131,7 @@ class Description:
     @functools.cached_property
     def drops(self) -> bool:
         """Whether training draws noise, so that its loss is another function at each step."""
-        wire = Wiring(training=True)
-        forward_all(wire, self.layers, Buffer("x", (BATCH, self.inputs), role=Role.INPUT))
-        return any(isinstance(node, Noise) for node in wire.nodes)
+        return any(isinstance(node, Noise) for node in self._wired[0].nodes)
 
     @functools.cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -239,9 +245,9 @@ class Description:
         """Raise InputError unless every category in ``x`` is one that has a row in its table."""
         for column, values in self.categories.items():
             given = x[:, column]
-            there = (given >= 0) & (given < values)
-            bad = ~there
-            bad[there] = given[there] % 1 != 0
+            with np.errstate(invalid="ignore"):  # NaN and infinity are no whole numbers
+                whole = given.astype(np.int64)
+            bad = (whole != given) | (whole < 0) | (whole >= values)
             if bool(bad.any()):
                 row = int(bad.nonzero()[0][0])
                 raise InputError(

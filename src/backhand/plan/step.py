@@ -99,11 +99,11 @@ class _Planner:
         self.description, self.scheduled = description, scheduled
         self.wire = Wiring(training=training, wrt_input=wrt_input)
         loss = description.loss
-        self.x = self.wire.buffer("x", (BATCH, description.inputs), Role.INPUT)
+        self.x = self.wire.reserved("x", (BATCH, description.inputs), Role.INPUT)
         outputs = 1 if loss.by_row else description.outputs
         kind = "index" if loss.by_row else "real"
-        self.t = self.wire.buffer("t", (BATCH, outputs), Role.TARGET, kind)
-        self.weight = self.wire.buffer("weight", (BATCH, 1), Role.WEIGHT)
+        self.t = self.wire.reserved("t", (BATCH, outputs), Role.TARGET, kind)
+        self.weight = self.wire.reserved("weight", (BATCH, 1), Role.WEIGHT)
         self.z, self._tape = forward_all(self.wire, description.layers, self.x)
         self.dz: Buffer | None = None
         self.loss: Buffer | None = None
@@ -123,7 +123,7 @@ class _Planner:
             if name in self.scheduled
         )
         outputs = z.width if loss.outputs == "mean" and not loss.by_row else 1
-        share: Buffer = wire.buffer("share", (BATCH, 1))
+        share: Buffer = wire.reserved("share", (BATCH, 1))
         wire.add(NormaliseWeights(losses.share, self.weight, outputs * z.members, share))
         t = self.t
         if len(z.axes) == 3:  # each member has the same target and weight
@@ -131,12 +131,12 @@ class _Planner:
             share = share.view(wire.label("share_all"), 0, 1, 1)
         if value:
             wide = 1 if loss.by_row else z.width
-            out = wire.buffer("value", (*z.axes[:-1], wide))
+            out = wire.reserved("value", (*z.axes[:-1], wide))
             wire.maps(loss.value, (z, t), (out,), constants, scalars)
-            self.loss = wire.buffer("loss", ())
+            self.loss = wire.reserved("loss", ())
             wire.add(ScaleRows(losses.total, out, share, self.loss))
         if gradient:
-            grad = wire.buffer("grad", z.axes)
+            grad = wire.reserved("grad", z.axes)
             wire.maps(loss.grad, (z, t), (grad,), constants, scalars)
             wire.add(ScaleRows(losses.share_vjp, grad, share, self.logits_gradient()))
 
@@ -274,7 +274,7 @@ def training_plan(
     of = {p.buffer: p for p in wire.parameters}
     learned = [(of[buffer], gradient) for buffer, gradient in wire.gradients.items()]
     if optimiser.clips:
-        clip = wire.buffer("clip", (), Role.SCALAR)
+        clip = wire.reserved("clip", (), Role.SCALAR)
         pairs = tuple((g, p.buffer if p.penalised else None) for p, g in learned)
         wire.nodes.append(Clip(pairs, clip))
     groups = groups_of(description)

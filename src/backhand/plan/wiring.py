@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..errors import InputError
 from ..formulas import sums
+from ..formulas.optimisers import OPTIMISERS
 from .buffers import BATCH, Axes, Buffer, Role, broadcast
 from .nodes import BatchSum, Map, Node, Noise, formula_name
 from .recording import Recorded, RecordedSum
@@ -94,6 +95,18 @@ class Result:
         return (self.buffer,) if self.gradient is None else (self.buffer, self.gradient)
 
 
+PLANNED = ("x", "t", "weight", "share", "value", "loss", "grad", "clip")
+"""The labels of what the planner adds to the layers."""
+
+GIVEN = ("all_x", "all_t", "all_weight", "order", "seed", "step", "dtype", "l2", "clip_norm")
+"""The names of what executors are given beside buffers."""
+
+_OPTIMISERS = {n for o in OPTIMISERS.values() for n in o.scalars(1, 1.0, **o.keywords)}
+
+RESERVED = frozenset({*PLANNED, *GIVEN, *_OPTIMISERS})
+"""No layer's buffer has one of these labels: per-step scalars and buffers are found by them."""
+
+
 class Wiring:
     """The nodes and buffers of a step while they are being written.
 
@@ -132,7 +145,7 @@ class Wiring:
         self.linear_index = 0
         self.results: list[Result] = []
         self.kinks: list[tuple[Buffer, tuple[float, ...]]] = []
-        self._labels: set[str] = set()
+        self._labels = set(RESERVED)
         self._learned: set[Buffer] = set()
         self._noises: set[int] = set()
         self._joined: dict[Buffer, Buffer] = {}
@@ -148,15 +161,18 @@ class Wiring:
         self._labels.add(found)
         return found
 
-    def numbered(self, prefix: str) -> str:
-        """A label with the number of the linear layer, such as ``z1``."""
-        return self.label(f"{prefix}{self.linear_index}")
-
     def buffer(
         self, name: str, axes: Axes, role: Role = Role.ACTIVATION, kind: str = "real"
     ) -> Buffer:
         """A new buffer, with this label or one like it."""
-        made = Buffer(self.label(name), axes, kind, role)
+        return Buffer(self.label(name), axes, kind, role)
+
+    def reserved(
+        self, name: str, axes: Axes, role: Role = Role.ACTIVATION, kind: str = "real"
+    ) -> Buffer:
+        """A buffer of the planner's own, with just this label, which is one of `RESERVED`."""
+        assert name in RESERVED, f"{name} may be the label of a layer's buffer"
+        made = Buffer(name, axes, kind, role)
         if role is Role.INPUT and self.wrt_input:
             self._learned.add(made)
         return made

@@ -108,7 +108,8 @@ class Values:
             return self.at[base.name][:, columns]
         parts = self._parts[base]
         there = [column for part in parts for column in part.base_columns]
-        beside = self.xp.side_by_side([a.reshape(len(a), -1) for a in parts.values()])
+        flat = [a.reshape(len(a), len(part.base_columns)) for part, a in parts.items()]
+        beside = self.xp.side_by_side(flat)
         return beside[:, [there.index(column) for column in columns]]
 
 

@@ -10,17 +10,17 @@ import ctypes
 import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
 from ..errors import InputError
 from ..network import Network
-from ..run.llvm.host.team import available_threads
+from ..run.llvm.host.team import available_threads, checked_threads
 from .callbacks import Callback
 from .config import TrainConfig
 from .evaluate import Score
 from .fit import fit
-from .result import FitResult
+from .result import DivergedError, FitResult
 from .rows import Rows, checked
 
 Array = Any
@@ -71,42 +71,57 @@ def fit_several(
     DivergedError
         If a training diverges; the others end as by Ctrl-C.
     """
+    if isinstance(starts, Mapping):
+        raise InputError("starts must be a list of parameters, one dict for each training")
     count = len(starts)
     each_rows = _each(rows, Rows, count, "rows")
     each_config = _each(configs, TrainConfig, count, "configs")
     each_held_out = _each(validation, Rows, count, "validation")
     seen: dict[int, Rows] = {}
-    for some in (*each_rows, *each_held_out):  # the same rows are checked once
-        if some is not None and id(some) not in seen:
-            seen[id(some)] = checked(network, some, "training")
-    at_once = threads or available_threads()
+    for what, several in (("training", each_rows), ("validation", each_held_out)):
+        for some in several:  # the same rows are checked once
+            if some is not None and id(some) not in seen:
+                seen[id(some)] = checked(network, some, what)
+    at_once = checked_threads(threads) or available_threads()
     busy: dict[int, int] = {}
+    ended = threading.Event()
 
-    def train(number: int) -> FitResult:
+    def train(number: int, **changes: Any) -> FitResult:
+        held_out = each_held_out[number]
+        return fit(
+            network,
+            starts[number],
+            seen[id(each_rows[number])],
+            dataclasses.replace(each_config[number], threads=1, **changes),
+            validation=None if held_out is None else seen[id(held_out)],
+            score=score,
+            callbacks=callbacks(number),
+        )
+
+    def train_or_stop(number: int) -> FitResult:
         busy[number] = threading.get_ident()
         try:
-            held_out = each_held_out[number]
-            return fit(
-                network,
-                starts[number],
-                seen[id(each_rows[number])],
-                dataclasses.replace(each_config[number], threads=1),
-                validation=None if held_out is None else seen[id(held_out)],
-                score=score,
-                callbacks=callbacks(number),
-            )
+            if not ended.is_set():
+                return train(number)
+        except KeyboardInterrupt:  # before the first epoch
+            pass
+        except DivergedError as error:
+            error.args = (f"training {number}: {error}",)
+            raise
         finally:
-            del busy[number]
+            busy.pop(number, None)
+        return dataclasses.replace(train(number, epochs=0), stopped="interrupted")
 
     with ThreadPoolExecutor(max(1, min(at_once, count)), "backhand-fit") as pool:
-        waiting = [pool.submit(train, number) for number in range(count)]
+        waiting = [pool.submit(train_or_stop, number) for number in range(count)]
         try:
             done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
             failed = any(future.exception() for future in done)
         except KeyboardInterrupt:
             failed = True
         if failed:
-            _interrupt(waiting, busy)
+            ended.set()
+            _interrupt(busy)
     return [future.result() for future in waiting]
 
 
@@ -120,10 +135,8 @@ def _each(given: Any, kind: type, count: int, name: str) -> list[Any]:
     return values
 
 
-def _interrupt(waiting: Iterable[Future[Any]], busy: Mapping[int, int]) -> None:
+def _interrupt(busy: Mapping[int, int]) -> None:
     """End trainings as Ctrl-C does: in Python, which native code returns to again and again."""
-    for future in waiting:
-        future.cancel()
     for ident in [*busy.values()]:
         raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
         raise_in(ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backhand import Network
+from backhand import Network, Rows, TrainConfig, fit
 from backhand.errors import InputError
 from backhand.plan.layers import Linear, PiecewiseLinear
 from backhand.testing import assert_near
@@ -88,3 +88,12 @@ def test_bins_hold_about_equally_many_rows(rng):
 def test_rows_without_quantiles_are_told(x, bins, said):
     with pytest.raises(InputError, match=said):
         PiecewiseLinear.from_quantiles(x, bins)
+
+
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+def test_columns_of_unlike_numbers_of_bins_are_trained(engine):
+    network = Network([PiecewiseLinear(((-1.0, 0.0, 1.0), (-1.0, 1.0)), 4), Linear(1)], inputs=2)
+    x = np.random.default_rng(0).uniform(-2, 2, (60, 2)).astype("f4")
+    config = TrainConfig(epochs=60, batch_size=10, learning_rate=0.02, engine=engine)
+    found = fit(network, network.init("lecun_normal"), Rows(x, abs(x[:, :1])), config)
+    assert found.history[-1].loss < 0.2 * found.history[0].loss

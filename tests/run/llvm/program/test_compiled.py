@@ -283,3 +283,25 @@ def test_a_pass_over_few_rows_wakes_no_thread():
     code = compiled.Compiled(None, None, {}, None, flops, 0, 0, {})
     threads = [code.pass_threads(rows, lambda: 8) for rows in (2, 64, 128, 10_000)]
     assert threads == [1, 1, 2, 8]
+
+
+class Slope:
+    """What a layer's formula may belong to."""
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def method(self, xp, z):
+        return z * self.slope
+
+    def keyword(self):
+        def formula(xp, z, *, slope=self.slope):
+            return z * slope
+
+        return formula
+
+
+def test_what_a_formula_belongs_to_and_its_defaults_are_part_of_its_fingerprint():
+    for make in (lambda s: Slope(s).method, lambda s: Slope(s).keyword()):
+        assert fingerprint(make(2.0)) == fingerprint(make(2.0))
+        assert fingerprint(make(2.0)) != fingerprint(make(3.0))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from backhand.network import Network
+from backhand.plan.layers import Columns, Linear
 from backhand.run.llvm.machine.compile_store import RecentlyUsed
 from backhand.run.llvm.runtime import engine
 from backhand.run.llvm.runtime import single_row as single
@@ -110,3 +111,13 @@ def test_the_first_use_may_come_from_many_threads_at_once(monkeypatch):
             assert len(set(got)) == 1
     finally:
         sys.setswitchinterval(interval)
+
+
+def test_networks_that_share_nodes_and_not_logits_have_programs_of_their_own():
+    """One that writes 64 numbers must not be taken for one that writes 2."""
+    whole = Network([Linear(64)], inputs=3)
+    some = Network([Linear(64), Columns(40, 2)], inputs=3)
+    params, x = whole.init("kaiming_normal", 1), np.ones((1, 3), np.float32)
+    z = whole.predictor(params)(x)
+    assert np.array_equal(some.predictor(params)(x), z[:, 40:42])
+    assert np.array_equal(some.forward(params, x), z[:, 40:42])

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -206,8 +206,10 @@ def program_key(kernel_plan: KernelPlan, target: Target, sources: dict[str, np.d
 @functools.lru_cache(maxsize=PLANS_KEPT)
 def _text(kernel_plan: KernelPlan) -> str:
     """A kernel plan as text, in every process the same."""
+    plan = kernel_plan.plan
     parts = [
-        kernel_plan.plan.description.dtype,
+        plan.description.dtype,
+        (plan.x, plan.t, plan.weight, plan.logits, plan.dlogits, plan.loss, plan.dx),
         [p.buffer for p in kernel_plan.plan.parameters],
         [_described(node) for node in kernel_plan.plan.nodes],
         (kernel_plan.copied_out, kernel_plan.accumulates, kernel_plan.reals, kernel_plan.words),
@@ -236,19 +238,37 @@ def fingerprint(formula: Any, within: tuple[Any, ...] = ()) -> str:
     It is the same in every process. ``within`` are the functions on the way to this one: the names
     in a function's code may mean itself, such as ``xp.tanh`` in a function ``tanh``.
     """
-    function = getattr(formula, "__func__", formula)
+    if isinstance(formula, MethodType):  # of a layer perhaps, whose fields decide what it does
+        return f"{_value(formula.__self__, within)} {fingerprint(formula.__func__, within)}"
+    function = formula
     if isinstance(function, functools.partial):
         inner = fingerprint(function.func, within)
-        return f"partial {inner} {function.args} {sorted(function.keywords.items())}"
+        keywords = [(k, _value(v, within)) for k, v in sorted(function.keywords.items())]
+        return f"partial {inner} {[_value(a, within) for a in function.args]} {keywords}"
     if not isinstance(function, FunctionType):
-        return repr(function)
+        return _value(function, within)
     if function in within:
         return function.__qualname__
     code, within = function.__code__, (*within, function)
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     named = [function.__globals__[n] for n in _names(code) if n in function.__globals__]
     refers = [fingerprint(value, within) for value in (*cells, *named)]
-    return f"{function.__qualname__} {_code(code)} {function.__defaults__} {refers}"
+    given = (*(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items()))
+    defaults = [_value(value, within) for value in given]
+    return f"{function.__qualname__} {_code(code)} {defaults} {refers}"
+
+
+def _value(value: Any, within: tuple[Any, ...]) -> str:
+    """What a formula refers to, as text: functions by what they do, objects by what they hold."""
+    if isinstance(value, (FunctionType, MethodType, functools.partial)):
+        return fingerprint(value, within)
+    if isinstance(value, tuple):
+        return f"({', '.join(_value(item, within) for item in value)})"
+    held = {} if isinstance(value, (type, ModuleType)) else getattr(value, "__dict__", {})
+    if not held or value in within:
+        return repr(value)
+    fields = [(name, _value(item, (*within, value))) for name, item in sorted(held.items())]
+    return f"{type(value).__qualname__} {fields}"
 
 
 def _names(code: CodeType) -> list[str]:

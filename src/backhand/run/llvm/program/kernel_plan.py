@@ -269,6 +269,10 @@ def plan_kernels(
             each = Sum(node, updates.get(node.out))
             sums.setdefault(levels[id(node)], []).append(each)
         elif not isinstance(node, (Gather, Noise, Clip, Update)):
+            if not all(out.by_batch or not out.axes for out in node.writes):
+                raise BackhandError(
+                    f"compiled engine: no kernel for {node}, which is no computation on rows"
+                )
             groups.add(node)
     kept = {buffer.home for buffer in (*outputs, *copied_out)}
     rows = groups.kernels(kept | ({plan.loss} if plan.loss else set()))
