@@ -191,6 +191,14 @@ def compilation(name: str, before: bool) -> float:
     return taken
 
 
+def first_fit(name: str) -> float:
+    """Until a small epoch has ended, with a full cache."""
+    net = NETWORKS[name]._replace(rows=64, batch=64)
+    rows, start = data(net), clock()
+    training(net).epoch(rows)
+    return clock() - start
+
+
 def one_row(name: str) -> float:
     made = network(NETWORKS[name])
     predict = made.predictor(made.init("kaiming_normal", 0))
@@ -259,6 +267,7 @@ MEASURES: dict[str, Callable[[str], float]] = {
     "": epoch,
     "cold ": lambda name: compilation(name, before=False),
     "second ": lambda name: compilation(name, before=True),
+    "first ": first_fit,
     "one row ": one_row,
     "many rows ": many_rows,
     "calls ": calls,
@@ -274,6 +283,7 @@ ROWS = {
     "second E": "compilation of E after another network",
     "second B": "compilation of B after another network",
     "second P": "compilation of P after another network",
+    "first E": "the first epoch of E in a process, with a full cache",
     "warm": "a process that fits 150 rows, with a full cache",
     "one row E": "one row through E",
     "one row B": "one row through B",
@@ -347,15 +357,16 @@ class Bench:
         return {**os.environ, "BACKHAND_CACHE": where, **more}
 
     def run(self, off: str, rows: Sequence[str], what: str = "") -> dict[str, Any]:
-        """What a worker finds out; compilations have an empty cache and a process for each."""
+        """What a worker finds out; what a process does first has a process of its own."""
         found: dict[str, Any] = {}
-        cold = [row for row in rows if row.startswith(("cold", "second"))]
-        others = [row for row in rows if row not in cold and row != "warm"]
-        for some in ([others] if others else []) + [[row] for row in cold]:
+        first = [row for row in rows if row.startswith(("cold", "second", "first"))]
+        others = [row for row in rows if row not in first and row != "warm"]
+        for some in ([others] if others else []) + [[row] for row in first]:
             command = [sys.executable, __file__, "--worker", json.dumps([off, some, what])]
-            done = _completed(
-                command, self.environment("" if what == "pairs" else off, some[0] in cold)
-            )
+            cold = some[0].startswith(("cold", "second"))
+            environment = self.environment("" if what == "pairs" else off, cold)
+            for _ in range(1 + some[0].startswith("first")):  # the one before fills the cache
+                done = _completed(command, environment)
             found |= json.loads(done.split("\n")[-2])
         if "warm" in rows:
             found["warm"] = self.warm(off)

@@ -474,14 +474,14 @@ OPTIMISATIONS = {
         "machine code is kept on disk",
         ("machine/object_cache.py",),
         lambda: None,
-        ("warm",),
+        ("first E", "warm"),
         {"BACKHAND_CACHE": "off"},
     ),
     "linked images": Optimisation(
         "programs are kept linked, and loaded without LLVM",
         ("machine/elf_linker.py",),
         answer("machine.compile_store", "linked", None, here=True),
-        ("warm",),
+        ("first E", "warm"),
     ),
     "functions shared by programs": Optimisation(
         "a function that another program has is not compiled again (and functions that are ready "
