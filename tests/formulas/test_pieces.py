@@ -64,7 +64,7 @@ def test_constants_of_columns_with_fewer_bins_are_filled_up():
     edges = pieces.checked_edges([EDGES, (1, 3)])
     assert edges == (EDGES, (1.0, 3.0))
     inner = pieces.inner_edges(edges)(None, (2, 2))
-    assert inner == [[0.0, 0.5], [math.inf, math.inf]]
+    assert inner == [[0.0, 0.5], [pieces.FAR, pieces.FAR]]
     spans = pieces.spans(edges)(None, (2, 3, 2))
     assert_near(spans[0], [[-1.0, 1.0], [0.0, 2.0], [0.5, 2 / 3]], rtol=1e-14)
     assert spans[1] == [[1.0, 0.5], [0.0, 0.0], [0.0, 0.0]]
