@@ -34,8 +34,8 @@ for widths, batch in (((300, 90, 2), 48), ((40, 150, 20), 64), ((300, 40, 12), 1
     config = TrainConfig(batch_size=batch, optimiser="adam", threads=2)
     training = TrainLoop(network, start, config, len(x))
     training.epoch(Rows(x, rng.integers(0, widths[-1], (400, 1))))
-    for w, b in training.params:
-        digest.update(w.tobytes() + b.tobytes())
+    for a in training.params.values():
+        digest.update(a.tobytes())
     digest.update(network.predictor(training.params)(x[:1]).tobytes())
 print(digest.hexdigest())
 """
