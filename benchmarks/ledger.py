@@ -392,7 +392,7 @@ def _completed(command: Sequence[str], environment: dict[str, str]) -> str:
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+        sys.exit(f"{' '.join(command)}\nended with {done.returncode}\n{done.stderr}")
     return done.stdout
 
 
