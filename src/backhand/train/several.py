@@ -1,6 +1,6 @@
-"""`fit_several`: networks of one shape at once, each on a thread of its own.
+"""`fit_several`: networks at once, each on a thread of its own.
 
-They share one compiled program and nothing else: no thread waits for another. Each ends with the
+Those of one shape share a compiled program and nothing else: no thread waits for another. Each ends with the
 bits that it has when it is trained alone, since the bits of a training do not depend on threads.
 """
 
@@ -27,7 +27,7 @@ Array = Any
 
 
 def fit_several(
-    network: Network,
+    networks: Network | Sequence[Network],
     starts: Sequence[Mapping[str, Array]],
     rows: Rows | Sequence[Rows],
     configs: TrainConfig | Sequence[TrainConfig],
@@ -37,11 +37,12 @@ def fit_several(
     callbacks: Callable[[int], Iterable[Callback]] = lambda number: (),
     threads: int | None = None,
 ) -> list[FitResult]:
-    """Train a network several times at once, from different starts.
+    """Train a network several times at once, from different starts, or several networks.
 
     Parameters
     ----------
-    network : Network
+    networks : Network, or a sequence of them
+        The same for all, or one for each.
     starts : sequence of mappings of str to array
         The parameters that each training begins with; they are not changed.
     rows : Rows, or a sequence of them
@@ -74,26 +75,28 @@ def fit_several(
     if isinstance(starts, Mapping):
         raise InputError("starts must be a list of parameters, one dict for each training")
     count = len(starts)
+    each_network = _each(networks, Network, count, "networks")
     each_rows = _each(rows, Rows, count, "rows")
     each_config = _each(configs, TrainConfig, count, "configs")
     each_held_out = _each(validation, Rows, count, "validation")
-    seen: dict[int, Rows] = {}
+    seen: dict[tuple[int, int], Rows] = {}
     for what, several in (("training", each_rows), ("validation", each_held_out)):
-        for some in several:  # the same rows are checked once
-            if some is not None and id(some) not in seen:
-                seen[id(some)] = checked(network, some, what)
+        for network, some in zip(each_network, several, strict=True):
+            key = id(network), id(some)
+            if some is not None and key not in seen:  # the same rows are checked once
+                seen[key] = checked(network, some, what)
     at_once = checked_threads(threads) or available_threads()
     busy: dict[int, int] = {}
     ended = threading.Event()
 
     def train(number: int, **changes: Any) -> FitResult:
-        held_out = each_held_out[number]
+        network, held_out = each_network[number], each_held_out[number]
         return fit(
             network,
             starts[number],
-            seen[id(each_rows[number])],
+            seen[id(network), id(each_rows[number])],
             dataclasses.replace(each_config[number], threads=1, **changes),
-            validation=None if held_out is None else seen[id(held_out)],
+            validation=None if held_out is None else seen[id(network), id(held_out)],
             score=score,
             callbacks=callbacks(number),
         )

@@ -1,0 +1,98 @@
+"""From a recipe and the inputs of a table to a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..layers import (
+    Activate,
+    Columns,
+    Concat,
+    Dropout,
+    Embedding,
+    Layer,
+    Linear,
+    Periodic,
+    PiecewiseLinear,
+    Scale,
+)
+from ..network import Network, Params
+from ..plan.nodes import Lookup
+from ..plan.step import forward_plan
+from ..preprocess.preparation import TablePreparation
+from .recipes import PERIODIC, NetworkRecipe
+
+Array = Any
+
+SLOW = 0.1
+"""Factor of the learning rate of biases and of learned strengths. As RealMLP."""
+
+
+def network_of(
+    recipe: NetworkRecipe, preparation: TablePreparation, x: Array, outputs: int, loss: Any
+) -> Network:
+    """The network of a recipe.
+
+    Parameters
+    ----------
+    recipe : NetworkRecipe
+    preparation : TablePreparation
+        It says which columns of x are what.
+    x : array of float32 (N, D)
+        Prepared training rows, of which bins are made.
+    outputs : int
+    loss : str or Loss
+    """
+    inputs = preparation.inputs
+    numbers, indicators = len(inputs.numbers), len(inputs.indicators)
+    branches: list[Layer] = []
+    if numbers:
+        embedding: Layer
+        shared = {"learning_rate": recipe.embedding_rate, "decay": recipe.embedding_rate}
+        if recipe.embedding == PERIODIC:
+            sizes = recipe.frequencies, recipe.embedding_width, recipe.sigma
+            embedding = Periodic("pbld", *sizes, **shared)
+        else:
+            embedding = PiecewiseLinear.from_quantiles(
+                x[:, :numbers], recipe.bins, width=recipe.embedding_width, **shared
+            )
+        branches.append(Columns(0, numbers, [embedding]))
+    if indicators:
+        branches.append(Columns(numbers, indicators))
+    for place, counts in enumerate(preparation.frequencies, start=numbers + indicators):
+        table = Embedding(len(counts), recipe.category_width)
+        branches.append(Columns(place, 1, [table]))
+    layers = [Concat(branches), Scale(recipe.scale_rate, recipe.scale_rate)]
+    for units in recipe.hidden:
+        layers.append(Linear(units, ntk=True, bias_learning_rate=SLOW))
+        activate = Activate(recipe.activation, strength=True, learning_rate=SLOW, decay=SLOW)
+        layers += [activate, Dropout(recipe.dropout)]
+    layers.append(Linear(outputs, ntk=True, bias_learning_rate=SLOW))
+    return Network(layers, inputs=x.shape[1], loss=loss)
+
+
+def with_unseen(network: Network, params: Params, x: Array) -> Params:
+    """Parameters in which a code that no row of x has is the mean of those that some have.
+
+    Parameters
+    ----------
+    network : Network
+    params : dict of str to array
+    x : array of float32 (N, D)
+        The rows that they were trained on.
+    """
+    plan, params = forward_plan(network), dict(params)
+    for node in plan.nodes:
+        if not isinstance(node, Lookup) or node.index.home != plan.x:
+            continue
+        table = params[node.table.name]
+        codes = x[:, node.index.first].astype(np.int64)
+        counts = np.bincount(codes, minlength=len(table)).astype(np.float64)
+        if counts.all():
+            continue
+        table = table.copy()
+        table[counts == 0] = (counts / counts.sum()) @ table
+        params[node.table.name] = table
+    return params

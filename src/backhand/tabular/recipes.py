@@ -1,0 +1,148 @@
+"""Recipes: which networks a preset trains on a table, and how. They are data, found by measuring.
+
+`benchmarks/tables.py` measures them, on tables of which some were never looked at before. They begin
+from RealMLP (Holzmüller et al. 2024): robust scaling, embeddings of numbers, a learned scale of the
+inputs, the NTK parametrisation, learned strengths of the activations, initialisation by data, and
+schedules of learning rate, dropout and decay. What differs is that several networks of two kinds are
+trained for fewer epochs, each on other rows, and weighed by rows that they have not seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..errors import unknown_name
+
+PERIODIC, PIECEWISE = "periodic", "piecewise"
+"""How numbers are embedded: as waves of learned frequencies, or in bins of the training rows."""
+
+LOG, RAW = "log", "raw"
+"""What a network of a regression learns: the target itself, or its logarithm."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkRecipe:
+    """One kind of network.
+
+    Parameters
+    ----------
+    embedding : {"periodic", "piecewise"}
+        Of numbers; see `backhand.layers.Periodic` and `backhand.layers.PiecewiseLinear`.
+    embedding_width : int
+        Columns that a number becomes.
+    embedding_rate : float
+        Factor of the learning rate, and of weight decay, of the embedding.
+    frequencies, sigma : int, float
+        Of periodic embeddings: waves of each column, and the spread of their frequencies.
+    bins : int
+        Of piecewise embeddings, at most.
+    category_width : int
+        Columns that an embedded category becomes.
+    scale_rate : float
+        Factor of the learning rate of the learned scale of the inputs; of decay, its square.
+    hidden : tuple of int
+        Units of the hidden layers.
+    activation : str
+    dropout, weight_decay : float
+        Both follow the schedule "flat_cos".
+    learning_rate : float
+        It follows the schedule "coslog4".
+    label_smoothing : float
+        Where the metric is of classes, such as accuracy; it would hurt probabilities.
+    target : {"raw", "log"}
+        The logarithm is for positive targets with a long tail only.
+    """
+
+    embedding: str = PERIODIC
+    embedding_width: int = 4
+    embedding_rate: float = 0.1
+    frequencies: int = 16
+    sigma: float = 0.1
+    bins: int = 16
+    category_width: int = 8
+    scale_rate: float = 6.0
+    hidden: tuple[int, ...] = (256, 256, 256)
+    activation: str = "selu"
+    dropout: float = 0.15
+    weight_decay: float = 0.02
+    learning_rate: float = 0.04
+    label_smoothing: float = 0.1
+    target: str = RAW
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The networks of a preset, and how they are trained.
+
+    Parameters
+    ----------
+    networks : tuple of NetworkRecipe
+        The kinds. Each has the same number of members.
+    members : int
+        Networks of each kind, each on another fold.
+    fold : float
+        Share of the rows that a network does not learn from, and is judged by.
+    lengths : tuple of (int, int, int)
+        Up to so many training rows: epochs, and rows a step.
+    patience : float
+        Training ends after this share of its epochs without an improvement.
+    """
+
+    networks: tuple[NetworkRecipe, ...]
+    members: int
+    fold: float = 0.2
+    lengths: tuple[tuple[int, int, int], ...] = ()
+    patience: float = 0.5
+
+    def length(self, rows: int) -> tuple[int, int]:
+        """Epochs, and rows a step, for so many training rows."""
+        for most, epochs, batch_size in self.lengths:
+            if rows <= most:
+                return epochs, batch_size
+        return self.lengths[-1][1:]
+
+
+WAVES = NetworkRecipe()
+PIECES = NetworkRecipe(embedding=PIECEWISE, embedding_width=8, embedding_rate=1.0)
+REGRESSION = {"activation": "mish", "learning_rate": 0.1}
+
+SHORT = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512))
+LONG = ((2_000, 128, 64), (30_000, 64, 128), (100_000, 32, 256), (10**12, 16, 512))
+
+PRESETS = {
+    "fast": {"networks": (WAVES,), "members": 2, "lengths": SHORT},
+    "default": {"networks": (WAVES, PIECES), "members": 2, "lengths": SHORT},
+    "best": {"networks": (WAVES, PIECES), "members": 5, "lengths": LONG},
+}
+"""The presets; what differs for regression is in `REGRESSION`."""
+
+
+def recipe_of(preset: str, *, regression: bool, log_target: bool, members: int | None) -> Recipe:
+    """The recipe of a preset.
+
+    Parameters
+    ----------
+    preset : {"fast", "default", "best"}
+    regression : bool
+    log_target : bool
+        Whether the logarithm of the target is worth trying: one of the kinds then learns it.
+    members : int, optional
+        Networks in all, instead of as many as the preset has.
+
+    Raises
+    ------
+    InputError
+        If there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise unknown_name("preset", preset, PRESETS)
+    recipe = Recipe(**PRESETS[preset])  # type: ignore[arg-type]
+    kinds = recipe.networks
+    if members is not None:
+        kinds = kinds[: max(1, min(members, len(kinds)))]
+        recipe = dataclasses.replace(recipe, members=-(-members // len(kinds)))
+    if regression:
+        kinds = tuple(dataclasses.replace(kind, **REGRESSION) for kind in kinds)
+    if log_target:
+        kinds += (dataclasses.replace(kinds[0], target=LOG),)
+    return dataclasses.replace(recipe, networks=kinds)

@@ -1,0 +1,66 @@
+"""What a network learns of a target, and what its outputs mean."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ..preprocess.scaling import mean_and_std
+
+Array = Any
+
+SKEWED = 1.0
+"""A positive target with more skewness than this may be easier to learn by its logarithm."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetScale:
+    """A regression's target, standardised, or its logarithm standardised.
+
+    Attributes
+    ----------
+    mean, std : float
+        Of what is standardised, over the training rows.
+    log : bool
+    smear : float
+        What a prediction is multiplied by: the mean of exp of the logarithm's errors over rows that
+        the network has not learned from (Duan 1983), since the exponential of a mean is too small.
+    """
+
+    mean: float
+    std: float
+    log: bool = False
+    smear: float = 1.0
+
+    @classmethod
+    def of(cls, y: Array, log: bool = False) -> TargetScale:
+        """The scale of the training rows' targets y (N,)."""
+        mean, std = mean_and_std(np.log(y) if log else y, "y")
+        return cls(mean, std or 1.0, log)
+
+    def encode(self, y: Array) -> Array:
+        """Targets (N,) as float32 (N, 1)."""
+        t = np.log(y) if self.log else np.asarray(y, np.float64)
+        return ((t - self.mean) / self.std).astype(np.float32)[:, None]
+
+    def decode(self, z: Array) -> Array:
+        """Outputs (N, 1) in the target's unit (N,)."""
+        y = z[:, 0].astype(np.float64) * self.std + self.mean
+        return np.exp(np.minimum(y, 700.0)) * self.smear if self.log else y
+
+    def smeared(self, y: Array, z: Array) -> TargetScale:
+        """The scale with the `smear` of rows with targets y and outputs z."""
+        if not self.log:
+            return self
+        ratio = float(np.mean(y) / np.mean(self.decode(z)))
+        return dataclasses.replace(self, smear=float(np.clip(ratio, 0.8, 1.25)))
+
+    @staticmethod
+    def may_be_log(y: Array) -> bool:
+        """Whether the logarithm of a target is worth trying: all positive, with a long tail."""
+        if y.min() <= 0:
+            return False
+        mean, std = mean_and_std(y, "y")
+        return std > 0 and float(np.mean(((y - mean) / std) ** 3)) > SKEWED

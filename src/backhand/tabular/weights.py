@@ -1,0 +1,68 @@
+"""How much each kind of network counts, and how sure an ensemble may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .metrics import Metric
+
+Array = Any
+
+PICKS = 8
+"""Weights are multiples of one part in this. More parts follow the noise of the rows."""
+
+
+def kind_weights(
+    metric: Metric, y: Array, predictions: list[Array], weight: Array | None
+) -> list[float]:
+    """The share of each kind in an ensemble, by rows that it has not learned from.
+
+    Kinds are added one by one, each time the one that helps most, and may be added again (Caruana
+    et al. 2004).
+
+    Parameters
+    ----------
+    metric : Metric
+    y : array (N,)
+        Numbers of classes, or values.
+    predictions : list of array (N, K) or (N,)
+        Of each kind.
+    weight : array (N,), optional
+    """
+    if len(predictions) == 1:
+        return [1.0]
+    total, counts = np.zeros_like(predictions[0]), np.zeros(len(predictions))
+    for picked in range(PICKS):
+        mixed = [(total + p) / (picked + 1) for p in predictions]
+        scores = [metric(y, p, weight) for p in mixed]
+        best = int(np.nanargmax(scores)) if np.isfinite(scores).any() else picked % len(mixed)
+        total += predictions[best]
+        counts[best] += 1
+    return (counts / counts.sum()).tolist()
+
+
+def temperature_of(y: Array, p: Array, weight: Array | None) -> float:
+    """The temperature at which probabilities p (N, K) fit classes y best (Guo et al. 2017)."""
+    from scipy.optimize import minimize_scalar
+
+    share = np.ones(len(y)) if weight is None else weight
+
+    def loss(log_temperature: float) -> float:
+        q = tempered(p, float(np.exp(log_temperature)))
+        chosen = np.maximum(q[np.arange(len(y)), y], 1e-12)
+        return float(-(share * np.log(chosen)).sum() / share.sum())
+
+    found = minimize_scalar(loss, bounds=(-1.1, 1.1), method="bounded")
+    return float(np.exp(found.x))
+
+
+def tempered(p: Array, temperature: float) -> Array:
+    """Probabilities p (N, K) to the power of 1 / temperature, with a sum of 1."""
+    if temperature == 1.0:
+        return p
+    with np.errstate(divide="ignore"):
+        z = np.log(p) / temperature
+    q = np.exp(z - z.max(axis=1, keepdims=True))
+    return q / q.sum(axis=1, keepdims=True)
