@@ -38,6 +38,8 @@ _HOME = {
     "Schedule": "formulas.schedules",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "TabularClassifier": "tabular",
+    "TabularRegressor": "tabular",
     "Model": "export",
     "load": "export",
     "BackhandError": "errors",

@@ -49,17 +49,17 @@ class Persistent:
         given = {**estimator.get_params(deep=False), "callbacks": None}
         kept: dict[str, Any] = {
             "holds": type(self).__name__,
-            "parameters": {name: _plain(name, value) for name, value in given.items()},
-            "network": {name: _plain(name, value) for name, value in fitted.portable().items()},
-            "fitted": {name: _plain(name, a) for name, a in fitted.course.attributes().items()},
+            "parameters": {name: plain(name, value) for name, value in given.items()},
+            "network": {name: plain(name, value) for name, value in fitted.portable().items()},
+            "fitted": {name: plain(name, a) for name, a in fitted.course.attributes().items()},
             "engine": fitted.engine,
-            "solver": _plain("solver", fitted.solver),
-            "scoring": _plain("scoring", fitted.scoring),
+            "solver": plain("solver", fitted.solver),
+            "scoring": plain("scoring", fitted.scoring),
         }
         if isinstance(fitted.targets, Classes):
             labels = fitted.targets.labels
             _check_size(labels.dtype, len(labels))
-            kept["classes"] = [labels.dtype.str, _plain("classes_", labels)]
+            kept["classes"] = [labels.dtype.str, plain("classes_", labels)]
             kept["several"] = fitted.targets.several
         if fitted.names is not None:
             kept["features"] = fitted.names.tolist()
@@ -87,20 +87,20 @@ class Persistent:
         """The estimator of a file's content. Raises InputError, or an error of `UNFIT`."""
         if about["holds"] != cls.__name__:
             raise InputError(f"it holds {about['holds']!r:.60}; backhand.load reads every kind")
-        made: Any = cls(**{name: _read(value) for name, value in about["parameters"].items()})
-        portable = {name: _read(value) for name, value in about["network"].items()}
+        made: Any = cls(**{name: read_plain(value) for name, value in about["parameters"].items()})
+        portable = {name: read_plain(value) for name, value in about["network"].items()}
         targets: Any = Numbers(portable["widths"][-1])
         if "classes" in about:
-            dtype, labels = np.dtype(about["classes"][0]), _read(about["classes"][1])
+            dtype, labels = np.dtype(about["classes"][0]), read_plain(about["classes"][1])
             _check_size(dtype, len(labels))
             targets = Classes.named(np.array(labels, dtype), bool(about["several"]))
-        others = {name: _read(about[name]) for name in ("engine", "solver", "scoring")}
+        others = {name: read_plain(about[name]) for name in ("engine", "solver", "scoring")}
         of_state = {n.removeprefix(STATE): a for n, a in tensors.items() if n.startswith(STATE)}
         state = about.get("state")
         others["state"] = None if state is None else TrainState.restored(of_state, state)
         tensors = {name: a for name, a in tensors.items() if not name.startswith(STATE)}
         names = np.array(about["features"], object) if "features" in about else None
-        course = Course.of({name: _read(value) for name, value in about["fitted"].items()})
+        course = Course.of({name: read_plain(value) for name, value in about["fitted"].items()})
         _arrange(made, portable, tensors, targets, course, names, others)
         return made  # type: ignore[no-any-return]
 
@@ -200,8 +200,8 @@ def _check_size(dtype: np.dtype[Any], labels: int) -> None:
         )
 
 
-def _plain(name: str, value: Any) -> Any:
-    """A value as JSON that `_read` turns back. Raises InputError if there is none."""
+def plain(name: str, value: Any) -> Any:
+    """A value as JSON that `read_plain` turns back. Raises InputError if there is none."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -209,22 +209,22 @@ def _plain(name: str, value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return {type(value).__name__: [_plain(name, item) for item in value]}
+        return {type(value).__name__: [plain(name, item) for item in value]}
     if isinstance(value, np.ndarray):
-        return {"list": [_plain(name, item) for item in value.tolist()]}
+        return {"list": [plain(name, item) for item in value.tolist()]}
     if isinstance(value, dict):
-        return {"dict": [[_plain(name, k), _plain(name, v)] for k, v in value.items()]}
+        return {"dict": [[plain(name, k), plain(name, v)] for k, v in value.items()]}
     raise InputError(
         f"cannot save {name}={value!r}: it is no plain value; set it to one or to None"
     )
 
 
-def _read(value: Any) -> Any:
+def read_plain(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, items),) = value.items()
     if kind == "float":
         return float(items)
     if kind == "dict":
-        return {_read(key): _read(item) for key, item in items}
-    return {"list": list, "tuple": tuple}[kind](_read(item) for item in items)
+        return {read_plain(key): read_plain(item) for key, item in items}
+    return {"list": list, "tuple": tuple}[kind](read_plain(item) for item in items)

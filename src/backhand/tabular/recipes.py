@@ -47,6 +47,8 @@ class NetworkRecipe:
         Both follow the schedule "flat_cos".
     learning_rate : float
         It follows the schedule "coslog4".
+    beta2 : float
+        Of Adam.
     label_smoothing : float
         Where the metric is of classes, such as accuracy; it would hurt probabilities.
     target : {"raw", "log"}
@@ -66,6 +68,7 @@ class NetworkRecipe:
     dropout: float = 0.15
     weight_decay: float = 0.02
     learning_rate: float = 0.04
+    beta2: float = 0.95
     label_smoothing: float = 0.1
     target: str = RAW
 

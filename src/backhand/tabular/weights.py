@@ -66,3 +66,28 @@ def tempered(p: Array, temperature: float) -> Array:
         z = np.log(p) / temperature
     q = np.exp(z - z.max(axis=1, keepdims=True))
     return q / q.sum(axis=1, keepdims=True)
+
+
+def threshold_of(metric: Metric, y: Array, p: Array, weight: Array | None) -> float:
+    """From which probability of the second of two classes on it is predicted: what scores best.
+
+    Parameters
+    ----------
+    metric : Metric
+        One of classes, such as "f1" or "balanced_accuracy"; for another, and where there are not
+        two classes, the threshold is 0.5.
+    y, p, weight
+        As of `temperature_of`.
+    """
+    if p.shape[1] != 2 or not metric.is_of_classes:
+        return 0.5
+    tried = np.unique(np.quantile(p[:, 1], np.linspace(0.0, 1.0, 201)))
+    tried = np.append(tried[(tried > 0) & (tried < 1)], 0.5)
+    scores = []
+    for threshold in tried:
+        chosen = (p[:, 1] >= threshold).astype(float)
+        scores.append(metric(y, np.stack([1 - chosen, chosen], axis=1), weight))
+    if not np.isfinite(scores).any():
+        return 0.5
+    best = np.flatnonzero(np.array(scores) == np.nanmax(scores))
+    return float(tried[best[np.abs(tried[best] - 0.5).argmin()]])  # of equals the most usual

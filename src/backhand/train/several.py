@@ -33,7 +33,7 @@ def fit_several(
     configs: TrainConfig | Sequence[TrainConfig],
     *,
     validation: Rows | Sequence[Rows] | None = None,
-    score: Score | None = None,
+    score: Score | Sequence[Score] | None = None,
     callbacks: Callable[[int], Iterable[Callback]] = lambda number: (),
     threads: int | None = None,
 ) -> list[FitResult]:
@@ -53,7 +53,7 @@ def fit_several(
         one thread, whatever ``threads`` it names.
     validation : Rows, or a sequence of them, optional
         As of `fit`.
-    score : callable, optional
+    score : callable, or a sequence of them, optional
         As of `fit`; it is called from several threads.
     callbacks : callable
         From the number of a training to its callbacks. They are called from several threads.
@@ -79,6 +79,7 @@ def fit_several(
     each_rows = _each(rows, Rows, count, "rows")
     each_config = _each(configs, TrainConfig, count, "configs")
     each_held_out = _each(validation, Rows, count, "validation")
+    each_score = [score] * count if callable(score) else _each(score, type(None), count, "score")
     seen: dict[tuple[int, int], Rows] = {}
     for what, several in (("training", each_rows), ("validation", each_held_out)):
         for network, some in zip(each_network, several, strict=True):
@@ -97,7 +98,7 @@ def fit_several(
             seen[id(network), id(each_rows[number])],
             dataclasses.replace(each_config[number], threads=1, **changes),
             validation=None if held_out is None else seen[id(network), id(held_out)],
-            score=score,
+            score=each_score[number],
             callbacks=callbacks(number),
         )
 
@@ -128,7 +129,7 @@ def fit_several(
     return [future.result() for future in waiting]
 
 
-def _each(given: Any, kind: type, count: int, name: str) -> list[Any]:
+def _each(given: Any, kind: Any, count: int, name: str) -> list[Any]:
     """One for each training. Raises InputError if there are more or fewer."""
     if given is None or isinstance(given, kind):
         return [given] * count

@@ -1,0 +1,291 @@
+"""What the classifier and the regressor of tables share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_regressor
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..errors import InputError
+from ..estimators.entering import as_input_error
+from ..estimators.weighing import checked_weight, product, weights_of_classes
+from ..preprocess.columns import as_table
+from ..run.namespaces import is_sparse
+from ..sealed import read_sealed, usable, write_sealed
+from .fitting import Fitted, Labelled, Settings, fit_model
+from .model import TableModel
+
+Array = Any
+
+
+class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What both estimators share."""
+
+    def _set(self, values: dict[str, Any]) -> None:
+        """Set every parameter, from the constructor's `locals()`."""
+        for name in self._get_param_names():
+            setattr(self, name, values[name])
+
+    def fit(
+        self,
+        X: Any,
+        y: Array,
+        sample_weight: Array | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Array | None = None,
+        sample_weight_val: Array | None = None,
+    ) -> Any:
+        """Fit the networks to the rows of a table.
+
+        Parameters
+        ----------
+        X : table of shape (n_samples, n_features)
+            A DataFrame of pandas or Polars, an Arrow table, an array of numbers or objects, or a
+            list of rows as dicts. Numbers, texts, booleans and dates are recognised; values may be
+            missing.
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+            At least 0; only their ratios matter. A row of weight 0 is as if it were not there.
+        X_val, y_val, sample_weight_val : as X, y and sample_weight, default=None
+            Rows to choose epochs and weights by, instead of some of X; they go through the same
+            preparation, which is fitted to X only.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        InputError
+            A ``ValueError``: if a parameter or the data make no sense, or training diverges.
+        """
+        if (X_val is None) != (y_val is None):
+            raise InputError("X_val and y_val must be given together")
+        scratch = self._scratch()
+        rows, classes = self._entered(scratch, X, y, sample_weight, None, "", reset=True)
+        validation = None
+        if X_val is not None:
+            validation, _ = self._entered(
+                scratch, X_val, y_val, sample_weight_val, classes, "_val", reset=False
+            )
+        settings = Settings(
+            self.preset,
+            self.n_members,
+            self.time_limit,
+            self.metric,
+            int(check_random_state(self.random_state).randint(2**31 - 1)),
+            self.threads,
+            tuple(self.callbacks),
+            tuple(self.drop),
+            tuple(self.keep),
+        )
+        fitted = fit_model(rows, classes, settings, validation, getattr(y, "name", None))
+        self.__dict__ |= scratch.__dict__ | self._attributes(fitted, classes)
+        return self
+
+    def _scratch(self) -> Any:
+        """An estimator without attributes of a fit, to learn names of columns."""
+        scratch = object.__new__(type(self))
+        scratch.__dict__ |= self.get_params(deep=False)
+        self.__dict__.pop("feature_names_in_", None)
+        return scratch
+
+    def _attributes(self, fitted: Fitted, classes: Array | None) -> dict[str, Any]:
+        return {
+            "model_": fitted.model,
+            "members_": fitted.members,
+            "held_out_score_": fitted.score,
+        }
+
+    def _entered(
+        self,
+        scratch: Any,
+        X: Any,
+        y: Array,
+        sample_weight: Array | None,
+        classes: Array | None,
+        which: str,
+        reset: bool,
+    ) -> tuple[Labelled, Array | None]:
+        """Checked rows, those of weight 0 left out, and the classes."""
+        table = _table(scratch, X, reset, f"X{which}")
+        if y is None:
+            raise InputError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        with as_input_error(f"y{which}"):
+            y = column_or_1d(y, warn=True)
+        if len(y) != table.num_rows:
+            raise InputError(f"X{which} has {table.num_rows} rows, and y{which} has {len(y)}")
+        if table.num_rows == 0:
+            raise InputError(f"X{which} has no rows")
+        y, classes = self._numbered(y, classes, f"y{which}")
+        factors = []
+        if sample_weight is not None:
+            factors.append(checked_weight(sample_weight, y[:, None], f"sample_weight{which}"))
+        if not which and classes is not None and getattr(self, "class_weight", None) is not None:
+            factors.append(weights_of_classes(self.class_weight, classes, y[:, None]))
+        if not factors:
+            return Labelled(table, y, None), classes
+        weight, _ = product(factors, "float32", f"sample_weight{which}")
+        counted = np.flatnonzero(weight > 0)
+        if len(counted) < len(y):
+            table, y, weight = table.take(counted), y[counted], weight[counted]
+            if classes is not None and not which:
+                present, y = np.unique(y, return_inverse=True)
+                classes = classes[present]
+        return Labelled(table, y, weight), classes
+
+    def _numbered(self, y: Array, classes: Array | None, name: str) -> tuple[Array, Array | None]:
+        """Targets as numbers, and the classes if there are any."""
+        raise NotImplementedError
+
+    def _rows(self, X: Any) -> Any:
+        """Rows to predict."""
+        check_is_fitted(self)
+        if isinstance(X, Mapping) or _is_list_of_dicts(X):
+            return X  # by names, in any order
+        return _table(self, X, False, "X")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a safetensors file, whole or not at all.
+
+        `backhand.load` reads it, and then it predicts the same bits. Callbacks and histories are
+        not kept.
+
+        Raises
+        ------
+        InputError
+            If a parameter is no plain value, or the folder cannot be written to.
+        """
+        from ..estimators.persistence import plain
+
+        check_is_fitted(self)
+        given = {**self.get_params(deep=False), "callbacks": ()}
+        about = {
+            "holds": type(self).__name__,
+            "parameters": {name: plain(name, value) for name, value in given.items()},
+            "columns": self.n_features_in_,
+            "names": [*getattr(self, "feature_names_in_", [])] or None,
+            "score": plain("held_out_score_", self.held_out_score_),
+            "model": self.model_.to_dict(),
+        }
+        write_sealed(path, self.model_.tensors(), about)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Any:
+        """Read what `save` wrote. Nothing in the file is executed.
+
+        Raises
+        ------
+        InputError
+            If there is no such file, or it is damaged, foreign, or another estimator's.
+        """
+        tensors, about = read_sealed(path)
+        with usable(path, "estimator"):
+            return cls.from_file(tensors, about)
+
+    @classmethod
+    def from_file(cls, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> Any:
+        """The estimator of a file's content. Raises InputError, or an error of `UNFIT`."""
+        from ..estimators.persistence import read_plain
+
+        if about["holds"] != cls.__name__:
+            raise InputError(f"it holds {about['holds']!r:.60}; backhand.load reads every kind")
+        made = cls(**{name: read_plain(value) for name, value in about["parameters"].items()})
+        model = TableModel.from_dict(about["model"], tensors)
+        if (model.classes is None) != is_regressor(made):
+            raise InputError(f"its model is a {model.task}")
+        made.model_, made.members_ = model, [*model.members]
+        made.n_features_in_ = int(about["columns"])
+        made.held_out_score_ = float(read_plain(about["score"]))
+        if about["names"] is not None:
+            made.feature_names_in_ = np.array(about["names"], dtype=object)
+        if model.classes is not None:
+            made.classes_ = model.classes
+        return made
+
+    def feature_importances(
+        self, X: Any, y: Array, *, n_repeats: int = 5, random_state: Any = None
+    ) -> dict[str, Array]:
+        """How much worse the metric becomes where the values of one column change places.
+
+        Parameters
+        ----------
+        X : table of shape (n_samples, n_features)
+            Rows that were not learned from, for an honest answer.
+        y : array-like of shape (n_samples,)
+        n_repeats : int
+        random_state : int, RandomState or None
+
+        Returns
+        -------
+        dict of str to array of shape (n_repeats,)
+            By the name of each column, most important first. Breiman 2001, section 10.
+        """
+        from .metrics import Metric
+
+        check_is_fitted(self)
+        table = as_table(X)
+        y, _ = self._numbered(column_or_1d(y), self.model_.classes, "y")
+        metric = Metric(self.model_.about["metric"])
+        model, rng = self.model_, check_random_state(random_state)
+        found = model.predictions(table)
+        best = metric(y, found)
+        lost = {}
+        for name in model.preparation.columns:
+            place, scores = table.column_names.index(name), []
+            for _ in range(n_repeats):
+                column = table.column(name).take(rng.permutation(table.num_rows))
+                changed = model.predictions(table.set_column(place, name, column))
+                scores.append(best - metric(y, changed))
+            lost[name] = np.array(scores)
+        return dict(sorted(lost.items(), key=lambda item: -item[1].mean()))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _is_list_of_dicts(X: Any) -> bool:
+    return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
+
+
+def _table(estimator: Any, X: Any, reset: bool, name: str) -> Any:
+    """Rows as an Arrow table, with scikit-learn's checks of their columns."""
+    if is_sparse(X):
+        raise InputError(f"{name} is sparse, and a table is dense: pass {name}.toarray()")
+    if X is None or isinstance(X, (str, bytes, int, float)):
+        raise InputError(f"{name} must be a table of rows and columns, got {X!r:.60}")
+    named = hasattr(X, "columns") or hasattr(X, "column_names") or isinstance(X, Mapping)
+    if not named and not _is_list_of_dicts(X):
+        X = np.asarray(X)
+        if X.dtype.kind == "c":
+            raise InputError(f"Complex data not supported: {name} has dtype {X.dtype}")
+        if X.ndim != 2:
+            raise InputError(
+                f"Expected 2D array, got {X.ndim}D array instead: {name} has shape {X.shape}. "
+                "Reshape your data: a single column is X.reshape(-1, 1), a single row "
+                "X.reshape(1, -1)"
+            )
+        for axis, what in enumerate(("sample", "feature")):
+            if X.shape[axis] == 0:
+                raise InputError(
+                    f"{name}: 0 {what}(s) (shape={X.shape}) while a minimum of 1 is required."
+                )
+        if X.dtype.kind == "f" and np.isinf(X).any():
+            raise InputError(f"Input {name} contains infinity or a value too large for {X.dtype}")
+    table = as_table(X)
+    seen = X if hasattr(X, "shape") else table
+    validate_data(estimator, seen, skip_check_array=True, reset=reset)
+    return table

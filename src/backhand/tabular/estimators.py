@@ -1,0 +1,215 @@
+"""`TabularClassifier` and `TabularRegressor`: networks for tables, in scikit-learn's manner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+
+from ..errors import InputError
+from ..plan.ranges import as_numbers
+from .base import BaseTabular
+from .fitting import Fitted
+
+Array = Any
+
+
+class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]  # scikit-learn has no types
+    """Networks that predict the class of each row of a table.
+
+    Parameters
+    ----------
+    preset : {"fast", "default", "best"} or Recipe, default="default"
+        How much time to spend; see `backhand.tabular.recipes`.
+    n_members : int, default=None
+        How many networks, instead of as many as the preset has.
+    time_limit : float, default=None
+        Seconds that a fit may take. Where the preset needs more, fewer epochs, networks or rows
+        are learned from.
+    metric : str, default=None
+        What to make as good as possible: one of `sklearn.metrics.get_scorer_names`, or "log_loss",
+        "auc" and the like. It decides which epoch of each network is kept, and how much each kind
+        of network counts; by default the log-loss. Of two classes, a metric of classes such as
+        "f1" or "balanced_accuracy" also decides from which probability on the second is predicted.
+    class_weight : dict or "balanced", default=None
+        What each class counts, by its label.
+    random_state : int, RandomState or None, default=None
+        Of initial weights, order of rows, dropout, and which rows are held out. The same number
+        gives the same bits, on any number of threads.
+    threads : int, default=None
+        How many networks are trained at a time; by default as many as the machine grants.
+    callbacks : sequence of callable, default=()
+        Each is called with a `MemberProgress` after every epoch of every network, one call at a
+        time; one that returns True ends the fit.
+    drop, keep : sequence of str, default=()
+        Columns to leave out, and columns to use though they look like identifiers.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    model_ : TableModel
+        All that predicts.
+    members_ : list of Member
+        The networks that were trained, with the history of each in ``result``.
+    held_out_score_ : float
+        The metric, of which greater is better, of rows that no network had learned from.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only where the columns have names.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from backhand import TabularClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = TabularClassifier(preset="fast", random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        preset: Any = "default",
+        *,
+        n_members: int | None = None,
+        time_limit: float | None = None,
+        metric: str | None = None,
+        class_weight: Any = None,
+        random_state: Any = None,
+        threads: int | None = None,
+        callbacks: Any = (),
+        drop: Any = (),
+        keep: Any = (),
+    ) -> None:
+        self._set(locals())
+
+    def _numbered(self, y: Array, classes: Array | None, name: str) -> tuple[Array, Array | None]:
+        check_classification_targets(y)
+        absent = y != y if y.dtype.kind in "fO" else np.zeros(len(y), bool)
+        if absent.any() or (y.dtype.kind == "f" and not np.isfinite(y).all()):
+            raise InputError(f"Input {name} contains NaN or infinity: leave those rows out")
+        found, numbers = np.unique(y, return_inverse=True)
+        if classes is None:
+            return numbers.reshape(-1), found
+        places = np.searchsorted(classes, found).clip(max=len(classes) - 1)
+        strange = classes[places] != found
+        if strange.any():
+            raise InputError(f"{name} has the class {found[strange][0]!r}, which y does not have")
+        return places[numbers.reshape(-1)], classes
+
+    def _attributes(self, fitted: Fitted, classes: Array | None) -> dict[str, Any]:
+        return {**super()._attributes(fitted, classes), "classes_": classes}
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probability of each class, calibrated by rows that were held out.
+
+        Parameters
+        ----------
+        X : table of shape (n_samples, n_features)
+            As for `fit`. Dicts may have their entries in any order, and further ones.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        rows = self._rows(X)
+        return self.model_.predict_proba(rows)
+
+    def predict(self, X: Any) -> Array:
+        """The class of each row; ndarray of shape (n_samples,).
+
+        Parameters
+        ----------
+        X : table of shape (n_samples, n_features)
+            As for `predict_proba`.
+        """
+        rows = self._rows(X)
+        return self.model_.predict(rows)
+
+
+class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
+    """Networks that predict a number for each row of a table.
+
+    Parameters
+    ----------
+    preset, n_members, time_limit, random_state, threads, callbacks, drop, keep
+        As of `TabularClassifier`.
+    metric : str, default=None
+        What to make as good as possible: one of `sklearn.metrics.get_scorer_names`, or "rmse",
+        "mae" and the like. It decides which epoch of each network is kept, and how much each kind
+        of network counts; by default the root mean squared error.
+
+    Attributes
+    ----------
+    model_, members_, held_out_score_, n_features_in_, feature_names_in_
+        As of `TabularClassifier`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from backhand import TabularRegressor
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> model = TabularRegressor(preset="fast", random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.4
+    True
+    >>> low, high = model.predict_interval(X, coverage=0.9).T
+    """
+
+    def __init__(
+        self,
+        preset: Any = "default",
+        *,
+        n_members: int | None = None,
+        time_limit: float | None = None,
+        metric: str | None = None,
+        random_state: Any = None,
+        threads: int | None = None,
+        callbacks: Any = (),
+        drop: Any = (),
+        keep: Any = (),
+    ) -> None:
+        self._set(locals())
+
+    def _numbered(self, y: Array, classes: Array | None, name: str) -> tuple[Array, Array | None]:
+        y = as_numbers(y, name).astype(np.float64)
+        if not np.isfinite(y).all():
+            raise InputError(f"Input {name} contains NaN or infinity: leave those rows out")
+        return y, None
+
+    def predict(self, X: Any) -> Array:
+        """The value of each row, within the range of the training rows; ndarray (n_samples,).
+
+        Parameters
+        ----------
+        X : table of shape (n_samples, n_features)
+            As for `fit`. Dicts may have their entries in any order, and further ones.
+        """
+        rows = self._rows(X)
+        return self.model_.predict(rows)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
+        """An interval for each row, in which the share ``coverage`` of values lies.
+
+        Its half width is the same for all rows: a quantile of the errors of rows that no network
+        had learned from (split conformal prediction, Lei et al. 2018). Rows like the training rows
+        are covered as promised, on average over all of them.
+
+        Parameters
+        ----------
+        X : table of shape (n_samples, n_features)
+        coverage : float
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+
+        Raises
+        ------
+        InputError
+            If coverage is not between 0 and 1, or the fit had too few rows to hold any out.
+        """
+        rows = self._rows(X)
+        return self.model_.predict_interval(rows, coverage)

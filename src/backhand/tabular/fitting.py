@@ -1,0 +1,254 @@
+"""From rows of a table and their targets to a `TableModel`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..preprocess.preparation import TablePreparation
+from ..train.callbacks import Callback
+from .folds import Fold, folds_of
+from .members import Member, Task, train_members
+from .metrics import Metric, metric_of
+from .model import TableModel, kept_residuals
+from .recipes import Recipe, recipe_of
+from .targets import TargetScale
+from .weights import kind_weights, temperature_of, tempered, threshold_of
+
+Array = Any
+
+MOST_FOLDED = 100_000
+"""Rows up to which each network is judged by rows of its own, which takes copies of all others. More
+rows are shuffled once, and all networks are judged by the last of them."""
+
+FEWEST_FOLDED = 10
+"""With fewer rows all are learned from, and none says which epoch is the best one."""
+
+
+class Labelled(NamedTuple):
+    """Rows of a table with their targets.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+    y : array (N,)
+        Numbers of classes, or values.
+    weight : array of float64 (N,), or None
+    """
+
+    table: Any
+    y: Array
+    weight: Array | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What may be said of a fit; see `backhand.TabularClassifier`."""
+
+    preset: str | Recipe = "default"
+    n_members: int | None = None
+    time_limit: float | None = None
+    metric: str | None = None
+    seed: int = 0
+    threads: int | None = None
+    callbacks: Iterable[Callback] = ()
+    drop: Sequence[str] = ()
+    keep: Sequence[str] = ()
+
+
+class Fitted(NamedTuple):
+    """What comes of a fit.
+
+    Attributes
+    ----------
+    model : TableModel
+    members : list of Member
+        With their histories.
+    metric : Metric
+    score : float
+        The metric of rows that no network had learned from; NaN if there are none.
+    """
+
+    model: TableModel
+    members: list[Member]
+    metric: Metric
+    score: float
+
+
+def fit_model(
+    rows: Labelled,
+    classes: Array | None,
+    settings: Settings,
+    validation: Labelled | None = None,
+    target: str | None = None,
+) -> Fitted:
+    """Fit an ensemble of networks.
+
+    Parameters
+    ----------
+    rows : Labelled
+    classes : array or None
+        Labels of the classes; None for a regression.
+    settings : Settings
+    validation : Labelled, optional
+        Rows to judge by, instead of some of ``rows``.
+    target : str, optional
+        The name of what is predicted.
+
+    Raises
+    ------
+    InputError
+        If a setting makes no sense, or no column is usable.
+    DivergedError
+        If training diverges.
+    """
+    deadline = _deadline(settings.time_limit)
+    regression = classes is None
+    metric = metric_of(settings.metric, regression)
+    log_target = regression and TargetScale.may_be_log(rows.y)
+    recipe = recipe_of(
+        settings.preset,
+        regression=regression,
+        log_target=log_target,
+        members=settings.n_members,
+    )
+    preparation = TablePreparation.fit(rows.table, drop=settings.drop, keep=settings.keep)
+    x, y, weight, folds = _arranged(
+        preparation, rows, validation, recipe, regression, settings.seed
+    )
+    about = {"rows": len(rows.y), "metric": metric.name}
+    if classes is not None and len(classes) == 1:
+        model = TableModel(preparation, (), (), classes, target, about=about)
+        return Fitted(model, [], metric, math.nan)
+    task = Task(
+        preparation,
+        x,
+        y,
+        weight,
+        classes=0 if classes is None else len(classes),
+        metric=metric,
+        folds=folds,
+        by_score=settings.metric is not None,
+    )
+    members = train_members(
+        task,
+        recipe,
+        seed=settings.seed,
+        threads=settings.threads,
+        callbacks=settings.callbacks,
+        deadline=deadline,
+    )
+    return _weighed(task, members, rows, classes, target, about)
+
+
+def _deadline(time_limit: float | None) -> float:
+    if time_limit is None:
+        return math.inf
+    number = isinstance(time_limit, (int, float, np.number)) and not isinstance(time_limit, bool)
+    if not (number and time_limit > 0):
+        raise InputError(f"time_limit must be a number of seconds over 0, got {time_limit!r:.60}")
+    return time.monotonic() + float(time_limit)
+
+
+def _arranged(
+    preparation: TablePreparation,
+    rows: Labelled,
+    validation: Labelled | None,
+    recipe: Recipe,
+    regression: bool,
+    seed: int,
+) -> tuple[Array, Array, Array | None, list[Fold]]:
+    """Prepared rows x, their y and weights, and which of them each member takes."""
+    count, members = len(rows.y), recipe.members
+    y, weight = rows.y, rows.weight
+    if validation is not None:
+        x = np.concatenate([preparation.apply(rows.table), preparation.apply(validation.table)])
+        if weight is not None or validation.weight is not None:
+            weight = np.concatenate([_weights(rows), _weights(validation)])
+        y = np.concatenate([y, validation.y])
+        return x, y, weight, [(slice(0, count), slice(count, len(y)))] * members
+    if count < FEWEST_FOLDED:
+        return preparation.apply(rows.table), y, weight, [(slice(0, count), slice(0, 0))] * members
+    if count <= MOST_FOLDED:
+        strata = None if regression else y
+        folds = folds_of(strata, count, members, recipe.fold, seed)
+        return preparation.apply(rows.table), y, weight, folds
+    order = np.random.default_rng(seed).permutation(count)
+    learned = count - max(1, round(recipe.fold * count / 2))
+    fold = slice(0, learned), slice(learned, count)
+    x = preparation.apply(rows.table, rows=order)
+    return x, y[order], None if weight is None else weight[order], [fold] * members
+
+
+def _weights(rows: Labelled) -> Array:
+    return np.ones(len(rows.y)) if rows.weight is None else rows.weight
+
+
+def _weighed(
+    task: Task,
+    members: list[Member],
+    rows: Labelled,
+    classes: Array | None,
+    target: str | None,
+    about: dict[str, Any],
+) -> Fitted:
+    """The members as a model, by what they predict for rows that they have not learned from."""
+    kinds = sorted({member.kind for member in members})
+    numbers = [kinds.index(member.kind) for member in members]
+    shares, held_out, which = [1 / len(kinds)] * len(kinds), None, np.arange(0)
+    if all(member.held_out is not None for member in members):
+        which, by_kind = _held_out(task, members, kinds)
+        if len(which):
+            y, weight = task.y[which], None if task.weight is None else task.weight[which]
+            shares = kind_weights(task.metric, y, by_kind, weight)
+            held_out = sum(s * p for s, p in zip(shares, by_kind, strict=True))
+    found = [shares[kind] / numbers.count(kind) for kind in numbers]
+    kept = [(m, w) for m, w in zip(members, found, strict=True) if w > 0]
+    model = TableModel(
+        task.preparation,
+        tuple(member for member, _ in kept),
+        tuple(weight for _, weight in kept),
+        classes,
+        target,
+        about=about,
+    )
+    if classes is None:
+        low, high = float(rows.y.min()), float(rows.y.max())
+        model = dataclasses.replace(model, lowest=low, highest=high)
+    if held_out is None:
+        return Fitted(model, members, task.metric, math.nan)
+    if classes is None:
+        held_out = model.finished(held_out)
+        model = dataclasses.replace(model, residuals=kept_residuals(y - held_out))
+    else:
+        # the ensemble of all networks is less often wrong than those that have not seen a row
+        temperature = math.sqrt(temperature_of(y, held_out, weight))
+        held_out = tempered(held_out, temperature)
+        threshold = threshold_of(task.metric, y, held_out, weight)
+        model = dataclasses.replace(model, temperature=temperature, threshold=threshold)
+    score = task.metric(y, held_out, weight)
+    return Fitted(model, members, task.metric, score)
+
+
+def _held_out(task: Task, members: list[Member], kinds: list[int]) -> tuple[Array, list[Array]]:
+    """Rows that a member of each kind was judged by, and the mean prediction of each kind."""
+    count = len(task.y)
+    shape = (count, task.classes) if task.classes else (count,)
+    totals = [np.zeros(shape) for _ in kinds]
+    times = np.zeros((len(kinds), count))
+    for member in members:
+        kind = kinds.index(member.kind)
+        totals[kind][member.judged] += member.held_out
+        times[kind][member.judged] += 1
+    which = np.flatnonzero((times > 0).all(axis=0))
+    by_kind = []
+    for total, number in zip(totals, times, strict=True):
+        number = number[which]
+        by_kind.append(total[which] / (number[:, None] if task.classes else number))
+    return which, by_kind

@@ -1,0 +1,378 @@
+"""The networks of an ensemble, trained: each on rows of its own, on a thread of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..formulas.losses import choose_loss
+from ..network import Network, Params
+from ..preprocess.preparation import TablePreparation
+from ..run.llvm.host.team import available_threads, checked_threads
+from ..run.namespaces import NUMPY
+from ..train.callbacks import Callback, Progress
+from ..train.config import TrainConfig
+from ..train.fit import fit
+from ..train.result import DivergedError, FitResult
+from ..train.rows import Rows, parts
+from ..train.several import fit_several
+from .folds import Fold
+from .metrics import Metric
+from .network import network_of, with_unseen
+from .recipes import LOG, NetworkRecipe, Recipe
+from .targets import TargetScale
+
+Array = Any
+
+FEWEST_EPOCHS = 8
+"""A time limit first takes epochs, down to these; then networks, and then rows."""
+
+TAMER = 0.25
+"""Factor of the learning rate after a training that has diverged."""
+
+TRIES = 3
+
+SAMPLE = 4096
+"""Rows that initial weights are made for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What there is to learn.
+
+    Attributes
+    ----------
+    preparation : TablePreparation
+    x : array of float32 (N, D)
+        Prepared rows.
+    y : array (N,)
+        Numbers of classes, or values.
+    weight : array (N,) or None
+    classes : int
+        How many; 0 for a regression.
+    metric : Metric
+    folds : list of Fold
+        Rows of x for each member of a kind.
+    by_score : bool
+        Whether the metric, and not the loss, says which epoch is the best one.
+    """
+
+    preparation: TablePreparation
+    x: Array
+    y: Array
+    weight: Array | None
+    classes: int
+    metric: Metric
+    folds: Sequence[Fold]
+    by_score: bool = False
+
+    def rows(self, which: Array | slice, scale: TargetScale | None) -> Rows:
+        """Some of the rows, as a network with this target takes them."""
+        y = self.y[which]
+        t = y if scale is None else scale.encode(y)
+        weight = None if self.weight is None else self.weight[which]
+        return Rows(self.x[which], t, weight)
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One network of an ensemble.
+
+    Attributes
+    ----------
+    network : Network
+    params : dict of str to array
+    scale : TargetScale or None
+        None for classes.
+    kind : int
+        Which of the recipe's networks it is.
+    judged : array of int
+        Rows of the task that it has not learned from.
+    held_out : array (rows, K) or (rows,)
+        What it predicts for them.
+    result : FitResult or None
+        None of a member that was loaded.
+    """
+
+    network: Network
+    params: Params
+    scale: TargetScale | None
+    kind: int = 0
+    judged: Array | None = None
+    held_out: Array | None = None
+    result: FitResult | None = None
+
+    def predictions(self, x: Array) -> Array:
+        """Probabilities (N, K) or values (N,) of prepared rows x (N, D)."""
+        z = [self.network.forward(self.params, some) for _, some in parts(x)]
+        return outputs_of(self.network, self.scale, np.concatenate(z))
+
+
+def outputs_of(network: Network, scale: TargetScale | None, z: Array) -> Array:
+    """Logits z (N, K) as probabilities (N, K), or as values (N,)."""
+    y = network.loss.inverse_link(NUMPY, z)
+    return y.astype(np.float64) if scale is None else scale.decode(y)
+
+
+@dataclasses.dataclass(frozen=True)
+class MemberProgress(Progress):
+    """What a callback is told of an epoch of a member.
+
+    Attributes
+    ----------
+    member, members : int
+        Which network it is, counting from 1, and how many there are.
+    """
+
+    member: int = 1
+    members: int = 1
+
+
+@dataclasses.dataclass
+class _Job:
+    """One member before it is trained."""
+
+    kind: int
+    recipe: NetworkRecipe
+    network: Network
+    scale: TargetScale | None
+    fold: Fold
+    rows: Rows
+    judged: Rows | None
+    seed: int
+
+
+def train_members(
+    task: Task,
+    recipe: Recipe,
+    *,
+    seed: int,
+    threads: int | None = None,
+    callbacks: Iterable[Callback] = (),
+    deadline: float = math.inf,
+) -> list[Member]:
+    """Train the networks of a recipe.
+
+    Parameters
+    ----------
+    task : Task
+    recipe : Recipe
+    seed : int
+    threads : int, optional
+        How many networks are trained at a time. Never changes a bit of the result.
+    callbacks : iterable of callable
+        Each is called with a `MemberProgress`, one call at a time; True ends the fit.
+    deadline : float
+        When the fit is to be over, as `time.monotonic`. Fewer epochs, networks or rows are learned
+        from if time would not be enough.
+
+    Raises
+    ------
+    DivergedError
+        If a network diverges, even with smaller learning rates.
+    KeyboardInterrupt
+        If Ctrl-C came before any network had an epoch.
+    """
+    jobs = _jobs(task, recipe, seed)
+    epochs, batch_size = recipe.length(len(jobs[0].rows))
+    at_once = min(checked_threads(threads) or available_threads(), len(jobs))
+    if deadline < math.inf:
+        jobs, epochs = _affordable(jobs, epochs, batch_size, at_once, deadline)
+    watch = _Watch(list(callbacks), len(jobs), deadline)
+    for attempt in range(TRIES):
+        try:
+            results = _train(task, jobs, recipe, epochs, batch_size, TAMER**attempt, threads, watch)
+            break
+        except DivergedError:
+            if attempt == TRIES - 1:
+                raise
+    members = [
+        _member(task, job, result)
+        for job, result in zip(jobs, results, strict=True)
+        if result.history  # else Ctrl-C came first
+    ]
+    if not members:
+        raise KeyboardInterrupt
+    return members
+
+
+def _jobs(task: Task, recipe: Recipe, seed: int) -> list[_Job]:
+    """Every kind of network on every fold; what comes last is left out first."""
+    jobs: list[_Job] = []
+    taken: dict[Any, tuple[Rows, Rows | None]] = {}
+    kinds = []
+    for settings in recipe.networks:
+        scale = None if task.classes else TargetScale.of(task.y, settings.target == LOG)
+        loss = "mean_squared_error"
+        if task.classes:
+            loss = "softmax_cross_entropy"
+            if settings.label_smoothing and task.metric.is_of_classes:
+                smoothed = choose_loss("smoothed_cross_entropy")
+                loss = smoothed.with_(label_smoothing=settings.label_smoothing)
+        network = network_of(settings, task.preparation, task.x, max(task.classes, 1), loss)
+        kinds.append((settings, network, scale))
+    for number, (learned, judged) in enumerate(task.folds):
+        for kind, (settings, network, scale) in enumerate(kinds):
+            key = number if scale is None else (number, scale.log)
+            if key not in taken:
+                rows = task.rows(learned, scale)
+                taken[key] = rows, (task.rows(judged, scale) if _count(judged) else None)
+            own = seed + 1000 * kind + number
+            jobs.append(_Job(kind, settings, network, scale, (learned, judged), *taken[key], own))
+    return jobs
+
+
+def _count(which: Array | slice) -> int:
+    return which.stop - which.start if isinstance(which, slice) else len(which)
+
+
+def _train(
+    task: Task,
+    jobs: list[_Job],
+    recipe: Recipe,
+    epochs: int,
+    batch_size: int,
+    tamed: float,
+    threads: int | None,
+    watch: _Watch,
+) -> list[FitResult]:
+    """Train every job; ``tamed`` is a factor of the learning rate."""
+    configs = [_config(job, recipe, epochs, batch_size, tamed) for job in jobs]
+    starts = [
+        job.network.init("data_kinks", job.seed, job.rows.x[_some(len(job.rows), SAMPLE, job.seed)])
+        for job in jobs
+    ]
+    judges = [_score(task, job) for job in jobs] if task.by_score else None
+    has_judged = jobs[0].judged is not None
+    if len(jobs) == 1:
+        result = fit(
+            jobs[0].network,
+            starts[0],
+            jobs[0].rows,
+            dataclasses.replace(configs[0], threads=threads),
+            validation=jobs[0].judged,
+            score=None if judges is None else judges[0],
+            callbacks=[watch.told(0)],
+        )
+        return [result]
+    return fit_several(
+        [job.network for job in jobs],
+        starts,
+        [job.rows for job in jobs],
+        configs,
+        validation=[job.judged for job in jobs] if has_judged else None,  # type: ignore[misc]
+        score=judges if has_judged else None,
+        callbacks=lambda number: [watch.told(number)],
+        threads=threads,
+    )
+
+
+def _config(job: _Job, recipe: Recipe, epochs: int, batch_size: int, tamed: float) -> TrainConfig:
+    decay = f"weight_decay={job.recipe.weight_decay}"
+    return TrainConfig(
+        epochs=epochs,
+        batch_size=min(batch_size, len(job.rows)),
+        optimiser=f"adamw:beta2={job.recipe.beta2},{decay}",
+        learning_rate=job.recipe.learning_rate * tamed,
+        schedule="coslog4",
+        schedules={"weight_decay": "flat_cos", "dropout": "flat_cos"},
+        seed=job.seed,
+        patience=max(1, math.ceil(recipe.patience * epochs)),
+    )
+
+
+def _some(rows: int, most: int, seed: int) -> Array | slice:
+    """At most so many of some rows, by chance."""
+    if rows <= most:
+        return slice(None)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _score(task: Task, job: _Job) -> Callable[[Array, Array], float]:
+    """The task's metric of a network's logits for the rows that it is judged by."""
+    judged = job.fold[1]
+    y, weight = task.y[judged], None if task.weight is None else task.weight[judged]
+    return lambda z, t: task.metric(y, outputs_of(job.network, job.scale, z), weight)
+
+
+def _member(task: Task, job: _Job, result: FitResult) -> Member:
+    params = with_unseen(job.network, result.params, job.rows.x)
+    member = Member(job.network, params, job.scale, job.kind, job.fold[1], result=result)
+    if job.judged is None:
+        return member
+    if job.scale is not None and job.scale.log:
+        z = np.concatenate([job.network.forward(params, x) for _, x in parts(job.judged.x)])
+        scale = job.scale.smeared(task.y[job.fold[1]], z)
+        member = dataclasses.replace(member, scale=scale)
+    return dataclasses.replace(member, held_out=member.predictions(job.judged.x))
+
+
+class _Watch:
+    """Hands each epoch of each member to the user's callbacks, and ends what has no time left."""
+
+    def __init__(self, callbacks: list[Callback], members: int, deadline: float) -> None:
+        self._callbacks, self._members, self._deadline = callbacks, members, deadline
+        self._lock, self._ended = threading.Lock(), False
+        for callback in callbacks:
+            if not callable(callback):
+                raise InputError(f"callbacks must be functions, got {callback!r:.60}")
+
+    def told(self, number: int) -> Callback:
+        """The callback of one member."""
+        last = time.monotonic()
+
+        def tell(now: Progress) -> bool:
+            nonlocal last
+            took, last = time.monotonic() - last, time.monotonic()
+            if self._callbacks:
+                known = {f.name: getattr(now, f.name) for f in dataclasses.fields(Progress)}
+                seen = MemberProgress(**known, member=number + 1, members=self._members)
+                with self._lock:
+                    answers = [callback(seen) for callback in self._callbacks]
+                    self._ended |= any(answer is True for answer in answers)
+            return self._ended or last + took > self._deadline
+
+        return tell
+
+
+def _affordable(
+    jobs: list[_Job], epochs: int, batch_size: int, at_once: int, deadline: float
+) -> tuple[list[_Job], int]:
+    """What there is time for, of jobs and epochs. Each kind is timed on some batches."""
+    seconds = {}
+    for job in jobs:
+        if job.kind in seconds:
+            continue
+        some = job.rows.take(slice(0, 20 * batch_size))
+        config = TrainConfig(epochs=1, batch_size=min(batch_size, len(some)), threads=1)
+        config = dataclasses.replace(config, optimiser="adamw", learning_rate=1e-6)
+        start = job.network.init("lecun_normal", 0)
+        for _ in range(2):  # the first one compiles
+            begun = time.monotonic()
+            fit(job.network, start, some, config)
+        seconds[job.kind] = (time.monotonic() - begun) / len(some)
+    left = max(deadline - time.monotonic(), 1e-3)
+
+    def needed(jobs: list[_Job], epochs: int) -> float:
+        passes = sum(seconds[job.kind] * len(job.rows) for job in jobs)
+        rounds = math.ceil(len(jobs) / at_once) * at_once / len(jobs)
+        return 1.25 * epochs * passes * rounds / at_once  # validation takes some, and so on
+
+    fewest = min(FEWEST_EPOCHS, epochs)
+    if needed(jobs, epochs) > left:
+        epochs = max(fewest, int(epochs * left / needed(jobs, epochs)))
+    while len(jobs) > 1 and needed(jobs, epochs) > left:
+        jobs = jobs[:-1]
+        at_once = min(at_once, len(jobs))
+    if (share := left / needed(jobs, epochs)) < 1:
+        for job in jobs:
+            most = max(2 * batch_size, int(share * len(job.rows)))
+            job.rows = job.rows.take(_some(len(job.rows), most, job.seed))
+    return jobs, epochs
