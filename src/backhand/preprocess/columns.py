@@ -30,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backhand.errors import InputError, count, first_line
-from backhand.preprocess import cells
+from backhand.preprocess import arrow, cells
 from backhand.preprocess.checks import entries, finite, flag, one_of, text
+from backhand.preprocess.readings import Reading
 
 # More categories than this, or nearly one for each row, is a name or a key and not a category.
 MOST_CATEGORIES = 1000
@@ -49,10 +50,14 @@ class NumberColumn:
     """
 
     name: str
-    kind: Literal["number", "date"]
+    reading: Reading
     mean: float
     std: float
     missing: bool
+
+    @property
+    def kind(self) -> str:
+        return self.reading.kind
 
     @property
     def feature_names(self) -> list[str]:
@@ -73,7 +78,7 @@ class NumberColumn:
 
         Returns what a user should know of them, None if there is nothing.
         """
-        values = cells.numbers(table, self.name, self.kind)
+        values = _values(table, self.name, self.reading)
         absent = np.isnan(values)
         if self.std > 0:
             with np.errstate(over="ignore"):
@@ -81,7 +86,7 @@ class NumberColumn:
             wild = np.flatnonzero(~np.isfinite(x[:, 0]))
             if wild.size:
                 raise InputError(
-                    f"column {self.name!r}, row {cells.row_number(table, int(wild[0]))}: "
+                    f"column {self.name!r}, row {arrow.row_number(table, int(wild[0]))}: "
                     f"{values[wild[0]]:g} is too far from the training values for float32"
                 )
         if self.missing:
@@ -92,6 +97,7 @@ class NumberColumn:
         return {
             "kind": self.kind,
             "name": self.name,
+            "reading": self.reading.to_dict(),
             "mean": self.mean,
             "std": self.std,
             "missing": self.missing,
@@ -129,7 +135,7 @@ class CategoryColumn:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = cells.categories(table, self.name, self.kind)
+        found = cells.categories(table, self.name, Reading(self.kind))
         place = pc.index_in(found, value_set=pa.array(self.values, type=pa.string()))
         places = np.array(pc.fill_null(place, -1), dtype=np.int64)
         absent = np.asarray(pc.is_null(found))
@@ -162,18 +168,22 @@ Encoder = NumberColumn | CategoryColumn
 
 def fit_column(table: Any, name: str, rows: NDArray[Any] | None) -> Encoder | str:
     """Return the encoder for one column, fitted on ``rows``, or why the column is dropped."""
-    kind = cells.kind_of(table, name)
-    if kind == "unusable":
-        return f"values of type {cells.type_of(table, name)}"
-    if kind == "empty":
-        return "no value at all"
-    if kind in ("number", "date"):
-        values = cells.numbers(table, name, kind)
-        return _fit_numbers(name, kind, values if rows is None else values[rows])
-    return _fit_categories(name, kind, cells.categories(table, name, kind), rows)
+    reading = cells.look(table, name, rows)
+    if reading.kind == "unusable":
+        return f"values of type {arrow.type_of(table, name)}"
+    if reading.kind == "empty":
+        return "no value in the training rows"
+    if reading.kind in ("number", "date"):
+        values = _values(table, name, reading)
+        return _fit_numbers(name, reading, values if rows is None else values[rows])
+    return _fit_categories(name, reading.kind, cells.categories(table, name, reading), rows)
 
 
-def _fit_numbers(name: str, kind: str, values: NDArray[np.float64]) -> Encoder | str:
+def _values(table: Any, name: str, reading: Reading) -> NDArray[np.float64]:
+    return (cells.dates if reading.kind == "date" else cells.numbers)(table, name, reading)
+
+
+def _fit_numbers(name: str, reading: Reading, values: NDArray[np.float64]) -> Encoder | str:
     absent = np.isnan(values)
     known = values[~absent]
     if not known.size:
@@ -182,9 +192,7 @@ def _fit_numbers(name: str, kind: str, values: NDArray[np.float64]) -> Encoder |
     if constant and not absent.any():
         return "constant in the training rows"
     mean, std = mean_and_std(known, f"column {name!r}")
-    checked = "date" if kind == "date" else "number"
-    # the literal kinds that ``checked`` may be are lost on the way through the conditional
-    return NumberColumn(name, checked, mean, 0.0 if constant else std, bool(absent.any()))  # type: ignore[arg-type]
+    return NumberColumn(name, reading, mean, 0.0 if constant else std, bool(absent.any()))
 
 
 def mean_and_std(values: NDArray[np.float64], where: str) -> tuple[float, float]:
@@ -233,13 +241,14 @@ def encoder_from_dict(d: object) -> Encoder:
     name = text(d.get("name"), f"{where} name")
     where = f"preparation: column {name!r}"
     if kind in ("number", "date"):
-        entries(d, where, ("kind", "name", "mean", "std", "missing"))
+        entries(d, where, ("kind", "name", "reading", "mean", "std", "missing"))
+        reading = Reading.from_dict(d["reading"], f"{where}: reading")
         mean = finite(d["mean"], f"{where}: mean")
         std = finite(d["std"], f"{where}: std")
         missing = flag(d["missing"], f"{where}: missing")
         if std < 0 or (std == 0 and not missing):
             raise InputError(f"{where}: std must be greater than 0, not {std}")
-        return NumberColumn(name, kind, mean, std, missing)
+        return NumberColumn(name, reading, mean, std, missing)
     entries(d, where, ("kind", "name", "values", "missing"))
     if not isinstance(d["values"], (list, tuple)) or not d["values"]:
         raise InputError(f"{where}: values must be a list that is not empty")
@@ -293,7 +302,7 @@ def as_table(raw: Any) -> Any:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"column {twice!r} is there twice")
-    cells.check_valid(table)
+    arrow.check_valid(table)
     return table
 
 
@@ -372,7 +381,7 @@ def matrix(table: Any, names: Sequence[str]) -> NDArray[np.float64]:
         If a column is missing or holds something else; the message names it, row and value.
     """
     check_there(table, names)
-    return np.column_stack([cells.numbers(table, name) for name in names])
+    return np.column_stack([cells.numbers(table, name, strays="raise") for name in names])
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
