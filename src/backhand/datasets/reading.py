@@ -16,7 +16,7 @@ from backhand.datasets.files import open_unpacked
 from backhand.errors import InputError, first_line
 from backhand.files import as_path, check_file, reading
 from backhand.memory import check_size, most_bytes
-from backhand.preprocess import cells
+from backhand.preprocess import arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,18 +115,18 @@ def _read_parquet(path: Path) -> Any:
         limit = most_bytes(path)
         least = sum(group.total_byte_size for group in groups)
         check_size(max(least, rows * len(fields)), limit, str(path), "unpacks to")
-        usable = [field for field in fields if cells.is_usable(field.type)]
+        usable = [field for field in fields if arrow.is_usable(field.type)]
         read = _read_columns(path, usable, rows, limit) if usable else {}
         # Others are not read, and take no memory; a mark says what they hold.
         columns = {f.name: read.get(f.name, pa.nulls(rows)) for f in fields}
         marks = [
-            pa.field(f.name, columns[f.name].type, metadata=cells.mark(f))
+            pa.field(f.name, columns[f.name].type, metadata=arrow.mark(f))
             if f.name not in read
             else pa.field(f.name, columns[f.name].type)
             for f in fields
         ]
         table = pa.Table.from_arrays(list(columns.values()), schema=pa.schema(marks))
-    cells.check_valid(table, f"{path}, ")
+    arrow.check_valid(table, f"{path}, ")
     return table
 
 
@@ -136,9 +136,9 @@ def _read_columns(path: Path, fields: list[Any], rows: int, limit: int) -> dict[
     import pyarrow.parquet as pq
 
     # Text stays coded until its length is known: a million rows can share one text of a megabyte.
-    texts = [field.name for field in fields if cells.is_text(field.type)]
+    texts = [field.name for field in fields if arrow.is_text(field.type)]
     chunks: dict[str, list[Any]] = {field.name: [] for field in fields}
-    types: dict[str, Any] = {field.name: cells.decoded_type(field.type) for field in fields}
+    types: dict[str, Any] = {field.name: arrow.decoded_type(field.type) for field in fields}
     size = 0
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         for batch in file.iter_batches(
@@ -149,7 +149,7 @@ def _read_columns(path: Path, fields: list[Any], rows: int, limit: int) -> dict[
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 size += _length(column)
                 check_size(size, limit, str(path), "unpacks to")
-                chunks[name].append(cells.decoded(column).cast(types[name]))
+                chunks[name].append(arrow.decoded(column).cast(types[name]))
     found = {name: pa.chunked_array(parts, types[name]) for name, parts in chunks.items()}
     if any(len(column) != rows for column in found.values()):
         raise InputError(f"{path}: is damaged: it has fewer rows than it says")
@@ -164,7 +164,7 @@ def _length(column: Any) -> int:
     if not pa.types.is_dictionary(column.type):
         return int(column.nbytes)
     words = column.dictionary
-    if not cells.is_text(words.type):
+    if not arrow.is_text(words.type):
         return _NUMBER * len(column)
     lengths = pc.cast(pc.binary_length(words), pa.int64())
     total = pc.sum(pc.take(lengths, column.indices)).as_py() or 0
@@ -226,7 +226,7 @@ def _read_text(path: Path, delimiter: str) -> Any:
         warnings.warn(f"{path}: column {places} has no name and is left out", stacklevel=4)
     table = table.select([i for i, name in enumerate(names) if name])
     table = table.rename_columns([name for name in names if name])
-    return table.replace_schema_metadata({cells.FIRST_ROW: b"2"})
+    return table.replace_schema_metadata({arrow.FIRST_ROW: b"2"})
 
 
 def _blank_at_the_end(table: Any, most: int) -> int:

@@ -12,7 +12,7 @@ from backhand.datasets.data import TASKS, Data, Task
 from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import checked_seed, split_rows
 from backhand.errors import InputError, count, unknown_name
-from backhand.preprocess import cells
+from backhand.preprocess import arrow, cells
 from backhand.preprocess.columns import as_table, mean_and_std, nearest
 from backhand.preprocess.preparation import TablePreparation
 from backhand.train.rows import Rows
@@ -84,31 +84,32 @@ def _some(names: list[str]) -> str:
 
 def _target(table: Any, target: str, task: str | None) -> tuple[Task, NDArray[Any]]:
     """Return the task, and the target's values as str, bool, int or float."""
-    kind = cells.kind_of(table, target)
+    reading = cells.look(table, target)
+    kind = reading.kind
     where = f"target column {target!r}"
     if kind == "empty":
         raise InputError(f"{where} has no values")
     if kind in ("date", "unusable"):
-        what = "dates" if kind == "date" else cells.type_of(table, target)
+        what = "dates" if kind == "date" else arrow.type_of(table, target)
         raise InputError(f"{where} holds {what}; it must hold numbers, text or booleans")
     values: NDArray[Any]
     if kind in ("text", "boolean"):
         if task == "regression":
             raise InputError(f"{_no_number(table, target)}; regression needs numbers")
-        found = cells.categories(table, target, kind)
+        found = cells.categories(table, target, reading)
         absent = np.asarray(found.is_null())
         values = np.array(found.to_pylist(), dtype=object)
         if kind == "boolean" and not absent.any():
             values = values == "true"
         task = "classification"
     else:
-        values = cells.numbers(table, target)
+        values = cells.numbers(table, target, reading)
         absent = np.isnan(values)
         # Beyond 2**53 float64 would confuse neighbouring integers, so those stay floats.
         if cells.are_integers(table, target) and not absent.any() and np.abs(values).max() < 2**53:
             values = values.astype(np.int64)
     if absent.any():
-        row = cells.row_number(table, int(np.flatnonzero(absent)[0]))
+        row = arrow.row_number(table, int(np.flatnonzero(absent)[0]))
         others = int(absent.sum()) - 1
         also = f", and in {count(others, 'row')} after it" if others else ""
         raise InputError(
@@ -135,10 +136,10 @@ def _target(table: Any, target: str, task: str | None) -> tuple[Task, NDArray[An
 def _no_number(table: Any, target: str) -> str:
     """Say which of the target's values keeps it from being a number."""
     try:
-        cells.numbers(table, target)
+        cells.numbers(table, target, strays="raise")
     except InputError as error:
         return f"target {error}"
-    return f"target column {target!r} holds {cells.type_of(table, target)}"
+    return f"target column {target!r} holds {arrow.type_of(table, target)}"
 
 
 def _classification(name: str, table: Any, target: str, values: NDArray[Any], seed: int) -> Data:
@@ -172,7 +173,7 @@ def _regression(name: str, table: Any, target: str, values: NDArray[Any], seed: 
         t32 = ((t - mean) / std).astype(np.float32)[:, None]
     wild = np.flatnonzero(~np.isfinite(t32[:, 0]))
     if wild.size:
-        row = cells.row_number(table, int(wild[0]))
+        row = arrow.row_number(table, int(wild[0]))
         raise InputError(
             f"target column {target!r}, row {row}: {t[wild[0]]:g} is too far from the others"
         )

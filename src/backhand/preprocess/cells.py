@@ -7,182 +7,216 @@ have a type of their own.
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backhand.errors import InputError, first_line
+from backhand.errors import InputError
+from backhand.preprocess import date_text, number_text
+from backhand.preprocess.arrow import (
+    DECIMAL,
+    LIKELY_DECIMAL,
+    is_usable_column,
+    plain,
+    row_number,
+)
+from backhand.preprocess.number_text import NumberSpelling
+from backhand.preprocess.readings import Kind, Reading, shown, stray_note
 
-MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
-NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)$"
-INTEGER = r"^[+-]?\d{1,18}$"
-DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?Z?)?$"
-BOOLEAN = r"(?i)^(true|false)$"
+# What stands for a missing value among numbers, dates and booleans. In text only "" does.
+MISSING = (
+    *("", "na", "n/a", "#n/a", "#na", "<na>", "n.a.", "nan", "nat", "null", "none", "nil"),
+    *("?", "-", "--", "---", ".", "..", "...", "#value!", "#div/0!", "#ref!", "#name?", "#num!"),
+)
+# Words that are missing values too, where at least as many cells are numbers or dates. Elsewhere
+# they may be categories.
+UNKNOWN = ("missing", "unknown", "unk", "not available", "not applicable", "tbd", "*")
+BOOLEAN = ("true", "false")
 TRUE_AND_FALSE = {"true": "true", "1": "true", "false": "false", "0": "false"}
+# Up to this share of the known cells may be no numbers in a column of numbers; so may dates. The
+# same share may be codes, such as "007", before the column is text.
+STRAY_SHARE = 0.05
+# Below this all integers are float64 numbers; here two of them become one.
+LARGEST_EXACT = 2**53
 
-# Where `read_table` notes the number of the first row in the file, and the type of a column that it
-# did not read since nothing can be made of it.
-FIRST_ROW = b"backhand.first_row"
-UNREAD = b"backhand.unread"
-
+# Distinct texts that are tried as dates before all are.
+_SAMPLE = 1000
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
-def row_number(table: Any, index: int) -> int:
-    """Return the row's number as a person would count it in the file.
-
-    In a CSV file the header is row 1; elsewhere the first row of data is. Blank lines count.
-    """
-    notes = table.schema.metadata or {}
-    return index + int(notes.get(FIRST_ROW, b"1"))
+NUMBER = Reading("number")
+Strays = Literal["warn", "ignore", "raise"]
 
 
-def is_text(kind: Any) -> bool:
-    """Say whether an Arrow type is one of its three kinds of text."""
-    return str(kind) in ("string", "large_string", "string_view")
+def _trimmed(column: Any) -> Any:
+    """Return text without surrounding spaces, in plain characters."""
+    import pyarrow.compute as pc
+
+    return number_text.plain_characters(pc.utf8_trim_whitespace(column))
 
 
-def is_usable(kind: Any) -> bool:
-    """Say whether an Arrow type holds numbers, dates, booleans, text or nothing."""
-    import pyarrow as pa
-
-    types = pa.types
-    if types.is_dictionary(kind):
-        return is_usable(kind.value_type)
-    numbers = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
-    dates = types.is_date(kind) or types.is_timestamp(kind)
-    return bool(numbers or dates or types.is_boolean(kind) or is_text(kind) or types.is_null(kind))
-
-
-def mark(field: Any) -> dict[bytes, bytes]:
-    """Return what a column that is not read says about itself."""
-    return {UNREAD: str(field.type)[:60].encode()}
-
-
-def type_of(table: Any, name: str) -> str:
-    """Return the name of the type that a column has in its file."""
-    field = table.schema.field(name)
-    unread = (field.metadata or {}).get(UNREAD)
-    return unread.decode() if unread is not None else str(field.type)
-
-
-def _is_usable_column(table: Any, name: str) -> bool:
-    field = table.schema.field(name)
-    return UNREAD not in (field.metadata or {}) and is_usable(field.type)
-
-
-def check_valid(table: Any, where: str = "") -> None:
-    """Raise InputError for a column whose memory is not what its type says, as text in Latin-1."""
-    import pyarrow as pa
-
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        try:
-            column.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise InputError(
-                f"{where}column {name!r}: cannot be read: {first_line(error)}"
-            ) from None
-
-
-def plain(table: Any, name: str) -> Any:
-    """Return a column as one array, without dictionary encoding.
-
-    Raises
-    ------
-    InputError
-        For a type that holds neither numbers nor dates, booleans or text, such as a list.
-    """
-    import pyarrow as pa
-
-    if not _is_usable_column(table, name):
-        raise InputError(
-            f"column {name!r} holds {type_of(table, name)}; "
-            "numbers, dates, booleans or text are needed"
-        )
-    column = table.column(name)
-    kind = decoded_type(column.type)
-    whole = pa.chunked_array([decoded(part) for part in column.chunks], kind).combine_chunks()
-    return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
-
-
-def decoded_type(kind: Any) -> Any:
-    """Return the Arrow type of `decoded`."""
-    import pyarrow as pa
-
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.string() if is_text(kind) else kind
-
-
-def decoded(column: Any) -> Any:
-    """Return an array without dictionary encoding, and text in Arrow's first kind of text."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        return decoded(column.dictionary).take(column.indices)
-    return column.cast(pa.string()) if is_text(column.type) else column
-
-
-def _trimmed(column: Any) -> tuple[Any, NDArray[np.bool_]]:
-    """Return text without surrounding spaces, and where it spells a missing value."""
+def _spells(cells: Any, *words: str) -> NDArray[np.bool_]:
+    """Say which cells are null or, in any case, one of ``words``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = pc.utf8_trim_whitespace(column)
-    missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING))
-    return text, np.asarray(pc.or_(missing, pc.is_null(text)))
+    said = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(words))
+    return np.asarray(pc.or_(said, pc.is_null(cells)))
 
 
-def _all(text: Any, pattern: str, where: NDArray[np.bool_]) -> bool:
-    """Say whether every text at ``where`` matches ``pattern``."""
+def look(table: Any, name: str, rows: NDArray[np.integer[Any]] | None = None) -> Reading:
+    """Decide what a column holds and how it is written.
+
+    Cells of text are numbers (or dates) if at least 95 % of the known ones are; the others are
+    strays, which count as missing. Codes with leading zeros and integers beyond 2**53, which
+    float64 would confuse, make a column text if they are more than 5 %, or if every cell has as
+    many digits as a code has.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    name : str
+        Of the column.
+    rows : ndarray of int or None
+        The rows that decide, such as the training rows; None for all.
+
+    Returns
+    -------
+    Reading
+    """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    matches = pc.fill_null(pc.match_substring_regex(text, pattern), False)
-    return bool(np.asarray(matches)[where].all())
-
-
-def kind_of(table: Any, name: str) -> str:
-    """Return "number", "date", "boolean", "text", "empty" or "unusable" for a whole column."""
-    import pyarrow as pa
-
-    if not _is_usable_column(table, name):
-        return "unusable"
+    if not is_usable_column(table, name):
+        return Reading("unusable")
     column = plain(table, name)
-    kind = column.type
+    if rows is not None:
+        column = column.take(pa.array(rows))
+    form = column.type
     if column.null_count == len(column):
-        return "empty"
-    if pa.types.is_boolean(kind):
-        return "boolean"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return "date"
-    text, missing = _trimmed(column)
-    known = ~missing
-    if not known.any():
-        return "empty"
-    if _all(text, BOOLEAN, known):
-        return "boolean"
-    if _all(text, NUMBER, known):
-        return "number"
-    if _all(text, DATE, known) and _first_bad_date(text, known) is None:
-        return "date"
-    return "text"
+        return Reading("empty")
+    if pa.types.is_boolean(form):
+        return Reading("boolean")
+    if pa.types.is_integer(form):
+        beyond = pc.greater_equal(pc.abs(pc.cast(column, pa.float64(), safe=False)), LARGEST_EXACT)
+        codes = pc.sum(beyond).as_py() > STRAY_SHARE * len(column)
+        return Reading("text" if codes else "number")
+    if pa.types.is_floating(form) or pa.types.is_decimal(form):
+        return Reading("number")
+    if pa.types.is_date(form) or pa.types.is_timestamp(form):
+        return Reading("date")
+    return _look_at_text(table, column, rows)
 
 
-def are_integers(table: Any, name: str) -> bool:
-    """Say whether every known value of a number column is written or stored as an integer."""
+def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None) -> Reading:
     import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = _trimmed(column)
+    different = pc.value_counts(column)
+    cells, counts = different.field("values"), np.asarray(different.field("counts"))
+    absent, vague = _spells(cells, *MISSING), _spells(cells, *UNKNOWN)
+    known = ~absent & ~vague
+    some, number_of = cells.filter(pa.array(known)), counts[known]
+    if not len(some):
+        return Reading("empty" if absent.all() else "text")
+    if _spells(some, *BOOLEAN).all():
+        return Reading("boolean")
+
+    notes = table.schema.metadata or {}
+    spelling = number_text.spelling_of(
+        some,
+        number_of,
+        decimal=notes[DECIMAL].decode() if DECIMAL in notes else None,
+        likely=notes.get(LIKELY_DECIMAL, b".").decode(),
+    )
+    found = number_text.matches(some, spelling)
+    kind: Kind = "number"
+    form = sign = ""
+    least = max((1 - STRAY_SHARE) * number_of.sum(), counts[vague].sum())
+    if number_of[found].sum() >= least:
+        if _are_codes(some, number_of):
+            return Reading("text")
+        sign = number_text.sign_of(some.filter(pa.array(found)))
+    else:
+        kind, spelling = "date", NumberSpelling()
+        form = _date_form(some, number_of)
+        found = ~np.isnan(date_text.as_days(some, form)) if form else np.zeros(len(some), bool)
+        if not form or number_of[found].sum() < least:
+            return Reading("text")
+    strange = some.filter(pa.array(~found))
+    if not len(strange):
+        return Reading(kind, *spelling, sign, form)
+    first = int(pc.index(pc.is_in(column, value_set=strange), True).as_py())
+    return Reading(
+        kind,
+        *spelling,
+        sign,
+        form,
+        strays=int(number_of[~found].sum()),
+        stray=shown(column[first].as_py()),
+        stray_row=row_number(table, first if rows is None else int(rows[first])),
+    )
+
+
+def _are_codes(some: Any, counts: NDArray[np.int64]) -> bool:
+    """Say whether so many distinct numbers are codes, whose digits mean something."""
+    import pyarrow.compute as pc
+
+    zeros = np.asarray(pc.match_substring_regex(some, r"^0\d+$"))
+    long = np.asarray(pc.match_substring_regex(some, r"^[+-]?\d{16,}$"))
+    long[long] = np.abs(number_text.as_floats(some.filter(long), NumberSpelling())) >= LARGEST_EXACT
+    if counts[zeros | long].sum() > STRAY_SHARE * counts.sum():
+        return True
+    # Few codes of New England among those of all states: all have five digits.
+    width = np.asarray(pc.binary_length(some))
+    digits = np.asarray(pc.match_substring_regex(some, r"^\d{3,}$"))
+    return bool(zeros.any() and digits.all() and width.min() == width.max())
+
+
+def _date_form(some: Any, counts: NDArray[np.int64]) -> str:
+    # Trying six forms on a million different texts would take seconds.
+    sample = some.slice(0, _SAMPLE)
+    form = date_text.form_of(sample, counts[:_SAMPLE])
+    if not form or len(some) == len(sample):
+        return form
+    if (
+        counts[:_SAMPLE][~np.isnan(date_text.as_days(sample, form))].sum()
+        < counts[:_SAMPLE].sum() / 2
+    ):
+        return ""
+    return date_text.form_of(some, counts)
+
+
+def are_integers(table: Any, name: str, reading: Reading = NUMBER) -> bool:
+    """Say whether every number of a column is written or stored as an integer."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     column = plain(table, name)
-    if pa.types.is_string(column.type):
-        text, missing = _trimmed(column)
-        return _all(text, INTEGER, ~missing)
-    return bool(pa.types.is_integer(column.type))
+    if not pa.types.is_string(column.type):
+        return bool(pa.types.is_integer(column.type))
+    cells = _trimmed(column).unique()
+    read = cells.filter(pa.array(number_text.matches(cells, reading.spelling)))
+    return bool(pc.all(pc.match_substring_regex(read, r"^[+-]?\d+$")).as_py())
 
 
-def numbers(table: Any, name: str, kind: str = "number") -> NDArray[np.float64]:
-    """Read a column as numbers, or as dates in days since 1970.
+def numbers(
+    table: Any, name: str, reading: Reading = NUMBER, *, strays: Strays = "warn"
+) -> NDArray[np.float64]:
+    """Read a column as numbers.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    name : str
+        Of the column.
+    reading : Reading
+        Of kind "number".
+    strays : {"warn", "ignore", "raise"}
+        What to do about text that is no number, which counts as missing.
 
     Returns
     -------
@@ -192,49 +226,85 @@ def numbers(table: Any, name: str, kind: str = "number") -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        Names column, row and value for text that is no number (or no date) and for infinity.
+        Names column, row and value for infinity, for a type that holds no numbers, and for a stray
+        cell if asked to.
+
+    Warns
+    -----
+    UserWarning
+        Once, with the number of stray cells, and row and content of the first.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     column = plain(table, name)
     form = column.type
-    noun = "a date (YYYY-MM-DD)" if kind == "date" else "a number"
     if pa.types.is_null(form):
         return np.full(len(column), np.nan)
     if pa.types.is_string(form):
-        text, missing = _trimmed(column)
-        matches = pc.fill_null(
-            pc.match_substring_regex(text, DATE if kind == "date" else NUMBER), False
-        )
-        bad = np.flatnonzero(~np.asarray(matches) & ~missing)
-        wrong = int(bad[0]) if bad.size else None
-        if kind == "date" and wrong is None:
-            wrong = _first_bad_date(text, ~missing)
-        if wrong is not None:
-            raise _error(table, name, wrong, f"{column[wrong].as_py()!r} is not {noun}")
-        known = pc.if_else(pa.array(~missing), text, pa.scalar(None, pa.string()))
-        if kind == "date":
-            return _days(_as_dates(known))
-        values = _floats(pc.cast(pc.utf8_ltrim(known, "+"), pa.float64()))
-    elif kind == "date":
-        if not (pa.types.is_date(form) or pa.types.is_timestamp(form)):
-            raise InputError(f"column {name!r} holds {form}, the model was trained on dates")
-        return _days(column)
+        values = _from_text(table, name, column, reading, strays)
     elif pa.types.is_boolean(form):
         values = _floats(pc.cast(pc.cast(column, pa.int8()), pa.float64()))
     elif pa.types.is_integer(form) or pa.types.is_floating(form) or pa.types.is_decimal(form):
         values = _floats(pc.cast(column, pa.float64(), safe=False))
     else:
-        raise InputError(f"column {name!r} holds {form}, which is not {noun}")
+        raise InputError(f"column {name!r} holds {form}, which is not {reading.noun}")
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         index = int(infinite[0])
-        raise _error(table, name, index, f"{column[index].as_py()} is not a finite number")
+        what = f"{column[index].as_py()} is not a finite number"
+        raise InputError(f"column {name!r}, row {row_number(table, index)}: {what}")
     return values
 
 
-def categories(table: Any, name: str, kind: str) -> Any:
+def dates(
+    table: Any, name: str, reading: Reading, *, strays: Strays = "warn"
+) -> NDArray[np.float64]:
+    """Read a column as days since 1970-01-01, in UTC where there is a zone; as `numbers`."""
+    import pyarrow as pa
+
+    column = plain(table, name)
+    form = column.type
+    if pa.types.is_null(form):
+        return np.full(len(column), np.nan)
+    if pa.types.is_string(form):
+        return _from_text(table, name, column, reading, strays)
+    if pa.types.is_date(form) or pa.types.is_timestamp(form):
+        return _days(column)
+    raise InputError(f"column {name!r} holds {form}, the model was trained on dates")
+
+
+def _from_text(
+    table: Any, name: str, column: Any, reading: Reading, strays: Strays
+) -> NDArray[np.float64]:
+    """Read the distinct texts of a column, and put each where it stands."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Spaces may be all that two of them differ in, which does no harm.
+    coded = pc.dictionary_encode(column, null_encoding="encode")
+    cells = _trimmed(coded.dictionary)
+    if reading.kind == "date":
+        known = pc.if_else(pa.array(_spells(cells, *MISSING)), pa.scalar(None, pa.string()), cells)
+        each = date_text.as_days(known, reading.form or "Y-M-D")
+    else:
+        each = number_text.as_floats(cells, reading.spelling)
+    place = np.asarray(coded.indices)
+    values: NDArray[np.float64] = each[place] if len(each) else np.full(len(column), np.nan)
+    if strays == "ignore":
+        return values
+    strange = np.isnan(each) & ~_spells(cells, *MISSING, *UNKNOWN)
+    if strange.any():
+        found = np.flatnonzero(strange[place])
+        first, row = cells[int(place[found[0]])].as_py(), row_number(table, int(found[0]))
+        if strays == "raise":
+            where = f"column {name!r}, row {row}"
+            raise InputError(f"{where}: {shown(first)!r} is not {reading.noun}")
+        warnings.warn(stray_note(name, reading, len(found), shown(first), row), stacklevel=3)
+    return values
+
+
+def categories(table: Any, name: str, reading: Reading) -> Any:
     """Read a column as text, or as booleans spelt "true" and "false".
 
     Returns
@@ -253,30 +323,19 @@ def categories(table: Any, name: str, kind: str) -> Any:
     column = plain(table, name)
     if not pa.types.is_string(column.type):
         column = pc.cast(column, pa.string())
-    text, missing = _trimmed(column)
-    if kind == "boolean":
-        lower = pc.utf8_lower(text)
-        spelling = pc.index_in(lower, value_set=pa.array(list(TRUE_AND_FALSE)))
-        read = pa.array(list(TRUE_AND_FALSE.values())).take(spelling)
-        # What is neither stays as it is, and so counts as unseen.
-        spelt = pc.coalesce(read, lower)
-        return pc.if_else(pa.array(missing), pa.scalar(None, pa.string()), spelt)
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-
-
-def _error(table: Any, name: str, index: int, what: str) -> InputError:
-    return InputError(f"column {name!r}, row {row_number(table, index)}: {what}")
+    said = pc.utf8_trim_whitespace(column)
+    if reading.kind != "boolean":
+        return pc.if_else(pc.equal(said, ""), pa.scalar(None, pa.string()), said)
+    lower = pc.utf8_lower(said)
+    spelling = pc.index_in(lower, value_set=pa.array(list(TRUE_AND_FALSE)))
+    read = pa.array(list(TRUE_AND_FALSE.values())).take(spelling)
+    # What is neither stays as it is, and so counts as unseen.
+    missing = pa.array(_spells(said, *MISSING, *UNKNOWN))
+    return pc.if_else(missing, pa.scalar(None, pa.string()), pc.coalesce(read, lower))
 
 
 def _floats(column: Any) -> NDArray[np.float64]:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def _as_dates(text: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.cast(pc.utf8_rtrim(text, "Z"), pa.timestamp("us"))
 
 
 def _days(column: Any) -> NDArray[np.float64]:
@@ -288,18 +347,3 @@ def _days(column: Any) -> NDArray[np.float64]:
         return _floats(pc.cast(pc.cast(column, pa.int32()), pa.float64()))
     unit = "ms" if pa.types.is_date64(column.type) else column.type.unit
     return _floats(pc.cast(pc.cast(column, pa.int64()), pa.float64(), safe=False)) / _DAY[unit]
-
-
-def _first_bad_date(text: Any, known: NDArray[np.bool_]) -> int | None:
-    """Return the first known row whose date is not in the calendar, None if all are."""
-    import pyarrow as pa
-
-    try:
-        _as_dates(text.filter(pa.array(known)))
-    except pa.ArrowInvalid:
-        for index in np.flatnonzero(known):
-            try:
-                _as_dates(text.slice(int(index), 1))
-            except pa.ArrowInvalid:
-                return int(index)
-    return None

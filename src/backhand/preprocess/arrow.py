@@ -1,0 +1,110 @@
+"""Columns of an Arrow table: their types, their content as one array, and their rows' numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backhand.errors import InputError, first_line
+
+# Where `read_table` notes the number of the first row in the file, and the type of a column that it
+# did not read since nothing can be made of it.
+FIRST_ROW = b"backhand.first_row"
+UNREAD = b"backhand.unread"
+# Where it notes the decimal mark that it was told, and the one that a file's numbers suggest.
+DECIMAL = b"backhand.decimal"
+LIKELY_DECIMAL = b"backhand.likely_decimal"
+
+
+def row_number(table: Any, index: int) -> int:
+    """Return the row's number as a person would count it in the file.
+
+    In a CSV file the header is row 1; elsewhere the first row of data is. Blank lines count.
+    """
+    notes = table.schema.metadata or {}
+    return index + int(notes.get(FIRST_ROW, b"1"))
+
+
+def is_text(kind: Any) -> bool:
+    """Say whether an Arrow type is one of its three kinds of text."""
+    return str(kind) in ("string", "large_string", "string_view")
+
+
+def is_usable(kind: Any) -> bool:
+    """Say whether an Arrow type holds numbers, dates, booleans, text or nothing."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_dictionary(kind):
+        return is_usable(kind.value_type)
+    numbers = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    dates = types.is_date(kind) or types.is_timestamp(kind)
+    return bool(numbers or dates or types.is_boolean(kind) or is_text(kind) or types.is_null(kind))
+
+
+def mark(field: Any) -> dict[bytes, bytes]:
+    """Return what a column that is not read says about itself."""
+    return {UNREAD: str(field.type)[:60].encode()}
+
+
+def type_of(table: Any, name: str) -> str:
+    """Return the name of the type that a column has in its file."""
+    field = table.schema.field(name)
+    unread = (field.metadata or {}).get(UNREAD)
+    return unread.decode() if unread is not None else str(field.type)
+
+
+def is_usable_column(table: Any, name: str) -> bool:
+    """Say whether a column was read, and `is_usable`."""
+    field = table.schema.field(name)
+    return UNREAD not in (field.metadata or {}) and is_usable(field.type)
+
+
+def check_valid(table: Any, where: str = "") -> None:
+    """Raise InputError for a column whose memory is not what its type says, as text in Latin-1."""
+    import pyarrow as pa
+
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"{where}column {name!r}: cannot be read: {first_line(error)}"
+            ) from None
+
+
+def plain(table: Any, name: str) -> Any:
+    """Return a column as one array, without dictionary encoding.
+
+    Raises
+    ------
+    InputError
+        For a type that holds neither numbers nor dates, booleans or text, such as a list.
+    """
+    import pyarrow as pa
+
+    if not is_usable_column(table, name):
+        raise InputError(
+            f"column {name!r} holds {type_of(table, name)}; "
+            "numbers, dates, booleans or text are needed"
+        )
+    column = table.column(name)
+    kind = decoded_type(column.type)
+    whole = pa.chunked_array([decoded(part) for part in column.chunks], kind).combine_chunks()
+    return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def decoded_type(kind: Any) -> Any:
+    """Return the Arrow type of `decoded`."""
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.string() if is_text(kind) else kind
+
+
+def decoded(column: Any) -> Any:
+    """Return an array without dictionary encoding, and text in Arrow's first kind of text."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        return decoded(column.dictionary).take(column.indices)
+    return column.cast(pa.string()) if is_text(column.type) else column
