@@ -33,7 +33,7 @@ FLOORS = (
     {"network", "engines", "layers"},
     {"train"},
     {"preprocess"},
-    {"check", "estimators", "datasets", "export"},
+    {"check", "estimators", "tabular", "datasets", "export"},
     {"report", "bench"},
     {"cli", "__main__"},
 )

@@ -22,7 +22,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    Model, MLPClassifier or MLPRegressor
+    Model, MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
         What was saved. Each has ``predict``; it predicts the same bits as before.
 
     Raises
@@ -38,12 +38,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     array([412000.])
     """
     tensors, about = read_sealed(path)
-    holds = about.get("holds")
+    holds = str(about.get("holds"))
     with usable(path, "model"):
         if holds == HOLDS:
             return Model.from_file(tensors, about)
-        from .. import estimators  # scikit-learn takes longer to load than a model does
+        # scikit-learn takes longer to load than a model does
+        from .. import estimators, tabular
 
-        if holds not in estimators.__all__:
-            raise InputError(f"it holds {holds!r:.60}, which is nothing that can be loaded")
-        return getattr(estimators, holds).from_file(tensors, about)
+        for kind in (estimators, tabular):
+            if holds in kind.__all__:
+                return getattr(kind, holds).from_file(tensors, about)
+        raise InputError(f"it holds {holds[:60]!r}, which is nothing that can be loaded")

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..errors import InputError
 from ..estimators.entering import as_input_error
 from ..estimators.weighing import checked_weight, product, weights_of_classes
-from ..preprocess.columns import as_table
+from ..preprocess.tables import Columns, as_table, columns_of
 from ..run.namespaces import is_sparse
 from ..sealed import read_sealed, usable, write_sealed
 from .fitting import Fitted, Labelled, Settings, fit_model
@@ -122,9 +122,9 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             )
         with as_input_error(f"y{which}"):
             y = column_or_1d(y, warn=True)
-        if len(y) != table.num_rows:
-            raise InputError(f"X{which} has {table.num_rows} rows, and y{which} has {len(y)}")
-        if table.num_rows == 0:
+        if len(y) != table.rows:
+            raise InputError(f"X{which} has {table.rows} rows, and y{which} has {len(y)}")
+        if table.rows == 0:
             raise InputError(f"X{which} has no rows")
         y, classes = self._numbered(y, classes, f"y{which}")
         factors = []
@@ -133,15 +133,16 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         if not which and classes is not None and getattr(self, "class_weight", None) is not None:
             factors.append(weights_of_classes(self.class_weight, classes, y[:, None]))
         if not factors:
-            return Labelled(table, y, None), classes
+            return Labelled(table, y), classes
         weight, _ = product(factors, "float32", f"sample_weight{which}")
         counted = np.flatnonzero(weight > 0)
-        if len(counted) < len(y):
-            table, y, weight = table.take(counted), y[counted], weight[counted]
-            if classes is not None and not which:
-                present, y = np.unique(y, return_inverse=True)
-                classes = classes[present]
-        return Labelled(table, y, weight), classes
+        if len(counted) == len(y):
+            return Labelled(table, y, weight), classes
+        y = y[counted]
+        if classes is not None and not which:
+            present, y = np.unique(y, return_inverse=True)
+            classes = classes[present]
+        return Labelled(table, y, weight[counted], counted), classes
 
     def _numbered(self, y: Array, classes: Array | None, name: str) -> tuple[Array, Array | None]:
         """Targets as numbers, and the classes if there are any."""
@@ -261,8 +262,8 @@ def _is_list_of_dicts(X: Any) -> bool:
     return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
 
 
-def _table(estimator: Any, X: Any, reset: bool, name: str) -> Any:
-    """Rows as an Arrow table, with scikit-learn's checks of their columns."""
+def _table(estimator: Any, X: Any, reset: bool, name: str) -> Columns:
+    """Rows as a table, with scikit-learn's checks of their columns."""
     if is_sparse(X):
         raise InputError(f"{name} is sparse, and a table is dense: pass {name}.toarray()")
     if X is None or isinstance(X, (str, bytes, int, float)):
@@ -285,7 +286,7 @@ def _table(estimator: Any, X: Any, reset: bool, name: str) -> Any:
                 )
         if X.dtype.kind == "f" and np.isinf(X).any():
             raise InputError(f"Input {name} contains infinity or a value too large for {X.dtype}")
-    table = as_table(X)
-    seen = X if hasattr(X, "shape") else table
+    table = columns_of(X)
+    seen = X if hasattr(X, "shape") else as_table(table)
     validate_data(estimator, seen, skip_check_array=True, reset=reset)
     return table

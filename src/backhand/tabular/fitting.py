@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..preprocess.preparation import TablePreparation
+from ..preprocess.tables import Columns
 from ..train.callbacks import Callback
 from .folds import Fold, folds_of
 from .members import Member, Task, train_members
@@ -24,8 +25,8 @@ from .weights import kind_weights, temperature_of, tempered, threshold_of
 Array = Any
 
 MOST_FOLDED = 100_000
-"""Rows up to which each network is judged by rows of its own, which takes copies of all others. More
-rows are shuffled once, and all networks are judged by the last of them."""
+"""Rows up to which each network is judged by rows of its own, which takes copies of all others.
+More rows are shuffled once, and all networks are judged by the last of them."""
 
 FEWEST_FOLDED = 10
 """With fewer rows all are learned from, and none says which epoch is the best one."""
@@ -36,15 +37,25 @@ class Labelled(NamedTuple):
 
     Attributes
     ----------
-    table : pyarrow.Table
+    table : Columns
     y : array (N,)
         Numbers of classes, or values.
     weight : array of float64 (N,), or None
+    which : array of int (N,), or None
+        The rows of the table that they belong to; None for all.
     """
 
-    table: Any
+    table: Columns
     y: Array
-    weight: Array | None
+    weight: Array | None = None
+    which: Array | None = None
+
+    def prepared(self, preparation: TablePreparation, order: Array | None = None) -> Array:
+        """The rows as inputs (N, D), in an order (N,) if one is given."""
+        rows = self.which
+        if order is not None:
+            rows = order if rows is None else rows[order]
+        return preparation.apply(self.table, rows, tell=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +129,9 @@ def fit_model(
         log_target=log_target,
         members=settings.n_members,
     )
-    preparation = TablePreparation.fit(rows.table, drop=settings.drop, keep=settings.keep)
+    preparation = TablePreparation.fit(
+        rows.table, rows.which, drop=settings.drop, keep=settings.keep
+    )
     x, y, weight, folds = _arranged(
         preparation, rows, validation, recipe, regression, settings.seed
     )
@@ -168,21 +181,21 @@ def _arranged(
     count, members = len(rows.y), recipe.members
     y, weight = rows.y, rows.weight
     if validation is not None:
-        x = np.concatenate([preparation.apply(rows.table), preparation.apply(validation.table)])
+        x = np.concatenate([rows.prepared(preparation), validation.prepared(preparation)])
         if weight is not None or validation.weight is not None:
             weight = np.concatenate([_weights(rows), _weights(validation)])
         y = np.concatenate([y, validation.y])
         return x, y, weight, [(slice(0, count), slice(count, len(y)))] * members
     if count < FEWEST_FOLDED:
-        return preparation.apply(rows.table), y, weight, [(slice(0, count), slice(0, 0))] * members
+        return rows.prepared(preparation), y, weight, [(slice(0, count), slice(0, 0))] * members
     if count <= MOST_FOLDED:
         strata = None if regression else y
         folds = folds_of(strata, count, members, recipe.fold, seed)
-        return preparation.apply(rows.table), y, weight, folds
+        return rows.prepared(preparation), y, weight, folds
     order = np.random.default_rng(seed).permutation(count)
     learned = count - max(1, round(recipe.fold * count / 2))
     fold = slice(0, learned), slice(learned, count)
-    x = preparation.apply(rows.table, rows=order)
+    x = rows.prepared(preparation, order)
     return x, y[order], None if weight is None else weight[order], [fold] * members
 
 
@@ -243,6 +256,7 @@ def _held_out(task: Task, members: list[Member], kinds: list[int]) -> tuple[Arra
     totals = [np.zeros(shape) for _ in kinds]
     times = np.zeros((len(kinds), count))
     for member in members:
+        assert member.judged is not None and member.held_out is not None
         kind = kinds.index(member.kind)
         totals[kind][member.judged] += member.held_out
         times[kind][member.judged] += 1

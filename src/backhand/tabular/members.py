@@ -210,7 +210,7 @@ def _jobs(task: Task, recipe: Recipe, seed: int) -> list[_Job]:
     kinds = []
     for settings in recipe.networks:
         scale = None if task.classes else TargetScale.of(task.y, settings.target == LOG)
-        loss = "mean_squared_error"
+        loss: Any = "mean_squared_error"
         if task.classes:
             loss = "softmax_cross_entropy"
             if settings.label_smoothing and task.metric.is_of_classes:

@@ -112,8 +112,8 @@ class TableModel:
         Parameters
         ----------
         raw : table
-            Whatever `backhand.preprocess.columns.as_table` takes, with the columns of the training rows in any
-            order; others are ignored.
+            What `backhand.preprocess.tables.Columns` takes, with the columns of the training rows
+            in any order; others are ignored.
 
         Raises
         ------

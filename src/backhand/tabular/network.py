@@ -50,10 +50,14 @@ def network_of(
     branches: list[Layer] = []
     if numbers:
         embedding: Layer
-        shared = {"learning_rate": recipe.embedding_rate, "decay": recipe.embedding_rate}
+        shared: dict[str, Any] = {
+            "learning_rate": recipe.embedding_rate,
+            "decay": recipe.embedding_rate,
+        }
         if recipe.embedding == PERIODIC:
-            sizes = recipe.frequencies, recipe.embedding_width, recipe.sigma
-            embedding = Periodic("pbld", *sizes, **shared)
+            embedding = Periodic(
+                "pbld", recipe.frequencies, recipe.embedding_width, recipe.sigma, **shared
+            )
         else:
             embedding = PiecewiseLinear.from_quantiles(
                 x[:, :numbers], recipe.bins, width=recipe.embedding_width, **shared

@@ -1,15 +1,17 @@
 """Recipes: which networks a preset trains on a table, and how. They are data, found by measuring.
 
-`benchmarks/tables.py` measures them, on tables of which some were never looked at before. They begin
-from RealMLP (Holzmüller et al. 2024): robust scaling, embeddings of numbers, a learned scale of the
-inputs, the NTK parametrisation, learned strengths of the activations, initialisation by data, and
-schedules of learning rate, dropout and decay. What differs is that several networks of two kinds are
-trained for fewer epochs, each on other rows, and weighed by rows that they have not seen.
+`benchmarks/tables.py` measures them, on tables of which some were never looked at before. They
+begin from RealMLP (Holzmüller et al. 2024): robust scaling, embeddings of numbers, a learned scale
+of the inputs, the NTK parametrisation, learned strengths of the activations, initialisation by
+data, and schedules of learning rate, dropout and decay. What differs is that several networks of
+two kinds are trained for fewer epochs, each on other rows, and weighed by rows that they have not
+seen.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from ..errors import unknown_name
 
@@ -107,12 +109,12 @@ class Recipe:
 
 WAVES = NetworkRecipe()
 PIECES = NetworkRecipe(embedding=PIECEWISE, embedding_width=8, embedding_rate=1.0)
-REGRESSION = {"activation": "mish", "learning_rate": 0.1}
+REGRESSION: dict[str, Any] = {"activation": "mish", "learning_rate": 0.1}
 
 SHORT = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512))
 LONG = ((2_000, 128, 64), (30_000, 64, 128), (100_000, 32, 256), (10**12, 16, 512))
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"networks": (WAVES,), "members": 2, "lengths": SHORT},
     "default": {"networks": (WAVES, PIECES), "members": 2, "lengths": SHORT},
     "best": {"networks": (WAVES, PIECES), "members": 5, "lengths": LONG},
@@ -120,12 +122,14 @@ PRESETS = {
 """The presets; what differs for regression is in `REGRESSION`."""
 
 
-def recipe_of(preset: str, *, regression: bool, log_target: bool, members: int | None) -> Recipe:
+def recipe_of(
+    preset: str | Recipe, *, regression: bool, log_target: bool, members: int | None
+) -> Recipe:
     """The recipe of a preset.
 
     Parameters
     ----------
-    preset : {"fast", "default", "best"}
+    preset : {"fast", "default", "best"} or Recipe
     regression : bool
     log_target : bool
         Whether the logarithm of the target is worth trying: one of the kinds then learns it.
@@ -137,9 +141,11 @@ def recipe_of(preset: str, *, regression: bool, log_target: bool, members: int |
     InputError
         If there is no such preset.
     """
-    if preset not in PRESETS:
+    if isinstance(preset, Recipe):
+        return preset
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
-    recipe = Recipe(**PRESETS[preset])  # type: ignore[arg-type]
+    recipe = Recipe(**PRESETS[preset])
     kinds = recipe.networks
     if members is not None:
         kinds = kinds[: max(1, min(members, len(kinds)))]

@@ -40,7 +40,7 @@ def kind_weights(
         best = int(np.nanargmax(scores)) if np.isfinite(scores).any() else picked % len(mixed)
         total += predictions[best]
         counts[best] += 1
-    return (counts / counts.sum()).tolist()
+    return [float(share) for share in counts / counts.sum()]
 
 
 def temperature_of(y: Array, p: Array, weight: Array | None) -> float:

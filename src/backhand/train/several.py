@@ -1,7 +1,8 @@
 """`fit_several`: networks at once, each on a thread of its own.
 
-Those of one shape share a compiled program and nothing else: no thread waits for another. Each ends with the
-bits that it has when it is trained alone, since the bits of a training do not depend on threads.
+Those of one shape share a compiled program and nothing else: no thread waits for another. Each
+ends with the bits that it has when it is trained alone, since the bits of a training do not depend
+on threads.
 """
 
 from __future__ import annotations
