@@ -13,8 +13,9 @@ from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import checked_seed, split_rows
 from backhand.errors import InputError, count, unknown_name
 from backhand.preprocess import arrow, cells
-from backhand.preprocess.columns import as_table, mean_and_std, nearest
 from backhand.preprocess.preparation import TablePreparation
+from backhand.preprocess.scaling import mean_and_std
+from backhand.preprocess.tables import as_table, nearest
 from backhand.train.rows import Rows
 
 FEWEST_ROWS = 10
@@ -146,8 +147,8 @@ def _classification(name: str, table: Any, target: str, values: NDArray[Any], se
     classes, labels = np.unique(values, return_inverse=True)
     labels = labels.reshape(-1).astype(np.int64)
     parts = split_rows(len(labels), labels, seed)
-    preparation = TablePreparation.fit(table, parts[0], exclude=[target])
-    x = preparation.apply(table, tell_unseen=False)
+    preparation = TablePreparation.fit(table, parts[0], exclude=[target], embed=False)
+    x = preparation.apply(table, tell=False)
     train, validation, test = (Rows(x[rows], labels[rows]) for rows in parts)
     return Data(
         name=name,
@@ -164,8 +165,8 @@ def _classification(name: str, table: Any, target: str, values: NDArray[Any], se
 
 def _regression(name: str, table: Any, target: str, values: NDArray[Any], seed: int) -> Data:
     parts = split_rows(len(values), None, seed)
-    preparation = TablePreparation.fit(table, parts[0], exclude=[target])
-    x = preparation.apply(table, tell_unseen=False)
+    preparation = TablePreparation.fit(table, parts[0], exclude=[target], embed=False)
+    x = preparation.apply(table, tell=False)
     t = values.astype(np.float64)
     mean, std = mean_and_std(t[parts[0]], f"target column {target!r}")
     std = std or 1.0  # all training targets alike, while others differ

@@ -227,7 +227,7 @@ class TablePreparation:
                 encoder.reading.summary,
                 encoder.becomes,
                 encoder.missing,
-                "; ".join(filter(None, (encoder.summary, encoder.reading.stray_note(encoder.name)))),
+                "; ".join(filter(None, (encoder.summary, encoder.strays))),
             )
             for encoder in self.encoders
         ]
@@ -398,9 +398,8 @@ def _fitted(
 def _tell(fitted: Sequence[Encoder], left: Sequence[LeftOut]) -> None:
     """Warn of cells that could not be read, and of what is left out and not as asked."""
     for encoder in fitted:
-        note = encoder.reading.stray_note(encoder.name)
-        if note:
-            warnings.warn(note, stacklevel=4)
+        if encoder.strays:
+            warnings.warn(encoder.strays, stacklevel=3)
     reasons: dict[str, list[str]] = {}
     for one in left:
         reasons.setdefault(one.reason, []).append(one.name)
@@ -409,7 +408,7 @@ def _tell(fitted: Sequence[Encoder], left: Sequence[LeftOut]) -> None:
             many = "columns are" if len(names) > 1 else "column is"
             listed_names = ", ".join(map(repr, names))
             told = f"{len(names)} {many} left out ({reason}): {listed_names}"
-            warnings.warn(told, stacklevel=4)
+            warnings.warn(told, stacklevel=3)
 
 
 Preparation = Standardise | TablePreparation
