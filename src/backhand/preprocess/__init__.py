@@ -11,6 +11,7 @@ In the order in which data flows:
 - `scaling`: robust scales with a smooth clip
 - `encoder`: what `numbers`, `dates` and `categories` have in common; one encoder a column, fitted
   on training rows
+- `choice`: which of them a column gets
 - `preparation`: all columns of a table; stored with the model
 - `pixels`: one mean and standard deviation for pictures
 - `checks`: entries of a description that comes from a file

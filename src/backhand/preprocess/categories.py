@@ -190,11 +190,13 @@ class CategoryColumn(Encoder):
         values = strange.unique()
         rare = " or too rare there" if self.pooled else ""
         some = f"{values[0].as_py()!r}{', ...' if len(values) > 1 else ''}"
-        told = f"{count(len(values), 'value')} not seen in training{rare} ({some})"
-        if len(strange) > 1 and len(strange) == len(found) - absent.sum():
-            return [f"column {self.name!r}: every value is one of {told}"]
+        known = int(len(found) - absent.sum())
+        if 1 < len(strange) == known:
+            none = f"none of its {known:,} values was seen in training{rare} ({some})"
+            return [f"column {self.name!r}: {none}"]
         if self._has_other:
             return []  # that is what the pool is for
+        told = f"{count(len(values), 'value')} not seen in training{rare} ({some})"
         return [f"column {self.name!r}: {told}, in {count(len(strange), 'row')}"]
 
     def check(self, where: str) -> None:
