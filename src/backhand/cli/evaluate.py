@@ -13,7 +13,7 @@ from ..errors import InputError, count, printable
 from ..export import load
 from ..files import write_whole
 from ..report import tables
-from ..report.score_tables import show
+from ..report.score_tables import number, show
 from ..report.scores import Scores, score_classes, score_numbers
 from ..tabular.metrics import Metric
 from . import runs
@@ -104,10 +104,10 @@ def tell_more_of(made: Any, covered: float | None, screen: Any) -> None:
     """As `tell_more`, of a `TableModel`."""
     if made.classes is None and made.residuals is not None:
         half = made.half_width(COVERAGE)
-        rows = "" if covered is None else f"; {covered:.1%} of these rows are"
+        rows = "" if covered is None else f"; {100 * covered:.1f} % of these rows are"
         screen.print(
-            f"intervals: {COVERAGE:.0%} of values are within ± {half:.4g} of what is predicted"
-            f"{rows}",
+            f"intervals: {100 * COVERAGE:.0f} % of values are within ± {number(half)} of what is "
+            f"predicted{rows}",
             soft_wrap=True,
         )
     if made.threshold != 0.5:

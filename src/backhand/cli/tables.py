@@ -15,7 +15,7 @@ from ..datasets.tables import FEWEST_ROWS, read_known_target, read_target
 from ..errors import BackhandError, InputError, count, printable, unknown_name
 from ..report import ensemble, tables
 from ..report.score_tables import number, show
-from ..report.scores import Scores
+from ..report.scores import OF_SECOND, Scores
 from ..tabular import TabularClassifier, TabularRegressor
 from ..tabular.metrics import Metric, metric_of
 from ..tabular.recipes import PRESETS
@@ -276,8 +276,9 @@ def _finish(
         show(found["held_out"], f"{count(len(held_out.y), 'row')} held out", screen)
         tell_more(estimator, None, screen)
         screen.print(
-            "Held-out rows are predicted by networks that had not learned from them. They chose\n"
-            "epochs and weights, though: --test FILE or --cv 5 is stricter."
+            "held-out rows are predicted by networks that had not learned from them; they chose "
+            "epochs and weights, though, so --test FILE or --cv 5 is stricter",
+            soft_wrap=True,
         )
     if test is not None:
         assert options.target is not None
@@ -308,15 +309,25 @@ def _finish(
 
 
 def _tell_rare(found: dict[str, Scores], options: TableOptions, screen: Any) -> None:
-    """A hint for a rare class that is often missed."""
+    """Hints for a rare class: if it is often missed, or if the metric looks at the other one."""
     scores = found.get("held_out")
-    if scores is None or not scores.classes or options.metric or options.class_weight:
+    if scores is None or not scores.classes:
         return
     rarest = min((one for one in scores.classes if one.rows), key=lambda one: one.rows)
-    if rarest.rows < RARE * scores.rows and rarest.recall < 0.8:
+    of_second = len(scores.classes) == 2 and options.metric in OF_SECOND
+    second = scores.classes[-1]
+    if of_second and second is not rarest:
+        screen.print(
+            f"note: {options.metric} is that of {printable(second.label)}, the second class by "
+            "name; balanced_accuracy and f1_macro count both classes alike",
+            soft_wrap=True,
+        )
+    missed = rarest.rows < RARE * scores.rows and rarest.recall < 0.8
+    if missed and not options.metric and not options.class_weight:
+        f1 = " or f1" if len(scores.classes) == 2 and second is rarest else " or f1_macro"
         screen.print(
             f"hint: {printable(rarest.label)} is rare, and its recall is {rarest.recall:.3f}; "
-            "--metric balanced_accuracy or f1 chooses the threshold with that in mind",
+            f"--metric balanced_accuracy{f1} chooses the threshold with that in mind",
             soft_wrap=True,
         )
 

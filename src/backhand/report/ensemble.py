@@ -21,9 +21,13 @@ from .scores import named
 SECONDS_BETWEEN = 20.0
 """Between two lines where the output is no terminal."""
 
-MOST_COLUMNS = 40
-"""Columns of a table that are shown before its training."""
+MOST_COLUMNS = 25
+"""Columns of a table that are shown before its training: those that are left out first."""
 
+LONGEST_NOTE = 40
+"""Characters of what is noted about a column there."""
+
+LEFT_OUT = "left out"
 EMBEDDINGS = ("periodic", "piecewise_linear")
 
 ENDED = {
@@ -122,12 +126,21 @@ class Live:
 
 
 def columns(preparation: TablePreparation, out: Console) -> None:
-    """How each column is treated; of a wide table the first ones, and a summary."""
-    treated = preparation.describe()
-    tables.treatments(treated[:MOST_COLUMNS], out)
-    more = len(treated) - MOST_COLUMNS
-    if more > 0:
-        out.print(f"and {count(more, 'further column')}; {preparation.summary}", soft_wrap=True)
+    """How each column is treated, in short; of a wide table some columns, and a summary."""
+    every = preparation.describe()
+    left = [one for one in every if one.becomes == LEFT_OUT]
+    used = [one for one in every if one.becomes != LEFT_OUT]
+    used = used[: max(MOST_COLUMNS - len(left), MOST_COLUMNS // 2)]
+    shown = [*used, *left[: MOST_COLUMNS - len(used)]]
+    tables.treatments([one._replace(notes=_shortened(one.notes)) for one in shown], out)
+    if len(shown) < len(every):
+        more = count(len(every) - len(shown), "further column")
+        out.print(f"and {more}, which `backhand info` lists; {preparation.summary}", soft_wrap=True)
+    out.print()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_NOTE else text[: LONGEST_NOTE - 1] + "…"
 
 
 def rows_of(

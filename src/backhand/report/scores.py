@@ -105,14 +105,14 @@ class Scores:
 
     def summary(self) -> dict[str, Any]:
         """The scores and the baseline as JSON-able data; None in place of NaN."""
-        scores = {score.name: _finite(score) for score in self.scores}
+        scores = [_finite(score) for score in self.scores]
         return {"rows": self.rows, "scores": scores, "baseline": self.baseline}
 
     @classmethod
     def read(cls, found: Any) -> Scores | None:
         """The scores of a `summary`; None for anything else, as somebody may have edited it."""
         try:
-            scores = [Score(*_read(one, Score._fields)) for one in found["scores"].values()]
+            scores = [Score(*_read(one, Score._fields)) for one in found["scores"]]
             return cls(int(found["rows"]), scores, str(found["baseline"]))
         except (TypeError, ValueError, KeyError, AttributeError):
             return None
