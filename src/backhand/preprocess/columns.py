@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import bisect
 import difflib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -173,14 +174,19 @@ def fit_column(table: Any, name: str, rows: NDArray[Any] | None) -> Encoder | st
         return f"values of type {arrow.type_of(table, name)}"
     if reading.kind == "empty":
         return "no value in the training rows"
+    if (note := reading.stray_note(name)) is not None:
+        warnings.warn(note, stacklevel=3)
     if reading.kind in ("number", "date"):
-        values = _values(table, name, reading)
+        values = _values(table, name, reading, "ignore")
         return _fit_numbers(name, reading, values if rows is None else values[rows])
     return _fit_categories(name, reading.kind, cells.categories(table, name, reading), rows)
 
 
-def _values(table: Any, name: str, reading: Reading) -> NDArray[np.float64]:
-    return (cells.dates if reading.kind == "date" else cells.numbers)(table, name, reading)
+def _values(
+    table: Any, name: str, reading: Reading, strays: cells.Strays = "warn"
+) -> NDArray[np.float64]:
+    read = cells.dates if reading.kind == "date" else cells.numbers
+    return read(table, name, reading, strays=strays)
 
 
 def _fit_numbers(name: str, reading: Reading, values: NDArray[np.float64]) -> Encoder | str:
