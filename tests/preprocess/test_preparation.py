@@ -50,7 +50,7 @@ def test_large_pixels_arrays_are_taken_in_pieces(rng, monkeypatch):
     raw = rng.normal(size=(50, 7))
     whole = Standardise.fit(raw)
     x = whole.apply(raw)
-    monkeypatch.setattr("backhand.preprocess.preparation.CHUNK_VALUES", 20)
+    monkeypatch.setattr("backhand.preprocess.pixels.CHUNK_VALUES", 20)
     assert math.isclose(Standardise.fit(raw).std, whole.std, rel_tol=1e-12)
     np.testing.assert_array_equal(whole.apply(raw), x)
 

@@ -14,9 +14,10 @@ from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import checked_seed, split_rows
 from backhand.errors import InputError, count, printable, unknown_name
 from backhand.preprocess import arrow, cells
-from backhand.preprocess.columns import as_table, mean_and_std, nearest
 from backhand.preprocess.preparation import TablePreparation
 from backhand.preprocess.readings import Reading, shown
+from backhand.preprocess.scaling import mean_and_std
+from backhand.preprocess.tables import as_table, nearest
 from backhand.train.rows import Rows
 
 FEWEST_ROWS = 10
@@ -251,6 +252,15 @@ def _no_number(table: Any, target: str) -> str:
     return f"target column {target!r} holds codes (task 'regression' would read them as numbers)"
 
 
+def _prepared(
+    table: Any, target: str, parts: list[NDArray[np.int64]]
+) -> tuple[TablePreparation, list[NDArray[np.float32]]]:
+    """Fit the preparation on the first part's rows, and prepare those of each part."""
+    preparation = TablePreparation.fit(table, parts[0], exclude=[target], embed=False)
+    x = preparation.apply(table, np.concatenate(parts), tell=False)
+    return preparation, np.split(x, np.cumsum([len(rows) for rows in parts])[:-1])
+
+
 def _classification(
     name: str,
     table: Any,
@@ -262,9 +272,8 @@ def _classification(
     classes, labels = np.unique(values, return_inverse=True)
     labels = labels.reshape(-1).astype(np.int64)
     parts = split_rows(len(labels), labels, seed)
-    preparation = TablePreparation.fit(table, kept[parts[0]], exclude=[target])
-    x = preparation.apply(table, tell_unseen=False)
-    train, validation, test = (Rows(x[kept[rows]], labels[rows]) for rows in parts)
+    preparation, inputs = _prepared(table, target, [kept[rows] for rows in parts])
+    train, validation, test = (Rows(x, labels[rows]) for x, rows in zip(inputs, parts, strict=True))
     return Data(
         name=name,
         task="classification",
@@ -287,8 +296,7 @@ def _regression(
     seed: int,
 ) -> Data:
     parts = split_rows(len(values), None, seed)
-    preparation = TablePreparation.fit(table, kept[parts[0]], exclude=[target])
-    x = preparation.apply(table, tell_unseen=False)
+    preparation, inputs = _prepared(table, target, [kept[rows] for rows in parts])
     t = values.astype(np.float64)
     mean, std = mean_and_std(t[parts[0]], f"target column {target!r}")
     std = std or 1.0  # all training targets alike, while others differ
@@ -300,7 +308,7 @@ def _regression(
         raise InputError(
             f"target column {target!r}, row {row}: {t[wild[0]]:g} is too far from the others"
         )
-    train, validation, test = (Rows(x[kept[rows]], t32[rows]) for rows in parts)
+    train, validation, test = (Rows(x, t32[rows]) for x, rows in zip(inputs, parts, strict=True))
     return Data(
         name=name,
         task="regression",

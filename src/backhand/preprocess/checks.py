@@ -42,6 +42,22 @@ def positive_int(value: object, where: str) -> int:
     return value
 
 
+def natural(value: object, where: str) -> int:
+    """Return an int of at least 0, or raise InputError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"{where}: must be an integer of at least 0, not {_short(value)}")
+    return value
+
+
+def listed(value: object, where: str, length: int | None = None) -> list[Any]:
+    """Return a list (with so many entries), or raise InputError."""
+    if not isinstance(value, (list, tuple)):
+        raise InputError(f"{where}: must be a list, not {_short(value)}")
+    if length is not None and len(value) != length:
+        raise InputError(f"{where}: must have {length} entries, not {len(value)}")
+    return list(value)
+
+
 def flag(value: object, where: str) -> bool:
     """Return a bool, or raise InputError."""
     if not isinstance(value, bool):

@@ -1,243 +1,156 @@
 """How raw rows become a network's input, fitted on training rows and stored with the model.
 
-`Standardise` is for pixels: one mean and one standard deviation for all of them. `TablePreparation`
-is for tables: one encoder a column. Both turn into JSON-able dictionaries and back; the way back
-distrusts its input, since a model file may have been edited.
+`TablePreparation` is for tables: one encoder a column. `Standardise` is for pixels. Both turn into
+JSON-able dictionaries and back; the way back distrusts its input, since a model file may have been
+edited.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from backhand.errors import InputError, count
 from backhand.memory import check_size, most_bytes
-from backhand.plan.ranges import as_numbers
-from backhand.preprocess import columns as cols
-from backhand.preprocess.checks import entries, finite, one_of, positive_int
+from backhand.preprocess import cells
+from backhand.preprocess.checks import entries, flag, listed, one_of, text
+from backhand.preprocess.choice import LeftOut, choose, encoder_from_dict
+from backhand.preprocess.encoder import Encoder, Part
+from backhand.preprocess.pixels import Standardise
+from backhand.preprocess.tables import Columns, columns_of, nearest
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-KINDS = {"number": "numbers", "date": "dates", "text": "text", "boolean": "true/false"}
-CHUNK_VALUES = 1 << 20
+AS_ASKED = "as asked"
 
 
-@dataclass(frozen=True)
-class Standardise:
-    """``(scale * pixel - mean) / std`` with one mean and one std over all training values.
+class Inputs(NamedTuple):
+    """Names of the prepared columns, in the order in which they stand in x.
 
     Attributes
     ----------
-    mean, std : float
-        Of ``scale * pixel`` over every pixel of every training row; std is the population's
-        (divided by the count, not by the count less one).
-    scale : float
-        Applied to raw pixels first, 1/256 for bytes in the lesson's convention.
-    width : int
-        D, the pixels in a row.
+    numbers : list of str
+        Numbers of a size near 1, worth an embedding of numbers.
+    indicators : list of str
+        As they should be: zeros and ones that were scaled, -1 and 1, and the like.
+    codes : list of str
+        Whole numbers from 0, to be looked up; `TablePreparation.frequencies` says how many.
     """
 
-    mean: float
-    std: float
-    scale: float
-    width: int
-
-    @classmethod
-    def fit(cls, raw: ArrayLike, scale: float = 1.0) -> Standardise:
-        """Take the statistics of ``raw``, which must be the training rows and no others.
-
-        Parameters
-        ----------
-        raw : array of uint8 or float, shape (N, D) or (N, H, W)
-        scale : float
-            Positive.
-
-        Raises
-        ------
-        InputError
-            For another shape or dtype, no rows, values that are not finite, or one value
-            everywhere.
-        """
-        rows = _rows(raw)
-        if rows.size == 0:
-            raise InputError(f"pixels of shape {rows.shape}: there is nothing to standardise")
-        if rows.dtype == np.uint8:
-            # Exact whatever the number of pixels: a histogram of bytes has all there is to know.
-            counts = np.zeros(256, dtype=np.int64)
-            for piece in _pieces(rows):
-                counts += np.bincount(piece.ravel(), minlength=256)
-            values = np.arange(256) * scale
-            mean = float(counts @ values / rows.size)
-            variance = float(counts @ (values - mean) ** 2 / rows.size)
-        else:
-            # Two passes over pieces: accurate, and without a float64 copy of the whole.
-            mean = scale * sum(float(p.sum(dtype=np.float64)) for p in _pieces(rows)) / rows.size
-            squares = (np.square(p.astype(np.float64) * scale - mean).sum() for p in _pieces(rows))
-            variance = float(sum(squares)) / rows.size
-        if not np.isfinite(variance):
-            raise InputError("pixels hold values that are too large to standardise")
-        if rows.min() == rows.max() or variance == 0:
-            raise InputError(f"pixels are all {rows.flat[0]}: there is nothing to learn from")
-        return cls(mean, float(np.sqrt(variance)), float(scale), rows.shape[1])
-
-    def apply(self, raw: ArrayLike) -> NDArray[np.float32]:
-        """Prepare raw pixels.
-
-        Parameters
-        ----------
-        raw : array of uint8 or float, shape (N, D) or (N, H, W) with H * W = D
-
-        Returns
-        -------
-        x : ndarray of float32, shape (N, D), C-contiguous
-
-        Raises
-        ------
-        InputError
-            For another width, shape or dtype, and for values that are not finite.
-        """
-        rows = _rows(raw)
-        if rows.shape[1] != self.width:
-            raise InputError(f"rows have {rows.shape[1]} pixels, the model takes {self.width}")
-        if rows.dtype == np.uint8:
-            byte = np.arange(256, dtype=np.float64)
-            prepared = ((byte * self.scale - self.mean) / self.std).astype(np.float32)
-            return np.take(prepared, rows)
-        x = np.empty(rows.shape, dtype=np.float32)
-        first = 0
-        for piece in _pieces(rows):
-            last = first + len(piece)
-            with np.errstate(over="ignore"):
-                x[first:last] = (piece.astype(np.float64) * self.scale - self.mean) / self.std
-            first = last
-        if not np.isfinite(x).all():
-            row, pixel = np.argwhere(~np.isfinite(x))[0]
-            raise InputError(
-                f"row {row + 1}, pixel {pixel}: {rows[row, pixel]} is too large for float32"
-            )
-        return x
-
-    @property
-    def feature_names(self) -> list[str]:
-        """One name for each prepared column."""
-        return [f"pixel {i}" for i in range(self.width)]
-
-    @property
-    def summary(self) -> str:
-        """What the inputs are made of, for people."""
-        return f"inputs: {self.width} pixels"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what `preparation_from_dict` takes."""
-        return {
-            "kind": "pixels",
-            "mean": self.mean,
-            "std": self.std,
-            "scale": self.scale,
-            "width": self.width,
-        }
-
-    @classmethod
-    def from_dict(cls, d: Mapping[str, Any]) -> Standardise:
-        """Rebuild from `to_dict`; InputError for anything else."""
-        entries(d, "preparation", ("kind", "mean", "std", "scale", "width"))
-        return cls(
-            mean=finite(d["mean"], "preparation: mean"),
-            std=finite(d["std"], "preparation: std", above=0),
-            scale=finite(d["scale"], "preparation: scale", above=0),
-            width=positive_int(d["width"], "preparation: width"),
-        )
+    numbers: list[str]
+    indicators: list[str]
+    codes: list[str]
 
 
-def _rows(raw: ArrayLike) -> NDArray[Any]:
-    """Return pixels as (N, D), uint8 or floating point, all finite."""
-    rows: NDArray[Any] = as_numbers(raw, "the array of rows")
-    if rows.ndim == 3:
-        rows = rows.reshape(len(rows), rows.shape[1] * rows.shape[2])
-    if rows.ndim != 2:
-        raise InputError(f"pixels of shape {rows.shape}: must be (N, D) or (N, H, W)")
-    if rows.dtype.kind in "biu" and rows.dtype != np.uint8:
-        rows = rows.astype(np.float64)
-    if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-        row, pixel = np.argwhere(~np.isfinite(rows))[0]
-        raise InputError(f"row {row + 1}, pixel {pixel}: {rows[row, pixel]} is not a finite number")
-    return rows
+class Treatment(NamedTuple):
+    """How a column is treated, for people.
 
+    Attributes
+    ----------
+    column, holds, becomes : str
+        Its name, what it was read as, and what it becomes ("left out").
+    missing : int
+        Training rows without a value.
+    notes : str
+        What training rows have, cells that could not be read, and why a column is left out.
+    """
 
-def _pieces(rows: NDArray[Any]) -> Iterable[NDArray[Any]]:
-    step = max(1, CHUNK_VALUES // max(1, rows.shape[1]))
-    return (rows[i : i + step] for i in range(0, len(rows), step))
+    column: str
+    holds: str
+    becomes: str
+    missing: int
+    notes: str
 
 
 @dataclass(frozen=True)
 class TablePreparation:
-    """One encoder a column, in the order of the prepared columns.
+    """One encoder for each column that is used.
 
-    Numbers are standardised, a missing one becomes the mean; text and booleans become one-hot. See
-    `backhand.preprocess.columns` for what each does. The original columns are found by name, so
-    their order in a new table does not matter, and other columns are ignored.
+    The original columns are found by name, so their order in a new table does not matter, and other
+    columns are ignored. Prepared columns stand in the order of `inputs`: numbers, then indicators,
+    then codes.
+
+    Attributes
+    ----------
+    encoders : tuple of Encoder
+        In the order of the table.
+    left_out : tuple of LeftOut
+    has_names : bool
+        False if it was fitted on an array, whose columns are called x0, x1 and so on.
     """
 
-    encoders: tuple[cols.Encoder, ...]
+    encoders: tuple[Encoder, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    has_names: bool = True
 
     @classmethod
     def fit(
         cls,
-        table: pa.Table | Mapping[str, Any],
+        table: Any,
         rows: NDArray[np.integer[Any]] | None = None,
         *,
         exclude: Iterable[str] = (),
+        drop: Iterable[str] = (),
+        keep: Iterable[str] = (),
+        embed: bool = True,
     ) -> TablePreparation:
         """Choose and fit an encoder for each column.
 
-        What a column holds (numbers, dates, booleans, text) is read off the whole table; every
-        statistic, category and decision to drop comes only from ``rows``.
+        What a column holds, every statistic, every category and every decision comes from ``rows``.
 
         Parameters
         ----------
-        table : pyarrow.Table or mapping of column names to values
+        table : table
+            What `backhand.preprocess.tables.Columns` takes: a DataFrame, a pyarrow.Table, an array
+            (N, D), a mapping of columns, a list of rows.
         rows : ndarray of int or None
             The training rows; None for all.
         exclude : iterable of str
             Columns that are no features, such as the target.
+        drop : iterable of str
+            Columns to leave out.
+        keep : iterable of str
+            Columns to use even if they look like identifiers.
+        embed : bool
+            Whether text with many values becomes codes, to be looked up. Without it it becomes
+            one-hot.
 
         Raises
         ------
         InputError
-            For an infinite value, and if no column is left.
+            For a name in ``drop`` or ``keep`` that is no column, an infinite value, and if no
+            column is left.
 
         Warns
         -----
         UserWarning
-            Names the columns that are dropped because they are constant in the training rows, hold
-            too many distinct texts, or are of a type that no encoder takes.
+            Names the columns that are left out, with the reason, and cells that cannot be read.
         """
-        source = cols.as_table(table)
-        skip = set(exclude)
-        fitted: list[cols.Encoder] = []
-        dropped: dict[str, list[str]] = {}
-        for name in source.column_names:
+        source = columns_of(table)
+        skip, dropped, kept = set(exclude), _names(source, drop), _names(source, keep)
+        if dropped & kept:
+            raise InputError(f"column {min(dropped & kept)!r} is both to drop and to keep")
+        fitted: list[Encoder] = []
+        left: list[LeftOut] = []
+        for name in source.names:
             if name in skip:
                 continue
-            result = cols.fit_column(source, name, rows)
-            if isinstance(result, str):
-                dropped.setdefault(result, []).append(name)
+            if name in dropped:
+                left.append(LeftOut(name, "", AS_ASKED))
+                continue
+            result = choose(source.only(name), name, rows, name in kept, embed)
+            if isinstance(result, LeftOut):
+                left.append(result)
             else:
                 fitted.append(result)
-        for reason, names in dropped.items():
-            many = "columns are" if len(names) > 1 else "column is"
-            listed = ", ".join(map(repr, names))
-            warnings.warn(f"{len(names)} {many} left out ({reason}): {listed}", stacklevel=2)
+        _tell(fitted, left)
         if not fitted:
-            why = "; ".join(f"{', '.join(map(repr, n))}: {r}" for r, n in dropped.items())
+            why = "; ".join(f"{one.name!r}: {one.reason}" for one in left[:5])
             raise InputError(f"no usable feature column{f' ({why})' if why else ''}")
-        return cls(tuple(fitted))
+        return cls(tuple(fitted), tuple(left), source.has_names)
 
     @property
     def columns(self) -> list[str]:
@@ -245,90 +158,192 @@ class TablePreparation:
         return [encoder.name for encoder in self.encoders]
 
     @property
+    def inputs(self) -> Inputs:
+        """Names of the prepared columns."""
+        return Inputs(
+            [name for encoder in self.encoders for name in encoder.numbers],
+            [name for encoder in self.encoders for name in encoder.indicators],
+            [encoder.name for encoder in self.encoders if encoder.frequencies],
+        )
+
+    @property
+    def frequencies(self) -> tuple[tuple[int, ...], ...]:
+        """Training rows with each code of each embedded column.
+
+        Code 0 is a value that is rare or was never seen. If too few training rows had one, its
+        frequency is 0, and its weights should be the mean of the others.
+        """
+        return tuple(encoder.frequencies for encoder in self.encoders if encoder.frequencies)
+
+    @property
     def feature_names(self) -> list[str]:
         """One name for each prepared column."""
-        return [feature for encoder in self.encoders for feature in encoder.feature_names]
+        return [name for names in self.inputs for name in names]
 
     @property
     def width(self) -> int:
         """D, the number of prepared columns."""
-        return sum(len(encoder.feature_names) for encoder in self.encoders)
+        return sum(map(len, self.inputs))
 
     @property
     def summary(self) -> str:
         """What the columns became, for people."""
-        made = []
-        for kind, holds in KINDS.items():
-            found = [encoder for encoder in self.encoders if encoder.kind == kind]
-            values = sum(len(e.values) for e in found if isinstance(e, cols.CategoryColumn))
-            if found:
-                made.append(f"{len(found)} of {holds}" + (f" ({values} values)" if values else ""))
-        gaps = [repr(encoder.name) for encoder in self.encoders if encoder.missing]
-        shown = ", ".join(gaps[:5]) + (f" and {len(gaps) - 5} more" if len(gaps) > 5 else "")
-        if gaps:
-            one = "an input" if len(gaps) == 1 else "an input each"
-            shown = f" ({one} for values that are missing in training rows: {shown})"
-        return f"columns: {', '.join(made)}, as {count(self.width, 'input')}{shown}"
+        kinds = {"number": "numbers", "date": "dates", "category": "categories"}
+        found = {kind: sum(e.kind == kind for e in self.encoders) for kind in kinds}
+        made = ", ".join(f"{n} of {kinds[kind]}" for kind, n in found.items() if n)
+        gaps = sum(encoder.missing > 0 for encoder in self.encoders)
+        missing = f" ({count(gaps, 'column')} with missing values)" if gaps else ""
+        return f"columns: {made}, as {count(self.width, 'input')}{missing}"
+
+    def describe(self) -> list[Treatment]:
+        """Say how each column is treated and why, those that are left out last."""
+        used = [
+            Treatment(
+                encoder.name,
+                encoder.reading.summary,
+                encoder.becomes,
+                encoder.missing,
+                "; ".join(filter(None, (encoder.summary, encoder.strays))),
+            )
+            for encoder in self.encoders
+        ]
+        return used + [
+            Treatment(one.name, one.holds, "left out", 0, one.reason) for one in self.left_out
+        ]
 
     def apply(
-        self, raw: pa.Table | Mapping[str, Any], tell_unseen: bool = True
+        self,
+        raw: Any,
+        rows: NDArray[np.integer[Any]] | None = None,
+        out: NDArray[np.float32] | None = None,
+        *,
+        tell: bool = True,
     ) -> NDArray[np.float32]:
         """Prepare the rows of a table.
 
         Parameters
         ----------
         raw : table
-            What `backhand.preprocess.columns.as_table` takes: a DataFrame, a pyarrow.Table, a
-            mapping of columns, a list of rows. The original columns in any order; others are
-            ignored.
-        tell_unseen : bool
-            Whether to warn of text that no training row has.
+            As `fit` takes; the original columns in any order, others are ignored. An array if it
+            was fitted on one.
+        rows : ndarray of int, shape (M,), or None
+            The rows to prepare, in this order; None for all as they are.
+        out : ndarray of float32, shape (M, D), or None
+            Where to write them; None for a new array.
+        tell : bool
+            Whether to warn of what training rows do not have.
 
         Returns
         -------
-        x : ndarray of float32, shape (N, D), C-contiguous
+        x : ndarray of float32, shape (M, D)
+            ``out`` if it is given, else C-contiguous.
 
         Raises
         ------
         InputError
-            For a missing column (with the nearest name that is there), for text where numbers
-            belong and for an infinite number (with column, row and value).
+            For a missing column (with the nearest name that is there), and for an infinite number
+            (with column, row and value).
 
         Warns
         -----
         UserWarning
-            Names a column with text that no training row has, how much of it, and one value.
+            Names a column with text that no training row has, with numbers far outside the range of
+            the training rows, or with cells that cannot be read: how many, and one of them.
         """
-        table = cols.as_table(raw)
-        cols.check_there(table, self.columns)
-        what = f"{self.width:,} inputs for each of {table.num_rows:,} rows take"
-        check_size(4 * table.num_rows * self.width, most_bytes(), "the table", what)
-        x = np.zeros((table.num_rows, self.width), dtype=np.float32)
-        first = 0
+        table = columns_of(raw)
+        self._check_names(table)
+        length = table.rows if rows is None else len(rows)
+        if out is None:
+            what = f"{self.width:,} inputs for each of {length:,} rows take"
+            check_size(4 * length * self.width, most_bytes(), "the table", what)
+            out = np.empty((length, self.width), dtype=np.float32)
+        elif out.shape != (length, self.width) or out.dtype != np.float32:
+            raise InputError(
+                f"out has shape {out.shape} and dtype {out.dtype}; "
+                f"({length}, {self.width}) and float32 are needed"
+            )
+        for encoder, part in zip(self.encoders, self._parts(out), strict=True):
+            strays: cells.Strays = "warn" if tell else "ignore"
+            notes = encoder.encode(table.only(encoder.name), rows, part, strays)
+            for note in notes if tell else ():
+                warnings.warn(note, stacklevel=2)
+        return out
+
+    def _parts(self, x: NDArray[np.float32]) -> Iterable[Part]:
+        """The columns of x for each encoder."""
+        numbers, indicators, _ = self.inputs
+        first = [0, len(numbers), len(numbers) + len(indicators)]
         for encoder in self.encoders:
-            last = first + len(encoder.feature_names)
-            unseen = encoder.encode(table, x[:, first:last])
-            if unseen and tell_unseen:
-                warnings.warn(unseen, stacklevel=2)
+            sizes = len(encoder.numbers), len(encoder.indicators), bool(encoder.frequencies)
+            last = [a + size for a, size in zip(first, sizes, strict=True)]
+            yield Part(*(x[:, a:b] for a, b in zip(first, last, strict=True)))
             first = last
-        return x
+
+    def _check_names(self, table: Columns) -> None:
+        if table.has_names == self.has_names:
+            table.check_there(self.columns)
+        elif self.has_names:
+            raise InputError("an array has no names: give a table with the columns of training")
+        else:
+            raise InputError("the model was fitted on an array without names: give an array")
+        wanted = len(self.encoders) + len(self.left_out)
+        if not self.has_names and len(table.names) != wanted:
+            raise InputError(f"rows have {len(table.names)} columns, the model takes {wanted}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `preparation_from_dict` takes."""
-        return {"kind": "table", "columns": [encoder.to_dict() for encoder in self.encoders]}
+        return {
+            "kind": "table",
+            "columns": [encoder.to_dict() for encoder in self.encoders],
+            "left_out": [list(one) for one in self.left_out],
+            "has_names": self.has_names,
+        }
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> TablePreparation:
         """Rebuild from `to_dict`; InputError for anything else."""
-        entries(d, "preparation", ("kind", "columns"))
+        where = "preparation"
+        entries(d, where, ("kind", "columns", "left_out", "has_names"))
         if not isinstance(d["columns"], (list, tuple)) or not d["columns"]:
-            raise InputError("preparation: columns must be a list that is not empty")
-        encoders = tuple(cols.encoder_from_dict(item) for item in d["columns"])
-        names = [encoder.name for encoder in encoders]
+            raise InputError(f"{where}: columns must be a list that is not empty")
+        encoders = tuple(encoder_from_dict(item) for item in d["columns"])
+        place = f"{where}: left_out"
+        left = tuple(
+            LeftOut(*(text(v, place) for v in listed(one, place, len(LeftOut._fields))))
+            for one in listed(d["left_out"], place)
+        )
+        names = [encoder.name for encoder in encoders] + [one.name for one in left]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"preparation: column {twice!r} is there twice")
-        return cls(encoders)
+            raise InputError(f"{where}: column {twice!r} is there twice")
+        return cls(encoders, left, flag(d["has_names"], f"{where}: has_names"))
+
+
+def _names(source: Columns, given: Iterable[str]) -> set[str]:
+    """Return names as a set. Raises InputError, with the nearest, for one that is no column."""
+    names = [given] if isinstance(given, str) else list(given)
+    for name in names:
+        if name not in source:
+            near = nearest(str(name), source.names)
+            hint = f": did you mean {near!r}?" if near else ""
+            raise InputError(f"no column {name!r} to drop or keep{hint}")
+    return set(names)
+
+
+def _tell(fitted: Sequence[Encoder], left: Sequence[LeftOut]) -> None:
+    """Warn of cells that could not be read, and of what is left out and not as asked."""
+    for encoder in fitted:
+        if encoder.strays:
+            warnings.warn(encoder.strays, stacklevel=3)
+    reasons: dict[str, list[str]] = {}
+    for one in left:
+        reasons.setdefault(one.reason, []).append(one.name)
+    for reason, names in reasons.items():
+        if reason != AS_ASKED:
+            many = "columns are" if len(names) > 1 else "column is"
+            listed_names = ", ".join(map(repr, names))
+            told = f"{len(names)} {many} left out ({reason}): {listed_names}"
+            warnings.warn(told, stacklevel=3)
 
 
 Preparation = Standardise | TablePreparation

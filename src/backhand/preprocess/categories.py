@@ -1,0 +1,253 @@
+"""Columns of categories: text, and true or false.
+
+============================ ====================================== =============================
+training rows have           it becomes                             a missing value
+============================ ====================================== =============================
+two values                   -1 and 1                               0 and an indicator
+3 to 8 values                one-hot, robustly scaled               off, and an indicator
+9 values and more            a code, to be embedded                 a code of its own
+the same, not to be embedded one-hot of the most frequent           off, and an indicator
+============================ ====================================== =============================
+
+Values that fewer rows have than `rare_below` says are pooled into one, "other", so that a value
+that no training row has finds weights that were trained. Where too few rows have one to pool, such
+a value is the mean of what the training rows have (or code 0 with a frequency of 0, whose weights
+the network must see to). So is a missing value where hardly any training row misses one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backhand.errors import InputError, count
+from backhand.preprocess import cells
+from backhand.preprocess.cells import Strays
+from backhand.preprocess.checks import flag, natural, positive_int, text
+from backhand.preprocess.encoder import Check, Encoder, Part, rare_below, tuple_of
+from backhand.preprocess.readings import Reading
+from backhand.preprocess.scaling import levels
+
+FEW = 8
+"""The most values that become one-hot; more are embedded. As RealMLP."""
+
+MOST_ONE_HOT = 256
+"""The most values that become one-hot where nothing is embedded."""
+
+MOST_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What each of some columns of zeros and ones becomes, robustly scaled, and their means.
+
+    Parameters
+    ----------
+    ones : sequence of int
+        Training rows with each.
+    rows : int
+        Training rows.
+    known : int
+        Of them, those whose value is known.
+    """
+
+    off: NDArray[np.float32]
+    on: NDArray[np.float32]
+    mean: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, ones: Any, rows: int, known: int) -> Levels:
+        off, on = np.array([levels(n, rows) for n in ones]).T
+        mean = off + np.array(ones) / known * (on - off)
+        return cls(*(a.astype(np.float32) for a in (off, on, mean)))
+
+    def write(
+        self, places: NDArray[Any], absent: NDArray[np.bool_] | None, x: NDArray[np.float32]
+    ) -> None:
+        """Write rows with ones at places (N,); -1 is the mean, and what is absent is off."""
+        x[:] = self.off
+        known = places >= 0
+        rows = np.flatnonzero(known)
+        x[rows, places[rows]] = self.on[places[rows]]
+        x[~known if absent is None else ~known & ~absent] = self.mean
+
+
+@dataclass(frozen=True)
+class CategoryColumn(Encoder):
+    """Categories.
+
+    Attributes
+    ----------
+    values : tuple of str
+        Those that stand for themselves, sorted.
+    counts : tuple of int
+        Training rows with each.
+    pooled : int
+        Training rows with other values.
+    embedded : bool
+    """
+
+    kind = "category"
+    checks: ClassVar[dict[str, Check]] = {
+        "values": tuple_of(text),
+        "counts": tuple_of(positive_int),
+        "pooled": natural,
+        "embedded": flag,
+    }
+
+    values: tuple[str, ...]
+    counts: tuple[int, ...]
+    pooled: int
+    embedded: bool
+
+    @property
+    def _has_other(self) -> bool:
+        return bool(self.pooled >= rare_below(self.rows))
+
+    @property
+    def _slots(self) -> list[str]:
+        """The values, and what rare ones are pooled into."""
+        return [*self.values, *(["other"] if self._has_other else [])]
+
+    @property
+    def _ones(self) -> list[int]:
+        """Training rows with each of the slots."""
+        return [*self.counts, *([self.pooled] if self._has_other else [])]
+
+    @property
+    def indicators(self) -> list[str]:
+        if self.embedded:
+            return []
+        names = [f"{self.name} = {slot}" for slot in self._slots]
+        if len(names) <= 2:
+            names = names[1:]  # of two, one; a single one is there wherever it is not missing
+        return names + super().indicators
+
+    @property
+    def frequencies(self) -> tuple[int, ...]:
+        if not self.embedded:
+            return ()
+        other = self.pooled if self._has_other else 0
+        return (other, *self.counts, *((self.missing,) if self.has_gap else ()))
+
+    @property
+    def becomes(self) -> str:
+        slots = len(self._slots)
+        if self.embedded:
+            return f"embedding of {slots} values"
+        return {1: "whether it is missing", 2: "-1 or 1"}.get(slots, f"one-hot of {slots} values")
+
+    @property
+    def summary(self) -> str:
+        most = sorted(zip(self.counts, self.values, strict=True), key=lambda pair: -pair[0])
+        shown = ", ".join(value for _, value in most[:MOST_SHOWN])
+        more = len(most) - MOST_SHOWN
+        rare = f"{', and ' if most else ''}{count(self.pooled, 'row')} with rare ones"
+        return shown + (f" and {more} more" if more > 0 else "") + (rare if self.pooled else "")
+
+    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = cells.categories(table, self.name, self.reading)
+        if chosen is not None:
+            found = found.take(pa.array(chosen))
+        place = pc.index_in(found, value_set=pa.array(self.values, type=pa.string()))
+        places = np.array(pc.fill_null(place, -1), dtype=np.int64)
+        absent = np.asarray(pc.is_null(found))
+        other = (places < 0) & ~absent
+        if self.embedded:
+            codes = places + 1
+            if self.has_gap:
+                codes[absent] = len(self.values) + 1
+            x.codes[:, 0] = codes
+        else:
+            if self._has_other:
+                places[other] = len(self.values)
+            self._write(places, absent, x)
+        return self._unseen(found, other, absent) if other.any() else []
+
+    def _write(self, places: NDArray[Any], absent: NDArray[np.bool_], x: Part) -> None:
+        self.write_gaps(absent, x)
+        ones = self._ones
+        known = sum(ones)
+        if len(ones) == 2:
+            mean = (ones[1] - ones[0]) / known
+            signs = np.array([-1.0, 1.0, mean], np.float32)[places]  # -1 is the last
+            x.indicators[:, 0] = np.where(absent, 0.0, signs) if self.has_gap else signs
+        elif len(ones) > 2:
+            scaled = Levels.of(ones, self.rows, known)
+            scaled.write(places, absent if self.has_gap else None, x.indicators[:, : len(ones)])
+
+    def _unseen(self, found: Any, other: NDArray[np.bool_], absent: NDArray[np.bool_]) -> list[str]:
+        """Tell of values that no training row has, as far as they differ from rare ones."""
+        import pyarrow as pa
+
+        strange = found.filter(pa.array(other))
+        values = strange.unique()
+        rare = " or too rare there" if self.pooled else ""
+        some = f"{values[0].as_py()!r}{', ...' if len(values) > 1 else ''}"
+        known = int(len(found) - absent.sum())
+        if 1 < len(strange) == known:
+            none = f"none of its {known:,} values was seen in training{rare} ({some})"
+            return [f"column {self.name!r}: {none}"]
+        if self._has_other:
+            return []  # that is what the pool is for
+        told = f"{count(len(values), 'value')} not seen in training{rare} ({some})"
+        return [f"column {self.name!r}: {told}, in {count(len(strange), 'row')}"]
+
+    def check(self, where: str) -> None:
+        if len(set(self.values)) < len(self.values):
+            raise InputError(f"{where}: a value is there twice")
+        if len(self.values) != len(self.counts):
+            raise InputError(f"{where}: {len(self.values)} values and {len(self.counts)} counts")
+        if sum(self.counts) + self.pooled + self.missing != self.rows:
+            raise InputError(f"{where}: the counts are not of {self.rows} rows")
+        if len(self._slots) + self.has_gap < 2:
+            raise InputError(f"{where}: values must be two or more")
+        if self.reading.kind == "boolean" and not set(self.values) <= {"false", "true"}:
+            raise InputError(f"{where}: values of a boolean are 'false' and 'true'")
+
+
+def fit_categories(name: str, reading: Reading, found: Any, embed: bool) -> CategoryColumn | str:
+    """Return the encoder of training rows' values, or why there is none.
+
+    Parameters
+    ----------
+    found : pyarrow.StringArray
+        Null where missing.
+    embed : bool
+        Whether many values become a code, to be embedded.
+    """
+    import pyarrow.compute as pc
+
+    missing = found.null_count
+    if missing == len(found):
+        return "no value in the training rows"
+    counted = pc.value_counts(found.drop_null())
+    values = counted.field("values").to_pylist()
+    counts = counted.field("counts").to_pylist()
+    rare = rare_below(len(found))
+    if len(values) == 1 and missing < rare:
+        return "constant in the training rows"
+    kept = sorted((n, value) for value, n in zip(values, counts, strict=True) if n >= rare)
+    if not embed:
+        kept = kept[-MOST_ONE_HOT:]
+    pooled = len(found) - missing - sum(n for n, _ in kept)
+    slots = len(kept) + (pooled >= rare)
+    if slots + (missing >= rare) < 2:
+        return "hardly any value is there often"
+    by_name = sorted((value, n) for n, value in kept)
+    return CategoryColumn(
+        name,
+        reading,
+        len(found),
+        missing,
+        tuple(value for value, _ in by_name),
+        tuple(n for _, n in by_name),
+        pooled,
+        embed and slots > FEW,
+    )

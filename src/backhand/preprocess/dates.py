@@ -1,0 +1,214 @@
+"""Columns of dates, with or without a time.
+
+A date becomes the parts of it that vary in the training rows:
+
+=============== ================================ ==============================================
+part            as                               if
+=============== ================================ ==============================================
+trend           a number                         always
+day of the year a number, its sine and cosine    nearly all months are there
+day of month    a number                         it varies
+weekday         one-hot                          it varies
+time of day     a number, its sine and cosine    it varies
+=============== ================================ ==============================================
+
+Numbers are kept within the range of the training rows, so that no trend runs away. A missing date
+is the median of each number and the mean of the others, and has an indicator where training rows
+miss a few.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backhand.errors import InputError
+from backhand.preprocess import cells
+from backhand.preprocess.categories import Levels
+from backhand.preprocess.cells import Strays
+from backhand.preprocess.checks import finite, listed, natural
+from backhand.preprocess.encoder import Check, Encoder, Part, optional, rare_below, tuple_of
+from backhand.preprocess.readings import Reading
+from backhand.preprocess.scaling import Scale
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+TREND, OF_YEAR, OF_MONTH, TIME = "date", "day of year", "day of month", "hour"
+PARTS = {TREND: None, OF_YEAR: 365.25, OF_MONTH: None, TIME: 24.0}
+"""The parts that are numbers, in days or hours; and after how much they come round again."""
+
+NEARLY_ALL_MONTHS = 11
+"""With fewer the trend says the same, and a month that is not there would be a guess."""
+
+MOST_DAYS = 1e8
+"""Days since 1970 with which NumPy's calendar is sure to reckon."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of dates as a number: scaled robustly, within the range of the training rows."""
+
+    least: float
+    most: float
+    scale: Scale
+
+    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.scale(np.clip(values, self.least, self.most))
+
+    def to_list(self) -> list[Any]:
+        """Return what `from_list` takes."""
+        return [self.least, self.most, *self.scale.to_list()]
+
+    @classmethod
+    def from_list(cls, found: object, where: str) -> Span:
+        """Rebuild from `to_list`; InputError for anything else."""
+        least, most, *scale = listed(found, where, 4)
+        least = finite(least, f"{where}: least")
+        return cls(
+            least, finite(most, f"{where}: most", above=least), Scale.from_list(scale, where)
+        )
+
+
+@dataclass(frozen=True)
+class DateColumn(Encoder):
+    """Dates.
+
+    Attributes
+    ----------
+    spans : tuple of Span or None
+        For each of `PARTS`, None if it does not vary.
+    weekdays : tuple of int
+        Training rows with each, from Monday; none if they are all alike.
+    """
+
+    kind = "date"
+    checks: ClassVar[dict[str, Check]] = {
+        "spans": tuple_of(optional(Span.from_list)),
+        "weekdays": tuple_of(natural),
+    }
+
+    spans: tuple[Span | None, ...]
+    weekdays: tuple[int, ...]
+
+    @property
+    def _varying(self) -> dict[str, Span]:
+        return {p: s for p, s in zip(PARTS, self.spans, strict=True) if s is not None}
+
+    @property
+    def numbers(self) -> list[str]:
+        return [self.name if p == TREND else f"{self.name}: {p}" for p in self._varying]
+
+    @property
+    def indicators(self) -> list[str]:
+        turns = [part for part in self._varying if PARTS[part]]
+        cycles = [f"{self.name}: {kind} of {p}" for p in turns for kind in ("sine", "cosine")]
+        days = [f"{self.name}: {WEEKDAYS[day]}" for day in self._days]
+        return cycles + days + super().indicators
+
+    @property
+    def _days(self) -> list[int]:
+        """The weekdays that are there."""
+        return [day for day, n in enumerate(self.weekdays) if n]
+
+    @property
+    def becomes(self) -> str:
+        parts = ["trend" if part == TREND else part for part in self._varying]
+        parts += ["weekday"] if self.weekdays else []
+        return ", ".join(parts) or "whether it is missing"
+
+    @property
+    def summary(self) -> str:
+        span = self.spans[0]
+        if span is None:
+            return "one date"
+        return f"{_shown(span.least)} to {_shown(span.most)}"
+
+    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
+        days = cells.dates(table, self.name, self.reading, strays=strays)
+        days = days if chosen is None else days[chosen]
+        absent = np.isnan(days)
+        self.write_gaps(absent, x)
+        found = parts_of(np.where(absent, 0.0, days))
+        place = 0
+        for at, (part, span) in enumerate(self._varying.items()):
+            x.numbers[:, at] = np.where(absent, 0.0, span(found[part]))
+            period = PARTS[part]
+            if period:
+                angle = found[part] * (2 * np.pi / period)
+                x.indicators[:, place] = np.where(absent, 0.0, np.sin(angle))
+                x.indicators[:, place + 1] = np.where(absent, 0.0, np.cos(angle))
+                place += 2
+        if self.weekdays:
+            there = self._days
+            slots = np.full(len(WEEKDAYS), -1)
+            slots[there] = np.arange(len(there))
+            ones = [self.weekdays[day] for day in there]
+            places = np.where(absent, -1, slots[_weekday(days, absent)])
+            scaled = Levels.of(ones, self.rows, sum(ones))
+            scaled.write(places, None, x.indicators[:, place : place + len(there)])
+        return []
+
+    def check(self, where: str) -> None:
+        if len(self.spans) != len(PARTS):
+            raise InputError(f"{where}: spans must have {len(PARTS)} entries")
+        if len(self.weekdays) not in (0, len(WEEKDAYS)):
+            raise InputError(f"{where}: weekdays must have {len(WEEKDAYS)} entries or none")
+        if self.weekdays and sum(self.weekdays) != self.rows - self.missing:
+            raise InputError(f"{where}: weekdays are not of {self.rows - self.missing} rows")
+        if not (self.numbers or self.indicators):
+            raise InputError(f"{where}: spans are missing")
+
+
+def _shown(days: float) -> str:
+    if abs(days) > MOST_DAYS:
+        return f"day {days:g}"
+    return str(np.datetime64(0, "D") + int(np.floor(days)))
+
+
+def _weekday(days: NDArray[np.float64], absent: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return 0 for Monday; 1970-01-01 was a Thursday."""
+    whole = np.clip(np.floor(np.where(absent, 0.0, days)), -MOST_DAYS, MOST_DAYS)
+    return (whole.astype(np.int64) + 3) % 7
+
+
+def parts_of(days: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return the parts of dates, in days since 1970 and none missing, that are numbers."""
+    days = np.clip(days, -MOST_DAYS, MOST_DAYS)
+    whole = np.floor(days)
+    dates = whole.astype(np.int64).astype("datetime64[D]")
+    of_year = dates - dates.astype("datetime64[Y]").astype("datetime64[D]")
+    of_month = dates - dates.astype("datetime64[M]").astype("datetime64[D]")
+    return {
+        TREND: days,
+        OF_YEAR: of_year.astype(np.float64),
+        OF_MONTH: of_month.astype(np.float64) + 1,
+        TIME: (days - whole) * 24,
+    }
+
+
+def fit_dates(name: str, reading: Reading, values: NDArray[np.float64]) -> DateColumn | str:
+    """Return the encoder of training rows' dates, in days since 1970, or why there is none."""
+    absent = np.isnan(values)
+    known = values[~absent]
+    missing = int(absent.sum())
+    if not known.size:
+        return "no value in the training rows"
+    if known.min() == known.max():
+        if missing < rare_below(len(values)):
+            return "constant in the training rows"
+        return DateColumn(name, reading, len(values), missing, (None,) * len(PARTS), ())
+    found = parts_of(known)
+    months = np.unique(np.floor(known).astype(np.int64).astype("datetime64[D]").astype("M8[M]"))
+    seasons = len(np.unique(months.astype(np.int64) % 12)) >= NEARLY_ALL_MONTHS
+    spans: list[Span | None] = []
+    for part, numbers in found.items():
+        scale = Scale.of(numbers, f"column {name!r}")
+        if scale is None or (part == OF_YEAR and not seasons):
+            spans.append(None)
+        else:
+            spans.append(Span(float(numbers.min()), float(numbers.max()), scale))
+    weekdays = np.bincount(_weekday(known, np.isnan(known)), minlength=len(WEEKDAYS))
+    shown = tuple(weekdays.tolist()) if (weekdays > 0).sum() > 1 else ()
+    return DateColumn(name, reading, len(values), missing, tuple(spans), shown)

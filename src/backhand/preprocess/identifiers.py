@@ -1,0 +1,85 @@
+"""Columns that tell rows apart and say nothing of them: row numbers, keys, unique texts.
+
+What is looked at is the training rows, and where in the table they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST = 20
+"""With fewer known values, that they all differ says nothing."""
+
+UNIQUE = 0.95
+"""Texts of which so many differ are identifiers."""
+
+KEEP = "; to use it, name it to keep"
+
+NAMED = re.compile(
+    r"""^(
+    (?i: unnamed:\s*\d+ | row | (row[\s_.]*)?(names?|index|numbers?|nr|no|num) | \# )
+    | X
+    | (.*[\s_.\-])? (?i:id|uid|uuid|guid|key)
+    | (?i:id|key) [\s_.\-] .*
+    | .*[a-z](Id|ID)
+    )?$""",
+    re.VERBOSE,
+)
+"""Names that say that a column is an identifier; an empty name does."""
+
+MAY_BE_NAMED = re.compile(r"(?i).*(id|no|nr|num|number|code)$")
+"""Names that may say so, as "userid" does and "humid" does not."""
+
+TIMES = re.compile(
+    r"(?i).*(year|month|week|day|date|hour|minute|second|time|age|step|period|quarter|trend).*|t"
+)
+"""Names of what may count on evenly with the rows, and yet is a measurement."""
+
+
+def number_identifier(
+    name: str, values: NDArray[np.float64], places: NDArray[np.integer[Any]]
+) -> str | None:
+    """Say why numbers are an identifier, None if they are not.
+
+    Parameters
+    ----------
+    name : str
+    values : ndarray of float64, shape (N,)
+        Of the training rows, NaN where missing.
+    places : ndarray of int, shape (N,)
+        Where the rows stand in their table, from 0.
+    """
+    if len(values) < FEWEST or not np.isfinite(values).all():
+        return None
+    if (values != np.floor(values)).any() or np.abs(values).max() >= 2**53:
+        return None
+    named = NAMED.match(name) is not None
+    shift = values - places
+    if (shift == shift[0]).all() and (named or (shift[0] in (0, 1) and not TIMES.match(name))):
+        return f"row numbers{KEEP}"
+    if not (named or MAY_BE_NAMED.match(name)) or len(np.unique(values)) < len(values):
+        return None
+    dense = values.max() - values.min() <= places.max()
+    order = np.argsort(places)
+    steps = np.diff(values[order])
+    if named or dense or (steps > 0).all():
+        return f"an identifier, different in every row{KEEP}"
+    return None
+
+
+def text_identifier(found: Any) -> str | None:
+    """Say why texts (a pyarrow.StringArray of the training rows) are an identifier, or None."""
+    import pyarrow.compute as pc
+
+    known = len(found) - found.null_count
+    if known < FEWEST:
+        return None
+    distinct = pc.count_distinct(found, mode="only_valid").as_py()
+    if distinct < UNIQUE * known:
+        return None
+    often = "different in every row" if distinct == known else "hardly any text twice"
+    return f"an identifier, {often}{KEEP}"

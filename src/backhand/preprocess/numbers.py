@@ -1,0 +1,146 @@
+"""Columns of numbers.
+
+==================== ======================================================== ====================
+training rows have   it becomes                                               that is
+==================== ======================================================== ====================
+many values          robustly scaled with a smooth clip                       a number
+a heavy tail         the same, and winsorised and standardised as well        and an indicator
+two values           -1 and 1, what is between in between                     an indicator
+missing values       0 (of many values that is the median), and whether       and an indicator
+                     they are missing, if a few rows miss one
+==================== ======================================================== ====================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backhand.errors import InputError, count
+from backhand.preprocess import arrow, cells
+from backhand.preprocess.cells import Strays
+from backhand.preprocess.checks import finite, flag
+from backhand.preprocess.encoder import Check, Encoder, Part, optional, rare_below
+from backhand.preprocess.readings import Reading
+from backhand.preprocess.scaling import Scale, Tail
+
+FAR = 1.0
+"""A value is far outside the training rows if it is beyond their range by so many ranges."""
+
+
+@dataclass(frozen=True)
+class NumberColumn(Encoder):
+    """Numbers.
+
+    Attributes
+    ----------
+    least, most : float
+        Of the training rows.
+    scale : Scale or None
+        None where all known values are alike; then only the indicator for missing ones is left.
+    tail : Tail or None
+    two : bool
+        Whether the training rows have only two values.
+    """
+
+    kind = "number"
+    checks: ClassVar[dict[str, Check]] = {
+        "least": finite,
+        "most": finite,
+        "scale": optional(Scale.from_list),
+        "tail": optional(Tail.from_list),
+        "two": flag,
+    }
+
+    least: float
+    most: float
+    scale: Scale | None
+    tail: Tail | None
+    two: bool
+
+    @property
+    def numbers(self) -> list[str]:
+        return [] if self.scale is None or self.two else [self.name]
+
+    @property
+    def indicators(self) -> list[str]:
+        own = [self.name] if self.two else []
+        return own + ([f"{self.name} (tail)"] if self.tail else []) + super().indicators
+
+    @property
+    def becomes(self) -> str:
+        if self.scale is None:
+            return "whether it is missing"
+        main = "-1 or 1" if self.two else "number, robustly scaled"
+        return main + (" and standardised" if self.tail else "")
+
+    @property
+    def summary(self) -> str:
+        if self.scale is None:
+            return f"{self.least:.4g}"
+        if self.two:
+            return f"{self.least:.4g} and {self.most:.4g}"
+        return f"{self.least:.4g} to {self.most:.4g}, median {self.scale.centre:.4g}"
+
+    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
+        values = cells.numbers(table, self.name, self.reading, strays=strays)
+        values = values if chosen is None else values[chosen]
+        absent = np.isnan(values)
+        self.write_gaps(absent, x)
+        if self.scale is None:
+            return []
+        if self.two:
+            z = np.clip(self.scale.linear(values), -1.0, 1.0)
+            x.indicators[:, 0] = np.where(absent, 0.0, z)
+        else:
+            x.numbers[:, 0] = np.where(absent, 0.0, self.scale(values))
+        if self.tail is not None:
+            x.indicators[:, 0] = np.where(absent, 0.0, self.tail(values))
+        return self._far(table, chosen, values)
+
+    def _far(self, table: Any, chosen: NDArray[Any] | None, values: NDArray[Any]) -> list[str]:
+        """Tell of values far outside the range of the training rows."""
+        # of parts, since the whole may be beyond float64
+        reach = FAR * self.most - FAR * self.least
+        far = np.flatnonzero((values - reach > self.most) | (values + reach < self.least))
+        if not far.size:
+            return []
+        first = int(far[0])
+        row = arrow.row_number(table, first if chosen is None else int(chosen[first]))
+        return [
+            f"column {self.name!r}: {count(far.size, 'value')} far outside the training rows' "
+            f"{self.least:g} to {self.most:g}, such as {values[first]:g} in row {row}"
+        ]
+
+    def check(self, where: str) -> None:
+        if self.scale is None and (self.two or self.tail or not self.has_gap):
+            raise InputError(f"{where}: scale is missing")
+        if self.two and self.tail:
+            raise InputError(f"{where}: two values have no tail")
+        if self.least > self.most:
+            raise InputError(f"{where}: least {self.least} is more than most {self.most}")
+
+
+def fit_numbers(name: str, reading: Reading, values: NDArray[np.float64]) -> NumberColumn | str:
+    """Return the encoder of training rows' values, NaN where missing, or why there is none."""
+    known = values[~np.isnan(values)]
+    missing = len(values) - len(known)
+    if not known.size:
+        return "no value in the training rows"
+    where = f"column {name!r}"
+    least, most = float(known.min()), float(known.max())
+    scale = Scale.of(known, where)
+    if scale is None:
+        if missing < rare_below(len(values)):
+            return "constant in the training rows"
+        return NumberColumn(name, reading, len(values), missing, least, most, None, None, False)
+    two = bool(((known == least) | (known == most)).all())
+    tail = None
+    if two:
+        scale = Scale(least / 2 + most / 2, most / 2 - least / 2)
+    else:
+        tail = Tail.of(known, scale, where)
+    return NumberColumn(name, reading, len(values), missing, least, most, scale, tail, two)

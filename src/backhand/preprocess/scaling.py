@@ -1,0 +1,163 @@
+"""Scales of numbers: robust with a smooth clip, as RealMLP (Holzmüller et al. 2024), and standard.
+
+With m the median and q the interquartile range of the training rows,
+
+    z = (value - m) / q,        z' = z / sqrt(1 + (z / 3)^2),        so that |z'| < 3.
+
+Where q is 0, half the range takes its place. A column of zeros and ones becomes two levels in the
+same way: {0, 1.664} where ones are rare.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backhand.errors import InputError
+from backhand.preprocess.checks import finite, listed
+
+CLIP = 3.0
+"""Prepared numbers are within this, and near 0 as they were. As RealMLP."""
+
+MOST = 1e6
+"""|z| beyond this is as good as infinite: z' differs from `CLIP` by less than float32 can tell."""
+
+HEAVY = 1.5
+"""Where the smooth clip moves a training value by more, the column has a tail worth an input."""
+
+TAIL = (0.001, 0.999)
+"""Quantiles between which a tail's values are kept."""
+
+
+def smooth_clip(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return z' = z / sqrt(1 + (z / 3)^2), for z within `MOST`."""
+    clipped: NDArray[np.float64] = z / np.sqrt(1.0 + np.square(z / CLIP))
+    return clipped
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A robust scale: ``centre`` becomes 0, and ``width`` more than it becomes 1."""
+
+    centre: float
+    width: float
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64], where: str) -> Scale | None:
+        """Return the scale of training values, finite and at least one; None if all are alike.
+
+        Raises
+        ------
+        InputError
+            If the spread is beyond float64, which happens for values about 1e308.
+        """
+        least, most = float(values.min()), float(values.max())
+        if least == most:
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, centre, high = np.quantile(values, (0.25, 0.5, 0.75))
+            # of halves, since the range itself may be beyond float64
+            width = float(high - low) or most / 2 - least / 2
+        if not (np.isfinite(width) and np.isfinite(centre)):
+            raise InputError(f"{where}: values up to {max(-least, most):g} are too large")
+        # Neighbouring denormals have no half between them.
+        return cls(float(centre), width or most - least)
+
+    def linear(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return z, within `MOST`."""
+        with np.errstate(over="ignore"):
+            z = (np.asarray(values, np.float64) - self.centre) / self.width
+        return np.clip(z, -MOST, MOST)
+
+    def __call__(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return z'; NaN stays NaN."""
+        return smooth_clip(self.linear(values))
+
+    def to_list(self) -> list[float]:
+        """Return what `from_list` takes."""
+        return [self.centre, self.width]
+
+    @classmethod
+    def from_list(cls, found: object, where: str) -> Scale:
+        """Rebuild from `to_list`; InputError for anything else."""
+        centre, width = listed(found, where, 2)
+        return cls(finite(centre, f"{where}: centre"), finite(width, f"{where}: width", above=0))
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Values kept between two quantiles and standardised, which the smooth clip would crush."""
+
+    low: float
+    high: float
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64], scale: Scale, where: str) -> Tail | None:
+        """Return the tail of training values; None if the smooth clip takes little from them."""
+        z = scale.linear((values.min(), values.max()))
+        if np.abs(z - smooth_clip(z)).max() <= HEAVY:
+            return None
+        low, high = (float(v) for v in np.quantile(values, TAIL))
+        if not low < high:
+            return None
+        mean, std = mean_and_std(np.clip(values, low, high), where)
+        return cls(low, high, mean, std) if std > 0 else None
+
+    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the standardised values; NaN stays NaN."""
+        kept: NDArray[np.float64] = (np.clip(values, self.low, self.high) - self.mean) / self.std
+        return kept
+
+    def to_list(self) -> list[float]:
+        """Return what `from_list` takes."""
+        return [self.low, self.high, self.mean, self.std]
+
+    @classmethod
+    def from_list(cls, found: object, where: str) -> Tail:
+        """Rebuild from `to_list`; InputError for anything else."""
+        low, high, mean = (finite(v, where) for v in listed(found, where, 4)[:3])
+        std = finite(listed(found, where, 4)[3], f"{where}: std", above=0)
+        return cls(low, finite(high, f"{where}: high", above=low), mean, std)
+
+
+def levels(ones: int, rows: int) -> tuple[float, float]:
+    """Return what 0 and 1 become in a column with so many ones in so many rows.
+
+    The robust scale with the smooth clip, of a column that needs not be made.
+    """
+    zeros = rows - ones
+    if not (ones and zeros):
+        return 0.0, 0.0  # no training row tells what a change of it means
+
+    def quantile(share: float) -> float:
+        place = share * (rows - 1)
+        return float(np.interp(place, (zeros - 1, zeros), (0.0, 1.0)))
+
+    low, centre, high = quantile(0.25), quantile(0.5), quantile(0.75)
+    off, on = Scale(centre, (high - low) or 0.5)((0.0, 1.0))
+    return float(off), float(on)
+
+
+def mean_and_std(values: NDArray[Any], where: str) -> tuple[float, float]:
+    """Return the mean and the population's standard deviation, without overflow on the way.
+
+    Raises
+    ------
+    InputError
+        If they are beyond float64, which happens for values about 1e308.
+    """
+    with np.errstate(over="ignore"):
+        mean = float(values.mean())
+        distance = np.abs(values - mean)
+    most = float(distance.max())
+    if not np.isfinite(most):
+        raise InputError(f"{where}: values up to {np.abs(values).max():g} are too large")
+    if most == 0:
+        return mean, 0.0
+    # Dividing by the largest first keeps the squares of 1e200 and of 1e-200 in range.
+    return mean, most * float(np.sqrt(np.square(distance / most).mean()))
