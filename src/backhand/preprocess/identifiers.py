@@ -17,6 +17,9 @@ FEWEST = 20
 UNIQUE = 0.95
 """Texts of which so many differ are identifiers."""
 
+DENSE = 1.1
+"""Numbers from one to so many times the number of rows are as good as row numbers."""
+
 KEEP = "; to use it, name it to keep"
 
 NAMED = re.compile(
@@ -63,7 +66,7 @@ def number_identifier(
         return f"row numbers{KEEP}"
     if not (named or MAY_BE_NAMED.match(name)) or len(np.unique(values)) < len(values):
         return None
-    dense = values.max() - values.min() <= places.max()
+    dense = values.max() - values.min() <= DENSE * places.max()
     order = np.argsort(places)
     steps = np.diff(values[order])
     if named or dense or (steps > 0).all():
