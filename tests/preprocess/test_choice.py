@@ -10,8 +10,8 @@ from backhand.preprocess.dates import DateColumn
 from backhand.preprocess.numbers import NumberColumn
 
 
-def chosen(values, rows=None, keep=False, embed=True):
-    return choose(pa.table({"c": values}), "c", rows, keep, embed)
+def chosen(values, rows=None, keep=False, embed=True, name="c"):
+    return choose(pa.table({name: values}), name, rows, keep, embed)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_what_is_left_out(values, left):
 def test_identifiers_are_kept_if_asked():
     numbers, texts = np.arange(40), [f"t{i}" for i in range(40)]
     for values, kind in ((numbers, NumberColumn), (texts, CategoryColumn)):
-        assert isinstance(chosen(values), LeftOut)
-        assert type(chosen(values, keep=True)) is kind
+        assert isinstance(chosen(values, name="id"), LeftOut)
+        assert type(chosen(values, name="id", keep=True)) is kind
 
 
 def test_row_numbers_are_found_among_training_rows():
     rows = np.random.default_rng(0).permutation(90)[:50]
-    assert chosen(np.arange(90), rows).reason.startswith("row numbers")
+    assert chosen(np.arange(90), rows, name="id").reason.startswith("row numbers")
 
 
 def test_many_values_are_embedded_if_asked():

@@ -146,7 +146,7 @@ def test_columns_that_are_left_out_are_named():
         "also": ["x"] * 100,
         "nothing": [None] * 100,
         "key": [f"k{i}" for i in range(100)],
-        "number": list(range(100)),
+        "index": list(range(100)),
         "lists": [[1]] * 100,
     }
     with pytest.warns(UserWarning, match="left out") as caught:
@@ -158,7 +158,7 @@ def test_columns_that_are_left_out_are_named():
         "2 columns are left out (constant in the training rows): 'same', 'also'",
         "1 column is left out (no value in the training rows): 'nothing'",
         f"1 column is left out (an identifier, different in every row{keep}): 'key'",
-        f"1 column is left out (row numbers{keep}): 'number'",
+        f"1 column is left out (row numbers{keep}): 'index'",
         "1 column is left out (values of type list<item: int64>): 'lists'",
     ]
     with (
@@ -169,13 +169,13 @@ def test_columns_that_are_left_out_are_named():
 
 
 def test_people_decide_otherwise():
-    columns = {"number": list(range(100)), "a": [i % 7 for i in range(100)], "b": [1.5, 2] * 50}
-    preparation = fit(columns, keep=["number"], drop=["a"])
-    assert preparation.columns == ["number", "b"]
+    columns = {"index": list(range(100)), "a": [i % 7 for i in range(100)], "b": [1.5, 2] * 50}
+    preparation = fit(columns, keep=["index"], drop=["a"])
+    assert preparation.columns == ["index", "b"]
     assert preparation.left_out == (("a", "", "as asked"),)
-    assert fit(columns, keep="number", exclude=["a"]).columns == ["number", "b"]
-    with pytest.raises(InputError, match="no column 'nubmer' to drop or keep: did you mean 'num"):
-        fit(columns, keep=["nubmer"])
+    assert fit(columns, keep="index", exclude=["a"]).columns == ["index", "b"]
+    with pytest.raises(InputError, match="no column 'idnex' to drop or keep: did you mean 'index'"):
+        fit(columns, keep=["idnex"])
     with pytest.raises(InputError, match=r"no column 'zzz' to drop or keep$"):
         fit(columns, drop=["zzz"])
     with pytest.raises(InputError, match="column 'a' is both to drop and to keep"):
