@@ -26,7 +26,9 @@ from . import INTERRUPTED
 from .arguments import (
     DataDir,
     Decimal,
+    Drop,
     Encoding,
+    Keep,
     Model,
     Name,
     Picture,
@@ -155,6 +157,27 @@ def info(model: Model) -> None:
     from .info import run
 
     run(model)
+
+
+@app.command()
+def describe(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a CSV, TSV or Parquet table")],
+    target: Target = None,
+    task: Task = None,
+    drop: Drop = None,
+    keep: Keep = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+) -> None:
+    """Show how each column of a table would be treated, and why.
+
+    Nothing is trained. With --target, rows without one do not count.
+    """
+    from .describe import run
+
+    form = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    run(file, target, task, columns(drop), columns(keep), form)
 
 
 @app.command()

@@ -69,6 +69,17 @@ Decimal = Annotated[
 Encoding = Annotated[
     str | None, option(metavar="NAME", help="of a text file, such as latin-1; by default UTF-8")
 ]
+Drop = Annotated[
+    list[str] | None,
+    option(metavar="COLUMN,...", help="of a table: columns to leave out; may be repeated"),
+]
+Keep = Annotated[
+    list[str] | None,
+    option(
+        metavar="COLUMN,...",
+        help="of a table: columns to use even if they look like identifiers; may be repeated",
+    ),
+]
 
 
 def columns(texts: Sequence[str] | None) -> tuple[str, ...]:

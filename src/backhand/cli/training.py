@@ -20,7 +20,9 @@ from .arguments import (
     NAME,
     DataDir,
     Decimal,
+    Drop,
     Encoding,
+    Keep,
     Picture,
     Seed,
     Separator,
@@ -98,17 +100,8 @@ def train(
     cv: Annotated[
         int | None, whole_option("of a table: first a cross-validation with N parts")
     ] = None,
-    drop: Annotated[
-        list[str] | None,
-        option(metavar="COLUMN,...", help="of a table: columns to leave out; may be repeated"),
-    ] = None,
-    keep: Annotated[
-        list[str] | None,
-        option(
-            metavar="COLUMN,...",
-            help="of a table: columns to use though they look like row numbers or names",
-        ),
-    ] = None,
+    drop: Drop = None,
+    keep: Keep = None,
     separator: Separator = None,
     decimal: Decimal = None,
     encoding: Encoding = None,

@@ -239,7 +239,7 @@ def fit_categories(name: str, reading: Reading, found: Any, embed: bool) -> Cate
     pooled = len(found) - missing - sum(n for n, _ in kept)
     slots = len(kept) + (pooled >= rare)
     if slots + (missing >= rare) < 2:
-        return "hardly any value is there often"
+        return "nearly constant in the training rows" if kept else "hardly any value is there often"
     by_name = sorted((value, n) for n, value in kept)
     return CategoryColumn(
         name,

@@ -8,6 +8,7 @@ have a type of their own.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,17 +23,10 @@ from backhand.preprocess.arrow import (
     plain,
     row_number,
 )
+from backhand.preprocess.missing import MARKS, MISSING, WORDS, known_only, spells
 from backhand.preprocess.number_text import NumberSpelling
-from backhand.preprocess.readings import Kind, Reading, shown, stray_note
+from backhand.preprocess.readings import Reading, shown, stray_note
 
-# What stands for a missing value among numbers, dates and booleans. In text only "" does.
-MISSING = (
-    *("", "na", "n/a", "#n/a", "#na", "<na>", "n.a.", "nan", "nat", "null", "none", "nil"),
-    *("?", "-", "--", "---", ".", "..", "...", "#value!", "#div/0!", "#ref!", "#name?", "#num!"),
-)
-# Words that are missing values too, where at least as many cells are numbers or dates. Elsewhere
-# they may be categories.
-UNKNOWN = ("missing", "unknown", "unk", "not available", "not applicable", "tbd", "*")
 BOOLEAN = ("true", "false")
 TRUE_AND_FALSE = {"true": "true", "1": "true", "false": "false", "0": "false"}
 # Up to this share of the known cells may be no numbers in a column of numbers; so may dates. The
@@ -59,22 +53,13 @@ def _trimmed(column: Any) -> Any:
     return number_text.plain_characters(pc.utf8_trim_whitespace(column))
 
 
-def spells(cells: Any, *words: str) -> NDArray[np.bool_]:
-    """Say which cells are null or, in upper or lower case, one of ``words``."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    said = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(words))
-    return np.asarray(pc.or_(said, pc.is_null(cells)))
-
-
 def look(table: Any, name: str, rows: NDArray[np.integer[Any]] | None = None) -> Reading:
     """Decide what a column holds and how it is written.
 
     Cells of text are numbers (or dates) if at least 95 % of the known ones are; the others are
-    strays, which count as missing. Codes with leading zeros and integers beyond 2**53, which
-    float64 would confuse, make a column text if they are more than 5 %, or if every cell has as
-    many digits as a code has.
+    strays, which count as missing. Those of all rows are noted, and decide nothing. Codes with
+    leading zeros and integers beyond 2**53, which float64 would confuse, make a column text if they
+    are more than 5 %, or if every cell has as many digits as a code has.
 
     Parameters
     ----------
@@ -94,6 +79,8 @@ def look(table: Any, name: str, rows: NDArray[np.integer[Any]] | None = None) ->
     if not is_usable_column(table, name):
         return Reading("unusable")
     column = plain(table, name)
+    if pa.types.is_string(column.type):
+        return _look_at_text(table, column, rows)
     if rows is not None:
         column = column.take(pa.array(rows))
     form = column.type
@@ -107,60 +94,96 @@ def look(table: Any, name: str, rows: NDArray[np.integer[Any]] | None = None) ->
         return Reading("text" if codes else "number")
     if pa.types.is_floating(form) or pa.types.is_decimal(form):
         return Reading("number")
-    if pa.types.is_date(form) or pa.types.is_timestamp(form):
-        return Reading("date")
-    return _look_at_text(table, column, rows)
+    return Reading("date")
 
 
 def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None) -> Reading:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    column = _trimmed(column)
-    different = pc.value_counts(column)
-    cells, counts = different.field("values"), np.asarray(different.field("counts"))
-    absent, vague = spells(cells, *MISSING), spells(cells, *UNKNOWN)
-    known = ~absent & ~vague
-    some, number_of = cells.filter(pa.array(known)), counts[known]
+    notes = table.schema.metadata or {}
+    decimal = notes[DECIMAL].decode() if DECIMAL in notes else None
+    likely = notes.get(LIKELY_DECIMAL, b".").decode()
+    if (reading := _look_at_simple(column, rows, decimal or likely)) is not None:
+        return reading
+    cells, place = _coded(column)
+    counts = np.bincount(place if rows is None else place[rows], minlength=len(cells))
+    absent, vague = spells(cells, *MISSING, *MARKS), spells(cells, *WORDS)
+    seen = (counts > 0) & ~absent & ~vague
+    some, number_of = cells.filter(pa.array(seen)), counts[seen]
     if not len(some):
-        return Reading("empty" if absent.all() else "text")
+        return Reading("text" if counts[vague].any() else "empty")
     if spells(some, *BOOLEAN).all():
         return Reading("boolean")
 
-    notes = table.schema.metadata or {}
-    spelling = number_text.spelling_of(
-        some,
-        number_of,
-        decimal=notes[DECIMAL].decode() if DECIMAL in notes else None,
-        likely=notes.get(LIKELY_DECIMAL, b".").decode(),
-    )
-    found = number_text.matches(some, spelling)
-    kind: Kind = "number"
-    form = sign = ""
+    spelling = number_text.spelling_of(some, number_of, decimal, likely)
+    read = number_text.matches(some, spelling)
     least = max((1 - STRAY_SHARE) * number_of.sum(), counts[vague].sum())
-    if number_of[found].sum() >= least:
+    if number_of[read].sum() >= least:
         if _are_codes(some, number_of):
             return Reading("text")
-        sign = number_text.sign_of(some.filter(pa.array(found)))
+        sign = number_text.sign_of(some.filter(pa.array(read)))
+        reading = Reading("number", *spelling, sign=sign)
+        found = number_text.matches(cells, spelling)
     else:
-        kind, spelling = "date", NumberSpelling()
         form = _date_form(some, number_of)
-        found = ~np.isnan(date_text.as_days(some, form)) if form else np.zeros(len(some), bool)
-        if not form or number_of[found].sum() < least:
+        if not form:
             return Reading("text")
-    strange = some.filter(pa.array(~found))
-    if not len(strange):
-        return Reading(kind, *spelling, sign, form)
-    first = int(pc.index(pc.is_in(column, value_set=strange), True).as_py())
-    return Reading(
-        kind,
-        *spelling,
-        sign,
-        form,
-        strays=int(number_of[~found].sum()),
-        stray=shown(column[first].as_py()),
-        stray_row=row_number(table, first if rows is None else int(rows[first])),
-    )
+        reading = Reading("date", form=form)
+        found = ~np.isnan(date_text.as_days(cells, form))
+        if number_of[found[seen]].sum() < least:
+            return Reading("text")
+    # Rows that decide nothing, such as test rows, have strays that are told too.
+    reading = replace(reading, words=_words(cells, found))
+    strange = np.flatnonzero((~found & ~absent & ~vague)[place])
+    if not strange.size:
+        return reading
+    first = int(strange[0])
+    stray, row = shown(cells[int(place[first])].as_py()), row_number(table, first)
+    return replace(reading, strays=strange.size, stray=stray, stray_row=row)
+
+
+def _look_at_simple(
+    column: Any, rows: NDArray[np.integer[Any]] | None, decimal: str
+) -> Reading | None:
+    """Find the reading of numbers that are written as programs do; None for other cells."""
+    import pyarrow as pa
+
+    absent = (*MISSING, *MARKS, *WORDS)
+    start = _trimmed(column.slice(0, _SAMPLE))
+    if number_text.simple_floats(known_only(~spells(start, *absent), start), decimal) is None:
+        return None
+    text = _trimmed(column)
+    vague = spells(text, *WORDS)
+    known = ~(vague | spells(text, *MISSING, *MARKS))
+    if number_text.simple_floats(known_only(known, text), decimal) is None:
+        return None
+    if rows is not None:
+        vague, known = vague[rows], known[rows]
+    some = (text if rows is None else text.take(pa.array(rows))).filter(pa.array(known))
+    if len(some) < max(1, vague.sum()):
+        return None
+    if _are_codes(some, np.ones(len(some), dtype=np.int64)):
+        return Reading("text")
+    return Reading("number", decimal, words=_words(text, np.zeros(len(text), dtype=bool)))
+
+
+def _words(cells: Any, found: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Return what cells that were not read say in place of a value."""
+    import pyarrow as pa
+
+    said = cells.filter(pa.array(spells(cells, *MARKS, *WORDS) & ~found))
+    return tuple(sorted(said.unique().to_pylist()))
+
+
+def _coded(column: Any) -> tuple[Any, NDArray[np.integer[Any]]]:
+    """Return the different cells of a column of text, and which of them stands in each row.
+
+    Some may be alike, since spaces around them are taken away.
+    """
+    import pyarrow.compute as pc
+
+    coded = pc.dictionary_encode(column, null_encoding="encode")
+    return _trimmed(coded.dictionary), np.asarray(coded.indices)
 
 
 def _are_codes(some: Any, counts: NDArray[np.int64]) -> bool:
@@ -180,16 +203,12 @@ def _are_codes(some: Any, counts: NDArray[np.int64]) -> bool:
 
 def _date_form(some: Any, counts: NDArray[np.int64]) -> str:
     # Trying six forms on a million different texts would take seconds.
-    sample = some.slice(0, _SAMPLE)
-    form = date_text.form_of(sample, counts[:_SAMPLE])
+    sample, number_of = some.slice(0, _SAMPLE), counts[:_SAMPLE]
+    form = date_text.form_of(sample, number_of)
     if not form or len(some) == len(sample):
         return form
-    if (
-        counts[:_SAMPLE][~np.isnan(date_text.as_days(sample, form))].sum()
-        < counts[:_SAMPLE].sum() / 2
-    ):
-        return ""
-    return date_text.form_of(some, counts)
+    read = number_of[~np.isnan(date_text.as_days(sample, form))].sum()
+    return date_text.form_of(some, counts) if 2 * read >= number_of.sum() else ""
 
 
 def are_integers(table: Any, name: str, reading: Reading = NUMBER) -> bool:
@@ -229,7 +248,8 @@ def numbers(
     reading : Reading
         Of kind "number".
     strays : {"warn", "ignore", "raise"}
-        What to do about text that is no number, which counts as missing.
+        What to do about text that is no number, which counts as missing. `MISSING` and the
+        reading's words are expected.
 
     Returns
     -------
@@ -297,22 +317,25 @@ def _from_text(
     table: Any, name: str, column: Any, reading: Reading, strays: Strays
 ) -> NDArray[np.float64]:
     """Read the distinct texts of a column, and put each where it stands."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
-    # Spaces may be all that two of them differ in, which does no harm.
-    coded = pc.dictionary_encode(column, null_encoding="encode")
-    cells = _trimmed(coded.dictionary)
-    if reading.kind == "date":
-        known = pc.if_else(pa.array(spells(cells, *MISSING)), pa.scalar(None, pa.string()), cells)
-        each = date_text.as_days(known, reading.form or "Y-M-D")
+    absent = (*MISSING, *map(str.lower, reading.words))
+    if reading.kind == "number":
+        spelling = _spelling(table, reading)
+        text = _trimmed(column)
+        known = known_only(~spells(text, *absent), text)
+        quick = number_text.simple_floats(known, spelling.decimal)
+        if quick is not None:
+            return quick
+    cells, place = _coded(column)
+    if reading.kind == "number":
+        each = number_text.as_floats(cells, spelling)
     else:
-        each = number_text.as_floats(cells, _spelling(table, reading))
-    place = np.asarray(coded.indices)
+        known = known_only(~spells(cells, *absent), cells)
+        each = date_text.as_days(known, reading.form or "Y-M-D")
     values: NDArray[np.float64] = each[place] if len(each) else np.full(len(column), np.nan)
     if strays == "ignore":
         return values
-    strange = np.isnan(each) & ~spells(cells, *MISSING, *UNKNOWN)
+    strange = np.isnan(each) & ~spells(cells, *absent)
     if strange.any():
         found = np.flatnonzero(strange[place])
         first, row = cells[int(place[found[0]])].as_py(), row_number(table, int(found[0]))
@@ -349,7 +372,7 @@ def categories(table: Any, name: str, reading: Reading) -> Any:
     spelling = pc.index_in(lower, value_set=pa.array(list(TRUE_AND_FALSE)))
     read = pa.array(list(TRUE_AND_FALSE.values())).take(spelling)
     # What is neither stays as it is, and so counts as unseen.
-    missing = pa.array(spells(said, *MISSING, *UNKNOWN))
+    missing = pa.array(spells(said, *MISSING, *MARKS, *WORDS))
     return pc.if_else(missing, pa.scalar(None, pa.string()), pc.coalesce(read, lower))
 
 
