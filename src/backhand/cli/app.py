@@ -153,7 +153,7 @@ def predict(
 
 @app.command()
 def info(model: Model) -> None:
-    """Say what a model predicts, from which columns, how well, and where it comes from."""
+    """Say what a model predicts, how well, and from what."""
     from .info import run
 
     run(model)
