@@ -124,8 +124,8 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             y = column_or_1d(y, warn=True)
         if len(y) != table.rows:
             raise InputError(f"X{which} has {table.rows} rows, and y{which} has {len(y)}")
-        if table.rows == 0:
-            raise InputError(f"X{which} has no rows")
+        if table.rows < 2 and not which:
+            raise InputError(f"X has {table.rows} rows (n_samples={table.rows}): 2 are needed")
         y, classes = self._numbered(y, classes, f"y{which}")
         factors = []
         if sample_weight is not None:

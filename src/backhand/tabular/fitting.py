@@ -256,7 +256,8 @@ def _held_out(task: Task, members: list[Member], kinds: list[int]) -> tuple[Arra
     totals = [np.zeros(shape) for _ in kinds]
     times = np.zeros((len(kinds), count))
     for member in members:
-        assert member.judged is not None and member.held_out is not None
+        assert member.judged is not None
+        assert member.held_out is not None
         kind = kinds.index(member.kind)
         totals[kind][member.judged] += member.held_out
         times[kind][member.judged] += 1
