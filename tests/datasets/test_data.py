@@ -7,7 +7,7 @@ import pytest
 
 from backhand import Rows
 from backhand.datasets.data import Data
-from backhand.preprocess.preparation import Standardise
+from backhand.preprocess.pixels import Standardise
 
 
 def test_data_is_frozen_and_has_no_target_scale_unless_told():

@@ -14,8 +14,8 @@ import numpy as np
 from ..errors import InputError, count
 from ..export import Model, load
 from ..files import check_file, reading, write_whole
-from ..preprocess.columns import as_table, matrix
 from ..preprocess.preparation import TablePreparation
+from ..preprocess.tables import as_table, matrix
 from . import runs
 
 OUTPUTS = (".csv", ".tsv", ".parquet")

@@ -15,7 +15,7 @@ from ..formulas.activations import choose_activation
 from ..formulas.optimisers import choose_optimiser
 from ..network import Network
 from ..plan.step import training_plan
-from ..preprocess.preparation import KINDS, TablePreparation
+from ..preprocess.preparation import TablePreparation
 from ..report import tables
 from .options import names
 from .runs import model_file
@@ -93,11 +93,7 @@ def _about(model: Any, screen: Console) -> None:
     if preparation is not None:
         say(preparation.summary)
     if isinstance(preparation, TablePreparation):
-        tables.grid(
-            [[e.name, KINDS[e.kind], e.summary] for e in preparation.encoders],
-            ("column", "holds", "training rows have"),
-            screen,
-        )
+        tables.treatments(preparation.describe(), screen)
     network = model.network
     if network.is_chain:
         parts = [activation.spec for activation in network.activations]

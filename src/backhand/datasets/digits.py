@@ -6,7 +6,7 @@ import numpy as np
 
 from backhand.datasets.data import Data
 from backhand.datasets.splitting import checked_seed, split_rows
-from backhand.preprocess.preparation import Standardise
+from backhand.preprocess.pixels import Standardise
 from backhand.train.rows import Rows
 
 # Pixels count from 0 to 16.

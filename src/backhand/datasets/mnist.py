@@ -22,7 +22,7 @@ from backhand.datasets.files import unpack
 from backhand.datasets.idx import read_idx
 from backhand.errors import InputError
 from backhand.files import as_path, replacing
-from backhand.preprocess.preparation import Standardise
+from backhand.preprocess.pixels import Standardise
 from backhand.train.rows import Rows
 
 # Of the uncompressed files.

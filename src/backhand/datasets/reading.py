@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import itertools
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backhand.datasets.files import open_unpacked
-from backhand.errors import InputError, first_line
+from backhand.datasets.dialect import (
+    OFFSET,
+    Dialect,
+    checked_encoding,
+    checked_separator,
+    checked_text,
+    find_dialect,
+    open_text,
+)
+from backhand.errors import InputError, count, first_line
 from backhand.files import as_path, check_file, reading
 from backhand.memory import check_size, most_bytes
-from backhand.preprocess import arrow
+from backhand.preprocess import arrow, number_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
 PACKED = (".gz", ".bz2", ".xz")
 FORMATS = ".csv, .tsv (also with .gz, .bz2 or .xz after it) and .parquet"
@@ -31,22 +35,35 @@ MOST_COLUMNS = 100_000
 
 # One row must fit into a block, so this bounds a row's length and not the file's.
 _BLOCK = 1 << 24
-_PIECE = 1 << 20
-# Arrow keeps an offset of so many bytes for each text, and a number takes as many or twice as many.
-_OFFSET = 4
-_NUMBER = 8
+_NUMBER = 8  # bytes, or half as many
 _ROWS_AT_ONCE = 1 << 16
 _CELLS_AT_ONCE = 1 << 22
+_ROWS_THAT_TELL = 1000
+_COLUMNS_THAT_TELL = 200
 
 
-def read_table(path: str | Path) -> pa.Table:
+def read_table(
+    path: str | Path,
+    *,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+) -> pa.Table:
     """Read a CSV, TSV or Parquet file.
 
     Parameters
     ----------
     path : str or Path
-        The suffix names the format: {formats}. CSV is UTF-8 with the names in the first row;
-        if that row has semicolons and no comma, they separate.
+        The suffix names the format: {formats}. Text has the names in the first row, or in the
+        second after a line such as "sep=;".
+    separator : str, optional
+        What separates the columns of text. By default that of , ; | and tab which divides the first
+        rows alike, if there is a choice the suffix's.
+    decimal : {{".", ","}}, optional
+        The decimal mark of numbers that are text. By default each column's cells tell, and if those
+        do not, such as "1,234" in every row, the other columns' do.
+    encoding : str, optional
+        Of text, as Python names it; by default UTF-8, or UTF-16 if the first bytes say so.
 
     Returns
     -------
@@ -60,8 +77,9 @@ def read_table(path: str | Path) -> pa.Table:
     ------
     InputError
         For no such file, an unknown suffix, an empty file, a header without rows, a row with too
-        many or too few values, duplicate column names, bytes that are not UTF-8, a damaged file,
-        and one that asks for more memory than `backhand.memory.most_bytes` allows.
+        many or too few values, duplicate column names, bytes that the encoding does not have, a
+        damaged file, and one that asks for more memory than `backhand.memory.most_bytes` allows;
+        for an option that is none, or that a Parquet file does not need.
 
     Warns
     -----
@@ -74,16 +92,48 @@ def read_table(path: str | Path) -> pa.Table:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
     check_file(path)
-    if kind not in DELIMITERS and kind not in PARQUET:
+    if kind not in SEPARATORS and kind not in PARQUET:
         raise InputError(f"{path}: tables can be read from {FORMATS}")
+    separator, encoding = checked_separator(separator), checked_encoding(encoding)
+    if decimal is not None and decimal not in number_text.MARKS:
+        raise InputError(f"decimal {decimal!r}: must be '.' or ','")
+    if decimal is not None and decimal == separator:
+        raise InputError(f"separator and decimal are both {decimal!r}")
     if kind in PARQUET:
+        for name, given in (("separator", separator), ("encoding", encoding)):
+            if given is not None:
+                raise InputError(f"{path}: a Parquet file has no {name}; leave it out")
         table = _read_parquet(path)
     else:
         with reading(path):
-            table = _read_text(path, DELIMITERS[kind])
+            dialect = find_dialect(path, separator, encoding, SEPARATORS[kind])
+            table = _read_text(path, dialect)
+            if decimal is None:
+                table = _noted(table, arrow.LIKELY_DECIMAL, _likely_decimal(table, dialect))
+    if decimal is not None:
+        table = _noted(table, arrow.DECIMAL, decimal)
     if not table.num_rows:
         raise InputError(f"{path}: has a header but no rows")
     return table
+
+
+def _noted(table: Any, key: bytes, value: str) -> Any:
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), key: value.encode()})
+
+
+def _likely_decimal(table: Any, dialect: Dialect) -> str:
+    """Return the decimal mark of most numbers that can have only one."""
+    import pyarrow.compute as pc
+
+    first = table.slice(0, _ROWS_THAT_TELL).combine_chunks()
+    told = sum(
+        number_text.evidence(number_text.plain_characters(pc.utf8_trim_whitespace(cells.chunk(0))))
+        for cells in first.columns[:_COLUMNS_THAT_TELL]
+        if cells.num_chunks
+    )
+    # Semicolons separate where commas are taken.
+    commas = told > 0 or (told == 0 and dialect.separator == ";")
+    return "," if commas else "."
 
 
 read_table.__doc__ = (read_table.__doc__ or "").format(formats=FORMATS)
@@ -168,20 +218,21 @@ def _length(column: Any) -> int:
         return _NUMBER * len(column)
     lengths = pc.cast(pc.binary_length(words), pa.int64())
     total = pc.sum(pc.take(lengths, column.indices)).as_py() or 0
-    return int(total) + _OFFSET * len(column)
+    return int(total) + OFFSET * len(column)
 
 
 # Text
 
 
-def _read_text(path: Path, delimiter: str) -> Any:
+def _read_text(path: Path, dialect: Dialect) -> Any:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    names, delimiter = _header(path, delimiter)
+    names = dialect.names
+    if len(names) <= MOST_COLUMNS:
+        # Arrow shows a traceback for a ragged row that is not UTF-8, so that is looked for first.
+        blank = checked_text(path, dialect.encoding, len(names))
     _check_names(path, [name for name in names if name])
-    # Arrow shows a traceback for a ragged row that is not UTF-8, so that is looked for first.
-    blank = _checked_text(path, len(names))
     # Arrow wants distinct names, and two columns may both have none.
     marks = [f"{i}" for i in range(len(names))]
     ragged: list[Any] = []
@@ -191,17 +242,17 @@ def _read_text(path: Path, delimiter: str) -> Any:
         return "error"
 
     try:
-        with open_unpacked(path) as file:
+        with open_text(path, dialect.encoding) as file:
             table = arrow_csv.read_csv(
                 file,
                 read_options=arrow_csv.ReadOptions(
                     column_names=marks,
-                    skip_rows_after_names=1,
+                    skip_rows_after_names=dialect.header,
                     block_size=_BLOCK,
                     use_threads=False,  # row numbers in messages need one thread
                 ),
                 parse_options=arrow_csv.ParseOptions(
-                    delimiter=delimiter,
+                    delimiter=dialect.separator,
                     newlines_in_values=True,
                     ignore_empty_lines=False,
                     invalid_row_handler=note,
@@ -213,10 +264,11 @@ def _read_text(path: Path, delimiter: str) -> Any:
     except pa.ArrowInvalid as error:
         if not ragged:
             raise InputError(f"{path}: cannot be read ({first_line(error)})") from None
-        row = ragged[0]
+        row, mark = ragged[0], "tab" if dialect.separator == "\t" else dialect.separator
         raise InputError(
-            f"{path}, row {row.number}: has {row.actual_columns} values, "
-            f"the header names {row.expected_columns} columns"
+            f"{path}, row {row.number}: has {row.actual_columns} values, the header names "
+            f"{count(row.expected_columns, 'column')} (separated by {mark!r}; if that is wrong, "
+            "name another with --separator)"
         ) from None
     if len(names) > 1:  # or a blank line is how a missing value is written
         table = table.slice(0, table.num_rows - _blank_at_the_end(table, blank))
@@ -226,7 +278,7 @@ def _read_text(path: Path, delimiter: str) -> Any:
         warnings.warn(f"{path}: column {places} has no name and is left out", stacklevel=4)
     table = table.select([i for i, name in enumerate(names) if name])
     table = table.rename_columns([name for name in names if name])
-    return table.replace_schema_metadata({arrow.FIRST_ROW: b"2"})
+    return table.replace_schema_metadata({arrow.FIRST_ROW: f"{dialect.header + 1}".encode()})
 
 
 def _blank_at_the_end(table: Any, most: int) -> int:
@@ -239,68 +291,3 @@ def _blank_at_the_end(table: Any, most: int) -> int:
         filled |= np.asarray(pc.not_equal(column, ""))
     places = np.flatnonzero(filled)
     return int(last.num_rows) - (int(places[-1]) + 1 if places.size else 0)
-
-
-def _header(path: Path, delimiter: str) -> tuple[list[str], str]:
-    """Return a text file's column names and what separates them."""
-    with open_unpacked(path) as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise InputError(f"{path}: is UTF-16 text; save it as UTF-8")
-        file.seek(0)
-        lines = _decoded(path, file)
-        first = next(lines, "")
-        if not first.strip():
-            # Arrow would take a leading blank line for the header.
-            if any(line.strip() for line in lines):
-                raise InputError(f"{path}: the first line is blank; it must name the columns")
-            raise InputError(f"{path}: is empty")
-        if delimiter == "," and "," not in first and ";" in first:
-            delimiter = ";"
-        try:
-            names = next(csv.reader(itertools.chain([first], lines), delimiter=delimiter))
-        except csv.Error as error:
-            raise InputError(f"{path}: the header cannot be read ({error})") from None
-    names = [name.strip() for name in names]
-    if not any(names):
-        raise InputError(f"{path}: the first row names no column")
-    return names, delimiter
-
-
-def _decoded(path: Path, file: Any) -> Iterator[str]:
-    # A file without line ends must not be read whole just to find its header.
-    lines = iter(lambda: file.readline(_BLOCK), b"")
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path, number, error) from None
-
-
-def _not_utf8(path: Path, line: int, error: UnicodeDecodeError) -> InputError:
-    byte = error.object[error.start]
-    return InputError(
-        f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8 text; save the file as UTF-8"
-    )
-
-
-def _checked_text(path: Path, columns: int) -> int:
-    """Check that a file is UTF-8 and not too large; return how many lines at its end are blank."""
-    limit = most_bytes(path)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    size = lines = 0
-    ends = b""  # the line ends that the text so far closes with
-    with open_unpacked(path) as file:
-        while True:
-            piece = file.read(_PIECE)
-            try:
-                decoder.decode(piece, final=not piece)
-            except UnicodeDecodeError as error:
-                line = lines + error.object[: error.start].count(b"\n") + 1
-                raise _not_utf8(path, line, error) from None
-            if not piece:
-                return max(0, len(ends.replace(b"\r\n", b"\n")) - 1)
-            size += len(piece)
-            lines += piece.count(b"\n")
-            check_size(size + _OFFSET * columns * lines, limit, str(path), "unpacks to a table of")
-            text = piece.rstrip(b"\r\n")
-            ends = piece[len(text) :] if text else ends + piece

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from backhand.errors import InputError
 
-# A class with fewer rows than this cannot be in all three parts, so the split is then plain.
+# A class with fewer rows than this cannot be in all three parts.
 ROWS_TO_STRATIFY = 5
+# Beyond these shares of rows that go to training first, the others are not stratified, or none
+# goes.
+MOST_WHILE_STRATIFIED = 0.1
+MOST_FIRST = 0.5
 
 
 def split_rows(
@@ -24,8 +28,9 @@ def split_rows(
     rows : int
         How many rows there are, at least 10.
     labels : ndarray of int, shape (rows,), or None
-        Class indices. The split is stratified by them where every class has at least
-        ``ROWS_TO_STRATIFY`` rows, and plain otherwise or for None.
+        Class indices. The split is stratified by them, and plain for None. One row of a class with
+        fewer than ``ROWS_TO_STRATIFY`` rows goes to training first; the others of such classes are
+        treated as one class.
     seed : int
         Decides the split: 0 <= seed < 2**32.
 
@@ -39,22 +44,48 @@ def split_rows(
     InputError
         For a seed that is no such integer.
     """
+    seed = checked_seed(seed)
+    every = np.arange(rows, dtype=np.int64)
+    if labels is None:
+        return _split(every, None, 0.2, 0.25, seed)
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    classes = classes.reshape(-1)
+    if counts.min() >= ROWS_TO_STRATIFY:
+        return _split(every, classes, 0.2, 0.25, seed)
+    rng = np.random.RandomState(seed)
+    order = rng.permutation(every)
+    first = np.zeros(rows, dtype=bool)
+    first[order[np.unique(classes[order], return_index=True)[1]]] = True
+    rare = (counts < ROWS_TO_STRATIFY)[classes]
+    first &= rare
+    strata = np.where(rare, -1, classes)
+    if (rare & ~first).sum() < ROWS_TO_STRATIFY:
+        first |= rare
+    if first.sum() > MOST_FIRST * rows:
+        return _split(every, None, 0.2, 0.25, seed)
+    rest, size = every[~first], round(rows / 5)
+    stratify = strata if first.sum() <= MOST_WHILE_STRATIFIED * rows else None
+    train, validation, test = _split(rest, stratify, size, size, seed)
+    return rng.permutation(np.concatenate([every[first], train])), validation, test
+
+
+def _split(
+    rows: NDArray[np.int64],
+    strata: NDArray[Any] | None,
+    test_size: float,
+    validation_size: float,
+    seed: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Divide ``rows``; ``strata`` are of all rows, sizes are shares or numbers of what is left."""
     from sklearn.model_selection import train_test_split
 
-    seed = checked_seed(seed)
-    stratify = None
-    if labels is not None and np.unique(labels, return_counts=True)[1].min() >= ROWS_TO_STRATIFY:
-        stratify = labels
-    rest, test = train_test_split(
-        np.arange(rows, dtype=np.int64), test_size=0.2, random_state=seed, stratify=stratify
-    )
-    # A quarter of the remaining 80 % is 20 % of the whole.
-    train, validation = train_test_split(
-        rest,
-        test_size=0.25,
-        random_state=seed,
-        stratify=None if stratify is None else stratify[rest],
-    )
+    def divide(some: NDArray[np.int64], size: float) -> Any:
+        stratify = None if strata is None else strata[some]
+        return train_test_split(some, test_size=size, random_state=seed, stratify=stratify)
+
+    rest, test = divide(rows, test_size)
+    # By default a quarter of the remaining 80 %, which is 20 % of the whole.
+    train, validation = divide(rest, validation_size)
     return train, validation, test
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from backhand.datasets.data import TASKS, Data, Task
 from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import checked_seed, split_rows
-from backhand.errors import InputError, count, unknown_name
+from backhand.errors import InputError, count, printable, unknown_name
 from backhand.preprocess import arrow, cells
-from backhand.preprocess.columns import as_table, mean_and_std, nearest
 from backhand.preprocess.preparation import TablePreparation
+from backhand.preprocess.readings import Reading, shown
+from backhand.preprocess.scaling import mean_and_std
+from backhand.preprocess.tables import as_table, nearest
 from backhand.train.rows import Rows
 
 FEWEST_ROWS = 10
@@ -24,13 +27,24 @@ MOST_INFERRED_CLASSES = 20
 ROWS_FOR_EACH_CLASS = 10
 
 
+# Words that are no class in a column of text, but what programs write where there is no value.
+NO_CLASS = ("", "na", "n/a", "#n/a", "<na>", "nan", "null")
+
+
 def load_table(
-    path: str | Path, target: str | None, task: str | None = None, seed: int = 0
+    path: str | Path,
+    target: str | None,
+    task: str | None = None,
+    seed: int = 0,
+    *,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
 ) -> Data:
     """Read a table and prepare it for learning one of its columns from the others.
 
-    The rows are divided 60/20/20 before any statistic is taken, stratified for classification where
-    every class has enough rows; every statistic is of the training rows.
+    The rows are divided 60/20/20 before any statistic is taken, stratified for classification;
+    every statistic is of the training rows. Rows without a target are in none of the parts.
 
     Parameters
     ----------
@@ -38,10 +52,11 @@ def load_table(
     target : str
         The column to predict.
     task : {"classification", "regression"} or None
-        None infers: classification for text, for booleans, for two distinct values, and for
-        integers with at most 20 distinct values and 10 rows for each on average; else regression.
+        As in `read_target`.
     seed : int
         Decides the split.
+    separator, decimal, encoding : str, optional
+        As in `read_table`.
 
     Returns
     -------
@@ -50,87 +65,182 @@ def load_table(
     Raises
     ------
     InputError
-        As `read_table`, and for no such column, fewer than 10 rows, a missing or infinite target,
-        one class or value only, text for regression, nearly as many classes as rows, an infinite
-        feature, no usable feature column.
+        As `read_table` and `read_target`, and for fewer than 10 rows, an infinite feature, no
+        usable feature column.
+
     Warns
     -----
     UserWarning
-        Names the columns that are left out.
+        Names the columns, and the rows without a target, that are left out.
     """
-    if task is not None and task not in TASKS:
-        raise unknown_name("task", task, TASKS)
     checked_seed(seed)
-    table = as_table(read_table(path))
-    names = table.column_names
-    if target is None:
-        raise InputError(f"{path}: name the column to predict, one of {_some(names)}")
-    if target not in names:
-        near = nearest(target, names)
-        hint = f"did you mean {near!r}? " if near else ""
-        raise InputError(f"{path}: no column {target!r}: {hint}columns: {_some(names)}")
-    if table.num_rows < FEWEST_ROWS:
-        raise InputError(f"{path}: has {table.num_rows} rows; training needs {FEWEST_ROWS}")
-    chosen, values = _target(table, target, task)
+    table = as_table(read_table(path, separator=separator, decimal=decimal, encoding=encoding))
+    try:
+        chosen, values, kept = read_target(table, target, task)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if len(kept) < FEWEST_ROWS:
+        held = "rows" if len(kept) == table.num_rows else "rows with a target"
+        raise InputError(f"{path}: has {len(kept)} {held}; training needs {FEWEST_ROWS}")
+    assert target is not None
     if chosen == "classification":
-        return _classification(str(path), table, target, values, seed)
-    return _regression(str(path), table, target, values, seed)
+        return _classification(str(path), table, target, values, kept, seed)
+    return _regression(str(path), table, target, values, kept, seed)
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:20])
-    return f"{shown}, … ({len(names)} in all)" if len(names) > 20 else shown
+    some = printable(", ".join(names[:20]))
+    return f"{some}, … ({len(names)} in all)" if len(names) > 20 else some
 
 
-def _target(table: Any, target: str, task: str | None) -> tuple[Task, NDArray[Any]]:
-    """Return the task, and the target's values as str, bool, int or float."""
-    reading = cells.look(table, target)
-    kind = reading.kind
+def read_target(
+    table: Any, target: str | None, task: str | None = None
+) -> tuple[Task, NDArray[Any], NDArray[np.int64]]:
+    """Read the column to predict.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    target : str
+        The column's name.
+    task : {"classification", "regression"} or None
+        None infers: classification for text, for booleans, for two distinct values, and for
+        integers with at most 20 distinct values and 10 rows for each on average; else regression.
+
+    Returns
+    -------
+    task : {"classification", "regression"}
+    values : ndarray, shape (M,)
+        Of the rows that have one: float64 for regression; bool, int64, float64 or str (as objects)
+        for classes. Classes are as they were written: those with leading zeros, and integers that
+        no int64 holds, are str.
+    kept : ndarray of int64, shape (M,)
+        The numbers of these rows, ascending.
+
+    Raises
+    ------
+    InputError
+        For no such column, an infinite value, one class or value only, text for regression, nearly
+        as many classes as rows, a type that is no target.
+
+    Warns
+    -----
+    UserWarning
+        Says how many rows have no target, and what stands in the first.
+    """
+    if task is not None and task not in TASKS:
+        raise unknown_name("task", task, TASKS)
+    names = table.column_names
+    if target is None:
+        raise InputError(f"name the column to predict, one of {_some(names)}")
+    if target not in names:
+        near = nearest(target, names)
+        hint = f"did you mean {near!r}? " if near else ""
+        alone = "; if it is several, name what divides them with --separator"
+        more = alone if len(names) == 1 else ""
+        raise InputError(f"no column {target!r}: {hint}columns: {_some(names)}{more}")
     where = f"target column {target!r}"
-    if kind == "empty":
+    reading = cells.look(table, target)
+    if reading.kind == "empty":
         raise InputError(f"{where} has no values")
-    if kind in ("date", "unusable"):
-        what = "dates" if kind == "date" else arrow.type_of(table, target)
+    if reading.kind in ("date", "unusable"):
+        what = "dates" if reading.kind == "date" else arrow.type_of(table, target)
         raise InputError(f"{where} holds {what}; it must hold numbers, text or booleans")
-    values: NDArray[Any]
-    if kind in ("text", "boolean"):
-        if task == "regression":
-            raise InputError(f"{_no_number(table, target)}; regression needs numbers")
-        found = cells.categories(table, target, reading)
-        absent = np.asarray(found.is_null())
-        values = np.array(found.to_pylist(), dtype=object)
-        if kind == "boolean" and not absent.any():
-            values = values == "true"
-        task = "classification"
+    if reading.kind == "text" and task == "regression":
+        # Codes are numbers for who asks for numbers; all other text is none, and the error says so.
+        reading = cells.NUMBER
+        try:
+            cells.numbers(table, target, strays="raise")
+        except InputError as error:
+            raise InputError(f"target {error}; regression needs numbers") from None
+    if reading.kind == "boolean" and task == "regression":
+        raise InputError(f"{where} holds true and false; regression needs numbers")
+    if reading.kind == "number":
+        values, kept = _numbers(table, target, reading)
+        if task is None:
+            task = "classification" if _are_classes(values) else "regression"
+        if task == "classification":
+            values, kept = _number_classes(table, target, reading, values, kept)
     else:
-        values = cells.numbers(table, target, reading)
-        absent = np.isnan(values)
-        # Beyond 2**53 float64 would confuse neighbouring integers, so those stay floats.
-        if cells.are_integers(table, target) and not absent.any() and np.abs(values).max() < 2**53:
-            values = values.astype(np.int64)
-    if absent.any():
-        row = arrow.row_number(table, int(np.flatnonzero(absent)[0]))
-        others = int(absent.sum()) - 1
-        also = f", and in {count(others, 'row')} after it" if others else ""
-        raise InputError(
-            f"{where}, row {row}: the value is missing{also}; fill it in or remove the row"
-        )
+        task = "classification"
+        values, kept = _text_classes(table, target, reading)
+    _tell_left_out(table, target, "value" if values.dtype == object else "number", kept)
     distinct = len(np.unique(values))
-    if distinct == 1:
-        shown = values[0].item() if isinstance(values[0], np.generic) else values[0]
-        what = "regression" if task == "regression" else "classification"
-        raise InputError(f"{where} is {shown!r} in every row: {what} needs two values or more")
-    if task is None:
-        whole = bool((values == np.floor(values)).all())
-        few = distinct <= MOST_INFERRED_CLASSES and distinct * ROWS_FOR_EACH_CLASS <= len(values)
-        classes = distinct == 2 or (whole and few)
-        task = "classification" if classes else "regression"
+    if distinct < 2:
+        if not distinct:
+            raise InputError(f"{where} has no values")
+        value = values[0].item() if isinstance(values[0], np.generic) else values[0]
+        raise InputError(f"{where} is {value!r} in every row: {task} needs two values or more")
     if task == "classification" and 2 * distinct > len(values):
         many = f"{distinct} distinct values in {len(values)} rows, too many for classes"
-        if kind == "text":
+        if reading.kind == "text":
             raise InputError(f"{_no_number(table, target)}, and the column has {many}")
         raise InputError(f"{where} has {many}")
-    return ("classification" if task == "classification" else "regression"), values
+    return ("classification" if task == "classification" else "regression"), values, kept
+
+
+def _numbers(
+    table: Any, target: str, reading: Reading
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    values = cells.numbers(table, target, reading, strays="ignore")
+    kept = np.flatnonzero(~np.isnan(values))
+    return values[kept], kept
+
+
+def _are_classes(values: NDArray[np.float64]) -> bool:
+    """Say whether numbers are taken for classes if nobody says what they are."""
+    distinct = len(np.unique(values))
+    few = distinct <= MOST_INFERRED_CLASSES and distinct * ROWS_FOR_EACH_CLASS <= len(values)
+    return distinct == 2 or (few and bool((values == np.floor(values)).all()))
+
+
+def _number_classes(
+    table: Any,
+    target: str,
+    reading: Reading,
+    values: NDArray[np.float64],
+    kept: NDArray[np.int64],
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return numbers as classes: as integers if they were written so, else as they are.
+
+    A word that is in more rows than a stray cell is a class beside the numbers.
+    """
+    words, said = _text_classes(table, target, reading)
+    if len(said) - len(kept) > cells.STRAY_SHARE * len(said) or cells.have_zeros(table, target):
+        return words, said
+    if not cells.are_integers(table, target, reading):
+        return values, kept
+    if np.abs(values).max() < cells.LARGEST_EXACT:
+        return values.astype(np.int64), kept
+    return _text_classes(table, target, cells.TEXT)
+
+
+def _text_classes(
+    table: Any, target: str, reading: Reading
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return text, or booleans, as classes."""
+    found = cells.categories(table, target, reading)
+    known = ~cells.spells(found, *NO_CLASS)
+    kept = np.flatnonzero(known)
+    values = np.array(found.filter(known).to_pylist(), dtype=object)
+    return (values == "true" if reading.kind == "boolean" else values), kept
+
+
+def _tell_left_out(table: Any, target: str, what: str, kept: NDArray[np.int64]) -> None:
+    left = table.num_rows - len(kept)
+    if not left:
+        return
+    first = int(np.setdiff1d(np.arange(table.num_rows), kept, assume_unique=True)[0])
+    cell = arrow.plain(table, target)[first].as_py()
+    which = f"row {arrow.row_number(table, first)}" if left == 1 else ""
+    which = which or f"the first is row {arrow.row_number(table, first)}"
+    if isinstance(cell, str) and cell.strip():
+        which += f", {shown(cell)!r}"
+    are = "has no {} and is" if left == 1 else "have no {} and are"
+    warnings.warn(
+        f"target column {target!r}: {count(left, 'row')} {are.format(what)} left out ({which})",
+        stacklevel=3,
+    )
 
 
 def _no_number(table: Any, target: str) -> str:
@@ -139,16 +249,31 @@ def _no_number(table: Any, target: str) -> str:
         cells.numbers(table, target, strays="raise")
     except InputError as error:
         return f"target {error}"
-    return f"target column {target!r} holds {arrow.type_of(table, target)}"
+    return f"target column {target!r} holds codes (task 'regression' would read them as numbers)"
 
 
-def _classification(name: str, table: Any, target: str, values: NDArray[Any], seed: int) -> Data:
+def _prepared(
+    table: Any, target: str, parts: list[NDArray[np.int64]]
+) -> tuple[TablePreparation, list[NDArray[np.float32]]]:
+    """Fit the preparation on the first part's rows, and prepare those of each part."""
+    preparation = TablePreparation.fit(table, parts[0], exclude=[target], embed=False)
+    x = preparation.apply(table, np.concatenate(parts), tell=False)
+    return preparation, np.split(x, np.cumsum([len(rows) for rows in parts])[:-1])
+
+
+def _classification(
+    name: str,
+    table: Any,
+    target: str,
+    values: NDArray[Any],
+    kept: NDArray[np.int64],
+    seed: int,
+) -> Data:
     classes, labels = np.unique(values, return_inverse=True)
     labels = labels.reshape(-1).astype(np.int64)
     parts = split_rows(len(labels), labels, seed)
-    preparation = TablePreparation.fit(table, parts[0], exclude=[target])
-    x = preparation.apply(table, tell_unseen=False)
-    train, validation, test = (Rows(x[rows], labels[rows]) for rows in parts)
+    preparation, inputs = _prepared(table, target, [kept[rows] for rows in parts])
+    train, validation, test = (Rows(x, labels[rows]) for x, rows in zip(inputs, parts, strict=True))
     return Data(
         name=name,
         task="classification",
@@ -162,10 +287,16 @@ def _classification(name: str, table: Any, target: str, values: NDArray[Any], se
     )
 
 
-def _regression(name: str, table: Any, target: str, values: NDArray[Any], seed: int) -> Data:
+def _regression(
+    name: str,
+    table: Any,
+    target: str,
+    values: NDArray[Any],
+    kept: NDArray[np.int64],
+    seed: int,
+) -> Data:
     parts = split_rows(len(values), None, seed)
-    preparation = TablePreparation.fit(table, parts[0], exclude=[target])
-    x = preparation.apply(table, tell_unseen=False)
+    preparation, inputs = _prepared(table, target, [kept[rows] for rows in parts])
     t = values.astype(np.float64)
     mean, std = mean_and_std(t[parts[0]], f"target column {target!r}")
     std = std or 1.0  # all training targets alike, while others differ
@@ -173,11 +304,11 @@ def _regression(name: str, table: Any, target: str, values: NDArray[Any], seed: 
         t32 = ((t - mean) / std).astype(np.float32)[:, None]
     wild = np.flatnonzero(~np.isfinite(t32[:, 0]))
     if wild.size:
-        row = arrow.row_number(table, int(wild[0]))
+        row = arrow.row_number(table, int(kept[wild[0]]))
         raise InputError(
             f"target column {target!r}, row {row}: {t[wild[0]]:g} is too far from the others"
         )
-    train, validation, test = (Rows(x[rows], t32[rows]) for rows in parts)
+    train, validation, test = (Rows(x, t32[rows]) for x, rows in zip(inputs, parts, strict=True))
     return Data(
         name=name,
         task="regression",

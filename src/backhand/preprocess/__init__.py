@@ -6,7 +6,13 @@ In the order in which data flows:
 - `number_text`, `date_text`: the ways in which people write numbers and dates
 - `readings`: what a column was read as, stored with the model
 - `cells`: finds what a column holds (numbers, dates, booleans, text), and reads its values
-- `columns`: one encoder a column, fitted on training rows
-- `preparation`: all columns of a table, or the pixels of pictures; stored with the model
+- `tables`: frames, arrays and lists of rows, column by column
+- `identifiers`: columns that say nothing
+- `scaling`: robust scales with a smooth clip
+- `encoder`: what `numbers`, `dates` and `categories` have in common; one encoder a column, fitted
+  on training rows
+- `choice`: which of them a column gets
+- `preparation`: all columns of a table; stored with the model
+- `pixels`: one mean and standard deviation for pictures
 - `checks`: entries of a description that comes from a file
 """

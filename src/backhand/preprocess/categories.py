@@ -9,26 +9,26 @@ two values                   -1 and 1                               0 and an ind
 the same, not to be embedded one-hot of the most frequent           off, and an indicator
 ============================ ====================================== =============================
 
-Values that fewer rows have than `rare_below` says are pooled into one, "other", so that a value that
-no training row has finds weights that were trained. Where too few rows have one to pool, such a value
-is the mean of what the training rows have (or code 0 with a frequency of 0, whose weights the network
-must see to). So is a missing value where no training row misses one.
+Values that fewer rows have than `rare_below` says are pooled into one, "other", so that a value
+that no training row has finds weights that were trained. Where too few rows have one to pool, such
+a value is the mean of what the training rows have (or code 0 with a frequency of 0, whose weights
+the network must see to). So is a missing value where hardly any training row misses one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backhand.errors import InputError, count
 from backhand.preprocess import cells
-from backhand.preprocess.readings import Reading
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import flag, natural, positive_int, text
-from backhand.preprocess.encoder import Encoder, Part, tuple_of
+from backhand.preprocess.encoder import Check, Encoder, Part, rare_below, tuple_of
+from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import levels
 
 FEW = 8
@@ -38,14 +38,6 @@ MOST_ONE_HOT = 256
 """The most values that become one-hot where nothing is embedded."""
 
 MOST_SHOWN = 10
-
-
-def rare_below(rows: int) -> int:
-    """Return how many of the training rows a value needs to stand for itself.
-
-    Three tell something of a value; in a table of a few dozen rows every value is rare.
-    """
-    return min(3, 1 + rows // 50)
 
 
 @dataclass(frozen=True)
@@ -99,7 +91,7 @@ class CategoryColumn(Encoder):
     """
 
     kind = "category"
-    checks = {
+    checks: ClassVar[dict[str, Check]] = {
         "values": tuple_of(text),
         "counts": tuple_of(positive_int),
         "pooled": natural,
@@ -113,7 +105,7 @@ class CategoryColumn(Encoder):
 
     @property
     def _has_other(self) -> bool:
-        return self.pooled >= rare_below(self.rows)
+        return bool(self.pooled >= rare_below(self.rows))
 
     @property
     def _slots(self) -> list[str]:
@@ -139,7 +131,7 @@ class CategoryColumn(Encoder):
         if not self.embedded:
             return ()
         other = self.pooled if self._has_other else 0
-        return (other, *self.counts, *((self.missing,) if self.missing else ()))
+        return (other, *self.counts, *((self.missing,) if self.has_gap else ()))
 
     @property
     def becomes(self) -> str:
@@ -156,9 +148,7 @@ class CategoryColumn(Encoder):
         rare = f"{', and ' if most else ''}{count(self.pooled, 'row')} with rare ones"
         return shown + (f" and {more} more" if more > 0 else "") + (rare if self.pooled else "")
 
-    def encode(
-        self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays
-    ) -> list[str]:
+    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -171,7 +161,7 @@ class CategoryColumn(Encoder):
         other = (places < 0) & ~absent
         if self.embedded:
             codes = places + 1
-            if self.missing:
+            if self.has_gap:
                 codes[absent] = len(self.values) + 1
             x.codes[:, 0] = codes
         else:
@@ -187,16 +177,12 @@ class CategoryColumn(Encoder):
         if len(ones) == 2:
             mean = (ones[1] - ones[0]) / known
             signs = np.array([-1.0, 1.0, mean], np.float32)[places]  # -1 is the last
-            x.indicators[:, 0] = np.where(absent, 0.0, signs) if self.missing else signs
+            x.indicators[:, 0] = np.where(absent, 0.0, signs) if self.has_gap else signs
         elif len(ones) > 2:
             scaled = Levels.of(ones, self.rows, known)
-            scaled.write(
-                places, absent if self.missing else None, x.indicators[:, : len(ones)]
-            )
+            scaled.write(places, absent if self.has_gap else None, x.indicators[:, : len(ones)])
 
-    def _unseen(
-        self, found: Any, other: NDArray[np.bool_], absent: NDArray[np.bool_]
-    ) -> list[str]:
+    def _unseen(self, found: Any, other: NDArray[np.bool_], absent: NDArray[np.bool_]) -> list[str]:
         """Tell of values that no training row has, as far as they differ from rare ones."""
         import pyarrow as pa
 
@@ -204,23 +190,23 @@ class CategoryColumn(Encoder):
         values = strange.unique()
         rare = " or too rare there" if self.pooled else ""
         some = f"{values[0].as_py()!r}{', ...' if len(values) > 1 else ''}"
-        told = f"{count(len(values), 'value')} not seen in training{rare} ({some})"
-        if len(strange) > 1 and len(strange) == len(found) - absent.sum():
-            return [f"column {self.name!r}: every value is one of {told}"]
+        known = int(len(found) - absent.sum())
+        if 1 < len(strange) == known:
+            none = f"none of its {known:,} values was seen in training{rare} ({some})"
+            return [f"column {self.name!r}: {none}"]
         if self._has_other:
             return []  # that is what the pool is for
+        told = f"{count(len(values), 'value')} not seen in training{rare} ({some})"
         return [f"column {self.name!r}: {told}, in {count(len(strange), 'row')}"]
 
     def check(self, where: str) -> None:
         if len(set(self.values)) < len(self.values):
             raise InputError(f"{where}: a value is there twice")
         if len(self.values) != len(self.counts):
-            raise InputError(
-                f"{where}: {len(self.values)} values and {len(self.counts)} counts"
-            )
+            raise InputError(f"{where}: {len(self.values)} values and {len(self.counts)} counts")
         if sum(self.counts) + self.pooled + self.missing != self.rows:
             raise InputError(f"{where}: the counts are not of {self.rows} rows")
-        if len(self._slots) + bool(self.missing) < 2:
+        if len(self._slots) + self.has_gap < 2:
             raise InputError(f"{where}: values must be two or more")
         if self.reading.kind == "boolean" and not set(self.values) <= {"false", "true"}:
             raise InputError(f"{where}: values of a boolean are 'false' and 'true'")
@@ -244,16 +230,16 @@ def fit_categories(name: str, reading: Reading, found: Any, embed: bool) -> Cate
     counted = pc.value_counts(found.drop_null())
     values = counted.field("values").to_pylist()
     counts = counted.field("counts").to_pylist()
-    if len(values) == 1 and not missing:
-        return "constant in the training rows"
     rare = rare_below(len(found))
+    if len(values) == 1 and missing < rare:
+        return "constant in the training rows"
     kept = sorted((n, value) for value, n in zip(values, counts, strict=True) if n >= rare)
     if not embed:
         kept = kept[-MOST_ONE_HOT:]
     pooled = len(found) - missing - sum(n for n, _ in kept)
     slots = len(kept) + (pooled >= rare)
-    if slots + bool(missing) < 2:
-        return "hardly any value is there often"
+    if slots + (missing >= rare) < 2:
+        return "nearly constant in the training rows" if kept else "hardly any value is there often"
     by_name = sorted((value, n) for n, value in kept)
     return CategoryColumn(
         name,

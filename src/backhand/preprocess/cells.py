@@ -41,12 +41,14 @@ STRAY_SHARE = 0.05
 # Below this all integers are float64 numbers; here two of them become one.
 LARGEST_EXACT = 2**53
 
+_ZEROS = r"^0\d+$"
 # Distinct texts that are tried as dates before all are.
 _SAMPLE = 1000
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
 NUMBER = Reading("number")
+TEXT = Reading("text")
 Strays = Literal["warn", "ignore", "raise"]
 
 
@@ -57,8 +59,8 @@ def _trimmed(column: Any) -> Any:
     return number_text.plain_characters(pc.utf8_trim_whitespace(column))
 
 
-def _spells(cells: Any, *words: str) -> NDArray[np.bool_]:
-    """Say which cells are null or, in any case, one of ``words``."""
+def spells(cells: Any, *words: str) -> NDArray[np.bool_]:
+    """Say which cells are null or, in upper or lower case, one of ``words``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -117,12 +119,12 @@ def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None
     column = _trimmed(column)
     different = pc.value_counts(column)
     cells, counts = different.field("values"), np.asarray(different.field("counts"))
-    absent, vague = _spells(cells, *MISSING), _spells(cells, *UNKNOWN)
+    absent, vague = spells(cells, *MISSING), spells(cells, *UNKNOWN)
     known = ~absent & ~vague
     some, number_of = cells.filter(pa.array(known)), counts[known]
     if not len(some):
         return Reading("empty" if absent.all() else "text")
-    if _spells(some, *BOOLEAN).all():
+    if spells(some, *BOOLEAN).all():
         return Reading("boolean")
 
     notes = table.schema.metadata or {}
@@ -165,7 +167,7 @@ def _are_codes(some: Any, counts: NDArray[np.int64]) -> bool:
     """Say whether so many distinct numbers are codes, whose digits mean something."""
     import pyarrow.compute as pc
 
-    zeros = np.asarray(pc.match_substring_regex(some, r"^0\d+$"))
+    zeros = np.asarray(pc.match_substring_regex(some, _ZEROS))
     long = np.asarray(pc.match_substring_regex(some, r"^[+-]?\d{16,}$"))
     long[long] = np.abs(number_text.as_floats(some.filter(long), NumberSpelling())) >= LARGEST_EXACT
     if counts[zeros | long].sum() > STRAY_SHARE * counts.sum():
@@ -201,6 +203,17 @@ def are_integers(table: Any, name: str, reading: Reading = NUMBER) -> bool:
     cells = _trimmed(column).unique()
     read = cells.filter(pa.array(number_text.matches(cells, reading.spelling)))
     return bool(pc.all(pc.match_substring_regex(read, r"^[+-]?\d+$")).as_py())
+
+
+def have_zeros(table: Any, name: str) -> bool:
+    """Say whether any cell of text is an integer with zeros before it, such as "007"."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = plain(table, name)
+    if not pa.types.is_string(column.type):
+        return False
+    return bool(pc.any(pc.match_substring_regex(_trimmed(column), _ZEROS)).as_py())
 
 
 def numbers(
@@ -274,6 +287,12 @@ def dates(
     raise InputError(f"column {name!r} holds {form}, the model was trained on dates")
 
 
+def _spelling(table: Any, reading: Reading) -> NumberSpelling:
+    """Return the training rows' spelling, or that of a file whose decimal mark somebody named."""
+    said = (table.schema.metadata or {}).get(DECIMAL, reading.decimal.encode()).decode()
+    return reading.spelling if said == reading.decimal else number_text.wide(said)
+
+
 def _from_text(
     table: Any, name: str, column: Any, reading: Reading, strays: Strays
 ) -> NDArray[np.float64]:
@@ -285,15 +304,15 @@ def _from_text(
     coded = pc.dictionary_encode(column, null_encoding="encode")
     cells = _trimmed(coded.dictionary)
     if reading.kind == "date":
-        known = pc.if_else(pa.array(_spells(cells, *MISSING)), pa.scalar(None, pa.string()), cells)
+        known = pc.if_else(pa.array(spells(cells, *MISSING)), pa.scalar(None, pa.string()), cells)
         each = date_text.as_days(known, reading.form or "Y-M-D")
     else:
-        each = number_text.as_floats(cells, reading.spelling)
+        each = number_text.as_floats(cells, _spelling(table, reading))
     place = np.asarray(coded.indices)
     values: NDArray[np.float64] = each[place] if len(each) else np.full(len(column), np.nan)
     if strays == "ignore":
         return values
-    strange = np.isnan(each) & ~_spells(cells, *MISSING, *UNKNOWN)
+    strange = np.isnan(each) & ~spells(cells, *MISSING, *UNKNOWN)
     if strange.any():
         found = np.flatnonzero(strange[place])
         first, row = cells[int(place[found[0]])].as_py(), row_number(table, int(found[0]))
@@ -330,7 +349,7 @@ def categories(table: Any, name: str, reading: Reading) -> Any:
     spelling = pc.index_in(lower, value_set=pa.array(list(TRUE_AND_FALSE)))
     read = pa.array(list(TRUE_AND_FALSE.values())).take(spelling)
     # What is neither stays as it is, and so counts as unseen.
-    missing = pa.array(_spells(said, *MISSING, *UNKNOWN))
+    missing = pa.array(spells(said, *MISSING, *UNKNOWN))
     return pc.if_else(missing, pa.scalar(None, pa.string()), pc.coalesce(read, lower))
 
 

@@ -12,15 +12,15 @@ weekday         one-hot                          it varies
 time of day     a number, its sine and cosine    it varies
 =============== ================================ ==============================================
 
-Numbers are kept within the range of the training rows, so that no trend runs away. A missing date is
-the median of each number and the mean of the others, and has an indicator where training rows miss
-one.
+Numbers are kept within the range of the training rows, so that no trend runs away. A missing date
+is the median of each number and the mean of the others, and has an indicator where training rows
+miss a few.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from backhand.errors import InputError
 from backhand.preprocess import cells
 from backhand.preprocess.categories import Levels
-from backhand.preprocess.readings import Reading
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import finite, listed, natural
-from backhand.preprocess.encoder import Encoder, Part, tuple_of
+from backhand.preprocess.encoder import Check, Encoder, Part, optional, rare_below, tuple_of
+from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import Scale
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -66,7 +66,9 @@ class Span:
         """Rebuild from `to_list`; InputError for anything else."""
         least, most, *scale = listed(found, where, 4)
         least = finite(least, f"{where}: least")
-        return cls(least, finite(most, f"{where}: most", above=least), Scale.from_list(scale, where))
+        return cls(
+            least, finite(most, f"{where}: most", above=least), Scale.from_list(scale, where)
+        )
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ class DateColumn(Encoder):
     """
 
     kind = "date"
-    checks = {
-        "spans": tuple_of(lambda v, where: None if v is None else Span.from_list(v, where)),
+    checks: ClassVar[dict[str, Check]] = {
+        "spans": tuple_of(optional(Span.from_list)),
         "weekdays": tuple_of(natural),
     }
 
@@ -123,9 +125,7 @@ class DateColumn(Encoder):
             return "one date"
         return f"{_shown(span.least)} to {_shown(span.most)}"
 
-    def encode(
-        self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays
-    ) -> list[str]:
+    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
         days = cells.dates(table, self.name, self.reading, strays=strays)
         days = days if chosen is None else days[chosen]
         absent = np.isnan(days)
@@ -196,7 +196,7 @@ def fit_dates(name: str, reading: Reading, values: NDArray[np.float64]) -> DateC
     if not known.size:
         return "no value in the training rows"
     if known.min() == known.max():
-        if not missing:
+        if missing < rare_below(len(values)):
             return "constant in the training rows"
         return DateColumn(name, reading, len(values), missing, (None,) * len(PARTS), ())
     found = parts_of(known)

@@ -10,13 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backhand.errors import InputError
-from backhand.preprocess.readings import Reading
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import entries, listed, natural, positive_int, text
+from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import levels
 
 Check = Callable[[object, str], Any]
 """What makes an entry of a file an attribute, or raises InputError."""
+
+
+def rare_below(rows: int) -> int:
+    """Return how many training rows a value needs to stand for itself, and so do missing values.
+
+    Three tell something of a value; in a table of a few dozen rows every value is rare.
+    """
+    return min(3, 1 + rows // 50)
 
 
 class Part(NamedTuple):
@@ -61,7 +69,7 @@ class Encoder:
     @property
     def indicators(self) -> list[str]:
         """Names of prepared columns that are as they should be."""
-        return [self.gap] if self.missing else []
+        return [f"{self.name} is missing"] if self.has_gap else []
 
     @property
     def frequencies(self) -> tuple[int, ...]:
@@ -79,13 +87,16 @@ class Encoder:
         raise NotImplementedError
 
     @property
-    def gap(self) -> str:
-        """Name of the indicator for a missing value."""
-        return f"{self.name} is missing"
+    def has_gap(self) -> bool:
+        """Whether that a value is missing is an input of its own."""
+        return self.missing >= rare_below(self.rows)
 
-    def encode(
-        self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays
-    ) -> list[str]:
+    @property
+    def strays(self) -> str | None:
+        """Cells of training rows that could not be read, for people."""
+        return self.reading.stray_note(self.name)
+
+    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
         """Write the column's rows of a table, or those that are chosen, in their order.
 
         Parameters
@@ -105,7 +116,7 @@ class Encoder:
 
     def write_gaps(self, absent: NDArray[np.bool_], x: Part) -> None:
         """Write the indicator for missing values, the last one, if there is one."""
-        if self.missing:
+        if self.has_gap:
             off, on = levels(self.missing, self.rows)
             x.indicators[:, -1] = np.where(absent, np.float32(on), np.float32(off))
 
@@ -132,7 +143,9 @@ class Encoder:
         if missing > rows:
             raise InputError(f"{where}: {missing} missing values in {rows} rows")
         own = {key: check(d[key], f"{where}: {key}") for key, check in cls.checks.items()}
-        encoder = cls(name, Reading.from_dict(d["reading"], f"{where}: reading"), rows, missing, **own)
+        encoder = cls(
+            name, Reading.from_dict(d["reading"], f"{where}: reading"), rows, missing, **own
+        )
         encoder.check(where)
         return encoder
 
@@ -153,6 +166,5 @@ def optional(check: Check) -> Check:
 
 def tuple_of(check: Check) -> Check:
     """Return a check of a list whose entries pass a check, as a tuple."""
-    from backhand.preprocess.checks import listed
 
     return lambda value, where: tuple(check(v, where) for v in listed(value, where))

@@ -17,9 +17,19 @@ FEWEST = 20
 UNIQUE = 0.95
 """Texts of which so many differ are identifiers."""
 
+DENSE = 1.1
+"""Numbers from one to so many times the number of rows are as good as row numbers."""
+
+KEEP = "; to use it, name it to keep"
+
 NAMED = re.compile(
-    r"""^( (?i:unnamed:\s*\d+ | (row)?_?(names?|index|numbers?|nr|no|num)_? | row | index | key | \#)
-        | X | (.*[\s_.\-])?(?i:id|uid|uuid|guid|key) | (?i:id|key)[\s_.\-].* | .*[a-z](Id|ID) )?$""",
+    r"""^(
+    (?i: unnamed:\s*\d+ | row | (row[\s_.]*)?(names?|index|numbers?|nr|no|num) | \# )
+    | X
+    | (.*[\s_.\-])? (?i:id|uid|uuid|guid|key)
+    | (?i:id|key) [\s_.\-] .*
+    | .*[a-z](Id|ID)
+    )?$""",
     re.VERBOSE,
 )
 """Names that say that a column is an identifier; an empty name does."""
@@ -53,14 +63,14 @@ def number_identifier(
     named = NAMED.match(name) is not None
     shift = values - places
     if (shift == shift[0]).all() and (named or (shift[0] in (0, 1) and not TIMES.match(name))):
-        return "row numbers"
+        return f"row numbers{KEEP}"
     if not (named or MAY_BE_NAMED.match(name)) or len(np.unique(values)) < len(values):
         return None
-    dense = values.max() - values.min() <= places.max()
+    dense = values.max() - values.min() <= DENSE * places.max()
     order = np.argsort(places)
     steps = np.diff(values[order])
     if named or dense or (steps > 0).all():
-        return "a different number in every row, and its name is that of an identifier"
+        return f"an identifier, different in every row{KEEP}"
     return None
 
 
@@ -74,4 +84,5 @@ def text_identifier(found: Any) -> str | None:
     distinct = pc.count_distinct(found, mode="only_valid").as_py()
     if distinct < UNIQUE * known:
         return None
-    return "a different text in every row" if distinct == known else "hardly any text twice"
+    often = "different in every row" if distinct == known else "hardly any text twice"
+    return f"an identifier, {often}{KEEP}"

@@ -39,6 +39,11 @@ class NumberSpelling(NamedTuple):
     thousands: str = ""
 
 
+def wide(mark: str) -> NumberSpelling:
+    """Return the spelling with a given decimal mark in which the other separates thousands."""
+    return NumberSpelling(mark, _other(mark))
+
+
 def _other(mark: str) -> str:
     return MARKS[1 - MARKS.index(mark)]
 
@@ -124,17 +129,16 @@ def spelling_of(
     import pyarrow.compute as pc
 
     marks = (decimal,) if decimal else (likely, _other(likely))
-    wide = [NumberSpelling(mark, _other(mark)) for mark in marks]
-    read = [matches(text, spelling) for spelling in wide]
+    read = {mark: matches(text, wide(mark)) for mark in marks}
     # Python's max takes the first of equals, which is the likely one.
-    best = max(range(len(wide)), key=lambda i: int(counts[read[i]].sum()))
-    used = np.asarray(pc.fill_null(pc.match_substring(text, wide[best].thousands), False))
-    return wide[best] if (used & read[best]).any() else NumberSpelling(wide[best].decimal)
+    best = max(marks, key=lambda mark: int(counts[read[mark]].sum()))
+    used = np.asarray(pc.fill_null(pc.match_substring(text, _other(best)), False))
+    return wide(best) if (used & read[best]).any() else NumberSpelling(best)
 
 
 def evidence(text: Any) -> int:
     """Return how many more cells can only have a decimal comma than can only have a point."""
-    comma, point = (matches(text, NumberSpelling(mark, _other(mark))) for mark in (",", "."))
+    comma, point = (matches(text, wide(mark)) for mark in (",", "."))
     return int((comma & ~point).sum()) - int((point & ~comma).sum())
 
 

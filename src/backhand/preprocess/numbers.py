@@ -6,25 +6,25 @@ training rows have   it becomes                                               th
 many values          robustly scaled with a smooth clip                       a number
 a heavy tail         the same, and winsorised and standardised as well        and an indicator
 two values           -1 and 1, what is between in between                     an indicator
-missing values       0 (for many values that is the median), and whether      and an indicator
-                     it is missing
+missing values       0 (of many values that is the median), and whether       and an indicator
+                     they are missing, if a few rows miss one
 ==================== ======================================================== ====================
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backhand.errors import InputError, count
 from backhand.preprocess import arrow, cells
-from backhand.preprocess.readings import Reading
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import finite, flag
-from backhand.preprocess.encoder import Encoder, Part, optional
+from backhand.preprocess.encoder import Check, Encoder, Part, optional, rare_below
+from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import Scale, Tail
 
 FAR = 1.0
@@ -47,7 +47,7 @@ class NumberColumn(Encoder):
     """
 
     kind = "number"
-    checks = {
+    checks: ClassVar[dict[str, Check]] = {
         "least": finite,
         "most": finite,
         "scale": optional(Scale.from_list),
@@ -85,9 +85,7 @@ class NumberColumn(Encoder):
             return f"{self.least:.4g} and {self.most:.4g}"
         return f"{self.least:.4g} to {self.most:.4g}, median {self.scale.centre:.4g}"
 
-    def encode(
-        self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays
-    ) -> list[str]:
+    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
         values = cells.numbers(table, self.name, self.reading, strays=strays)
         values = values if chosen is None else values[chosen]
         absent = np.isnan(values)
@@ -118,7 +116,7 @@ class NumberColumn(Encoder):
         ]
 
     def check(self, where: str) -> None:
-        if self.scale is None and (self.two or self.tail or not self.missing):
+        if self.scale is None and (self.two or self.tail or not self.has_gap):
             raise InputError(f"{where}: scale is missing")
         if self.two and self.tail:
             raise InputError(f"{where}: two values have no tail")
@@ -136,7 +134,7 @@ def fit_numbers(name: str, reading: Reading, values: NDArray[np.float64]) -> Num
     least, most = float(known.min()), float(known.max())
     scale = Scale.of(known, where)
     if scale is None:
-        if not missing:
+        if missing < rare_below(len(values)):
             return "constant in the training rows"
         return NumberColumn(name, reading, len(values), missing, least, most, None, None, False)
     two = bool(((known == least) | (known == most)).all())

@@ -17,20 +17,12 @@ from numpy.typing import NDArray
 
 from backhand.errors import InputError, count
 from backhand.memory import check_size, most_bytes
-from backhand.preprocess import arrow, cells
-from backhand.preprocess.categories import CategoryColumn, fit_categories
+from backhand.preprocess import cells
 from backhand.preprocess.checks import entries, flag, listed, one_of, text
-from backhand.preprocess.dates import DateColumn, fit_dates
+from backhand.preprocess.choice import LeftOut, choose, encoder_from_dict
 from backhand.preprocess.encoder import Encoder, Part
-from backhand.preprocess.identifiers import number_identifier, text_identifier
-from backhand.preprocess.numbers import NumberColumn, fit_numbers
 from backhand.preprocess.pixels import Standardise
 from backhand.preprocess.tables import Columns, columns_of, nearest
-
-ENCODERS: dict[str, type[Encoder]] = {
-    kind.kind: kind for kind in (NumberColumn, DateColumn, CategoryColumn)
-}
-"""Every kind of encoder, by the name that a file calls it."""
 
 AS_ASKED = "as asked"
 
@@ -51,22 +43,6 @@ class Inputs(NamedTuple):
     numbers: list[str]
     indicators: list[str]
     codes: list[str]
-
-
-class LeftOut(NamedTuple):
-    """A column that is not used.
-
-    Attributes
-    ----------
-    name : str
-    holds : str
-        What it was read as, for people.
-    reason : str
-    """
-
-    name: str
-    holds: str
-    reason: str
 
 
 class Treatment(NamedTuple):
@@ -165,7 +141,7 @@ class TablePreparation:
             if name in dropped:
                 left.append(LeftOut(name, "", AS_ASKED))
                 continue
-            result = _fit(source.only(name), name, rows, name in kept, embed)
+            result = choose(source.only(name), name, rows, name in kept, embed)
             if isinstance(result, LeftOut):
                 left.append(result)
             else:
@@ -227,7 +203,7 @@ class TablePreparation:
                 encoder.reading.summary,
                 encoder.becomes,
                 encoder.missing,
-                "; ".join(filter(None, (encoder.summary, encoder.reading.stray_note(encoder.name)))),
+                "; ".join(filter(None, (encoder.summary, encoder.strays))),
             )
             for encoder in self.encoders
         ]
@@ -343,13 +319,6 @@ class TablePreparation:
         return cls(encoders, left, flag(d["has_names"], f"{where}: has_names"))
 
 
-def encoder_from_dict(d: object) -> Encoder:
-    """Rebuild an encoder from its ``to_dict``; InputError for anything else."""
-    if not isinstance(d, Mapping):
-        raise InputError(f"preparation: column: must be a mapping, not {type(d).__name__}")
-    return ENCODERS[one_of(d.get("kind"), "kind of column", tuple(ENCODERS))].from_dict(d)
-
-
 def _names(source: Columns, given: Iterable[str]) -> set[str]:
     """Return names as a set. Raises InputError, with the nearest, for one that is no column."""
     names = [given] if isinstance(given, str) else list(given)
@@ -361,46 +330,11 @@ def _names(source: Columns, given: Iterable[str]) -> set[str]:
     return set(names)
 
 
-def _fit(
-    table: Any, name: str, rows: NDArray[Any] | None, keep: bool, embed: bool
-) -> Encoder | LeftOut:
-    """Fit the encoder of one column, or say why it is left out."""
-    reading = cells.look(table, name, rows)
-    result = _fitted(table, name, reading, rows, keep, embed)
-    return result if isinstance(result, Encoder) else LeftOut(name, reading.summary, result)
-
-
-def _fitted(
-    table: Any, name: str, reading: Any, rows: NDArray[Any] | None, keep: bool, embed: bool
-) -> Encoder | str:
-    if reading.kind == "unusable":
-        return f"values of type {arrow.type_of(table, name)}"
-    if reading.kind == "empty":
-        return "no value in the training rows"
-    if reading.kind == "date":
-        days = cells.dates(table, name, reading, strays="ignore")
-        return fit_dates(name, reading, days if rows is None else days[rows])
-    why = None
-    if reading.kind == "number":
-        values = cells.numbers(table, name, reading, strays="ignore")
-        places = np.arange(table.num_rows) if rows is None else rows
-        values = values[places]
-        why = None if keep else number_identifier(name, values, places)
-        return why or fit_numbers(name, reading, values)
-    import pyarrow as pa
-
-    found = cells.categories(table, name, reading)
-    found = found if rows is None else found.take(pa.array(rows))
-    why = None if keep else text_identifier(found)
-    return why or fit_categories(name, reading, found, embed)
-
-
 def _tell(fitted: Sequence[Encoder], left: Sequence[LeftOut]) -> None:
     """Warn of cells that could not be read, and of what is left out and not as asked."""
     for encoder in fitted:
-        note = encoder.reading.stray_note(encoder.name)
-        if note:
-            warnings.warn(note, stacklevel=4)
+        if encoder.strays:
+            warnings.warn(encoder.strays, stacklevel=3)
     reasons: dict[str, list[str]] = {}
     for one in left:
         reasons.setdefault(one.reason, []).append(one.name)
@@ -409,7 +343,7 @@ def _tell(fitted: Sequence[Encoder], left: Sequence[LeftOut]) -> None:
             many = "columns are" if len(names) > 1 else "column is"
             listed_names = ", ".join(map(repr, names))
             told = f"{len(names)} {many} left out ({reason}): {listed_names}"
-            warnings.warn(told, stacklevel=4)
+            warnings.warn(told, stacklevel=3)
 
 
 Preparation = Standardise | TablePreparation

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backhand.errors import InputError, count, first_line
-from backhand.preprocess import arrow
+from backhand.errors import InputError, first_line
+from backhand.preprocess import arrow, cells
 
 PLAIN = (str, int, float, bool, np.generic)
 """What may stand together in a column of mixed values, which then are text."""
@@ -195,7 +195,7 @@ def _as_text(values: Any) -> Any:
     """
     import pyarrow as pa
 
-    if not isinstance(values, (list, tuple)) and getattr(values, "dtype", None) != object:
+    if not isinstance(values, (list, tuple)) and str(getattr(values, "dtype", "")) != "object":
         return None
     found = [None if _is_missing(value) else value for value in values]
     if not all(value is None or isinstance(value, PLAIN) for value in found):
@@ -232,6 +232,20 @@ def _is_single(values: Any) -> bool:
     """Say whether it is a number, a text, a date and the like, or an array of no dimension."""
     one = not hasattr(values, "__iter__") or getattr(values, "ndim", 1) == 0
     return one or isinstance(values, (str, bytes))
+
+
+def matrix(raw: Any, names: Iterable[str]) -> NDArray[np.float64]:
+    """Columns of numbers as an array (N, D), as they are; NaN where a value is missing.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or holds something else; the message names it, row and value.
+    """
+    columns, names = columns_of(raw), list(names)
+    columns.check_there(names)
+    found = [cells.numbers(columns.only(name), name, strays="raise") for name in names]
+    return np.column_stack(found)
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

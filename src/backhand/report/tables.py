@@ -12,6 +12,7 @@ from rich.text import Text
 from ..check.compare import KINDS, Comparison, worst_of
 from ..errors import printable
 from ..network import LayerStatistics
+from ..preprocess.preparation import Treatment
 
 
 def console(stderr: bool = False) -> Console:
@@ -91,6 +92,15 @@ def grid(rows: Iterable[Sequence[str]], heading: Sequence[str], out: Console) ->
     for row in rows:
         table.add_row(*map(printable, row))
     out.print(table)
+
+
+def treatments(rows: Iterable[Treatment], out: Console) -> None:
+    """How each column of a table is treated, and why."""
+    shown = [
+        (row.column, row.holds, row.becomes, f"{row.missing:,}" if row.missing else "", row.notes)
+        for row in rows
+    ]
+    grid(shown, ("column", "holds", "becomes", "missing", "training rows have"), out)
 
 
 def _score(value: float) -> str:
