@@ -8,6 +8,7 @@ have a type of their own.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,16 +24,17 @@ from backhand.preprocess.arrow import (
     row_number,
 )
 from backhand.preprocess.number_text import NumberSpelling
-from backhand.preprocess.readings import Kind, Reading, shown, stray_note
+from backhand.preprocess.readings import Reading, shown, stray_note
 
 # What stands for a missing value among numbers, dates and booleans. In text only "" does.
-MISSING = (
-    *("", "na", "n/a", "#n/a", "#na", "<na>", "n.a.", "nan", "nat", "null", "none", "nil"),
-    *("?", "-", "--", "---", ".", "..", "...", "#value!", "#div/0!", "#ref!", "#name?", "#num!"),
+MISSING = ("", "na", "n/a", "<na>", "nan", "nat", "null", "none", "?")
+# What does too, but is told, since it may have been meant otherwise.
+MARKS = (
+    *("-", "--", "---", ".", "..", "...", "*", "n.a.", "nil", "#n/a", "#na", "#value!"),
+    *("#div/0!", "#ref!", "#name?", "#num!"),
 )
-# Words that are missing values too, where at least as many cells are numbers or dates. Elsewhere
-# they may be categories.
-UNKNOWN = ("missing", "unknown", "unk", "not available", "not applicable", "tbd", "*")
+# Likewise, where at least as many cells are numbers or dates. Elsewhere they may be categories.
+WORDS = ("missing", "unknown", "unk", "not available", "not applicable", "tbd")
 BOOLEAN = ("true", "false")
 TRUE_AND_FALSE = {"true": "true", "1": "true", "false": "false", "0": "false"}
 # Up to this share of the known cells may be no numbers in a column of numbers; so may dates. The
@@ -72,9 +74,9 @@ def look(table: Any, name: str, rows: NDArray[np.integer[Any]] | None = None) ->
     """Decide what a column holds and how it is written.
 
     Cells of text are numbers (or dates) if at least 95 % of the known ones are; the others are
-    strays, which count as missing. Codes with leading zeros and integers beyond 2**53, which
-    float64 would confuse, make a column text if they are more than 5 %, or if every cell has as
-    many digits as a code has.
+    strays, which count as missing. Those of all rows are noted, and decide nothing. Codes with
+    leading zeros and integers beyond 2**53, which float64 would confuse, make a column text if they
+    are more than 5 %, or if every cell has as many digits as a code has.
 
     Parameters
     ----------
@@ -94,6 +96,8 @@ def look(table: Any, name: str, rows: NDArray[np.integer[Any]] | None = None) ->
     if not is_usable_column(table, name):
         return Reading("unusable")
     column = plain(table, name)
+    if pa.types.is_string(column.type):
+        return _look_at_text(table, column, rows)
     if rows is not None:
         column = column.take(pa.array(rows))
     form = column.type
@@ -107,23 +111,20 @@ def look(table: Any, name: str, rows: NDArray[np.integer[Any]] | None = None) ->
         return Reading("text" if codes else "number")
     if pa.types.is_floating(form) or pa.types.is_decimal(form):
         return Reading("number")
-    if pa.types.is_date(form) or pa.types.is_timestamp(form):
-        return Reading("date")
-    return _look_at_text(table, column, rows)
+    return Reading("date")
 
 
 def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None) -> Reading:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = _trimmed(column)
-    different = pc.value_counts(column)
-    cells, counts = different.field("values"), np.asarray(different.field("counts"))
-    absent, vague = spells(cells, *MISSING), spells(cells, *UNKNOWN)
-    known = ~absent & ~vague
-    some, number_of = cells.filter(pa.array(known)), counts[known]
+    cells, place = _coded(column)
+    counts = np.bincount(place if rows is None else place[rows], minlength=len(cells))
+    absent, vague = spells(cells, *MISSING, *MARKS), spells(cells, *WORDS)
+    seen = (counts > 0) & ~absent & ~vague
+    some, number_of = cells.filter(pa.array(seen)), counts[seen]
     if not len(some):
-        return Reading("empty" if absent.all() else "text")
+        return Reading("text" if counts[vague].any() else "empty")
     if spells(some, *BOOLEAN).all():
         return Reading("boolean")
 
@@ -134,33 +135,42 @@ def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None
         decimal=notes[DECIMAL].decode() if DECIMAL in notes else None,
         likely=notes.get(LIKELY_DECIMAL, b".").decode(),
     )
-    found = number_text.matches(some, spelling)
-    kind: Kind = "number"
-    form = sign = ""
+    read = number_text.matches(some, spelling)
     least = max((1 - STRAY_SHARE) * number_of.sum(), counts[vague].sum())
-    if number_of[found].sum() >= least:
+    if number_of[read].sum() >= least:
         if _are_codes(some, number_of):
             return Reading("text")
-        sign = number_text.sign_of(some.filter(pa.array(found)))
+        sign = number_text.sign_of(some.filter(pa.array(read)))
+        reading = Reading("number", *spelling, sign=sign)
+        found = number_text.matches(cells, spelling)
     else:
-        kind, spelling = "date", NumberSpelling()
         form = _date_form(some, number_of)
-        found = ~np.isnan(date_text.as_days(some, form)) if form else np.zeros(len(some), bool)
-        if not form or number_of[found].sum() < least:
+        if not form:
             return Reading("text")
-    strange = some.filter(pa.array(~found))
-    if not len(strange):
-        return Reading(kind, *spelling, sign, form)
-    first = int(pc.index(pc.is_in(column, value_set=strange), True).as_py())
-    return Reading(
-        kind,
-        *spelling,
-        sign,
-        form,
-        strays=int(number_of[~found].sum()),
-        stray=shown(column[first].as_py()),
-        stray_row=row_number(table, first if rows is None else int(rows[first])),
-    )
+        reading = Reading("date", form=form)
+        found = ~np.isnan(date_text.as_days(cells, form))
+        if number_of[found[seen]].sum() < least:
+            return Reading("text")
+    # Rows that decide nothing, such as test rows, have strays that are told too.
+    said = cells.filter(pa.array(spells(cells, *MARKS, *WORDS) & ~found))
+    reading = replace(reading, words=tuple(sorted(pc.drop_null(said).unique().to_pylist())))
+    strange = np.flatnonzero((~found & ~absent & ~vague)[place])
+    if not strange.size:
+        return reading
+    first = int(strange[0])
+    stray, row = shown(cells[int(place[first])].as_py()), row_number(table, first)
+    return replace(reading, strays=strange.size, stray=stray, stray_row=row)
+
+
+def _coded(column: Any) -> tuple[Any, NDArray[np.integer[Any]]]:
+    """Return the different cells of a column of text, and which of them stands in each row.
+
+    Some may be alike, since spaces around them are taken away.
+    """
+    import pyarrow.compute as pc
+
+    coded = pc.dictionary_encode(column, null_encoding="encode")
+    return _trimmed(coded.dictionary), np.asarray(coded.indices)
 
 
 def _are_codes(some: Any, counts: NDArray[np.int64]) -> bool:
@@ -180,16 +190,12 @@ def _are_codes(some: Any, counts: NDArray[np.int64]) -> bool:
 
 def _date_form(some: Any, counts: NDArray[np.int64]) -> str:
     # Trying six forms on a million different texts would take seconds.
-    sample = some.slice(0, _SAMPLE)
-    form = date_text.form_of(sample, counts[:_SAMPLE])
+    sample, number_of = some.slice(0, _SAMPLE), counts[:_SAMPLE]
+    form = date_text.form_of(sample, number_of)
     if not form or len(some) == len(sample):
         return form
-    if (
-        counts[:_SAMPLE][~np.isnan(date_text.as_days(sample, form))].sum()
-        < counts[:_SAMPLE].sum() / 2
-    ):
-        return ""
-    return date_text.form_of(some, counts)
+    read = number_of[~np.isnan(date_text.as_days(sample, form))].sum()
+    return date_text.form_of(some, counts) if 2 * read >= number_of.sum() else ""
 
 
 def are_integers(table: Any, name: str, reading: Reading = NUMBER) -> bool:
@@ -229,7 +235,8 @@ def numbers(
     reading : Reading
         Of kind "number".
     strays : {"warn", "ignore", "raise"}
-        What to do about text that is no number, which counts as missing.
+        What to do about text that is no number, which counts as missing. `MISSING` and the
+        reading's words are expected.
 
     Returns
     -------
@@ -300,19 +307,16 @@ def _from_text(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # Spaces may be all that two of them differ in, which does no harm.
-    coded = pc.dictionary_encode(column, null_encoding="encode")
-    cells = _trimmed(coded.dictionary)
+    cells, place = _coded(column)
     if reading.kind == "date":
         known = pc.if_else(pa.array(spells(cells, *MISSING)), pa.scalar(None, pa.string()), cells)
         each = date_text.as_days(known, reading.form or "Y-M-D")
     else:
         each = number_text.as_floats(cells, _spelling(table, reading))
-    place = np.asarray(coded.indices)
     values: NDArray[np.float64] = each[place] if len(each) else np.full(len(column), np.nan)
     if strays == "ignore":
         return values
-    strange = np.isnan(each) & ~spells(cells, *MISSING, *UNKNOWN)
+    strange = np.isnan(each) & ~spells(cells, *MISSING, *map(str.lower, reading.words))
     if strange.any():
         found = np.flatnonzero(strange[place])
         first, row = cells[int(place[found[0]])].as_py(), row_number(table, int(found[0]))
@@ -349,7 +353,7 @@ def categories(table: Any, name: str, reading: Reading) -> Any:
     spelling = pc.index_in(lower, value_set=pa.array(list(TRUE_AND_FALSE)))
     read = pa.array(list(TRUE_AND_FALSE.values())).take(spelling)
     # What is neither stays as it is, and so counts as unseen.
-    missing = pa.array(spells(said, *MISSING, *UNKNOWN))
+    missing = pa.array(spells(said, *MISSING, *MARKS, *WORDS))
     return pc.if_else(missing, pa.scalar(None, pa.string()), pc.coalesce(read, lower))
 
 

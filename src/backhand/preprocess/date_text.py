@@ -75,7 +75,7 @@ def as_days(text: Any, form: str) -> NDArray[np.float64]:
     day = _floats(part("d")).astype(np.int64) if "d" in names else np.ones_like(month)
     months = ((year - 1970) * 12 + month - 1).astype("M8[M]")
     days = months.astype("M8[D]") + (day - 1)
-    valid = found & (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1)
+    valid = found & (month >= 1) & (month <= 12) & (day >= 1)
     valid &= days.astype("M8[M]") == months
 
     hour, minute = _floats(part("H")), _floats(part("M"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from backhand.errors import InputError, count, printable
@@ -29,8 +29,11 @@ class Reading:
         A currency or per cent sign that numbers carry, "" for none. For people only.
     form : str
         Of dates written as text: one of `date_text.FORMS`, "" for a column with a type for dates.
+    words : tuple of str
+        What stood for missing values, such as "-" or "unknown".
     strays : int
-        How many known cells of the training rows are not of the kind, and count as missing.
+        How many known cells are not of the kind, and count as missing. This and what follows is for
+        people; readings are equal without.
     stray : str
         The first of them, shortened.
     stray_row : int
@@ -42,9 +45,10 @@ class Reading:
     thousands: str = ""
     sign: str = ""
     form: str = ""
-    strays: int = 0
-    stray: str = ""
-    stray_row: int = 0
+    words: tuple[str, ...] = field(default=(), compare=False)
+    strays: int = field(default=0, compare=False)
+    stray: str = field(default="", compare=False)
+    stray_row: int = field(default=0, compare=False)
 
     @property
     def spelling(self) -> NumberSpelling:
@@ -67,14 +71,18 @@ class Reading:
         return names.get(self.kind, self.kind) + (f" ({', '.join(notes)})" if notes else "")
 
     def stray_note(self, name: str) -> str | None:
-        """Say which cells of the training rows count as missing, None if none do."""
-        return (
-            stray_note(name, self, self.strays, self.stray, self.stray_row) if self.strays else None
-        )
+        """Say which cells count as missing that people may not expect to, None if none do."""
+        notes = []
+        if self.words:
+            count_as = "count as missing" if len(self.words) > 1 else "counts as missing"
+            notes.append(f"{', '.join(map(repr, self.words))} {count_as}")
+        if self.strays:
+            notes.append(_told(self, self.strays, self.stray, self.stray_row))
+        return f"column {name!r}: {'; '.join(notes)}" if notes else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` takes."""
-        return asdict(self)
+        return {**asdict(self), "words": list(self.words)}
 
     @classmethod
     def from_dict(cls, d: object, where: str = "reading") -> Reading:
@@ -83,6 +91,9 @@ class Reading:
         assert isinstance(d, Mapping)
         for name in ("decimal", "thousands", "sign", "form", "stray"):
             text(d[name], f"{where}: {name}")
+        if not isinstance(d["words"], (list, tuple)):
+            raise InputError(f"{where}: words must be a list")
+        words = tuple(text(word, f"{where}: words") for word in d["words"])
         for name in ("strays", "stray_row"):
             if isinstance(d[name], bool) or not isinstance(d[name], int) or d[name] < 0:
                 raise InputError(f"{where}: {name} must be an integer of at least 0")
@@ -92,18 +103,21 @@ class Reading:
         if d["thousands"] == d["decimal"]:
             raise InputError(f"{where}: decimal and thousands are both {d['decimal']!r}")
         one_of(d["form"], f"{where}: form", ("", *date_text.FORMS))
-        return cls(**d)
+        return cls(**{**d, "words": words})
 
 
 def shown(cell: str) -> str:
+    """Return a cell's text for a message: printable, and shortened."""
     cell = printable(cell)
     return cell if len(cell) <= _LONGEST_SHOWN else cell[: _LONGEST_SHOWN - 1] + "…"
 
 
 def stray_note(name: str, reading: Reading, strays: int, first: str, row: int) -> str:
+    """Say of which cells of a column nothing can be read: how many, and row and text of one."""
+    return f"column {name!r}: {_told(reading, strays, first, row)}"
+
+
+def _told(reading: Reading, strays: int, first: str, row: int) -> str:
     are, them = ("is", "it counts") if strays == 1 else ("are", "they count")
     which = f"row {row}: {first!r}" if strays == 1 else f"the first in row {row}: {first!r}"
-    return (
-        f"column {name!r}: {count(strays, 'cell')} {are} not {reading.noun} ({which}); "
-        f"{them} as missing"
-    )
+    return f"{count(strays, 'cell')} {are} not {reading.noun} ({which}); {them} as missing"
