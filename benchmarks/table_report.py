@@ -1,0 +1,2 @@
+def report(k): return ""
+def write_docs(k): pass
