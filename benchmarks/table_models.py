@@ -60,7 +60,9 @@ class Clock:
         return time.perf_counter() - self._wall, self._used() - self._cpu
 
 
-def _fit(problem: Problem, model: Any, X: pd.DataFrame, y: Array | None = None, **more: Any) -> Answer:
+def _fit(
+    problem: Problem, model: Any, X: pd.DataFrame, y: Array | None = None, **more: Any
+) -> Answer:
     """Fit, predict and take the time."""
     y = problem.table.y if y is None else y
     rows, targets, new = X.iloc[problem.training], y[problem.training], X.iloc[problem.test]

@@ -140,13 +140,13 @@ def _weekday(frame: pd.DataFrame) -> pd.DataFrame:
 ADULT = (
     "age workclass fnlwgt education education_num marital_status occupation relationship race sex "
     "capital_gain capital_loss hours_per_week native_country income"
-).split()
+)
 _adult = _csv(
     "hypernets",
     "tabular/datasets/adult-uci.csv.gz",
     "income",
     header=None,
-    names=ADULT,
+    names=ADULT.split(),
     skipinitialspace=True,
     na_values="?",
 )

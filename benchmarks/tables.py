@@ -44,7 +44,7 @@ import pages
 import table_report
 import table_sources
 from table_models import MODELS, Answer, Problem
-from table_sources import GROUPS, SOURCES, Array, Table
+from table_sources import SOURCES, Array, Table
 
 LEAST_PROBABILITY = 1e-7
 MOST_ROWS = {"realmlp": 2_000}
