@@ -253,7 +253,10 @@ def failures(rows: Frame) -> list[str]:
     bad = rows[rows.status != "ok"]
     if not len(bad):
         return []
-    texts = [f"{r.model} on {r.table}, split {r.split}: {r.status}" for r in bad.itertuples()]
+    texts = [
+        f"{MODELS[r.model].label} on {r.table}, split {r.split}: {r.status}"
+        for r in bad.itertuples()
+    ]
     return ["", "Without an answer: " + "; ".join(texts) + "."]
 
 
