@@ -100,6 +100,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         return {
             "model_": fitted.model,
             "members_": fitted.members,
+            "held_out_": fitted.held_out,
             "held_out_score_": fitted.score,
         }
 
@@ -158,8 +159,8 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
 
-        `backhand.load` reads it, and then it predicts the same bits. Callbacks and histories are
-        not kept.
+        `backhand.load` reads it, and then it predicts the same bits. Callbacks, histories and
+        held-out rows are not kept.
 
         Raises
         ------
@@ -206,6 +207,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             raise InputError(f"its model is a {model.task}")
         made.model_, made.members_ = model, [*model.members]
         made.n_features_in_ = int(about["columns"])
+        made.held_out_ = None
         made.held_out_score_ = float(read_plain(about["score"]))
         if about["names"] is not None:
             made.feature_names_in_ = np.array(about["names"], dtype=object)

@@ -42,7 +42,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]  # 
         How many networks are trained at a time; by default as many as the machine grants.
     callbacks : sequence of callable, default=()
         Each is called with a `MemberProgress` after every epoch of every network, one call at a
-        time; one that returns True ends the fit.
+        time; one that returns True ends the fit. If it has a method ``prepared``, that is called
+        first, with the `TablePreparation` that says how the columns are treated.
     drop, keep : sequence of str, default=()
         Columns to leave out, and columns to use though they look like identifiers.
 
@@ -53,8 +54,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]  # 
         All that predicts.
     members_ : list of Member
         The networks that were trained, with the history of each in ``result``.
+    held_out_ : HeldOut or None
+        Rows that were held out, with what the networks that had not learned from them predict.
+        None if there were too few rows to hold any out, and of an estimator that was loaded.
     held_out_score_ : float
-        The metric, of which greater is better, of rows that no network had learned from.
+        The metric of these rows, of which greater is better.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only where the columns have names.
@@ -144,7 +148,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
 
     Attributes
     ----------
-    model_, members_, held_out_score_, n_features_in_, feature_names_in_
+    model_, members_, held_out_, held_out_score_, n_features_in_, feature_names_in_
         As of `TabularClassifier`.
 
     Examples

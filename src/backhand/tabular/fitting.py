@@ -20,7 +20,7 @@ from .metrics import Metric, metric_of
 from .model import TableModel, kept_residuals
 from .recipes import Recipe, recipe_of
 from .targets import TargetScale
-from .weights import kind_weights, temperature_of, tempered, threshold_of
+from .weights import decided, kind_weights, temperature_of, tempered, threshold_of
 
 Array = Any
 
@@ -57,6 +57,11 @@ class Labelled(NamedTuple):
             rows = order if rows is None else rows[order]
         return preparation.apply(self.table, rows, tell=False)
 
+    @property
+    def places(self) -> Array:
+        """The row of the table of each target, (N,)."""
+        return np.arange(len(self.y)) if self.which is None else self.which
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -73,6 +78,24 @@ class Settings:
     keep: Sequence[str] = ()
 
 
+class HeldOut(NamedTuple):
+    """Rows that were held out, predicted by those networks only that had not learned from them.
+
+    Attributes
+    ----------
+    rows : array of int (M,)
+        Their numbers in X, or in X_val if it was given.
+    y : array (M,)
+        Their targets: numbers of classes, in the order of ``classes_``, or values.
+    predictions : array (M, K) or (M,)
+        Probabilities of classes, or values.
+    """
+
+    rows: Array
+    y: Array
+    predictions: Array
+
+
 class Fitted(NamedTuple):
     """What comes of a fit.
 
@@ -83,13 +106,16 @@ class Fitted(NamedTuple):
         With their histories.
     metric : Metric
     score : float
-        The metric of rows that no network had learned from; NaN if there are none.
+        The metric of the rows that were held out; NaN if there are none.
+    held_out : HeldOut or None
+        These rows; None if there were too few to hold any out.
     """
 
     model: TableModel
     members: list[Member]
     metric: Metric
     score: float
+    held_out: HeldOut | None = None
 
 
 def fit_model(
@@ -132,7 +158,11 @@ def fit_model(
     preparation = TablePreparation.fit(
         rows.table, rows.which, drop=settings.drop, keep=settings.keep
     )
-    x, y, weight, folds = _arranged(
+    callbacks = list(settings.callbacks)
+    for callback in callbacks:
+        if hasattr(callback, "prepared"):
+            callback.prepared(preparation)
+    x, y, weight, folds, places = _arranged(
         preparation, rows, validation, recipe, regression, settings.seed
     )
     about = {"rows": len(rows.y), "metric": metric.name}
@@ -154,10 +184,10 @@ def fit_model(
         recipe,
         seed=settings.seed,
         threads=settings.threads,
-        callbacks=settings.callbacks,
+        callbacks=callbacks,
         deadline=deadline,
     )
-    return _weighed(task, members, rows, classes, target, about)
+    return _weighed(task, members, rows, classes, target, about, places)
 
 
 def _deadline(time_limit: float | None) -> float:
@@ -176,8 +206,8 @@ def _arranged(
     recipe: Recipe,
     regression: bool,
     seed: int,
-) -> tuple[Array, Array, Array | None, list[Fold]]:
-    """Prepared rows x, their y and weights, and which of them each member takes."""
+) -> tuple[Array, Array, Array | None, list[Fold], Array]:
+    """Prepared rows x, their y and weights, which of them each member takes, and their places."""
     count, members = len(rows.y), recipe.members
     y, weight = rows.y, rows.weight
     if validation is not None:
@@ -185,18 +215,21 @@ def _arranged(
         if weight is not None or validation.weight is not None:
             weight = np.concatenate([_weights(rows), _weights(validation)])
         y = np.concatenate([y, validation.y])
-        return x, y, weight, [(slice(0, count), slice(count, len(y)))] * members
+        folds = [(slice(0, count), slice(count, len(y)))] * members
+        return x, y, weight, folds, np.concatenate([rows.places, validation.places])
     if count < FEWEST_FOLDED:
-        return rows.prepared(preparation), y, weight, [(slice(0, count), slice(0, 0))] * members
+        folds = [(slice(0, count), slice(0, 0))] * members
+        return rows.prepared(preparation), y, weight, folds, rows.places
     if count <= MOST_FOLDED:
         strata = None if regression else y
         folds = folds_of(strata, count, members, recipe.fold, seed)
-        return rows.prepared(preparation), y, weight, folds
+        return rows.prepared(preparation), y, weight, folds, rows.places
     order = np.random.default_rng(seed).permutation(count)
     learned = count - max(1, round(recipe.fold * count / 2))
     fold = slice(0, learned), slice(learned, count)
     x = rows.prepared(preparation, order)
-    return x, y[order], None if weight is None else weight[order], [fold] * members
+    weight = None if weight is None else weight[order]
+    return x, y[order], weight, [fold] * members, rows.places[order]
 
 
 def _weights(rows: Labelled) -> Array:
@@ -210,6 +243,7 @@ def _weighed(
     classes: Array | None,
     target: str | None,
     about: dict[str, Any],
+    places: Array,
 ) -> Fitted:
     """The members as a model, by what they predict for rows that they have not learned from."""
     kinds = sorted({member.kind for member in members})
@@ -245,8 +279,10 @@ def _weighed(
         held_out = tempered(held_out, temperature)
         threshold = threshold_of(task.metric, y, held_out, weight)
         model = dataclasses.replace(model, temperature=temperature, threshold=threshold)
-    score = task.metric(y, held_out, weight)
-    return Fitted(model, members, task.metric, score)
+    of_two = classes is not None and len(classes) == 2 and task.metric.is_of_classes
+    scored = decided(held_out, model.threshold) if of_two else held_out
+    score = task.metric(y, scored, weight)
+    return Fitted(model, members, task.metric, score, HeldOut(places[which], y, held_out))
 
 
 def _held_out(task: Task, members: list[Member], kinds: list[int]) -> tuple[Array, list[Array]]:

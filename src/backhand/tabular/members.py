@@ -367,7 +367,8 @@ def _affordable(
         start = job.network.init("lecun_normal", 0)
         for _ in range(2):  # the first one compiles
             begun = time.monotonic()
-            fit(job.network, start, some, config)
+            if fit(job.network, start, some, config).stopped == "interrupted":
+                raise KeyboardInterrupt
         seconds[job.kind] = (time.monotonic() - begun) / len(some)
     left = max(deadline - time.monotonic(), 1e-3)
 

@@ -92,9 +92,14 @@ def threshold_of(metric: Metric, y: Array, p: Array, weight: Array | None) -> fl
     tried = np.append(tried[(tried > 0) & (tried < 1)], 0.5)
     scores = []
     for threshold in tried:
-        chosen = (p[:, 1] >= threshold).astype(float)
-        scores.append(metric(y, np.stack([1 - chosen, chosen], axis=1), weight))
+        scores.append(metric(y, decided(p, threshold), weight))
     if not np.isfinite(scores).any():
         return 0.5
     best = np.flatnonzero(np.array(scores) == np.nanmax(scores))
     return float(tried[best[np.abs(tried[best] - 0.5).argmin()]])  # of equals the most usual
+
+
+def decided(p: Array, threshold: float) -> Array:
+    """Which of two classes is predicted, as ones and zeros (N, 2), for probabilities p (N, 2)."""
+    second = (p[:, 1] >= threshold).astype(float)
+    return np.stack([1 - second, second], axis=1)
