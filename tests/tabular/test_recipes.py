@@ -35,7 +35,8 @@ def test_lengths_are_by_rows():
 
 def test_a_recipe_of_ones_own_is_taken_as_it_is():
     own = recipe_of("fast", regression=False, log_target=False, members=None)
-    assert recipe_of(own, regression=True, log_target=True, members=9) is own
+    assert recipe_of(own, regression=True, log_target=True, members=None) == own
+    assert recipe_of(own, regression=True, log_target=True, members=9).members == 9
 
 
 @pytest.mark.parametrize("preset", ["fats", None, 3, ["fast"]])
