@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
-from sklearn.metrics import f1_score, log_loss
+from sklearn.metrics import log_loss, recall_score
 from sklearn.model_selection import train_test_split
 
 from backhand import InputError, TabularClassifier, TabularRegressor
@@ -45,9 +45,7 @@ def test_the_same_seed_is_the_same_model(cancer, recipe):
     np.testing.assert_array_equal(one.predict_proba(X_test), two.predict_proba(X_test))
 
 
-@pytest.mark.parametrize(
-    "labels", [["007", "08"], [True, False], [3.5, -1.0], [2**60 + 1, 2**60 + 2]], ids=str
-)
+@pytest.mark.parametrize("labels", [["007", "08"], [True, False], [2**60 + 1, 2**60 + 2]], ids=str)
 def test_classes_stay_what_they_are(labels, table, recipe):
     frame, value = table
     y = np.array(labels)[(value > 1).astype(int)]
@@ -60,11 +58,13 @@ def test_rare_classes_are_found_where_they_count(table, recipe):
     frame, value = table
     y = (value > np.quantile(value, 0.94)).astype(int)
     plain = TabularClassifier(recipe, random_state=0).fit(frame, y)
-    chosen = TabularClassifier(recipe, metric="f1", random_state=0).fit(frame, y)
+    metric = "balanced_accuracy"
+    chosen = TabularClassifier(recipe, metric=metric, random_state=0).fit(frame, y)
     balanced = TabularClassifier(recipe, class_weight="balanced", random_state=0).fit(frame, y)
     assert plain.model_.threshold == 0.5
-    assert chosen.model_.threshold != 0.5
-    assert f1_score(y, chosen.predict(frame)) >= f1_score(y, plain.predict(frame))
+    assert chosen.model_.threshold < 0.3
+    recall, before = (recall_score(y, model.predict(frame)) for model in (chosen, plain))
+    assert recall > before
     assert balanced.predict_proba(frame)[:, 1].mean() > plain.predict_proba(frame)[:, 1].mean()
 
 

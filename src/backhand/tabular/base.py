@@ -86,6 +86,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             tuple(self.keep),
         )
         fitted = fit_model(rows, classes, settings, validation, getattr(y, "name", None))
+        self.__dict__.pop("feature_names_in_", None)
         self.__dict__ |= scratch.__dict__ | self._attributes(fitted, classes)
         return self
 
@@ -93,7 +94,6 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """An estimator without attributes of a fit, to learn names of columns."""
         scratch = object.__new__(type(self))
         scratch.__dict__ |= self.get_params(deep=False)
-        self.__dict__.pop("feature_names_in_", None)
         return scratch
 
     def _attributes(self, fitted: Fitted, classes: Array | None) -> dict[str, Any]:
