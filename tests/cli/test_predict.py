@@ -61,7 +61,7 @@ def test_unseen_values_are_predicted_too(backhand, people, model, tmp_path):
     code, out, err = backhand("predict", model, write_csv(tmp_path / "s.csv", strange))
     assert code == 0
     assert err == (
-        "warning: column 'city': 1 value not seen in training ('Atlantis'), in 300 rows\n"
+        "warning: column 'city': none of its 300 values was seen in training ('Atlantis')\n"
     )
     assert len(read(out)) == 300
 

@@ -17,11 +17,20 @@ def test_digits():
 
 def test_a_table(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("a,y\n" + "\n".join(f"{i},{i % 2}" for i in range(40)) + "\n")
+    path.write_text("a,y\n" + "\n".join(f"{i * i},{i % 2}" for i in range(40)) + "\n")
     data = datasets.load(path, target="y")
     assert data.target == "y"
     assert data.classes == [0, 1]
     assert datasets.load(str(path), target="y", task="regression").classes is None
+
+
+def test_how_a_table_is_written(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = "".join(f"{i * i / 4:.2f} {'né'[i % 2]}\n".replace(".", ",") for i in range(40))
+    path.write_bytes(f"a y\n{rows}".encode("latin-1"))
+    data = datasets.load(path, target="y", separator=" ", decimal=",", encoding="latin-1")
+    assert data.classes == ["n", "é"]
+    assert data.preparation.columns == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,8 @@ def test_options_that_do_not_fit():
         datasets.load("digits", target="y")
     with pytest.raises(InputError, match="is for classification"):
         datasets.load("digits", task="regression")
+    with pytest.raises(InputError, match="separator ';': digits is no table of text"):
+        datasets.load("digits", separator=";")
     with pytest.raises(InputError, match="did you mean 'regression'"):
         datasets.load("digits", task="regresion")
 

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backhand.datasets.dialect import SEPARATORS
 from backhand.datasets.reading import read_table
 from backhand.datasets.tables import load_table
 from backhand.errors import InputError
-from backhand.preprocess import cells
+from backhand.preprocess import arrow, cells
 
 
 @pytest.fixture
@@ -51,6 +52,18 @@ def test_cells_are_kept_as_written(write):
         ("\ufeffa,b\n1,2", "t.csv"),
         (" a , b\n1,2\n\n", "t.csv"),
         ("a;b\n1;2\n", "t.csv"),
+        ("a\tb\n1\t2\n", "t.csv"),
+        ("a|b\n1|2\n", "t.csv"),
+        ("a;b\n1;2\n", "t.tsv"),
+        ("a,b\n1,2\n", "t.tsv"),
+        ("sep=;\na;b\n1;2\n", "t.csv"),
+        ("\ufeffsep=\t\r\na\tb\r\n1\t2\r\n", "t.csv"),
+        ("a,b\r1,2\r", "t.csv"),
+        ("a,b\r1,2\r\r\r", "t.csv"),
+        ("a,b\n1,2\n".encode("utf-16"), "t.csv"),
+        ("a\tb\n1\t2\n".encode("utf-16"), "t.csv"),
+        ("a,b\n1,2\n".encode("utf-32"), "t.csv"),
+        (gzip.compress("a;b\n1;2\n".encode("utf-16")), "t.csv.gz"),
         ("a\tb\n1\t2\n", "t.tsv"),
         (gzip.compress(b"a,b\n1,2\n"), "t.csv.gz"),
         (bz2.compress(b"a,b\n1,2\n"), "t.csv.bz2"),
@@ -59,6 +72,78 @@ def test_cells_are_kept_as_written(write):
 )
 def test_formats(write, content, name):
     assert read_table(write(content, name)).to_pydict() == {"a": ["1"], "b": ["2"]}
+
+
+def test_options_say_what_a_file_does_not(write):
+    path = write("a b;c\n1;2 3\n")
+    assert read_table(path).column_names == ["a b", "c"]
+    path = write("a b\n1 2\n")
+    assert read_table(path).column_names == ["a b"]
+    assert read_table(path, separator=" ").to_pydict() == {"a": ["1"], "b": ["2"]}
+    path = write("a\tb\n1\t2\n")
+    assert read_table(path, separator="tab").column_names == ["a", "b"]
+    path = write("é,b\ncafé,2\n".encode("cp1252"))
+    assert read_table(path, encoding="cp1252").to_pydict() == {"é": ["café"], "b": ["2"]}
+    path = write("a,b\n1,2\n".encode("utf-16-le"))
+    assert read_table(path, encoding="utf-16-le").to_pydict() == {"a": ["1"], "b": ["2"]}
+
+
+def test_a_large_file_of_another_encoding_is_read_in_pieces(write):
+    rows = [f"{i},{'é' * (i % 50)}" for i in range(60_000)]
+    path = write("n,t\n".encode("cp1252") + "\n".join(rows).encode("cp1252"))
+    table = read_table(path, encoding="latin-1")
+    assert table.num_rows == 60_000
+    assert [f"{n},{t}" for n, t in zip(*table.to_pydict().values(), strict=True)] == rows
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"separator": "::"}, "separator '::': must be one ASCII character"),
+        ({"separator": '"'}, "must be one ASCII character"),
+        ({"separator": "§"}, "must be one ASCII character"),
+        ({"separator": 3}, "separator 3: must be"),
+        ({"decimal": ";"}, "decimal ';': must be '.' or ','"),
+        ({"decimal": ",", "separator": ","}, "separator and decimal are both ','"),
+        ({"encoding": "klingon"}, "unknown encoding 'klingon': name one such as utf-8"),
+        ({"encoding": "base64"}, "unknown encoding 'base64'"),
+        ({"encoding": 8}, "unknown encoding 8"),
+        ({"encoding": "ascii"}, "line 3: byte 0xc3 is not ascii text; .* --encoding utf-8"),
+        ({"separator": ";"}, "with separator ';' it has one column, 'a,b'; .*--separator ','"),
+    ],
+)
+def test_options_that_are_wrong(write, options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_table(write("a,b\n1,2\n3,é\n"), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_parquet_needs_no_options(tmp_path):
+    path = parquet(tmp_path / "t.parquet", {"a": ["1,5", "2"]})
+    for name, value in {"separator": ";", "encoding": "utf-8"}.items():
+        with pytest.raises(InputError, match=f"a Parquet file has no {name}; leave it out"):
+            read_table(path, **{name: value})
+    table = read_table(path, decimal=",")
+    np.testing.assert_array_equal(cells.numbers(table, "a", cells.look(table, "a")), [1.5, 2])
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "values"),
+    [
+        ("a;b\n1,234;x\n2,345;y\n", {}, [1.234, 2.345]),
+        ("a;b\n1,234;0.5\n2,345;1.25\n", {}, [1234, 2345]),
+        ("a;b\n1.234;0,5\n2.345;1,25\n", {}, [1234, 2345]),
+        ("a;b\n1.234;0.5\n2.345;1.25\n", {}, [1.234, 2.345]),
+        ('a,b\n"1,234",x\n"2,345",y\n', {}, [1234, 2345]),
+        ('a,b\n"1,234","1,5"\n"2,345",y\n', {}, [1.234, 2.345]),
+        ('a,b\n"1,234",x\n"2,345",y\n', {"decimal": ","}, [1.234, 2.345]),
+        ("a;b\n1,234;x\n2,345;y\n", {"decimal": "."}, [1234, 2345]),
+    ],
+)
+def test_what_a_comma_means(write, content, options, values):
+    table = read_table(write(content), **options)
+    found = cells.numbers(table, "a", cells.look(table, "a"))
+    np.testing.assert_array_equal(found, values)
 
 
 def test_parquet_keeps_its_types(tmp_path):
@@ -105,8 +190,9 @@ def test_what_csv_writes_is_read(tmp_path_factory, rows):
         ("a,b\n\n1,2\n\n1,2,3\n", "t.csv", "row 5: has 3 values"),
         ("a,b,a\n1,2,3\n", "t.csv", "column 'a' is there twice"),
         (b"a,b\n1,2\n3,caf\xe9\n", "t.csv", "line 3: byte 0xe9 is not UTF-8"),
-        (b"a,caf\xe9\n1,2\n", "t.csv", "line 1: byte 0xe9 is not UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), "t.csv", "is UTF-16 text; save it as UTF-8"),
+        (b"a,caf\xe9\n1,2\n", "t.csv", "line 1: byte 0xe9 is not UTF-8.* --encoding cp1252"),
+        ("sep=;\na;b\n\n3\n", "t.csv", "row 4: has 1 values, .*separated by ';'.* --separator"),
+        ("a\n1\n1,5\n", "t.csv", "row 3: has 2 values, the header names 1 column .*--separator"),
         (gzip.compress(b"a,b\n1,2\n")[:-4], "t.csv.gz", "damaged or cut off"),
         (gzip.compress(bytes(range(200)) * 99)[:150], "t.csv.gz", "t.csv.gz"),
         (b"PAR1 not really", "t.parquet", "is not a readable Parquet file"),
@@ -167,6 +253,33 @@ def test_a_row_without_values_is_a_row(write, content, rows):
     assert [list(row.values()) for row in table.to_pylist()] == rows
 
 
+@given(
+    rows=st.lists(
+        st.one_of(
+            st.just(None), st.tuples(st.integers(), st.sampled_from(["", "p", "a b", '","']))
+        ),
+        min_size=1,
+        max_size=20,
+    ),
+    mark=st.sampled_from(SEPARATORS),
+    end=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
+)
+def test_every_value_belongs_to_its_row(tmp_path_factory, rows, mark, end, encoding):
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=mark, lineterminator=end)
+    writer.writerow(("n", "kind"))
+    for row in (*rows, (7, "last")):
+        text.write(end) if row is None else writer.writerow(row)
+    path = tmp_path_factory.mktemp("rows") / "t.csv"
+    path.write_bytes(text.getvalue().encode(encoding))
+    table = read_table(path, encoding="latin-1" if encoding == "latin-1" else None)
+    assert table.column_names == ["n", "kind"]
+    expected = [("", "") if row is None else (str(row[0]), row[1]) for row in rows]
+    assert list(zip(*table.to_pydict().values(), strict=True)) == [*expected, ("7", "last")]
+    assert arrow.row_number(table, len(rows)) == len(rows) + 2
+
+
 # What a file may ask for
 
 
@@ -199,7 +312,7 @@ def test_columns_of_no_use_are_not_read(tmp_path, monkeypatch):
     lists = pa.array([[0.0] * 1000] * 1000)  # 8 MB
     table = read_table(parquet(tmp_path / "t.parquet", {"a": [1] * 1000, "l": lists}))
     assert table.column_names == ["a", "l"]
-    assert cells.kind_of(table, "l") == "unusable"
+    assert cells.look(table, "l").kind == "unusable"
     with pytest.raises(InputError, match="column 'l' holds list<"):
         cells.numbers(table, "l")
 

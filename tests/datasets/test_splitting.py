@@ -33,9 +33,24 @@ def test_five_rows_of_a_class_reach_every_part():
         assert set(labels[rows]) == set(range(20))
 
 
-def test_a_rare_class_makes_the_split_plain():
-    labels = np.array([0] * 99 + [1])
-    assert sum(map(len, split_rows(100, labels, 0))) == 100
+@pytest.mark.parametrize("seed", range(20))
+def test_rare_classes_reach_the_training_rows(seed):
+    # of 1, 2, 3 and 4 rows, and ten of 3 rows
+    for rare in ([1], [2], [3], [4], [1, 2, 3, 4], [3] * 10):
+        counts = [200, 100, *rare]
+        labels = np.repeat(np.arange(len(counts)), counts)
+        train, validation, test = split_rows(len(labels), labels, seed)
+        assert set(labels[train]) == set(range(len(counts)))
+        # the other classes keep their shares
+        for rows in (validation, test):
+            np.testing.assert_allclose(np.bincount(labels[rows])[:2], [40, 20], atol=2)
+
+
+def test_classes_that_are_all_rare():
+    labels = np.repeat(np.arange(20), 3)
+    train, validation, test = split_rows(60, labels, 0)
+    assert set(labels[train]) == set(range(20))
+    assert (len(train), len(validation), len(test)) == (36, 12, 12)
 
 
 def test_the_seed_decides():

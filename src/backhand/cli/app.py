@@ -99,6 +99,17 @@ Seed = Annotated[int, _whole("seed of the split, the initialisation and the trai
 Picture = Annotated[Path | None, _option(metavar="FILE", help="a picture: .png, .svg or .pdf")]
 
 
+Separator = Annotated[
+    str | None, _option(metavar="TEXT", help="what parts the cells of a row; by default found out")
+]
+Decimal = Annotated[
+    str | None, _option(metavar="TEXT", help="the decimal mark, . or ,; by default found out")
+]
+Encoding = Annotated[
+    str | None, _option(metavar="NAME", help="of a CSV or TSV file, such as latin-1; else UTF-8")
+]
+
+
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -272,6 +283,29 @@ def predict(
     from .predict import run
 
     run(model, file, out)
+
+
+@app.command()
+def describe(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a CSV, TSV or Parquet table")],
+    target: Target = None,
+    task: Task = None,
+    drop: Annotated[str, _option(metavar="COLUMN,...", help="columns to leave out")] = "",
+    keep: Annotated[
+        str,
+        _option(metavar="COLUMN,...", help="columns to use even if they look like identifiers"),
+    ] = "",
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+) -> None:
+    """Show how each column of a table would be treated, and why.
+
+    Nothing is trained. With --target, rows without one do not count.
+    """
+    from .describe import run
+
+    run(file, target, task, drop, keep, separator, decimal, encoding)
 
 
 @app.command()

@@ -23,6 +23,9 @@ def load(
     target: str | None = None,
     task: str | None = None,
     seed: int = 0,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
 ) -> Data:
     """Load a data set by name or from a file.
 
@@ -40,6 +43,8 @@ def load(
         For tables; None infers it from the target.
     seed : int
         Decides which rows are validation and test rows, where the data set does not (MNIST does).
+    separator, decimal, encoding : str, optional
+        How a table of text is written, as in `backhand.datasets.reading.read_table`.
 
     Returns
     -------
@@ -61,12 +66,16 @@ def load(
         raise InputError(f"target must be the name of a column, got {target!r:.60}")
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
+    written = {"separator": separator, "decimal": decimal, "encoding": encoding}
     if not known and not given.lower().endswith(_PICKLES):
         from backhand.datasets.tables import load_table
 
-        return load_table(path, target, task, seed)
+        return load_table(path, target, task, seed, **written)
     if target is not None:
         raise InputError(f"target {target!r}: {given} has its own target; only tables need one")
+    for option, value in written.items():
+        if value is not None:
+            raise InputError(f"{option} {value!r}: {given} is no table of text; leave it out")
     if task == "regression":
         raise InputError(f"task 'regression': {given} is for classification")
     if given == "digits":

@@ -34,7 +34,7 @@ _BYTE_ORDERS = {  # the longer first, since the others begin it
     codecs.BOM_UTF16_BE: "utf-16",
 }
 # Excel's own way to say what separates columns, in a line before the header.
-_SAID = re.compile("\ufeff?sep=(.)[\r\n]")
+_SAID = re.compile("\ufeff?sep=(.)(?:\r\n|\r|\n)")
 
 
 class Dialect(NamedTuple):
@@ -113,7 +113,7 @@ def find_dialect(
     text = head.decode(_UTF8, errors="replace")  # `checked_text` says where it is not UTF-8
     said = _SAID.match(text)
     if said is not None:
-        separator, text = separator or said[1], text[said.end() :].removeprefix("\n")
+        separator, text = separator or said[1], text[said.end() :]
     text = text.removeprefix("\ufeff")
     if not text.strip():
         raise InputError(f"{path}: is empty")

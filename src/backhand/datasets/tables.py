@@ -164,7 +164,7 @@ def read_target(
     else:
         task = "classification"
         values, kept = _text_classes(table, target, reading)
-    _tell_left_out(table, target, "value" if values.dtype == object else "number", kept)
+    _tell_left_out(table, target, "number" if values.dtype.kind in "if" else "value", kept)
     distinct = len(np.unique(values))
     if distinct < 2:
         if not distinct:

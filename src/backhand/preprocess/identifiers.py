@@ -1,5 +1,8 @@
 """Columns that tell rows apart and say nothing of them: row numbers, keys, unique texts.
 
+That all numbers differ, or count the rows, is no reason: so does the only input of a first example.
+A name has to say it as well.
+
 What is looked at is the training rows, and where in the table they stand.
 """
 
@@ -24,8 +27,9 @@ KEEP = "; to use it, name it to keep"
 
 NAMED = re.compile(
     r"""^(
-    (?i: unnamed:\s*\d+ | row | (row[\s_.]*)?(names?|index|numbers?|nr|no|num) | \# )
-    | X
+    (?i: unnamed:\s*\d+ | level_\d+ | \# | seq(uence)? | obs(ervation)? | record | case | instance )
+    | (?i: (row|s|sl|serial|seq|obs|case|record)? [\s_.]* (names?|index|idx) )
+    | (?i:row) | X
     | (.*[\s_.\-])? (?i:id|uid|uuid|guid|key)
     | (?i:id|key) [\s_.\-] .*
     | .*[a-z](Id|ID)
@@ -36,11 +40,6 @@ NAMED = re.compile(
 
 MAY_BE_NAMED = re.compile(r"(?i).*(id|no|nr|num|number|code)$")
 """Names that may say so, as "userid" does and "humid" does not."""
-
-TIMES = re.compile(
-    r"(?i).*(year|month|week|day|date|hour|minute|second|time|age|step|period|quarter|trend).*|t"
-)
-"""Names of what may count on evenly with the rows, and yet is a measurement."""
 
 
 def number_identifier(
@@ -61,14 +60,12 @@ def number_identifier(
     if (values != np.floor(values)).any() or np.abs(values).max() >= 2**53:
         return None
     named = NAMED.match(name) is not None
-    shift = values - places
-    if (shift == shift[0]).all() and (named or (shift[0] in (0, 1) and not TIMES.match(name))):
-        return f"row numbers{KEEP}"
     if not (named or MAY_BE_NAMED.match(name)) or len(np.unique(values)) < len(values):
         return None
+    steps = np.diff(values[np.argsort(places)])
+    if (steps == np.diff(np.sort(places))).all():
+        return f"row numbers{KEEP}"
     dense = values.max() - values.min() <= DENSE * places.max()
-    order = np.argsort(places)
-    steps = np.diff(values[order])
     if named or dense or (steps > 0).all():
         return f"an identifier, different in every row{KEEP}"
     return None

@@ -96,6 +96,7 @@ class TablePreparation:
         drop: Iterable[str] = (),
         keep: Iterable[str] = (),
         embed: bool = True,
+        tell: bool = True,
     ) -> TablePreparation:
         """Choose and fit an encoder for each column.
 
@@ -117,6 +118,8 @@ class TablePreparation:
         embed : bool
             Whether text with many values becomes codes, to be looked up. Without it it becomes
             one-hot.
+        tell : bool
+            Whether to warn; `describe` says the same.
 
         Raises
         ------
@@ -146,7 +149,8 @@ class TablePreparation:
                 left.append(result)
             else:
                 fitted.append(result)
-        _tell(fitted, left)
+        if tell:
+            _tell(fitted, left)
         if not fitted:
             why = "; ".join(f"{one.name!r}: {one.reason}" for one in left[:5])
             raise InputError(f"no usable feature column{f' ({why})' if why else ''}")

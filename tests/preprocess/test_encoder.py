@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backhand.errors import InputError
+from backhand.preprocess.checks import finite, text
+from backhand.preprocess.encoder import Part, optional, rare_below, tuple_of
+from backhand.preprocess.preparation import TablePreparation
+from backhand.preprocess.scaling import levels
+
+
+def test_an_indicator_needs_a_few_rows():
+    assert [rare_below(n) for n in (1, 49, 50, 99, 100, 10**6)] == [1, 1, 2, 2, 3, 3]
+    (encoder,) = TablePreparation.fit({"a": [*range(0, 200, 2), None, None]}).encoders
+    assert (encoder.missing, encoder.has_gap) == (2, False)
+
+
+def test_gaps_are_scaled_as_a_column_of_zeros_and_ones():
+    (encoder,) = TablePreparation.fit({"a": [1.0, None, 3.0, 4.0, None]}).encoders
+    x = np.zeros((3, 4), np.float32)
+    encoder.write_gaps(np.array([True, False, True]), Part(x[:, :1], x[:, 1:3], x[:, 4:]))
+    off, on = levels(2, 5)
+    np.testing.assert_allclose(x, [[0, 0, on, 0], [0, 0, off, 0], [0, 0, on, 0]], rtol=1e-6)
+
+
+def test_checks_of_entries():
+    assert optional(text)(None, "here") is None
+    assert optional(text)("a", "here") == "a"
+    assert tuple_of(finite)([1, 2.5], "here") == (1.0, 2.5)
+    with pytest.raises(InputError, match="here: must be text, not 1"):
+        optional(text)(1, "here")
+    with pytest.raises(InputError, match="here: must be a number"):
+        tuple_of(finite)([1, "a"], "here")
