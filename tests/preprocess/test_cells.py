@@ -46,6 +46,10 @@ def numbers(values, reading=cells.NUMBER, **kwargs):
         (["unknown", "7", "8"], "number"),
         (["unknown", "unknown", "7"], "text"),
         ([None, None], "empty"),
+        (["5", *[None] * 9], "number"),
+        (["$5", *[None] * 9], "number"),
+        (["1.2.2020", *[None] * 9], "date"),
+        (["true", None], "boolean"),
         ([1, 2], "number"),
         ([1.5, None], "number"),
         ([decimal.Decimal("1.5")], "number"),
@@ -85,6 +89,29 @@ def test_one_stray_cell_in_twenty_does_not_change_the_kind():
         assert reading.kind == kind
         if kind != "text":
             assert (reading.strays, reading.stray, reading.stray_row) == (1, stray, 4)
+
+
+def test_simple_numbers_are_read_as_others_are(monkeypatch):
+    tables = [
+        one(values, type=pa.string())
+        for values in (
+            ["1.5", "-", "NA", None, "inf"],
+            ["1,5", "2", ""],
+            ["1.234", "5"],
+            ["1", "unknown", "unknown"],
+            ["unknown"],
+            ["007", "1"],
+        )
+    ]
+    tables += [t.replace_schema_metadata({arrow.LIKELY_DECIMAL: b","}) for t in tables]
+
+    def all_of():
+        readings = [cells.look(table, "c", rows) for table in tables for rows in (None, [0])]
+        return [(r, r.words, r.strays) for r in readings]
+
+    quick = all_of()
+    monkeypatch.setattr(cells.number_text, "simple_floats", lambda text, decimal: None)
+    assert all_of() == quick
 
 
 def test_given_rows_decide_and_all_rows_are_noted():

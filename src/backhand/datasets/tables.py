@@ -14,6 +14,7 @@ from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import checked_seed, split_rows
 from backhand.errors import InputError, count, printable, unknown_name
 from backhand.preprocess import arrow, cells
+from backhand.preprocess.missing import spells
 from backhand.preprocess.preparation import TablePreparation
 from backhand.preprocess.readings import Reading, shown
 from backhand.preprocess.scaling import mean_and_std
@@ -220,7 +221,7 @@ def _text_classes(
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return text, or booleans, as classes."""
     found = cells.categories(table, target, reading)
-    known = ~cells.spells(found, *NO_CLASS)
+    known = ~spells(found, *NO_CLASS)
     kept = np.flatnonzero(known)
     values = np.array(found.filter(known).to_pylist(), dtype=object)
     return (values == "true" if reading.kind == "boolean" else values), kept

@@ -4,6 +4,7 @@ In the order in which data flows:
 
 - `arrow`: columns of an Arrow table, as one array without a coding
 - `number_text`, `date_text`: the ways in which people write numbers and dates
+- `missing`: what stands for a missing value
 - `readings`: what a column was read as, stored with the model
 - `cells`: finds what a column holds (numbers, dates, booleans, text), and reads its values
 - `tables`: frames, arrays and lists of rows, column by column

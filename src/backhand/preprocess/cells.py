@@ -23,18 +23,10 @@ from backhand.preprocess.arrow import (
     plain,
     row_number,
 )
+from backhand.preprocess.missing import MARKS, MISSING, WORDS, known_only, spells
 from backhand.preprocess.number_text import NumberSpelling
 from backhand.preprocess.readings import Reading, shown, stray_note
 
-# What stands for a missing value among numbers, dates and booleans. In text only "" does.
-MISSING = ("", "na", "n/a", "<na>", "nan", "nat", "null", "none", "?")
-# What does too, but is told, since it may have been meant otherwise.
-MARKS = (
-    *("-", "--", "---", ".", "..", "...", "*", "n.a.", "nil", "#n/a", "#na", "#value!"),
-    *("#div/0!", "#ref!", "#name?", "#num!"),
-)
-# Likewise, where at least as many cells are numbers or dates. Elsewhere they may be categories.
-WORDS = ("missing", "unknown", "unk", "not available", "not applicable", "tbd")
 BOOLEAN = ("true", "false")
 TRUE_AND_FALSE = {"true": "true", "1": "true", "false": "false", "0": "false"}
 # Up to this share of the known cells may be no numbers in a column of numbers; so may dates. The
@@ -59,15 +51,6 @@ def _trimmed(column: Any) -> Any:
     import pyarrow.compute as pc
 
     return number_text.plain_characters(pc.utf8_trim_whitespace(column))
-
-
-def spells(cells: Any, *words: str) -> NDArray[np.bool_]:
-    """Say which cells are null or, in upper or lower case, one of ``words``."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    said = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(words))
-    return np.asarray(pc.or_(said, pc.is_null(cells)))
 
 
 def look(table: Any, name: str, rows: NDArray[np.integer[Any]] | None = None) -> Reading:
@@ -116,8 +99,12 @@ def look(table: Any, name: str, rows: NDArray[np.integer[Any]] | None = None) ->
 
 def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None) -> Reading:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    notes = table.schema.metadata or {}
+    decimal = notes[DECIMAL].decode() if DECIMAL in notes else None
+    likely = notes.get(LIKELY_DECIMAL, b".").decode()
+    if (reading := _look_at_simple(column, rows, decimal or likely)) is not None:
+        return reading
     cells, place = _coded(column)
     counts = np.bincount(place if rows is None else place[rows], minlength=len(cells))
     absent, vague = spells(cells, *MISSING, *MARKS), spells(cells, *WORDS)
@@ -128,13 +115,7 @@ def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None
     if spells(some, *BOOLEAN).all():
         return Reading("boolean")
 
-    notes = table.schema.metadata or {}
-    spelling = number_text.spelling_of(
-        some,
-        number_of,
-        decimal=notes[DECIMAL].decode() if DECIMAL in notes else None,
-        likely=notes.get(LIKELY_DECIMAL, b".").decode(),
-    )
+    spelling = number_text.spelling_of(some, number_of, decimal, likely)
     read = number_text.matches(some, spelling)
     least = max((1 - STRAY_SHARE) * number_of.sum(), counts[vague].sum())
     if number_of[read].sum() >= least:
@@ -152,14 +133,46 @@ def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None
         if number_of[found[seen]].sum() < least:
             return Reading("text")
     # Rows that decide nothing, such as test rows, have strays that are told too.
-    said = cells.filter(pa.array(spells(cells, *MARKS, *WORDS) & ~found))
-    reading = replace(reading, words=tuple(sorted(pc.drop_null(said).unique().to_pylist())))
+    reading = replace(reading, words=_words(cells, found))
     strange = np.flatnonzero((~found & ~absent & ~vague)[place])
     if not strange.size:
         return reading
     first = int(strange[0])
     stray, row = shown(cells[int(place[first])].as_py()), row_number(table, first)
     return replace(reading, strays=strange.size, stray=stray, stray_row=row)
+
+
+def _look_at_simple(
+    column: Any, rows: NDArray[np.integer[Any]] | None, decimal: str
+) -> Reading | None:
+    """Find the reading of numbers that are written as programs do; None for other cells."""
+    import pyarrow as pa
+
+    absent = (*MISSING, *MARKS, *WORDS)
+    start = _trimmed(column.slice(0, _SAMPLE))
+    if number_text.simple_floats(known_only(~spells(start, *absent), start), decimal) is None:
+        return None
+    text = _trimmed(column)
+    vague = spells(text, *WORDS)
+    known = ~(vague | spells(text, *MISSING, *MARKS))
+    if number_text.simple_floats(known_only(known, text), decimal) is None:
+        return None
+    if rows is not None:
+        vague, known = vague[rows], known[rows]
+    some = (text if rows is None else text.take(pa.array(rows))).filter(pa.array(known))
+    if len(some) < max(1, vague.sum()):
+        return None
+    if _are_codes(some, np.ones(len(some), dtype=np.int64)):
+        return Reading("text")
+    return Reading("number", decimal, words=_words(text, np.zeros(len(text), dtype=bool)))
+
+
+def _words(cells: Any, found: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Return what cells that were not read say in place of a value."""
+    import pyarrow as pa
+
+    said = cells.filter(pa.array(spells(cells, *MARKS, *WORDS) & ~found))
+    return tuple(sorted(said.unique().to_pylist()))
 
 
 def _coded(column: Any) -> tuple[Any, NDArray[np.integer[Any]]]:
@@ -304,19 +317,25 @@ def _from_text(
     table: Any, name: str, column: Any, reading: Reading, strays: Strays
 ) -> NDArray[np.float64]:
     """Read the distinct texts of a column, and put each where it stands."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
+    absent = (*MISSING, *map(str.lower, reading.words))
+    if reading.kind == "number":
+        spelling = _spelling(table, reading)
+        text = _trimmed(column)
+        known = known_only(~spells(text, *absent), text)
+        quick = number_text.simple_floats(known, spelling.decimal)
+        if quick is not None:
+            return quick
     cells, place = _coded(column)
-    if reading.kind == "date":
-        known = pc.if_else(pa.array(spells(cells, *MISSING)), pa.scalar(None, pa.string()), cells)
-        each = date_text.as_days(known, reading.form or "Y-M-D")
+    if reading.kind == "number":
+        each = number_text.as_floats(cells, spelling)
     else:
-        each = number_text.as_floats(cells, _spelling(table, reading))
+        known = known_only(~spells(cells, *absent), cells)
+        each = date_text.as_days(known, reading.form or "Y-M-D")
     values: NDArray[np.float64] = each[place] if len(each) else np.full(len(column), np.nan)
     if strays == "ignore":
         return values
-    strange = np.isnan(each) & ~spells(cells, *MISSING, *map(str.lower, reading.words))
+    strange = np.isnan(each) & ~spells(cells, *absent)
     if strange.any():
         found = np.flatnonzero(strange[place])
         first, row = cells[int(place[found[0]])].as_py(), row_number(table, int(found[0]))

@@ -18,6 +18,7 @@ MARKS = (".", ",")
 SIGNS = "$€£¥₹₽₩"
 CODES = "usd|eur|gbp|chf|jpy"
 
+_SAMPLE = 1000
 _UNIT = rf"(?:[{SIGNS}]|(?i:{CODES}))"
 _TO_REMOVE = rf"(?i)[\s'%(){SIGNS}]|{CODES}"
 # What is as good as the character beside it, or less.
@@ -110,6 +111,25 @@ def as_floats(text: Any, spelling: NumberSpelling) -> NDArray[np.float64]:
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
+def simple_floats(text: Any, decimal: str) -> NDArray[np.float64] | None:
+    """Read cells as `as_floats` does, ten times as fast, if all are written as programs do.
+
+    Returns None if any is not; null becomes NaN.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if decimal == ",":
+        if pc.any(pc.match_substring(text, ".")).as_py():
+            return None
+        text = pc.replace_substring(text, ",", ".")
+    try:
+        values = pc.cast(text, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
 def spelling_of(
     text: Any, counts: NDArray[np.int64], decimal: str | None, likely: str
 ) -> NumberSpelling:
@@ -143,9 +163,9 @@ def evidence(text: Any) -> int:
 
 
 def sign_of(text: Any) -> str:
-    """Return the first currency or per cent sign of some numbers, "" if they have none."""
+    """Return the first currency or per cent sign of some numbers, "" if the first have none."""
     import pyarrow.compute as pc
 
-    signed = pc.extract_regex(text, rf"(?P<sign>[%{SIGNS}]|(?i:{CODES}))")
+    signed = pc.extract_regex(text.slice(0, _SAMPLE), rf"(?P<sign>[%{SIGNS}]|(?i:{CODES}))")
     found = pc.drop_null(pc.struct_field(signed, "sign"))
     return str(found[0].as_py()) if len(found) else ""
