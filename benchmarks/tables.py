@@ -40,7 +40,6 @@ from sklearn.metrics import log_loss, roc_auc_score
 from threadpoolctl import threadpool_limits
 
 import evidence
-import pages
 import table_report
 import table_sources
 from table_models import MODELS, Answer, Problem
@@ -155,7 +154,8 @@ def _version(model: str) -> str:
     import backhand
 
     call = ["git", "describe", "--always", "--dirty"]
-    done = subprocess.run(call, cwd=pages.ROOT, capture_output=True, text=True)
+    folder = Path(backhand.__file__).parent
+    done = subprocess.run(call, cwd=folder, capture_output=True, text=True)
     return f"{backhand.__version__}+{done.stdout.strip() or 'unknown'}"
 
 
