@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,10 +22,27 @@ from ..formulas.activations import ACTIVATIONS
 from ..formulas.initialisers import INITIALISERS
 from ..formulas.losses import LOSSES
 from ..formulas.optimisers import OPTIMISERS
-from ..formulas.schedules import SCHEDULES
 from . import INTERRUPTED
+from .arguments import (
+    DataDir,
+    Decimal,
+    Encoding,
+    Model,
+    Name,
+    Picture,
+    Rows,
+    Seed,
+    Separator,
+    Target,
+    Task,
+    columns,
+    listed,
+    number_option,
+    option,
+    whole_option,
+)
 from .interrupts import remembered
-from .options import number, whole
+from .training import train
 
 
 class _InterruptedError(BackhandError):
@@ -57,6 +74,7 @@ app = typer.Typer(
 )
 
 
+<<<<<<< HEAD
 def _option(*names: str, metavar: str, help: str, **more: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=help, **more)
 
@@ -110,6 +128,8 @@ Encoding = Annotated[
 ]
 
 
+=======
+>>>>>>> h-cli
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -125,164 +145,72 @@ def _root(
         raise typer.Exit
 
 
+app.command()(train)
+
+
 @app.command()
-def train(
-    context: typer.Context,
-    name: Annotated[str | None, NAME] = None,
-    target: Target = None,
-    task: Task = None,
-    hidden: Annotated[
-        str, _option(metavar="N,N,...", help="units of each hidden layer; '' for none")
-    ] = "256",
-    activation: Annotated[
-        str,
-        _option(
-            metavar="NAME,...",
-            help="of the hidden layers: one for all or one for each, such as elu:alpha=0.5; "
-            f"{_listed(ACTIVATIONS)}",
-        ),
-    ] = "relu",
-    loss: Annotated[
+def evaluate(
+    model: Model,
+    file: Rows,
+    target: Annotated[
         str | None,
-        _option(
-            metavar="NAME",
-            help=f"for classes: {_losses('class')}, by default the first; "
-            f"for numbers: {_losses('real')}, by default the first",
-        ),
+        option(metavar="COLUMN", help="what is predicted; by default as the model was trained"),
     ] = None,
-    epochs: Annotated[
-        int | None,
-        _whole("passes over the data; by default 60, or 15 above 10,000 rows; of lbfgs, 200"),
-    ] = None,
-    batch_size: Annotated[
-        int | None, _whole("rows in a step; by default 32, or 128 above 10,000 rows")
-    ] = None,
-    learning_rate: Annotated[float, _number("learning rate, at the schedule's peak")] = 5e-3,
-    optimiser: Annotated[
-        str, _option(metavar="NAME", help=f"{_listed(OPTIMISERS)}; or lbfgs, by all rows at once")
-    ] = "adam",
-    schedule: Annotated[str, _option(metavar="NAME", help=_listed(SCHEDULES))] = "one_cycle",
-    l2: Annotated[float, _number("factor of half the squared weights in the loss")] = 0.0,
-    clip_norm: Annotated[
-        float | None, _number("longest that the gradient of a step may be; by default any")
-    ] = None,
-    dropout: Annotated[
-        float | None,
-        _number("dropout probability of hidden units; by default 0.3 for classes, else 0"),
-    ] = None,
-    init: Annotated[
-        str,
-        _option(
-            metavar="NAME", help=f"initialiser, see `backhand inspect`: {_listed(INITIALISERS)}"
-        ),
-    ] = "kaiming_normal",
-    patience: Annotated[
-        int | None,
-        _whole("stop after N epochs without a lower validation loss; by default never"),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        _option(metavar="NAME", help="float32 or float64; by default float32, of lbfgs float64"),
-    ] = None,
-    engine: Annotated[
-        str | None, _option(metavar="NAME", help="llvm (machine code, the default) or numpy")
-    ] = None,
-    threads: Annotated[
-        int | None, _whole("at most N threads; changes the time, not one bit of the result")
-    ] = None,
-    seed: Seed = 0,
-    data_dir: DataDir = None,
-    out: Annotated[
+    json: Annotated[
         Path | None,
-        _option(metavar="FOLDER", help="new folder for the run; by default runs/NAME-TIME"),
+        option("--json", metavar="FILE", help="write the scores as JSON; - for standard output"),
     ] = None,
-    plot: Picture = None,
-    checkpoint_every: Annotated[
-        str,
-        _option(
-            metavar="N|SECONDS",
-            help="keep what --resume needs every N epochs, or as in 30s; or never",
-        ),
-    ] = "60s",
-    resume: Annotated[
-        Path | None,
-        _option(metavar="RUN", help="go on with an interrupted or killed run, with its options"),
-    ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
 ) -> None:
-    """Train a network on a data set or a table; keep the best model.
+    """Score a trained model on rows whose target is known.
 
-    The run folder gets the model, the history, and the command that repeats the run bit by bit.
-    Ctrl-C ends the training and keeps the best model so far. A run that was interrupted or killed
-    is resumed with --resume, and ends with the bits that it would have had.
+    For classes: accuracy, AUC, log-loss, recall and the confusion matrix. For numbers: RMSE, MAE,
+    R2, and how many rows lie within the model's intervals. Each with a 95 % interval, which is as
+    narrow as the number of rows allows.
     """
-    from . import train as command
-    from .options import Options
+    from .evaluate import run
 
-    if resume is not None:
-        _check_alone(context)
-        raise typer.Exit(command.resume(resume, threads, plot, checkpoint_every))
-    if name is None:
-        raise InputError("NAME|FILE is missing: digits, mnist, a table, or a run to --resume")
-    code = command.run(
-        Options(
-            name=name,
-            target=target,
-            task=task,
-            hidden=hidden,
-            activation=activation,
-            loss=loss,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            optimiser=optimiser,
-            schedule=schedule,
-            l2=l2,
-            clip_norm=clip_norm,
-            dropout=dropout,
-            init=init,
-            patience=patience,
-            dtype=dtype,
-            engine=engine,
-            threads=threads,
-            seed=seed,
-            data_dir=None if data_dir is None else str(data_dir),
-        ),
-        out,
-        plot,
-        checkpoint_every,
-    )
-    raise typer.Exit(code)
-
-
-def _check_alone(context: typer.Context) -> None:
-    """Raise InputError if anything is given that a resumed run has of its own."""
-    for name in context.params:
-        given = getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
-        if given and name not in ("resume", "threads", "plot", "checkpoint_every"):
-            what = "NAME" if name == "name" else f"--{name.replace('_', '-')}"
-            raise InputError(f"--resume takes the options of its run: leave out {what}")
+    run(model, file, target, json, separator=separator, decimal=decimal, encoding=encoding)
 
 
 @app.command()
 def predict(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="a run folder that train wrote, or its file")
-    ],
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="rows: a CSV, TSV or Parquet table, or .npy")
-    ],
+    model: Model,
+    file: Rows,
     out: Annotated[
         Path | None,
-        _option("--out", "-o", metavar="FILE", help="CSV, TSV or Parquet; else standard output"),
+        option("--out", "-o", metavar="FILE", help="CSV, TSV or Parquet; else standard output"),
     ] = None,
+    key: Annotated[
+        list[str] | None,
+        option(metavar="COLUMN,...", help="columns to copy to the output; may be repeated"),
+    ] = None,
+    interval: Annotated[
+        float | None,
+        number_option("for numbers: an interval in which the share X of values lies, such as 0.9"),
+    ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
 ) -> None:
-    """Predict new rows with a trained model.
+    """Predict new rows with a trained model: one line for each, in their order.
 
     A table needs the original columns, in any order; others are ignored.
     """
     from .predict import run
 
-    run(model, file, out)
+    form = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    run(model, file, out, columns(key), interval, form)
+
+
+@app.command()
+def info(model: Model) -> None:
+    """Say what a model predicts, from which columns, how well, and where it comes from."""
+    from .info import run
+
+    run(model)
 
 
 @app.command()
@@ -314,13 +242,13 @@ def inspect(
     target: Target = None,
     task: Task = None,
     hidden: Annotated[
-        str, _option(metavar="N,N,...", help="units of each hidden layer")
+        str, option(metavar="N,N,...", help="units of each hidden layer")
     ] = "100,100,100,100,100",
     init: Annotated[
-        str, _option(metavar="NAME,...", help=f"initialisers to compare: {_listed(INITIALISERS)}")
+        str, option(metavar="NAME,...", help=f"initialisers to compare: {listed(INITIALISERS)}")
     ] = "lecun_normal,kaiming_normal,glorot_normal,lsuv",
     activation: Annotated[
-        str, _option(metavar="NAME,...", help=f"activations to compare: {_listed(ACTIVATIONS)}")
+        str, option(metavar="NAME,...", help=f"activations to compare: {listed(ACTIVATIONS)}")
     ] = "relu,shifted_relu,tanh",
     seed: Seed = 0,
     data_dir: DataDir = None,
@@ -341,8 +269,8 @@ def inspect(
 
 @app.command()
 def check(
-    seed: Annotated[int, _whole("seed of the points and the random networks")] = 0,
-    networks: Annotated[int, _whole("how many random networks")] = 48,
+    seed: Annotated[int, whole_option("seed of the points and the random networks")] = 0,
+    networks: Annotated[int, whole_option("how many random networks")] = 48,
     full: Annotated[bool, typer.Option("--full", help="a line for every comparison")] = False,
 ) -> None:
     """Check formulas, gradients and machine code.
@@ -361,25 +289,25 @@ def show(
         str, typer.Argument(metavar="NETWORK", help="widths such as 784-50-10, or a model's folder")
     ],
     activation: Annotated[
-        str, _option(metavar="NAME,...", help=f"one, or one for each layer: {_listed(ACTIVATIONS)}")
+        str, option(metavar="NAME,...", help=f"one, or one for each layer: {listed(ACTIVATIONS)}")
     ] = "relu",
-    loss: Annotated[str, _option(metavar="NAME", help=_listed(LOSSES))] = "mean_squared_error",
-    dropout: Annotated[float, _number("dropout probability of hidden units")] = 0.0,
-    optimiser: Annotated[str, _option(metavar="NAME", help=_listed(OPTIMISERS))] = "adam",
-    dtype: Annotated[str, _option(metavar="NAME", help="float32 or float64")] = "float32",
+    loss: Annotated[str, option(metavar="NAME", help=listed(LOSSES))] = "mean_squared_error",
+    dropout: Annotated[float, number_option("dropout probability of hidden units")] = 0.0,
+    optimiser: Annotated[str, option(metavar="NAME", help=listed(OPTIMISERS))] = "adam",
+    dtype: Annotated[str, option(metavar="NAME", help="float32 or float64")] = "float32",
     plan: Annotated[
-        bool, typer.Option("--plan", help="the nodes of a training step (for widths the default)")
+        bool, typer.Option("--plan", help="the nodes of a training step, the default")
     ] = False,
     ir: Annotated[bool, typer.Option("--ir", help="the LLVM IR of an epoch")] = False,
     asm: Annotated[bool, typer.Option("--asm", help="the machine code of an epoch")] = False,
     target: Annotated[
         str | None,
-        _option(metavar="NAME", help="avx512, avx2, fma128 or aarch64; by default this processor"),
+        option(metavar="NAME", help="avx512, avx2, fma128 or aarch64; by default this processor"),
     ] = None,
 ) -> None:
-    """Print what a model is and takes, and what runs for a network.
+    """Print what runs for a network: the plan of a training step, LLVM IR or assembly.
 
-    What runs is shown as the plan of a training step, as LLVM IR or as assembly.
+    What a model is and how good it is says `backhand info`.
     """
     from .show import run
 
@@ -390,17 +318,17 @@ def show(
 @app.command()
 def bench(
     networks: Annotated[
-        str, _option(metavar="LETTERS", help="which of A, B, C, D, E and W")
+        str, option(metavar="LETTERS", help="which of A, B, C, D, E and W")
     ] = "ABCDEW",
-    rounds: Annotated[int, _whole("how often everyone trains an epoch")] = 5,
+    rounds: Annotated[int, whole_option("how often everyone trains an epoch")] = 5,
     peers: Annotated[
         str | None,
-        _option(
+        option(
             metavar="NAME,...", help="torch, jax, scikit-learn; by default those that are installed"
         ),
     ] = None,
     out: Annotated[
-        Path | None, _option("--out", "-o", metavar="FILE", help="write the record as JSON")
+        Path | None, option("--out", "-o", metavar="FILE", help="write the record as JSON")
     ] = None,
 ) -> None:
     """Measure how fast networks train on this machine.

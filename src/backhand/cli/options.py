@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
+import json
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -23,17 +26,44 @@ LIMITS = {
     "threads": (1, 1024),
     "seed": (0, 2**32 - 1),
     "networks": (1, 10**6),
+    "members": (1, 1000),
+    "cv": (2, 1000),
 }
 """The least and the largest value of options that are whole numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """What the command line says; the options that repeat a run."""
+class Repeatable:
+    """What the command line says of a training; the options that repeat the run."""
 
     name: str
     target: str | None
     task: str | None
+    separator: str | None
+    decimal: str | None
+    encoding: str | None
+
+    @property
+    def command(self) -> str:
+        """The command with every option that matters, to be run again."""
+        words = ["backhand", "train", self.name]
+        for field in dataclasses.fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value is not None and value != ():
+                text = _comma_separated(value) if isinstance(value, tuple) else str(value)
+                words += [f"--{field.name.replace('_', '-')}", text]
+        return shlex.join(words)
+
+    @property
+    def form(self) -> dict[str, str | None]:
+        """How a text file is written, for `read_table`."""
+        return {n: getattr(self, n) for n in ("separator", "decimal", "encoding")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Repeatable):
+    """The options of a plain network."""
+
     hidden: str
     activation: str
     loss: str | None
@@ -53,15 +83,54 @@ class Options:
     seed: int
     data_dir: str | None
 
-    @property
-    def command(self) -> str:
-        """The command with every option that matters, to be run again."""
-        words = ["backhand", "train", self.name]
-        for field in dataclasses.fields(self)[1:]:
-            value = getattr(self, field.name)
-            if value is not None:
-                words += [f"--{field.name.replace('_', '-')}", str(value)]
-        return shlex.join(words)
+
+@dataclasses.dataclass(frozen=True)
+class TableOptions(Repeatable):
+    """The options of the ensemble that a table gets."""
+
+    preset: str
+    members: int | None
+    time_limit: float | None
+    metric: str | None
+    class_weight: str | None
+    test: str | None
+    cv: int | None
+    drop: tuple[str, ...]
+    keep: tuple[str, ...]
+    threads: int | None
+    seed: int
+
+
+def _comma_separated(names: tuple[str, ...]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
+
+
+def checked_weights(text: str | None) -> str | dict[str, float] | None:
+    """``--class-weight``: "balanced", or a JSON object of classes, as texts, with their weights.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if text is None or text == "balanced":
+        return text
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        found = None
+    positive = isinstance(found, dict) and found
+    for value in found.values() if positive else ():
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        positive = positive and is_number and 0 <= value < float("inf")
+    if not positive:
+        raise InputError(
+            "--class-weight takes balanced, or classes with weights of at least 0 such as "
+            f'\'{{"yes": 5, "no": 1}}\', got {text!r:.60}'
+        )
+    return {str(label): float(value) for label, value in found.items()}
 
 
 def whole(text: str | int) -> int:

@@ -97,6 +97,7 @@ def load(options: Options) -> Data:
         target=options.target,
         task=options.task,
         seed=options.seed,
+        **options.form,
     )
 
 

@@ -9,20 +9,31 @@ join it when they are all written, and then the checkpoint goes.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
+import json
+import math
 import os
+import platform
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from .. import __version__
 from ..errors import BackhandError, InputError
-from ..files import ABANDONED, TEMPORARY, sweep, temporary_name, user
+from ..files import ABANDONED, TEMPORARY, sweep, temporary_name, user, write_whole
+from .options import Options, TableOptions
 
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "history.jsonl"
+RECORD = "run.json"
 MOST_TRIED = 10_000  # names, before the folder counts as one that cannot be written to
 
 
@@ -53,6 +64,41 @@ def model_file(path: Path) -> Path:
     """Return the file of a model, which may be given as the folder of its run."""
     inside = path / MODEL
     return inside if path.is_dir() and inside.exists() else path
+
+
+def origin(options: Options | TableOptions) -> dict[str, Any]:
+    """What a model's file says of where it comes from: the same for the same command."""
+    return {"command": options.command, "seed": options.seed, "backhand": __version__}
+
+
+def circumstances(options: Options | TableOptions) -> dict[str, Any]:
+    """What the record of a run says besides: when and where it was, and every option."""
+    return {
+        "options": dataclasses.asdict(options),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+    }
+
+
+def write_records(
+    folder: Path, history: Iterable[Mapping[str, Any]], record: Mapping[str, Any]
+) -> None:
+    """Write a run's history, a line for each epoch, and its record. JSON has no infinity or NaN."""
+    lines = "".join(json.dumps(_finite(line)) + "\n" for line in history)
+    write_whole(folder / HISTORY, lines.encode())
+    write_whole(folder / RECORD, json.dumps(_finite(record), indent=2).encode())
+
+
+def _finite(value: Any) -> Any:
+    """A value with None in place of what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class RunFolder:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from ..errors import InputError, printable
+from ..errors import InputError
 from ..export import Model, load
 from ..formulas.activations import choose_activation
 from ..formulas.optimisers import choose_optimiser
 from ..network import Network
 from ..plan.step import training_plan
-from ..preprocess.preparation import TablePreparation
-from ..report import tables
+from .answers import is_tabular
 from .options import names
 from .runs import model_file
 
@@ -31,19 +28,29 @@ def run(
     kinds: list[str],
     target: str | None,
 ) -> None:
-    """Print what a model is, and the plan, IR or assembly of a training epoch."""
-    if Path(network).suffix == ".safetensors" or Path(network).exists():
-        model = load(model_file(Path(network)))
-        described = model.network if isinstance(model, Model) else model._record().network
-        _about(model, tables.console())
-        if not kinds:
-            return
-        print()
-    else:
-        described = _network(network, activation, loss, dropout, dtype)
-        kinds = kinds or ["plan"]
-    chosen = choose_optimiser(optimiser)
-    plan = training_plan(described, chosen)
+    """Print the plan, IR or assembly of a training epoch."""
+    kinds = kinds or ["plan"]
+    described = _networks(network, activation, loss, dropout, dtype)
+    for one in described:
+        if len(described) > 1:
+            print(f"# {one.summary}")
+        _show(one, optimiser, kinds, target)
+
+
+def _networks(
+    network: str, activation: str, loss: str, dropout: float, dtype: str
+) -> list[Network]:
+    """The network of widths or of a model; the different ones of an ensemble."""
+    if Path(network).suffix != ".safetensors" and not Path(network).exists():
+        return [_network(network, activation, loss, dropout, dtype)]
+    model = load(model_file(Path(network)))
+    if is_tabular(model):
+        return list(dict.fromkeys(member.network for member in model.model_.members))
+    return [model.network if isinstance(model, Model) else model._record().network]
+
+
+def _show(network: Network, optimiser: str, kinds: list[str], target: str | None) -> None:
+    plan = training_plan(network, choose_optimiser(optimiser))
     if "plan" in kinds:
         print(plan)
     if kinds == ["plan"]:
@@ -54,73 +61,14 @@ def run(
 
     machine = Target.host() if target is None else Target.named(target)
     class_index = np.dtype(np.int64)
-    real = np.dtype(described.dtype)
-    t = class_index if described.loss.by_row else real
+    real = np.dtype(network.dtype)
+    t = class_index if network.loss.by_row else real
     sources = {"all_x": real, "all_t": t, "all_weight": real}
     module = emit_program(plan_kernels(plan), machine, sources)
     if "ir" in kinds:
         print(module)
     if "asm" in kinds:
         print(emit_assembly(module, machine))
-
-
-ENDS = {
-    "epochs": "after all epochs",
-    "patience": "no lower validation loss (--patience)",
-    "interrupted": "interrupted",
-}
-
-
-def _about(model: Any, screen: Console) -> None:
-    """Print what a model is for, what it takes, how it scored and how it was made."""
-
-    def say(line: str) -> None:
-        screen.print(printable(line), soft_wrap=True)
-
-    if not isinstance(model, Model):
-        say(" ".join(repr(model).split()))
-        if hasattr(model, "classes_"):
-            say(f"classes: {', '.join(map(str, model.classes_))}")
-        names = list(getattr(model, "feature_names_in_", ()))
-        say(f"inputs: {', '.join(names) if names else model.n_features_in_}")
-        network = model._record().network
-        say(f"network: {list(network.widths)}, {model.n_iter_} epochs or iterations")
-        return
-    say(model.task + (f" of {model.target!r}" if model.target is not None else ""))
-    if model.classes is not None:
-        say(f"classes: {', '.join(map(str, model.classes))}")
-    preparation, made = model.preparation, model.provenance
-    if preparation is not None:
-        say(preparation.summary)
-    if isinstance(preparation, TablePreparation):
-        tables.treatments(preparation.describe(), screen)
-    network = model.network
-    if network.is_chain:
-        parts = [activation.spec for activation in network.activations]
-    else:
-        parts = [layer.kind for layer in network.layers]
-    say(f"network: {network.summary}, {', '.join(dict.fromkeys(parts))}")
-    scores = _scores(made.get("scores"))
-    if scores:
-        splits = sorted(scores, key=lambda split: (split == "test", split))
-        tables.scores({printable(split): scores[split] for split in splits}, screen)
-    if "best_epoch" in made and "stopped" in made:
-        ended = ENDS.get(str(made["stopped"]), str(made["stopped"]))
-        say(f"kept: epoch {made['best_epoch']}; ended: {ended}")
-    for name in ("command", "backhand"):
-        if name in made:
-            say(f"{name}: {made[name]}")
-
-
-def _scores(found: object) -> dict[str, dict[str, float]]:
-    """Scores as `train` writes them; none if somebody has edited the file to something else."""
-    if not isinstance(found, dict):
-        return {}
-    fit = all(
-        isinstance(values, dict) and all(isinstance(v, float) for v in values.values())
-        for values in found.values()
-    )
-    return found if fit else {}
 
 
 def _network(text: str, activation: str, loss: str, dropout: float, dtype: str) -> Network:

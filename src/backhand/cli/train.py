@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +15,6 @@ import numpy as np
 from ..datasets import Data
 from ..errors import BackhandError, InputError
 from ..export import Model
-from ..files import write_whole
 from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
 from ..formulas.losses import choose_loss
@@ -30,7 +27,7 @@ from ..train.evaluate import evaluate
 from ..train.fit import check_lbfgs, fit
 from ..train.result import DivergedError, FitResult
 from ..train.rows import Rows
-from ..train.state import Epoch, TrainState
+from ..train.state import TrainState
 from . import INTERRUPTED, runs
 from .interrupts import heed, undisturbed
 from .options import Options, check_limits, check_size, hidden_widths, names
@@ -116,7 +113,7 @@ def _run(
             scored = _scored(network, trained.params, data, config.engine)
         model = _model(network, trained, data, options, scored)
         kept, fault = folder.keep(
-            lambda path: _write(path, model, trained, options, scored),
+            lambda path: _write(path, model, trained, options),
             done=trained.stopped != "interrupted",
         )
         _report(kept, trained, config, scored, baseline_of(data), seconds, screen)
@@ -361,8 +358,6 @@ def _model(
     options: Options,
     scored: dict[str, dict[str, float]],
 ) -> Model:
-    from .. import __version__
-
     return Model(
         network,
         trained.params,
@@ -373,9 +368,7 @@ def _model(
         target_mean=data.target_mean,
         target_std=data.target_std,
         provenance={
-            "command": options.command,
-            "seed": options.seed,
-            "backhand": __version__,
+            **runs.origin(options),
             "best_epoch": trained.best_epoch,
             "stopped": trained.stopped,
             "scores": scored,
@@ -383,30 +376,7 @@ def _model(
     )
 
 
-def _write(
-    folder: Path,
-    model: Model,
-    trained: FitResult,
-    options: Options,
-    scored: dict[str, dict[str, float]],
-) -> None:
+def _write(folder: Path, model: Model, trained: FitResult, options: Options) -> None:
     model.save(folder / runs.MODEL)
-    lines = "".join(json.dumps(_finite(line)) + "\n" for line in trained.history)
-    write_whole(folder / "history.jsonl", lines.encode())
-    record = {
-        **model.provenance,
-        "options": dataclasses.asdict(options),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "scores": scored,
-    }
-    write_whole(folder / "run.json", json.dumps(record, indent=2).encode())
-
-
-def _finite(line: Epoch) -> dict[str, float | None]:
-    """An epoch for JSON, which has no infinity."""
-    numbers = dataclasses.asdict(line)
-    return {k: v if v is None or math.isfinite(v) else None for k, v in numbers.items()}
+    history = [dataclasses.asdict(line) for line in trained.history]
+    runs.write_records(folder, history, {**model.provenance, **runs.circumstances(options)})

@@ -9,11 +9,29 @@ from backhand.datasets.data import TASKS, Data, Task
 from backhand.errors import InputError, unknown_name
 from backhand.files import as_path, is_there
 
-__all__ = ["NAMES", "Data", "Task", "load"]
+__all__ = ["NAMES", "Data", "Task", "is_table", "load"]
 
 NAMES = ("digits", "mnist")
 
 _PICKLES = (".pkl", ".pkl.gz", ".pkl.bz2", ".pkl.xz")
+
+
+def is_table(name: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of a table, and not of a data set or of an old ``mnist.pkl.gz``.
+
+    Raises
+    ------
+    InputError
+        For an unknown name and a file that is not there.
+    """
+    given = as_path(name)
+    if given in NAMES:
+        return False
+    if not is_there(os.path.expanduser(given)):
+        if os.path.splitext(given)[1] or os.sep in given or (os.altsep and os.altsep in given):
+            raise InputError(f"no such file: {given}")
+        raise unknown_name("data set", given, NAMES)
+    return not given.lower().endswith(_PICKLES)
 
 
 def load(
@@ -44,7 +62,11 @@ def load(
     seed : int
         Decides which rows are validation and test rows, where the data set does not (MNIST does).
     separator, decimal, encoding : str, optional
+<<<<<<< HEAD
         How a table of text is written, as in `backhand.datasets.reading.read_table`.
+=======
+        How a text file is written; see `backhand.datasets.reading.read_table`.
+>>>>>>> h-cli
 
     Returns
     -------
@@ -57,15 +79,12 @@ def load(
     """
     given = as_path(name)
     path = Path(os.path.expanduser(given))
-    known = given in NAMES
-    if not known and not is_there(path):
-        if path.suffix or os.sep in given or (os.altsep and os.altsep in given):
-            raise InputError(f"no such file: {given}")
-        raise unknown_name("data set", given, NAMES)
+    table = is_table(given)
     if target is not None and not isinstance(target, str):
         raise InputError(f"target must be the name of a column, got {target!r:.60}")
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
+<<<<<<< HEAD
     written = {"separator": separator, "decimal": decimal, "encoding": encoding}
     if not known and not given.lower().endswith(_PICKLES):
         from backhand.datasets.tables import load_table
@@ -76,6 +95,18 @@ def load(
     for option, value in written.items():
         if value is not None:
             raise InputError(f"{option} {value!r}: {given} is no table of text; leave it out")
+=======
+    form = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    if table:
+        from backhand.datasets.tables import load_table
+
+        return load_table(path, target, task, seed, **form)
+    if target is not None:
+        raise InputError(f"target {target!r}: {given} has its own target; only tables need one")
+    for option, value in form.items():
+        if value is not None:
+            raise InputError(f"{option} {value!r}: {given} is no table; leave it out")
+>>>>>>> h-cli
     if task == "regression":
         raise InputError(f"task 'regression': {given} is for classification")
     if given == "digits":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +132,9 @@ def read_target(
     """
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
-    names = table.column_names
     if target is None:
-        raise InputError(f"name the column to predict, one of {_some(names)}")
-    if target not in names:
-        near = nearest(target, names)
-        hint = f"did you mean {near!r}? " if near else ""
-        alone = "; if it is several, name what divides them with --separator"
-        more = alone if len(names) == 1 else ""
-        raise InputError(f"no column {target!r}: {hint}columns: {_some(names)}{more}")
+        raise InputError(f"name the column to predict, one of {_some(table.column_names)}")
+    _check_there(table, target)
     where = f"target column {target!r}"
     reading = cells.look(table, target)
     if reading.kind == "empty":
@@ -178,6 +173,70 @@ def read_target(
             raise InputError(f"{_no_number(table, target)}, and the column has {many}")
         raise InputError(f"{where} has {many}")
     return ("classification" if task == "classification" else "regression"), values, kept
+
+
+def read_known_target(
+    table: Any, target: str, classes: Sequence[Any] | None
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Read the column that a model predicts, of rows to score.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    target : str
+        The column's name.
+    classes : sequence or None
+        The classes that the model knows, as `read_target` gave them; None for regression.
+
+    Returns
+    -------
+    values : ndarray, shape (M,)
+        Numbers of classes, or float64 for regression.
+    kept : ndarray of int64, shape (M,)
+        The numbers of the rows that have one, ascending.
+
+    Raises
+    ------
+    InputError
+        For no such column, an infinite value, and if no row has a class that the model knows, or a
+        number.
+
+    Warns
+    -----
+    UserWarning
+        Says how many rows are left out, and what stands in the first.
+    """
+    _check_there(table, target)
+    reading = cells.look(table, target)
+    values: NDArray[Any]
+    if classes is None or not isinstance(classes[0], (str, bool, np.bool_)):
+        values, kept = _numbers(
+            table, target, reading if reading.kind == "number" else cells.NUMBER
+        )
+    else:
+        reading = cells.TEXT if isinstance(classes[0], str) else Reading("boolean")
+        values, kept = _text_classes(table, target, reading)
+    what = "number"
+    if classes is not None:
+        what = "class that the model knows"
+        places = {label: number for number, label in enumerate(classes)}
+        found = np.array([places.get(value, -1) for value in values.tolist()], dtype=np.int64)
+        values, kept = found[found >= 0], kept[found >= 0]
+    if not len(kept):
+        raise InputError(f"target column {target!r}: no row has a {what}")
+    _tell_left_out(table, target, what, kept)
+    return values, kept
+
+
+def _check_there(table: Any, target: str) -> None:
+    """Raise InputError if there is no such column, with the nearest."""
+    names = table.column_names
+    if target not in names:
+        near = nearest(target, names)
+        hint = f"did you mean {near!r}? " if near else ""
+        alone = "; if it is several, name what divides them with --separator"
+        more = alone if len(names) == 1 else ""
+        raise InputError(f"no column {target!r}: {hint}columns: {_some(names)}{more}")
 
 
 def _numbers(

@@ -139,11 +139,13 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         counted = np.flatnonzero(weight > 0)
         if len(counted) == len(y):
             return Labelled(table, y, weight), classes
+        weight = weight[counted]
+        weight = None if (weight == weight[0]).all() else weight  # only their ratios matter
         y = y[counted]
         if classes is not None and not which:
             present, y = np.unique(y, return_inverse=True)
             classes = classes[present]
-        return Labelled(table, y, weight[counted], counted), classes
+        return Labelled(table, y, weight, counted), classes
 
     def _numbered(self, y: Array, classes: Array | None, name: str) -> tuple[Array, Array | None]:
         """Targets as numbers, and the classes if there are any."""

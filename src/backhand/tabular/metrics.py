@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 import warnings
 from typing import Any
 
@@ -30,6 +31,10 @@ SHORT = {
     "auc": "roc_auc",
 }
 """Names that people use, and scikit-learn's."""
+
+
+QUIET = threading.Lock()
+"""Filters of warnings are the process's, and members are judged on threads of their own."""
 
 
 class _Predicted:
@@ -104,7 +109,7 @@ class Metric:
         classes = np.arange(predictions.shape[1]) if is_classes else None
         model, rows = _Predicted(predictions, classes), np.arange(len(y))
         more = {} if weight is None else {"sample_weight": weight}
-        with warnings.catch_warnings():
+        with QUIET, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # classes that no row has, and the like
             try:
                 return float(self._scorer(model, rows, y, **more))

@@ -132,9 +132,11 @@ class TableModel:
     def labels(self, p: Array) -> Array:
         """The classes (N,) that probabilities (N, K) speak for."""
         assert self.classes is not None
-        if len(self.classes) == 2:
-            return self.classes[(p[:, 1] >= self.threshold).astype(int)]
-        return self.classes[p.argmax(axis=1)]
+        return self.classes[self.chosen(p)]
+
+    def chosen(self, p: Array) -> Array:
+        """The numbers (N,) of these classes: of two, the second one from `threshold` on."""
+        return (p[:, 1] >= self.threshold).astype(int) if p.shape[1] == 2 else p.argmax(axis=1)
 
     def half_width(self, coverage: float) -> float:
         """How far from a prediction a share of ``coverage`` of all values lie.

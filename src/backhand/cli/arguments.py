@@ -1,0 +1,90 @@
+"""Arguments and options that commands share, and how they are declared."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..formulas.losses import LOSSES
+from .options import number, whole
+
+
+def option(*names: str, metavar: str, help: str, **more: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, **more)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a help text, those that are registered later included."""
+    return ", ".join(names)
+
+
+def losses(*targets: str) -> str:
+    return listed(name for name, loss in LOSSES.items() if loss.target in targets)
+
+
+def whole_option(help: str, *names: str) -> Any:
+    return option(*names, metavar="N", help=help, parser=whole)
+
+
+def number_option(help: str, *names: str) -> Any:
+    return option(*names, metavar="X", help=help, parser=number)
+
+
+NAME = typer.Argument(metavar="NAME|FILE", help="digits, mnist, or a CSV, TSV or Parquet table")
+Name = Annotated[str, NAME]
+Target = Annotated[
+    str | None, option(metavar="COLUMN", help="the column to predict; a table needs it")
+]
+Task = Annotated[
+    str | None,
+    option(
+        metavar="TASK", help="classification or regression; by default what the target suggests"
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    option(
+        metavar="FOLDER", help="where the MNIST files are; also BACKHAND_DATA in the environment"
+    ),
+]
+Seed = Annotated[int, whole_option("seed of the split, the initialisation and the training")]
+Picture = Annotated[Path | None, option(metavar="FILE", help="a picture: .png, .svg or .pdf")]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="a run folder that train wrote, or its file")
+]
+Rows = Annotated[
+    Path, typer.Argument(metavar="FILE", help="rows: a CSV, TSV or Parquet table, or .npy")
+]
+Separator = Annotated[
+    str | None,
+    option(metavar="MARK", help="what divides the columns of a text file; by default what fits"),
+]
+Decimal = Annotated[
+    str | None, option(metavar="MARK", help="the decimal mark, . or ,; by default what fits")
+]
+Encoding = Annotated[
+    str | None, option(metavar="NAME", help="of a text file, such as latin-1; by default UTF-8")
+]
+
+
+def columns(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of columns, from an option that may be there several times, each with commas."""
+    found = [part.strip() for text in texts or () for part in next(csv.reader([text]), [])]
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def given(context: typer.Context) -> list[str]:
+    """The parameters that stand on the command line, in the order of the command's."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return [
+        name for name, source in sources.items() if getattr(source, "name", "") == "COMMANDLINE"
+    ]
+
+
+def spelt(name: str) -> str:
+    """A parameter as it is written on the command line."""
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,341 @@
+"""`backhand train` for tables: an ensemble of networks that learns from all rows of a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..datasets.reading import read_table
+from ..datasets.tables import FEWEST_ROWS, read_known_target, read_target
+from ..errors import BackhandError, InputError, count, printable, unknown_name
+from ..report import ensemble, tables
+from ..report.score_tables import number, show
+from ..report.scores import Scores
+from ..tabular import TabularClassifier, TabularRegressor
+from ..tabular.metrics import Metric, metric_of
+from ..tabular.recipes import PRESETS
+from ..train.result import DivergedError
+from . import INTERRUPTED, runs
+from .answers import Answers
+from .evaluate import coverage_of, labelled, scores_of, tell_more
+from .interrupts import heed, undisturbed
+from .options import TableOptions, check_limits, checked_weights
+
+Array = Any
+
+RARE = 0.15
+"""A class of fewer rows than this share is a rare one, of which accuracy says little."""
+
+
+class TableRows(NamedTuple):
+    """The rows of a file that have a target.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        Without the target.
+    y : array (N,)
+        Labels or values, of all rows; where there is none, another row's.
+    kept : array of int (M,)
+        The rows that have one.
+    classes : array or None
+        Labels; None for a regression.
+    """
+
+    table: Any
+    y: Array
+    kept: Array
+    classes: Array | None
+
+
+def run(options: TableOptions, out: Path | None) -> int:
+    """Train; return the exit code."""
+    _check(options)  # what is wrong with an option is said before data is read
+    place = runs.checked_place(out, Path(options.name).stem)
+    data = _rows(options)
+    metric = None
+    if options.metric is not None:
+        metric = metric_of(options.metric, data.classes is None)
+    test = None if options.test is None else read_table(options.test, **options.form)
+    if test is not None:
+        assert options.target is not None
+        _check_test(data, test, options)
+    screen = tables.console()
+    screen.print(_headline(options, data), soft_wrap=True)
+    heed()
+    estimator = _estimator(options, data)
+    if options.cv is not None:
+        _cross_validate(estimator, options, data, metric, screen)
+    start = time.perf_counter()
+    live = ensemble.Live(screen)
+    with live:
+        _fit(estimator, data, data.kept, [live, lambda now: heed()])
+    with undisturbed():  # a second Ctrl-C must not lose what the first one kept
+        seconds = time.perf_counter() - start
+        return _finish(estimator, options, live, metric, test, seconds, place, screen)
+
+
+def _check(options: TableOptions) -> None:
+    check_limits(**{name: getattr(options, name) for name in ("seed", "threads", "members", "cv")})
+    if options.preset not in PRESETS:
+        raise unknown_name("preset", options.preset, PRESETS)
+    if options.time_limit is not None and not 0 < options.time_limit < float("inf"):
+        raise InputError(f"--time-limit must be seconds above 0, got {options.time_limit:g}")
+    checked_weights(options.class_weight)
+
+
+def _rows(options: TableOptions) -> TableRows:
+    """Read the file."""
+    table = read_table(options.name, **options.form)
+    try:
+        task, values, kept = read_target(table, options.target, options.task)
+    except InputError as error:
+        raise InputError(f"{options.name}: {error}") from None
+    if len(kept) < FEWEST_ROWS:
+        held = "rows" if len(kept) == table.num_rows else "rows with a target"
+        raise InputError(f"{options.name}: has {len(kept)} {held}; training needs {FEWEST_ROWS}")
+    y = np.full(table.num_rows, values[0], dtype=values.dtype)
+    y[kept] = values
+    classes = np.unique(values) if task == "classification" else None
+    return TableRows(table.drop_columns([options.target]), y, kept, classes)
+
+
+def _check_test(data: TableRows, test: Any, options: TableOptions) -> None:
+    """Raise InputError if the rows of --test cannot be scored; training would be in vain."""
+    assert options.target is not None
+    try:
+        classes = None if data.classes is None else data.classes.tolist()
+        read_known_target(test, options.target, classes)
+        left = sorted(set(data.table.column_names) - set(test.column_names) - set(options.drop))
+        if left:
+            raise InputError(f"column {left[0]!r} is missing; --drop leaves it out of training too")
+    except InputError as error:
+        raise InputError(f"--test {options.test}: {error}") from None
+
+
+def _headline(options: TableOptions, data: TableRows) -> str:
+    guessed = " (inferred; --task decides)" if options.task is None else ""
+    rows = count(len(data.kept), "row")
+    if data.classes is None:
+        return f"{options.name}: regression of {options.target!r}{guessed}, {rows}"
+    y = data.y[data.kept]
+    shares = [(str(label), float(np.mean(y == label))) for label in data.classes]
+    some = ", ".join(f"{label} {share:.1%}" for label, share in shares[:6])
+    more = f", … ({len(shares)} classes)" if len(shares) > 6 else ""
+    return printable(
+        f"{options.name}: classification of {options.target!r}{guessed}, {rows}: {some}{more}"
+    )
+
+
+def _estimator(options: TableOptions, data: TableRows) -> Any:
+    shared: dict[str, Any] = {
+        "preset": options.preset,
+        "n_members": options.members,
+        "time_limit": options.time_limit,
+        "metric": options.metric,
+        "random_state": options.seed,
+        "threads": options.threads,
+        "drop": options.drop,
+        "keep": options.keep,
+    }
+    weights = checked_weights(options.class_weight)
+    if data.classes is None:
+        if weights is not None:
+            raise InputError("--class-weight is for classes, and the target holds numbers")
+        return TabularRegressor(**shared)
+    if isinstance(weights, dict):
+        labels = {str(label): label for label in data.classes.tolist()}
+        for label in weights:
+            if label not in labels:
+                raise unknown_name("class in --class-weight", label, labels)
+        weights = {labels[label]: value for label, value in weights.items()}
+    return TabularClassifier(class_weight=weights, **shared)
+
+
+def _fit(estimator: Any, data: TableRows, rows: Array, callbacks: Sequence[Any]) -> None:
+    """Fit to some rows. The table stays whole, so that messages give the file's row numbers."""
+    weight = None
+    if len(rows) < len(data.y):
+        weight = np.zeros(len(data.y))
+        weight[rows] = 1.0
+    estimator.set_params(callbacks=callbacks)
+    try:
+        estimator.fit(data.table, data.y, weight)
+    except DivergedError as error:
+        raise BackhandError(f"{error} (nothing was written)") from None
+    finally:
+        estimator.set_params(callbacks=())
+
+
+def _interrupted(estimator: Any, live: ensemble.Live) -> bool:
+    """Whether Ctrl-C ended a fit: it ends networks, and those that had no epoch are left out."""
+    ended = [member.result.stopped for member in estimator.members_]
+    return "interrupted" in ended or len(ended) < live.members
+
+
+# cross-validation ---------------------------------------------------------------------------------
+
+
+def _cross_validate(
+    estimator: Any, options: TableOptions, data: TableRows, metric: Metric | None, screen: Any
+) -> None:
+    """Print scores of each part of the rows, by an ensemble that learned from the others."""
+    import warnings
+
+    from sklearn.base import clone
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    assert options.cv is not None
+    y = data.y[data.kept]
+    splitter: Any = KFold
+    if data.classes is not None:
+        _, counts = np.unique(y, return_counts=True)
+        if counts.min() >= options.cv:
+            splitter = StratifiedKFold
+    if options.cv > len(y):
+        raise InputError(f"--cv {options.cv}: there are only {count(len(y), 'row')}")
+    found: list[Scores] = []
+    parts = splitter(options.cv, shuffle=True, random_state=options.seed).split(y, y)
+    for number_, (learned, judged) in enumerate(parts, start=1):
+        live = ensemble.Live(screen, columns=False, title=f"part {number_}/{options.cv} ")
+        one = clone(estimator)
+        with warnings.catch_warnings(), live:
+            warnings.simplefilter("ignore", UserWarning)  # the last fit, to all rows, says it
+            _fit(one, data, data.kept[learned], [live, lambda now: heed()])
+            if _interrupted(one, live):
+                raise KeyboardInterrupt
+            rows = data.kept[judged]
+            answers, truth = _known(one, data, rows)
+        found.append(scores_of(answers, truth, metric))
+    _tell_parts(found, screen)
+
+
+def _known(estimator: Any, data: TableRows, rows: Array) -> tuple[Answers, Array]:
+    """What an estimator of some rows answers for others, by the classes of all rows."""
+    found = estimator.model_.predictions(data.table.take(rows))
+    y = data.y[rows]
+    if data.classes is None:
+        return Answers(found), y
+    p = np.zeros((len(rows), len(data.classes)))
+    places = np.searchsorted(data.classes, estimator.classes_)
+    p[:, places] = found
+    chosen = places[estimator.model_.chosen(found)]
+    return Answers(p, data.classes.tolist(), chosen), np.searchsorted(data.classes, y)
+
+
+def _tell_parts(found: Sequence[Scores], screen: Any) -> None:
+    """Print a row for each part, and their mean and standard deviation."""
+    names = list(found[0].values())
+    rows = [
+        (str(place), f"{scores.rows:,}", *(number(scores.values()[name]) for name in names))
+        for place, scores in enumerate(found, start=1)
+    ]
+    values = np.array([list(scores.values().values()) for scores in found])
+    for title, total in (("mean", values.mean(axis=0)), ("± sd", values.std(axis=0, ddof=1))):
+        rows.append((title, "", *map(number, total)))
+    screen.print(f"cross-validation, {len(found)} parts of the rows:")
+    tables.grid(rows, ("part", "rows", *names), screen)
+    screen.print()
+
+
+# after the fit ------------------------------------------------------------------------------------
+
+
+def _finish(
+    estimator: Any,
+    options: TableOptions,
+    live: ensemble.Live,
+    metric: Metric | None,
+    test: Any,
+    seconds: float,
+    place: Path,
+    screen: Any,
+) -> int:
+    """Score, write, and tell; return the exit code."""
+    interrupted = _interrupted(estimator, live)
+    made = estimator.model_
+    counted = zip(made.members, made.weights, strict=True)
+    networks = ensemble.rows_of(estimator.members_, counted, metric)
+    ensemble.networks(networks, metric, screen)
+    ended = "interrupted: kept what was trained so far" if interrupted else "done"
+    screen.print(f"{ended}; {seconds:.1f} s\n", soft_wrap=True)
+    found: dict[str, Scores] = {}
+    held_out = estimator.held_out_
+    if held_out is None:
+        screen.print("no score: there are too few rows to hold any out", soft_wrap=True)
+    else:
+        classes = None if made.classes is None else made.classes.tolist()
+        chosen = None if classes is None else made.chosen(held_out.predictions)
+        answers = Answers(held_out.predictions, classes, chosen)
+        found["held_out"] = scores_of(answers, held_out.y, metric)
+        show(found["held_out"], f"{count(len(held_out.y), 'row')} held out", screen)
+        tell_more(estimator, None, screen)
+        screen.print(
+            "Held-out rows are predicted by networks that had not learned from them. They chose\n"
+            "epochs and weights, though: --test FILE or --cv 5 is stricter."
+        )
+    if test is not None:
+        assert options.target is not None
+        estimator.model_ = dataclasses.replace(made, target=options.target)
+        answers, y = labelled(estimator, test, test, options.target, f"--test {options.test}")
+        found["test"] = scores_of(answers, y, metric)
+        screen.print(f"\n{options.test}:", soft_wrap=True)
+        show(found["test"], f"{count(len(y), 'test row')}", screen)
+        tell_more(estimator, coverage_of(estimator, answers, y), screen)
+    about = {
+        **runs.origin(options),
+        **made.about,
+        "stopped": "interrupted" if interrupted else "done",
+        "by_metric": metric is not None,
+        "networks": [row._asdict() for row in networks],
+        "scores": {name: scores.summary() for name, scores in found.items()},
+    }
+    estimator.model_ = dataclasses.replace(made, target=options.target, about=about)
+    folder = runs.RunFolder(place)
+    kept, fault = folder.keep(
+        lambda path: _write(path, estimator, options, found, seconds), done=True
+    )
+    _tell_rare(found, options, screen)
+    screen.print(f"model: {kept / runs.MODEL}", soft_wrap=True)
+    if fault:
+        raise BackhandError(fault)
+    return INTERRUPTED if interrupted else 0
+
+
+def _tell_rare(found: dict[str, Scores], options: TableOptions, screen: Any) -> None:
+    """A hint for a rare class that is often missed."""
+    scores = found.get("held_out")
+    if scores is None or not scores.classes or options.metric or options.class_weight:
+        return
+    rarest = min((one for one in scores.classes if one.rows), key=lambda one: one.rows)
+    if rarest.rows < RARE * scores.rows and rarest.recall < 0.8:
+        screen.print(
+            f"hint: {printable(rarest.label)} is rare, and its recall is {rarest.recall:.3f}; "
+            "--metric balanced_accuracy or f1 chooses the threshold with that in mind",
+            soft_wrap=True,
+        )
+
+
+def _write(
+    folder: Path, estimator: Any, options: TableOptions, found: dict[str, Scores], seconds: float
+) -> None:
+    estimator.save(folder / runs.MODEL)
+    history = [
+        {"network": place, **dataclasses.asdict(line)}
+        for place, member in enumerate(estimator.members_, start=1)
+        for line in member.result.history
+    ]
+    record = {
+        **estimator.model_.about,
+        **runs.circumstances(options),
+        "seconds": seconds,
+        "columns": [row._asdict() for row in estimator.model_.preparation.describe()],
+        "scores": {name: scores.values() for name, scores in found.items()},
+        "details": {name: scores.to_dict() for name, scores in found.items()},
+    }
+    runs.write_records(folder, history, record)

@@ -1,0 +1,211 @@
+"""The networks of an ensemble: while they are trained, and what became of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import rich.progress
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+
+from ..errors import count
+from ..preprocess.preparation import TablePreparation
+from ..tabular.members import Member, MemberProgress
+from ..tabular.metrics import Metric
+from . import tables
+from .score_tables import number, share
+from .scores import named
+
+SECONDS_BETWEEN = 20.0
+"""Between two lines where the output is no terminal."""
+
+MOST_COLUMNS = 40
+"""Columns of a table that are shown before its training."""
+
+EMBEDDINGS = ("periodic", "piecewise_linear")
+
+ENDED = {
+    "epochs": "all epochs",
+    "callback": "time limit",
+    "interrupted": "Ctrl-C",
+}
+
+
+class NetworkRow(NamedTuple):
+    """What became of one network.
+
+    Attributes
+    ----------
+    kind : str
+        How it takes numbers, and whether it learned the logarithm of the target.
+    epochs, best_epoch : int
+        How many there were, and which one was kept.
+    validation : float or None
+        The loss of the rows that it was judged by, or the metric that was asked for.
+    weight : float
+        Its part of the ensemble; the sum is 1.
+    ended : str
+        Why its training was over.
+    """
+
+    kind: str
+    epochs: int
+    best_epoch: int
+    validation: float | None
+    weight: float
+    ended: str
+
+
+class Live:
+    """Shows columns as they are taken, and then how far each network is.
+
+    In a terminal each network that is being trained has a line with a bar, which goes when it is
+    done; elsewhere there is a line from time to time. It is a callback of the estimators of tables,
+    and has to be entered.
+
+    Parameters
+    ----------
+    out : Console
+    columns : bool
+        Whether to show how the columns are treated.
+    title : str
+        What each line begins with.
+    """
+
+    def __init__(self, out: Console, columns: bool = True, title: str = "") -> None:
+        self._out, self._columns, self._title = out, columns, title
+        self._progress = rich.progress.Progress(
+            TextColumn("{task.fields[network]}", markup=False),
+            BarColumn(20),
+            TextColumn("{task.description}", markup=False),
+            console=out,
+            disable=not out.is_terminal,
+            transient=True,
+        )
+        self._tasks: dict[int, rich.progress.TaskID] = {}
+        self._start = self._said = time.monotonic()
+        self._waiting = self._progress.add_task("preparing", total=None, network=title)
+        self.members = 0
+        """How many networks there are to be; 0 until the first epoch is over."""
+
+    def __enter__(self) -> Live:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def prepared(self, preparation: TablePreparation) -> None:
+        """Show how the columns are treated."""
+        self._progress.update(self._waiting, description="compiling")
+        if self._columns:
+            columns(preparation, self._out)
+
+    def __call__(self, now: MemberProgress) -> None:
+        """Show an epoch."""
+        self.members = now.members
+        self._progress.update(self._waiting, visible=False)
+        loss = now.loss if now.validation_loss is None else now.validation_loss
+        what = "loss" if now.validation_loss is None else "validation loss"
+        text = f"epoch {now.epoch}/{now.epochs}  {what} {number(loss)}"
+        name = f"{self._title}network {now.member}/{now.members}"
+        if now.member not in self._tasks:
+            task = self._progress.add_task(text, total=now.epochs, network=name)
+            self._tasks[now.member] = task
+        task, done = self._tasks[now.member], now.epoch == now.epochs
+        self._progress.update(task, completed=now.epoch, description=text, visible=not done)
+        if not self._out.is_terminal and time.monotonic() - self._said > SECONDS_BETWEEN:
+            self._said = time.monotonic()
+            self._out.print(f"{self._said - self._start:.0f} s: {name}, {text}")
+
+
+def columns(preparation: TablePreparation, out: Console) -> None:
+    """How each column is treated; of a wide table the first ones, and a summary."""
+    treated = preparation.describe()
+    tables.treatments(treated[:MOST_COLUMNS], out)
+    more = len(treated) - MOST_COLUMNS
+    if more > 0:
+        out.print(f"and {count(more, 'further column')}; {preparation.summary}", soft_wrap=True)
+
+
+def rows_of(
+    members: Sequence[Member], weights: Iterable[tuple[Any, float]], metric: Metric | None
+) -> list[NetworkRow]:
+    """What became of the networks of a fit.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        All that were trained.
+    weights : iterable of (Member, float)
+        Those that count, and how much.
+    metric : Metric or None
+        What epochs were chosen by; None for the loss.
+    """
+    counted = {id(member): weight for member, weight in weights}
+    found = []
+    for member in members:
+        result = member.result
+        assert result is not None
+        value = None
+        if result.best_epoch:
+            line = result.history[result.best_epoch - 1]
+            value = line.validation_loss
+            if metric is not None and line.validation_score is not None:
+                value = named(metric)[1] * line.validation_score
+        ended = ENDED.get(result.stopped, result.stopped)
+        if result.stopped == "patience":
+            waited = len(result.history) - result.best_epoch
+            ended = f"no better in {count(waited, 'epoch')}"
+        weight = counted.get(id(member), 0.0)
+        epochs = len(result.history)
+        kind = kind_of(member)
+        found.append(NetworkRow(kind, epochs, result.best_epoch, value, weight, ended))
+    return found
+
+
+def read_rows(found: Any) -> list[NetworkRow]:
+    """Rows from what a file says; none for anything else, as somebody may have edited it."""
+    try:
+        return [
+            NetworkRow(
+                str(row["kind"]),
+                int(row["epochs"]),
+                int(row["best_epoch"]),
+                None if row["validation"] is None else float(row["validation"]),
+                float(row["weight"]),
+                str(row["ended"]),
+            )
+            for row in found
+        ]
+    except (TypeError, ValueError, KeyError):
+        return []
+
+
+def kind_of(member: Member) -> str:
+    """How a network takes numbers, and whether it learned the logarithm of the target."""
+    words = str(member.network.to_dict()["layers"])
+    kind = next((name for name in EMBEDDINGS if f"'{name}'" in words), "plain")
+    log = member.scale is not None and member.scale.log
+    return kind.replace("_", " ") + (", log of target" if log else "")
+
+
+def networks(rows: Sequence[NetworkRow], metric: Metric | None, out: Console) -> None:
+    """A row for each network."""
+    judged = "validation loss" if metric is None else f"validation {named(metric)[0]}"
+    heading = ("network", "kind", "epochs", "kept", judged, "weight", "ended")
+    cells = [
+        (
+            str(place),
+            row.kind,
+            str(row.epochs),
+            str(row.best_epoch),
+            "" if row.validation is None else number(row.validation),
+            share(row.weight),
+            row.ended,
+        )
+        for place, row in enumerate(rows, start=1)
+    ]
+    tables.grid(cells, heading, out)
