@@ -74,62 +74,6 @@ app = typer.Typer(
 )
 
 
-<<<<<<< HEAD
-def _option(*names: str, metavar: str, help: str, **more: Any) -> Any:
-    return typer.Option(*names, metavar=metavar, help=help, **more)
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Names for a help text, those that are registered later included."""
-    return ", ".join(names)
-
-
-def _losses(*targets: str) -> str:
-    return _listed(name for name, loss in LOSSES.items() if loss.target in targets)
-
-
-def _whole(help: str, *names: str) -> Any:
-    return _option(*names, metavar="N", help=help, parser=whole)
-
-
-def _number(help: str, *names: str) -> Any:
-    return _option(*names, metavar="X", help=help, parser=number)
-
-
-NAME = typer.Argument(metavar="NAME|FILE", help="digits, mnist, or a CSV, TSV or Parquet table")
-Name = Annotated[str, NAME]
-Target = Annotated[
-    str | None, _option(metavar="COLUMN", help="the column to predict; a table needs it")
-]
-Task = Annotated[
-    str | None,
-    _option(
-        metavar="TASK", help="classification or regression; by default what the target suggests"
-    ),
-]
-DataDir = Annotated[
-    Path | None,
-    _option(
-        metavar="FOLDER", help="where the MNIST files are; also BACKHAND_DATA in the environment"
-    ),
-]
-Seed = Annotated[int, _whole("seed of the split, the initialisation and the training")]
-Picture = Annotated[Path | None, _option(metavar="FILE", help="a picture: .png, .svg or .pdf")]
-
-
-Separator = Annotated[
-    str | None, _option(metavar="TEXT", help="what parts the cells of a row; by default found out")
-]
-Decimal = Annotated[
-    str | None, _option(metavar="TEXT", help="the decimal mark, . or ,; by default found out")
-]
-Encoding = Annotated[
-    str | None, _option(metavar="NAME", help="of a CSV or TSV file, such as latin-1; else UTF-8")
-]
-
-
-=======
->>>>>>> h-cli
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -218,10 +162,10 @@ def describe(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a CSV, TSV or Parquet table")],
     target: Target = None,
     task: Task = None,
-    drop: Annotated[str, _option(metavar="COLUMN,...", help="columns to leave out")] = "",
+    drop: Annotated[str, option(metavar="COLUMN,...", help="columns to leave out")] = "",
     keep: Annotated[
         str,
-        _option(metavar="COLUMN,...", help="columns to use even if they look like identifiers"),
+        option(metavar="COLUMN,...", help="columns to use even if they look like identifiers"),
     ] = "",
     separator: Separator = None,
     decimal: Decimal = None,

@@ -62,11 +62,7 @@ def load(
     seed : int
         Decides which rows are validation and test rows, where the data set does not (MNIST does).
     separator, decimal, encoding : str, optional
-<<<<<<< HEAD
-        How a table of text is written, as in `backhand.datasets.reading.read_table`.
-=======
         How a text file is written; see `backhand.datasets.reading.read_table`.
->>>>>>> h-cli
 
     Returns
     -------
@@ -84,18 +80,6 @@ def load(
         raise InputError(f"target must be the name of a column, got {target!r:.60}")
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
-<<<<<<< HEAD
-    written = {"separator": separator, "decimal": decimal, "encoding": encoding}
-    if not known and not given.lower().endswith(_PICKLES):
-        from backhand.datasets.tables import load_table
-
-        return load_table(path, target, task, seed, **written)
-    if target is not None:
-        raise InputError(f"target {target!r}: {given} has its own target; only tables need one")
-    for option, value in written.items():
-        if value is not None:
-            raise InputError(f"{option} {value!r}: {given} is no table of text; leave it out")
-=======
     form = {"separator": separator, "decimal": decimal, "encoding": encoding}
     if table:
         from backhand.datasets.tables import load_table
@@ -106,7 +90,6 @@ def load(
     for option, value in form.items():
         if value is not None:
             raise InputError(f"{option} {value!r}: {given} is no table; leave it out")
->>>>>>> h-cli
     if task == "regression":
         raise InputError(f"task 'regression': {given} is for classification")
     if given == "digits":

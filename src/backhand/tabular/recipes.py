@@ -123,9 +123,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """The presets; what differs for regression is in `REGRESSION`."""
 
 
-def recipe_of(
-    preset: str | Recipe, *, regression: bool, log_target: bool, members: int | None
-) -> Recipe:
+def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, members: Any) -> Recipe:
     """The recipe of a preset.
 
     Parameters
