@@ -148,8 +148,9 @@ def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, membe
     if members is not None:
         if isinstance(members, bool) or not isinstance(members, Integral) or members < 1:
             raise InputError(f"n_members must be a whole number over 0, got {members!r:.60}")
-        kinds = kinds[: max(1, min(members, len(kinds)))]
-        recipe = dataclasses.replace(recipe, members=-(-members // len(kinds)))
+        count = int(members)
+        kinds = kinds[:count]
+        recipe = dataclasses.replace(recipe, members=-(-count // len(kinds)))
     if own:  # which says all there is to say
         return dataclasses.replace(recipe, networks=kinds)
     if regression:
