@@ -21,9 +21,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -31,17 +29,16 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import permutation_test
 from sklearn import ensemble, neural_network
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 import backhand
+import evidence
 import pages
 import real_data
 from backhand.errors import count
@@ -167,23 +164,6 @@ def _fresh(name: str, who: str, cache: str) -> float:
 # the table --------------------------------------------------------------------------------------
 
 
-def p_worse(ours: list[float], theirs: list[float]) -> float:
-    """How likely so low a mean difference is, if the scores of a seed may be swapped."""
-    if len(ours) < 2:
-        return np.nan
-    if np.array_equal(ours, theirs):
-        return 1.0
-    test = permutation_test(
-        (np.array(ours), np.array(theirs)),
-        lambda a, b, axis: np.mean(a - b, axis=axis),
-        permutation_type="samples",
-        alternative="less",
-        vectorized=True,
-        rng=0,
-    )
-    return float(test.pvalue)
-
-
 def compare(name: str, records: list[dict]) -> dict[str, Any]:
     """What the records of a data set say: means, p-value, medians of times."""
     some = records[0]
@@ -204,7 +184,7 @@ def compare(name: str, records: list[dict]) -> dict[str, Any]:
         "score": {who: float(np.mean(found)) for who, found in scores.items()},
         "difference": difference.mean(),
         "error": difference.std(ddof=1) / np.sqrt(len(records)) if len(records) > 1 else np.nan,
-        "p": p_worse(scores["backhand"], scores["sklearn"]),
+        "p": evidence.p_less(scores["backhand"], scores["sklearn"]),
         "seeds": len(records),
         "times": times,
         "ratio": times["fit"]["sklearn"] / times["fit"]["backhand"] if timed else None,
@@ -341,16 +321,6 @@ def _machine(records: list[dict]) -> list[str]:
     return ["", machines[-1]] if machines else []
 
 
-def machine() -> str:
-    """What the times were measured on."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "numpy"))
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), name)
-    return f"{os.cpu_count()} processors, {name}; Python {platform.python_version()}, {packages}."
-
-
 def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -370,21 +340,18 @@ def main() -> None:
             names.append(name)
         else:
             print(f"{name} is left out: {real_data.SOURCES[name].package} is not installed")
-    known = []
-    if given.records.exists():
-        known = [json.loads(line) for line in given.records.read_text("utf-8").splitlines()]
+    known = evidence.read(given.records)
     warnings.simplefilter("ignore", ConvergenceWarning)
     if given.first:
         found = measure_first(names, known)
     else:
         found = measure_all(names, given.seeds, not given.untimed, known)
-    with given.records.open("a", encoding="utf-8") as file:
-        if not given.untimed:
-            known.append({"machine": machine()})
-            print(json.dumps(known[-1]), file=file)
-        while time.monotonic() - began < given.seconds and (record := next(found, None)):
-            known.append(record)
-            print(json.dumps(record), file=file, flush=True)
+    if not given.untimed:
+        known.append({"machine": evidence.machine(("scikit-learn", "numpy"))})
+        evidence.append(given.records, known[-1])
+    while time.monotonic() - began < given.seconds and (record := next(found, None)):
+        known.append(record)
+        evidence.append(given.records, record)
     text = table(known)
     print(text)
     if given.output:

@@ -86,6 +86,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             tuple(self.keep),
         )
         fitted = fit_model(rows, classes, settings, validation, getattr(y, "name", None))
+        self.__dict__.pop("feature_names_in_", None)
         self.__dict__ |= scratch.__dict__ | self._attributes(fitted, classes)
         return self
 
@@ -93,7 +94,6 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         """An estimator without attributes of a fit, to learn names of columns."""
         scratch = object.__new__(type(self))
         scratch.__dict__ |= self.get_params(deep=False)
-        self.__dict__.pop("feature_names_in_", None)
         return scratch
 
     def _attributes(self, fitted: Fitted, classes: Array | None) -> dict[str, Any]:
@@ -125,8 +125,8 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             y = column_or_1d(y, warn=True)
         if len(y) != table.rows:
             raise InputError(f"X{which} has {table.rows} rows, and y{which} has {len(y)}")
-        if table.rows == 0:
-            raise InputError(f"X{which} has no rows")
+        if table.rows < 2 and not which:
+            raise InputError(f"X has {table.rows} rows (n_samples={table.rows}): 2 are needed")
         y, classes = self._numbered(y, classes, f"y{which}")
         factors = []
         if sample_weight is not None:

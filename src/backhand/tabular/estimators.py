@@ -90,10 +90,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]  # 
         self._set(locals())
 
     def _numbered(self, y: Array, classes: Array | None, name: str) -> tuple[Array, Array | None]:
-        check_classification_targets(y)
         absent = y != y if y.dtype.kind in "fO" else np.zeros(len(y), bool)
         if absent.any() or (y.dtype.kind == "f" and not np.isfinite(y).all()):
             raise InputError(f"Input {name} contains NaN or infinity: leave those rows out")
+        check_classification_targets(y)
         found, numbers = np.unique(y, return_inverse=True)
         if classes is None:
             return numbers.reshape(-1), found

@@ -24,7 +24,7 @@ from ..train.result import DivergedError, FitResult
 from ..train.rows import Rows, parts
 from ..train.several import fit_several
 from .folds import Fold
-from .metrics import Metric
+from .metrics import Metric, metric_of
 from .network import network_of, with_unseen
 from .recipes import LOG, NetworkRecipe, Recipe
 from .targets import TargetScale
@@ -118,7 +118,10 @@ class Member:
 def outputs_of(network: Network, scale: TargetScale | None, z: Array) -> Array:
     """Logits z (N, K) as probabilities (N, K), or as values (N,)."""
     y = network.loss.inverse_link(NUMPY, z)
-    return y.astype(np.float64) if scale is None else scale.decode(y)
+    if scale is not None:
+        return scale.decode(y)
+    p = y.astype(np.float64)
+    return p / p.sum(axis=1, keepdims=True)  # in float32 they add up to 1 within an ULP or two
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,7 +302,15 @@ def _score(task: Task, job: _Job) -> Callable[[Array, Array], float]:
     """The task's metric of a network's logits for the rows that it is judged by."""
     judged = job.fold[1]
     y, weight = task.y[judged], None if task.weight is None else task.weight[judged]
-    return lambda z, t: task.metric(y, outputs_of(job.network, job.scale, z), weight)
+    default = metric_of(None, not task.classes)
+
+    def score(z: Array, t: Array) -> float:
+        predictions = outputs_of(job.network, job.scale, z)
+        found = task.metric(y, predictions, weight)
+        # not a number where the rows lack a class that the metric needs, in each epoch then
+        return found if math.isfinite(found) else default(y, predictions, weight)
+
+    return score
 
 
 def _member(task: Task, job: _Job, result: FitResult) -> Member:

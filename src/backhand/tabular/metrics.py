@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 import warnings
 from typing import Any
 
@@ -16,8 +17,13 @@ Array = Any
 OF_PROBABILITIES = ("neg_log_loss", "neg_brier_score", "roc_auc", "average_precision")
 """What these begin with judges probabilities, and label smoothing would hurt it."""
 
+OF_NUMBERS = ("error", "deviance", "variance", "r2")
+"""One of these is in the name of what judges numbers; scikit-learn does not say it otherwise."""
+
+LOG_LOSS = "neg_log_loss"
+
 SHORT = {
-    "log_loss": "neg_log_loss",
+    "log_loss": LOG_LOSS,
     "brier_score": "neg_brier_score",
     "rmse": "neg_root_mean_squared_error",
     "mse": "neg_mean_squared_error",
@@ -25,6 +31,10 @@ SHORT = {
     "auc": "roc_auc",
 }
 """Names that people use, and scikit-learn's."""
+
+
+QUIET = threading.Lock()
+"""Filters of warnings are the process's, and members are judged on threads of their own."""
 
 
 class _Predicted:
@@ -90,13 +100,21 @@ class Metric:
             Probabilities, or values.
         weight : array (N,), optional
         """
+        if self.name == LOG_LOSS:  # the scorer does not know classes that y lacks
+            from sklearn.metrics import log_loss
+
+            labels = np.arange(predictions.shape[1])
+            return -float(log_loss(y, predictions, sample_weight=weight, labels=labels))
         is_classes = np.ndim(predictions) == 2
         classes = np.arange(predictions.shape[1]) if is_classes else None
         model, rows = _Predicted(predictions, classes), np.arange(len(y))
         more = {} if weight is None else {"sample_weight": weight}
-        with warnings.catch_warnings():
+        with QUIET, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # classes that no row has, and the like
-            return float(self._scorer(model, rows, y, **more))
+            try:
+                return float(self._scorer(model, rows, y, **more))
+            except ValueError:  # such as an area under a curve without some class
+                return float("nan")
 
 
 def metric_of(name: str | None, regression: bool) -> Metric:
@@ -109,19 +127,21 @@ def metric_of(name: str | None, regression: bool) -> Metric:
     """
     from sklearn.metrics import get_scorer_names
 
-    default = "neg_root_mean_squared_error" if regression else "neg_log_loss"
+    default = "neg_root_mean_squared_error" if regression else LOG_LOSS
     if name is None:
         return Metric(default)
     known = get_scorer_names()
-    found = SHORT.get(name, name) if isinstance(name, str) else name
-    if found not in known:
+    if not isinstance(name, str) or SHORT.get(name, name) not in known:
         raise unknown_name("metric", name, [*SHORT, *known])
-    metric = Metric(found)
+    metric = Metric(SHORT.get(name, name))
     y = np.array([0.0, 1.0, 2.0, 1.0]) if regression else np.array([0, 1, 0, 1])
     predictions = y + 0.25 if regression else np.array([[0.7, 0.3], [0.4, 0.6]] * 2)
     try:
-        metric(y, predictions)
-    except (ValueError, TypeError) as error:
+        found = metric(y, predictions)
+    except (IndexError, TypeError, AttributeError):
+        found = float("nan")
+    of_numbers = any(part in metric.name for part in OF_NUMBERS)
+    if not np.isfinite(found) or of_numbers != regression:
         task = "regression" if regression else "classification"
-        raise InputError(f"metric {name!r} is not for {task}: {error}") from None
+        raise InputError(f"metric {name!r} is not for {task}")
     return metric

@@ -11,9 +11,10 @@ seen.
 from __future__ import annotations
 
 import dataclasses
+from numbers import Integral
 from typing import Any
 
-from ..errors import unknown_name
+from ..errors import InputError, unknown_name
 
 PERIODIC, PIECEWISE = "periodic", "piecewise"
 """How numbers are embedded: as waves of learned frequencies, or in bins of the training rows."""
@@ -122,9 +123,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """The presets; what differs for regression is in `REGRESSION`."""
 
 
-def recipe_of(
-    preset: str | Recipe, *, regression: bool, log_target: bool, members: int | None
-) -> Recipe:
+def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, members: Any) -> Recipe:
     """The recipe of a preset.
 
     Parameters
@@ -141,15 +140,19 @@ def recipe_of(
     InputError
         If there is no such preset.
     """
-    if isinstance(preset, Recipe):
-        return preset
-    if not isinstance(preset, str) or preset not in PRESETS:
+    own = isinstance(preset, Recipe)
+    if not own and (not isinstance(preset, str) or preset not in PRESETS):
         raise unknown_name("preset", preset, PRESETS)
-    recipe = Recipe(**PRESETS[preset])
+    recipe = preset if isinstance(preset, Recipe) else Recipe(**PRESETS[preset])
     kinds = recipe.networks
     if members is not None:
-        kinds = kinds[: max(1, min(members, len(kinds)))]
-        recipe = dataclasses.replace(recipe, members=-(-members // len(kinds)))
+        if isinstance(members, bool) or not isinstance(members, Integral) or members < 1:
+            raise InputError(f"n_members must be a whole number over 0, got {members!r:.60}")
+        count = int(members)
+        kinds = kinds[:count]
+        recipe = dataclasses.replace(recipe, members=-(-count // len(kinds)))
+    if own:  # which says all there is to say
+        return dataclasses.replace(recipe, networks=kinds)
     if regression:
         kinds = tuple(dataclasses.replace(kind, **REGRESSION) for kind in kinds)
     if log_target:

@@ -13,6 +13,9 @@ Array = Any
 PICKS = 8
 """Weights are multiples of one part in this. More parts follow the noise of the rows."""
 
+PRIOR = 10.0
+"""Rows that speak for a temperature of 1. Few rows, all predicted right, would ask for none."""
+
 
 def kind_weights(
     metric: Metric, y: Array, predictions: list[Array], weight: Array | None
@@ -44,7 +47,10 @@ def kind_weights(
 
 
 def temperature_of(y: Array, p: Array, weight: Array | None) -> float:
-    """The temperature at which probabilities p (N, K) fit classes y best (Guo et al. 2017)."""
+    """The temperature at which probabilities p (N, K) fit classes y best (Guo et al. 2017).
+
+    It stays near 1 where rows are few.
+    """
     from scipy.optimize import minimize_scalar
 
     share = np.ones(len(y)) if weight is None else weight
@@ -52,7 +58,8 @@ def temperature_of(y: Array, p: Array, weight: Array | None) -> float:
     def loss(log_temperature: float) -> float:
         q = tempered(p, float(np.exp(log_temperature)))
         chosen = np.maximum(q[np.arange(len(y)), y], 1e-12)
-        return float(-(share * np.log(chosen)).sum() / share.sum())
+        found = -(share * np.log(chosen)).sum() / share.sum()
+        return float(found + PRIOR / len(y) * log_temperature**2)
 
     found = minimize_scalar(loss, bounds=(-1.1, 1.1), method="bounded")
     return float(np.exp(found.x))

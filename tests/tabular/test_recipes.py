@@ -1,0 +1,45 @@
+"""Recipes: presets as data."""
+
+from __future__ import annotations
+
+import pytest
+
+from backhand import InputError
+from backhand.tabular.recipes import LOG, PRESETS, RAW, Recipe, recipe_of
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_has_networks_for_both_tasks(preset):
+    kinds = recipe_of(preset, regression=False, log_target=False, members=None).networks
+    numbers = recipe_of(preset, regression=True, log_target=False, members=None).networks
+    assert len(kinds) == len(numbers) >= 1
+    assert all(kind.target == RAW for kind in kinds + numbers)
+
+
+def test_a_log_target_adds_a_kind():
+    recipe = recipe_of("fast", regression=True, log_target=True, members=None)
+    assert [kind.target for kind in recipe.networks].count(LOG) == 1
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 7])
+def test_the_number_of_networks_is_the_one_asked_for(members):
+    recipe = recipe_of("default", regression=False, log_target=False, members=members)
+    assert members <= recipe.members * len(recipe.networks) < members + len(recipe.networks)
+
+
+def test_lengths_are_by_rows():
+    recipe = Recipe((), 1, lengths=((10, 3, 4), (20, 5, 6)))
+    assert recipe.length(10) == (3, 4)
+    assert recipe.length(11) == recipe.length(1000) == (5, 6)
+
+
+def test_a_recipe_of_ones_own_is_taken_as_it_is():
+    own = recipe_of("fast", regression=False, log_target=False, members=None)
+    assert recipe_of(own, regression=True, log_target=True, members=None) == own
+    assert recipe_of(own, regression=True, log_target=True, members=9).members == 9
+
+
+@pytest.mark.parametrize("preset", ["fats", None, 3, ["fast"]])
+def test_an_unknown_preset_is_refused(preset):
+    with pytest.raises(InputError, match="unknown preset"):
+        recipe_of(preset, regression=False, log_target=False, members=None)
