@@ -121,7 +121,8 @@ def test_runs_of_one_second_get_folders_of_their_own(backhand, tmp_path, monkeyp
 
 
 def test_regression_is_scored_in_the_targets_unit(backhand, tmp_path, people):
-    code, out, err = backhand("train", people[1], "--target", "income", "--out", "run")
+    words = "--target", "income", "--hidden", "256", "--out", "run"
+    code, out, err = backhand("train", people[1], *words)
     assert code == 0
     assert "unit" in err  # the constant column is said to be left out
     scores = run_of(tmp_path / "run")["scores"]
