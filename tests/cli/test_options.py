@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shlex
+
 import pytest
 import typer
 
@@ -61,3 +63,48 @@ def test_the_help_of_bench_names_the_peers_that_it_takes(capsys):
     said = capsys.readouterr().out
     assert [name for name in PEERS if name not in said] == []
     assert " sklearn" not in said
+
+
+def test_the_command_of_a_table_repeats_its_run():
+    given = options.TableOptions(
+        name="a b.csv",
+        target="t",
+        task=None,
+        separator=None,
+        decimal=None,
+        encoding=None,
+        preset="best",
+        members=None,
+        time_limit=2.5,
+        metric=None,
+        class_weight='{"yes": 2}',
+        test=None,
+        cv=None,
+        drop=("a, b", "c"),
+        keep=(),
+        threads=None,
+        seed=0,
+    )
+    assert shlex.split(given.command) == [
+        *("backhand", "train", "a b.csv", "--target", "t", "--preset", "best"),
+        *("--time-limit", "2.5", "--class-weight", '{"yes": 2}', "--drop", '"a, b",c'),
+        *("--seed", "0"),
+    ]
+
+
+def test_weights_of_classes():
+    assert options.checked_weights(None) is None
+    assert options.checked_weights("balanced") == "balanced"
+    assert options.checked_weights('{"yes": 5, "no": 0.5}') == {"yes": 5.0, "no": 0.5}
+    for wrong in (
+        "",
+        "{}",
+        "[1]",
+        "balance",
+        '{"a": -1}',
+        '{"a": "1"}',
+        '{"a": 1e999}',
+        '{"a": true}',
+    ):
+        with pytest.raises(InputError, match="--class-weight takes balanced, or classes"):
+            options.checked_weights(wrong)

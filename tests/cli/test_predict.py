@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from backhand import MLPClassifier, MLPRegressor, Model, Network
+from backhand import MLPClassifier, MLPRegressor, Model, Network, load
 
 from .conftest import write_csv
 
@@ -248,3 +248,81 @@ def test_the_file_of_an_estimator_predicts_too(backhand, tmp_path):
         code, _, err = backhand("predict", tmp_path / f"{model}.safetensors", tmp_path / "less.csv")
         assert code == 2
         assert said in err
+
+
+def test_every_row_has_a_prediction_and_its_key(backhand, people, tmp_path):
+    words = "--target", "label", "--preset", "fast", "--members", "1", "--out", "run"
+    backhand("train", people[1], *words)
+    lines = people[1].read_text().splitlines()
+    lines[0] = f"code,{lines[0]}"
+    rows = [f"{i:04d},{line}" for i, line in enumerate(lines[1:9])]
+    rows[3], rows[5] = "", "0005,,,,,,"  # nothing at all, and nothing but a key
+    (tmp_path / "new.csv").write_text("\n".join([lines[0], *rows]) + "\n")
+    code, out, _ = backhand("predict", "run", "new.csv", "--key", "code", "--key", "city,age")
+    assert code == 0
+    answers = read(out)
+    assert list(answers[0])[:4] == ["code", "city", "age", "prediction"]
+    assert [a["code"] for a in answers] == [
+        "0000",
+        "0001",
+        "0002",
+        "",
+        "0004",
+        "0005",
+        "0006",
+        "0007",
+    ]
+    assert [a["city"] for a in answers[:3]] == people[0]["city"][:3]
+    assert answers[3]["prediction"] == answers[5]["prediction"]
+    assert all(a["prediction"] in ("yes", "no") for a in answers)
+    model = load(tmp_path / "run" / "model.safetensors")
+    one = {n: values[7] or None for n, values in people[0].items()}
+    assert answers[7]["prediction"] == model.predict(one)[0]
+    assert float(answers[7]["probability yes"]) == pytest.approx(
+        model.predict_proba(one)[0, 1], abs=1e-6
+    )
+
+
+def test_keys_of_parquet_keep_their_digits(backhand, people, tmp_path):
+    words = "--target", "label", "--hidden", "4", "--epochs", "1", "--out", "run"
+    backhand("train", people[1], *words)
+    columns = {n: [v or None for v in values[:3]] for n, values in people[0].items()}
+    keys = [12345678.25, None, 0.1]
+    pq.write_table(pa.table({**columns, "key": keys}), tmp_path / "new.parquet")
+    code, out, _ = backhand("predict", "run", "new.parquet", "--key", "key")
+    assert code == 0
+    assert [a["key"] for a in read(out)] == ["12345678.25", "", "0.1"]
+    assert backhand("predict", "run", "new.parquet", "--key", "key", "-o", "o.parquet")[0] == 0
+    assert pq.read_table(tmp_path / "o.parquet").column("key").to_pylist() == keys
+
+
+def test_an_interval_is_that_of_the_model(backhand, people, tmp_path):
+    words = "--target", "income", "--preset", "fast", "--members", "1", "--out", "run"
+    backhand("train", people[1], *words)
+    code, out, _ = backhand("predict", "run", people[1], "--interval", "0.8")
+    assert code == 0
+    half = load(tmp_path / "run" / "model.safetensors").model_.half_width(0.8)
+    for answer in read(out):
+        low, value, high = (float(answer[name]) for name in ("low", "prediction", "high"))
+        # seven digits of numbers up to 10,000
+        assert (value - low, high - value) == pytest.approx((half, half), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--key", "citi"), ("--key citi", "did you mean 'city'")),
+        (("--key", "prediction"), ("--key prediction", "rename")),
+        (("--interval", "0.9"), ("--interval", "classes")),
+        (("--interval", "90"), ("--interval 90", "classes")),
+    ],
+)
+def test_keys_and_intervals_that_make_no_sense(backhand, people, tmp_path, words, said):
+    backhand(
+        "train", people[1], "--target", "label", "--preset", "fast", "--members", "1", "--out", "r"
+    )
+    columns = {**people[0], "prediction": people[0]["age"]}
+    code, _, err = backhand("predict", "r", write_csv(tmp_path / "new.csv", columns), *words)
+    assert code == 2
+    for word in said:
+        assert word in err
