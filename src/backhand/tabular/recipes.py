@@ -37,8 +37,8 @@ class NetworkRecipe:
         Factor of the learning rate, and of weight decay, of the embedding.
     frequencies, sigma : int, float
         Of periodic embeddings: waves of each column, and the spread of their frequencies.
-    bins : int
-        Of piecewise embeddings, at most.
+    bins, distinct_bins : int
+        Of piecewise embeddings, at most: of rows, and of distinct values.
     category_width : int
         Columns that an embedded category becomes.
     scale_rate : float
@@ -56,6 +56,8 @@ class NetworkRecipe:
         Where the metric is of classes, such as accuracy; it would hurt probabilities.
     target : {"raw", "log"}
         The logarithm is for positive targets with a long tail only.
+    members : int
+        Networks of this kind, each on another fold.
     """
 
     embedding: str = PERIODIC
@@ -63,7 +65,8 @@ class NetworkRecipe:
     embedding_rate: float = 0.1
     frequencies: int = 16
     sigma: float = 0.1
-    bins: int = 16
+    bins: int = 48
+    distinct_bins: int = 16
     category_width: int = 8
     scale_rate: float = 6.0
     hidden: tuple[int, ...] = (256, 256, 256)
@@ -74,6 +77,7 @@ class NetworkRecipe:
     beta2: float = 0.95
     label_smoothing: float = 0.1
     target: str = RAW
+    members: int = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +87,7 @@ class Recipe:
     Parameters
     ----------
     networks : tuple of NetworkRecipe
-        The kinds. Each has the same number of members.
-    members : int
-        Networks of each kind, each on another fold.
+        The kinds.
     fold : float
         Share of the rows that a network does not learn from, and is judged by.
     lengths : tuple of (int, int, int)
@@ -95,10 +97,14 @@ class Recipe:
     """
 
     networks: tuple[NetworkRecipe, ...]
-    members: int
     fold: float = 0.2
     lengths: tuple[tuple[int, int, int], ...] = ()
     patience: float = 0.5
+
+    @property
+    def folds(self) -> int:
+        """How many folds the members need."""
+        return max(kind.members for kind in self.networks)
 
     def length(self, rows: int) -> tuple[int, int]:
         """Epochs, and rows a step, for so many training rows."""
@@ -148,9 +154,13 @@ def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, membe
     if members is not None:
         if isinstance(members, bool) or not isinstance(members, Integral) or members < 1:
             raise InputError(f"n_members must be a whole number over 0, got {members!r:.60}")
-        count = int(members)
-        kinds = kinds[:count]
-        recipe = dataclasses.replace(recipe, members=-(-count // len(kinds)))
+        each, more = divmod(int(members), len(kinds))
+        shares = [each + (place < more) for place in range(len(kinds))]
+        kinds = tuple(
+            dataclasses.replace(kind, members=share)
+            for kind, share in zip(kinds, shares, strict=True)
+            if share
+        )
     if own:  # which says all there is to say
         return dataclasses.replace(recipe, networks=kinds)
     if regression:
