@@ -115,18 +115,32 @@ class Recipe:
 
 
 WAVES = NetworkRecipe()
-PIECES = NetworkRecipe(embedding=PIECEWISE, embedding_width=8, embedding_rate=1.0)
+PIECES = NetworkRecipe(
+    embedding=PIECEWISE,
+    embedding_width=8,
+    embedding_rate=1.0,
+    hidden=(128, 128, 128),
+    dropout=0.0,
+    members=4,
+)
 REGRESSION: dict[str, Any] = {"activation": "mish", "learning_rate": 0.1}
+"""What differs for regression."""
 
 SHORT = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512))
 LONG = ((2_000, 128, 64), (30_000, 64, 128), (100_000, 32, 256), (10**12, 16, 512))
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"networks": (WAVES,), "members": 2, "lengths": SHORT},
-    "default": {"networks": (WAVES, PIECES), "members": 2, "lengths": SHORT},
-    "best": {"networks": (WAVES, PIECES), "members": 5, "lengths": LONG},
+
+def _kinds(waves: int, pieces: int) -> tuple[NetworkRecipe, ...]:
+    """The two kinds with so many members each, those with none left out."""
+    counts = ((WAVES, waves), (PIECES, pieces))
+    return tuple(dataclasses.replace(kind, members=n) for kind, n in counts if n)
+
+
+PRESETS: dict[str, Recipe] = {
+    "fast": Recipe(_kinds(waves=0, pieces=2), lengths=SHORT),
+    "default": Recipe(_kinds(waves=2, pieces=4), lengths=SHORT),
+    "best": Recipe(_kinds(waves=5, pieces=10), lengths=LONG),
 }
-"""The presets; what differs for regression is in `REGRESSION`."""
 
 
 def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, members: Any) -> Recipe:
@@ -149,7 +163,7 @@ def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, membe
     own = isinstance(preset, Recipe)
     if not own and (not isinstance(preset, str) or preset not in PRESETS):
         raise unknown_name("preset", preset, PRESETS)
-    recipe = preset if isinstance(preset, Recipe) else Recipe(**PRESETS[preset])
+    recipe = preset if isinstance(preset, Recipe) else PRESETS[preset]
     kinds = recipe.networks
     if members is not None:
         if isinstance(members, bool) or not isinstance(members, Integral) or members < 1:
