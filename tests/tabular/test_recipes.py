@@ -24,11 +24,12 @@ def test_a_log_target_adds_a_kind():
 @pytest.mark.parametrize("members", [1, 2, 3, 7])
 def test_the_number_of_networks_is_the_one_asked_for(members):
     recipe = recipe_of("default", regression=False, log_target=False, members=members)
-    assert members <= recipe.members * len(recipe.networks) < members + len(recipe.networks)
+    assert sum(kind.members for kind in recipe.networks) == members
+    assert recipe.folds == max(kind.members for kind in recipe.networks)
 
 
 def test_lengths_are_by_rows():
-    recipe = Recipe((), 1, lengths=((10, 3, 4), (20, 5, 6)))
+    recipe = Recipe((), lengths=((10, 3, 4), (20, 5, 6)))
     assert recipe.length(10) == (3, 4)
     assert recipe.length(11) == recipe.length(1000) == (5, 6)
 
@@ -36,7 +37,8 @@ def test_lengths_are_by_rows():
 def test_a_recipe_of_ones_own_is_taken_as_it_is():
     own = recipe_of("fast", regression=False, log_target=False, members=None)
     assert recipe_of(own, regression=True, log_target=True, members=None) == own
-    assert recipe_of(own, regression=True, log_target=True, members=9).members == 9
+    more = recipe_of(own, regression=True, log_target=True, members=9)
+    assert sum(kind.members for kind in more.networks) == 9
 
 
 @pytest.mark.parametrize("preset", ["fats", None, 3, ["fast"]])

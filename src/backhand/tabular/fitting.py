@@ -208,7 +208,7 @@ def _arranged(
     seed: int,
 ) -> tuple[Array, Array, Array | None, list[Fold], Array]:
     """Prepared rows x, their y and weights, which of them each member takes, and their places."""
-    count, members = len(rows.y), recipe.members
+    count, members = len(rows.y), recipe.folds
     y, weight = rows.y, rows.weight
     if validation is not None:
         x = np.concatenate([rows.prepared(preparation), validation.prepared(preparation)])

@@ -59,7 +59,7 @@ class Task:
         How many; 0 for a regression.
     metric : Metric
     folds : list of Fold
-        Rows of x for each member of a kind.
+        Rows of x for the members of each kind.
     by_score : bool
         Whether the metric, and not the loss, says which epoch is the best one.
     """
@@ -223,6 +223,8 @@ def _jobs(task: Task, recipe: Recipe, seed: int) -> list[_Job]:
         kinds.append((settings, network, scale))
     for number, (learned, judged) in enumerate(task.folds):
         for kind, (settings, network, scale) in enumerate(kinds):
+            if number >= settings.members:
+                continue
             key = number if scale is None else (number, scale.log)
             if key not in taken:
                 rows = task.rows(learned, scale)

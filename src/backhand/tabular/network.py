@@ -29,6 +29,9 @@ Array = Any
 SLOW = 0.1
 """Factor of the learning rate of biases and of learned strengths. As RealMLP."""
 
+MOST_QUANTILED = 50_000
+"""Bins are made of half to all of so many rows; more would move their edges by little."""
+
 
 def network_of(
     recipe: NetworkRecipe, preparation: TablePreparation, x: Array, outputs: int, loss: Any
@@ -59,8 +62,10 @@ def network_of(
                 "pbld", recipe.frequencies, recipe.embedding_width, recipe.sigma, **shared
             )
         else:
+            some = x[:: max(1, len(x) // MOST_QUANTILED), :numbers]
+            sizes = recipe.bins, recipe.distinct_bins
             embedding = PiecewiseLinear.from_quantiles(
-                x[:, :numbers], recipe.bins, width=recipe.embedding_width, **shared
+                some, *sizes, width=recipe.embedding_width, **shared
             )
         branches.append(Columns(0, numbers, [embedding]))
     if indicators:

@@ -37,8 +37,8 @@ class NetworkRecipe:
         Factor of the learning rate, and of weight decay, of the embedding.
     frequencies, sigma : int, float
         Of periodic embeddings: waves of each column, and the spread of their frequencies.
-    bins : int
-        Of piecewise embeddings, at most.
+    bins, distinct_bins : int
+        Of piecewise embeddings, at most: of rows, and of distinct values.
     category_width : int
         Columns that an embedded category becomes.
     scale_rate : float
@@ -56,6 +56,8 @@ class NetworkRecipe:
         Where the metric is of classes, such as accuracy; it would hurt probabilities.
     target : {"raw", "log"}
         The logarithm is for positive targets with a long tail only.
+    members : int
+        Networks of this kind, each on another fold.
     """
 
     embedding: str = PERIODIC
@@ -63,7 +65,8 @@ class NetworkRecipe:
     embedding_rate: float = 0.1
     frequencies: int = 16
     sigma: float = 0.1
-    bins: int = 16
+    bins: int = 48
+    distinct_bins: int = 16
     category_width: int = 8
     scale_rate: float = 6.0
     hidden: tuple[int, ...] = (256, 256, 256)
@@ -74,6 +77,7 @@ class NetworkRecipe:
     beta2: float = 0.95
     label_smoothing: float = 0.1
     target: str = RAW
+    members: int = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +87,7 @@ class Recipe:
     Parameters
     ----------
     networks : tuple of NetworkRecipe
-        The kinds. Each has the same number of members.
-    members : int
-        Networks of each kind, each on another fold.
+        The kinds.
     fold : float
         Share of the rows that a network does not learn from, and is judged by.
     lengths : tuple of (int, int, int)
@@ -95,10 +97,14 @@ class Recipe:
     """
 
     networks: tuple[NetworkRecipe, ...]
-    members: int
     fold: float = 0.2
     lengths: tuple[tuple[int, int, int], ...] = ()
     patience: float = 0.5
+
+    @property
+    def folds(self) -> int:
+        """How many folds the members need."""
+        return max(kind.members for kind in self.networks)
 
     def length(self, rows: int) -> tuple[int, int]:
         """Epochs, and rows a step, for so many training rows."""
@@ -109,18 +115,32 @@ class Recipe:
 
 
 WAVES = NetworkRecipe()
-PIECES = NetworkRecipe(embedding=PIECEWISE, embedding_width=8, embedding_rate=1.0)
+PIECES = NetworkRecipe(
+    embedding=PIECEWISE,
+    embedding_width=8,
+    embedding_rate=1.0,
+    hidden=(128, 128, 128),
+    dropout=0.0,
+    members=4,
+)
 REGRESSION: dict[str, Any] = {"activation": "mish", "learning_rate": 0.1}
+"""What differs for regression."""
 
 SHORT = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512))
 LONG = ((2_000, 128, 64), (30_000, 64, 128), (100_000, 32, 256), (10**12, 16, 512))
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"networks": (WAVES,), "members": 2, "lengths": SHORT},
-    "default": {"networks": (WAVES, PIECES), "members": 2, "lengths": SHORT},
-    "best": {"networks": (WAVES, PIECES), "members": 5, "lengths": LONG},
+
+def _kinds(waves: int, pieces: int) -> tuple[NetworkRecipe, ...]:
+    """The two kinds with so many members each, those with none left out."""
+    counts = ((WAVES, waves), (PIECES, pieces))
+    return tuple(dataclasses.replace(kind, members=n) for kind, n in counts if n)
+
+
+PRESETS: dict[str, Recipe] = {
+    "fast": Recipe(_kinds(waves=0, pieces=2), lengths=SHORT),
+    "default": Recipe(_kinds(waves=2, pieces=4), lengths=SHORT),
+    "best": Recipe(_kinds(waves=5, pieces=10), lengths=LONG),
 }
-"""The presets; what differs for regression is in `REGRESSION`."""
 
 
 def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, members: Any) -> Recipe:
@@ -143,14 +163,18 @@ def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, membe
     own = isinstance(preset, Recipe)
     if not own and (not isinstance(preset, str) or preset not in PRESETS):
         raise unknown_name("preset", preset, PRESETS)
-    recipe = preset if isinstance(preset, Recipe) else Recipe(**PRESETS[preset])
+    recipe = preset if isinstance(preset, Recipe) else PRESETS[preset]
     kinds = recipe.networks
     if members is not None:
         if isinstance(members, bool) or not isinstance(members, Integral) or members < 1:
             raise InputError(f"n_members must be a whole number over 0, got {members!r:.60}")
-        count = int(members)
-        kinds = kinds[:count]
-        recipe = dataclasses.replace(recipe, members=-(-count // len(kinds)))
+        each, more = divmod(int(members), len(kinds))
+        shares = [each + (place < more) for place in range(len(kinds))]
+        kinds = tuple(
+            dataclasses.replace(kind, members=share)
+            for kind, share in zip(kinds, shares, strict=True)
+            if share
+        )
     if own:  # which says all there is to say
         return dataclasses.replace(recipe, networks=kinds)
     if regression:

@@ -97,3 +97,17 @@ def test_columns_of_unlike_numbers_of_bins_are_trained(engine):
     config = TrainConfig(epochs=60, batch_size=10, learning_rate=0.02, engine=engine)
     found = fit(network, network.init("lecun_normal"), Rows(x, abs(x[:, :1])), config)
     assert found.history[-1].loss < 0.2 * found.history[0].loss
+
+
+def test_bins_of_distinct_values_tell_rare_ones_apart():
+    x = np.concatenate([np.zeros(990), np.arange(1.0, 11.0)])[:, None]  # nearly always 0
+    (rows,) = PiecewiseLinear.from_quantiles(x, 10).edges
+    (both,) = PiecewiseLinear.from_quantiles(x, 10, distinct=10).edges
+    assert rows == (0.0, 10.0)
+    assert both == tuple(range(11))
+
+
+def test_edges_that_rounding_parts_count_once():
+    x = np.concatenate([np.zeros(50), np.full(50, 1e-9), np.ones(50)])[:, None]
+    (edges,) = PiecewiseLinear.from_quantiles(x, 30, distinct=3).edges
+    assert edges == (0.0, 1.0)

@@ -17,6 +17,10 @@ from ..ranges import as_numbers
 from ..wiring import Factors, Wiring
 from .layer import CHECKS, Layer, known
 
+NARROWEST = 1e-4
+"""Share of a column's range: edges that are not further apart count once, since a component of a
+narrower bin would jump where nothing but rounding tells values apart."""
+
 
 @known
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,9 @@ class PiecewiseLinear(Layer):
         object.__setattr__(self, "edges", pieces.checked_edges(self.edges))
 
     @classmethod
-    def from_quantiles(cls, x: Any, bins: int = 48, **keywords: Any) -> PiecewiseLinear:
+    def from_quantiles(
+        cls, x: Any, bins: int = 48, distinct: int = 0, **keywords: Any
+    ) -> PiecewiseLinear:
         """The layer with bins that hold about equally many of the rows x (N, D).
 
         Parameters
@@ -57,8 +63,11 @@ class PiecewiseLinear(Layer):
         x : array (N, D)
             Training rows, finite.
         bins : int
-            At most so many for each column; edges that coincide count once. A column with one
-            value has one bin, from there to 1 above.
+            At most so many for each column. A column with one value has one bin, from there to 1
+            above.
+        distinct : int
+            So many further bins hold about equally many of the distinct values of a column. Where
+            most rows have the same value, these are the ones that tell the others apart.
         **keywords
             The other fields of the layer.
         """
@@ -67,10 +76,7 @@ class PiecewiseLinear(Layer):
             raise InputError(
                 f"x {x.shape} must be rows and columns of finite numbers, one at least"
             )
-        quantiles = np.quantile(x.astype(np.float64), np.linspace(0.0, 1.0, bins + 1), axis=0)
-        columns = [np.unique(column) for column in quantiles.T]
-        edges = [(c[0], c[0] + 1.0) if len(c) < 2 else tuple(c.tolist()) for c in columns]
-        return cls(tuple(edges), **keywords)
+        return cls(tuple(_edges(column, bins, distinct) for column in x.T), **keywords)
 
     def forward(self, wire: Wiring, x: Buffer) -> tuple[Buffer, Any]:
         columns, bins = len(self.edges), max(map(len, self.edges)) - 1
@@ -126,3 +132,18 @@ class PiecewiseLinear(Layer):
         each_dx = dx.view(wire.label(f"{dx.name}_each"), 0, 1, len(self.edges), 1)
         wire.maps(pieces.embedded_vjp_input, (w, inverse, step, given), (each_dx,))
         return dx
+
+
+def _edges(column: Any, bins: int, distinct: int) -> tuple[float, ...]:
+    """The edges of one column (N,), see `PiecewiseLinear.from_quantiles`."""
+    column = column.astype(np.float64)
+    found = np.quantile(column, np.linspace(0.0, 1.0, bins + 1))
+    if distinct:
+        shares = np.linspace(0.0, 1.0, distinct + 1)
+        found = np.append(found, np.quantile(np.unique(column), shares))
+    found = np.unique(found)
+    if len(found) < 2:
+        return float(found[0]), float(found[0]) + 1.0
+    least, inner = NARROWEST * (found[-1] - found[0]), found[1:-1]
+    inner = inner[(np.diff(found[:-1]) > least) & (found[-1] - inner > least)]
+    return float(found[0]), *inner.tolist(), float(found[-1])
