@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +24,24 @@ from ..formulas.losses import LOSSES
 from ..formulas.optimisers import OPTIMISERS
 from ..formulas.schedules import SCHEDULES
 from . import INTERRUPTED
+from .arguments import (
+    NAME,
+    DataDir,
+    Decimal,
+    Encoding,
+    Name,
+    Picture,
+    Seed,
+    Separator,
+    Target,
+    Task,
+    listed,
+    losses,
+    number_option,
+    option,
+    whole_option,
+)
 from .interrupts import remembered
-from .options import number, whole
 
 
 class _InterruptedError(BackhandError):
@@ -57,59 +73,6 @@ app = typer.Typer(
 )
 
 
-def _option(*names: str, metavar: str, help: str, **more: Any) -> Any:
-    return typer.Option(*names, metavar=metavar, help=help, **more)
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Names for a help text, those that are registered later included."""
-    return ", ".join(names)
-
-
-def _losses(*targets: str) -> str:
-    return _listed(name for name, loss in LOSSES.items() if loss.target in targets)
-
-
-def _whole(help: str, *names: str) -> Any:
-    return _option(*names, metavar="N", help=help, parser=whole)
-
-
-def _number(help: str, *names: str) -> Any:
-    return _option(*names, metavar="X", help=help, parser=number)
-
-
-NAME = typer.Argument(metavar="NAME|FILE", help="digits, mnist, or a CSV, TSV or Parquet table")
-Name = Annotated[str, NAME]
-Target = Annotated[
-    str | None, _option(metavar="COLUMN", help="the column to predict; a table needs it")
-]
-Task = Annotated[
-    str | None,
-    _option(
-        metavar="TASK", help="classification or regression; by default what the target suggests"
-    ),
-]
-DataDir = Annotated[
-    Path | None,
-    _option(
-        metavar="FOLDER", help="where the MNIST files are; also BACKHAND_DATA in the environment"
-    ),
-]
-Seed = Annotated[int, _whole("seed of the split, the initialisation and the training")]
-Picture = Annotated[Path | None, _option(metavar="FILE", help="a picture: .png, .svg or .pdf")]
-
-
-Separator = Annotated[
-    str | None, _option(metavar="TEXT", help="what parts the cells of a row; by default found out")
-]
-Decimal = Annotated[
-    str | None, _option(metavar="TEXT", help="the decimal mark, . or ,; by default found out")
-]
-Encoding = Annotated[
-    str | None, _option(metavar="NAME", help="of a CSV or TSV file, such as latin-1; else UTF-8")
-]
-
-
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -132,81 +95,79 @@ def train(
     target: Target = None,
     task: Task = None,
     hidden: Annotated[
-        str, _option(metavar="N,N,...", help="units of each hidden layer; '' for none")
+        str, option(metavar="N,N,...", help="units of each hidden layer; '' for none")
     ] = "256",
     activation: Annotated[
         str,
-        _option(
+        option(
             metavar="NAME,...",
             help="of the hidden layers: one for all or one for each, such as elu:alpha=0.5; "
-            f"{_listed(ACTIVATIONS)}",
+            f"{listed(ACTIVATIONS)}",
         ),
     ] = "relu",
     loss: Annotated[
         str | None,
-        _option(
+        option(
             metavar="NAME",
-            help=f"for classes: {_losses('class')}, by default the first; "
-            f"for numbers: {_losses('real')}, by default the first",
+            help=f"for classes: {losses('class')}, by default the first; "
+            f"for numbers: {losses('real')}, by default the first",
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        _whole("passes over the data; by default 60, or 15 above 10,000 rows; of lbfgs, 200"),
+        whole_option("passes over the data; by default 60, or 15 above 10,000 rows; of lbfgs, 200"),
     ] = None,
     batch_size: Annotated[
-        int | None, _whole("rows in a step; by default 32, or 128 above 10,000 rows")
+        int | None, whole_option("rows in a step; by default 32, or 128 above 10,000 rows")
     ] = None,
-    learning_rate: Annotated[float, _number("learning rate, at the schedule's peak")] = 5e-3,
+    learning_rate: Annotated[float, number_option("learning rate, at the schedule's peak")] = 5e-3,
     optimiser: Annotated[
-        str, _option(metavar="NAME", help=f"{_listed(OPTIMISERS)}; or lbfgs, by all rows at once")
+        str, option(metavar="NAME", help=f"{listed(OPTIMISERS)}; or lbfgs, by all rows at once")
     ] = "adam",
-    schedule: Annotated[str, _option(metavar="NAME", help=_listed(SCHEDULES))] = "one_cycle",
-    l2: Annotated[float, _number("factor of half the squared weights in the loss")] = 0.0,
+    schedule: Annotated[str, option(metavar="NAME", help=listed(SCHEDULES))] = "one_cycle",
+    l2: Annotated[float, number_option("factor of half the squared weights in the loss")] = 0.0,
     clip_norm: Annotated[
-        float | None, _number("longest that the gradient of a step may be; by default any")
+        float | None, number_option("longest that the gradient of a step may be; by default any")
     ] = None,
     dropout: Annotated[
         float | None,
-        _number("dropout probability of hidden units; by default 0.3 for classes, else 0"),
+        number_option("dropout probability of hidden units; by default 0.3 for classes, else 0"),
     ] = None,
     init: Annotated[
         str,
-        _option(
-            metavar="NAME", help=f"initialiser, see `backhand inspect`: {_listed(INITIALISERS)}"
-        ),
+        option(metavar="NAME", help=f"initialiser, see `backhand inspect`: {listed(INITIALISERS)}"),
     ] = "kaiming_normal",
     patience: Annotated[
         int | None,
-        _whole("stop after N epochs without a lower validation loss; by default never"),
+        whole_option("stop after N epochs without a lower validation loss; by default never"),
     ] = None,
     dtype: Annotated[
         str | None,
-        _option(metavar="NAME", help="float32 or float64; by default float32, of lbfgs float64"),
+        option(metavar="NAME", help="float32 or float64; by default float32, of lbfgs float64"),
     ] = None,
     engine: Annotated[
-        str | None, _option(metavar="NAME", help="llvm (machine code, the default) or numpy")
+        str | None, option(metavar="NAME", help="llvm (machine code, the default) or numpy")
     ] = None,
     threads: Annotated[
-        int | None, _whole("at most N threads; changes the time, not one bit of the result")
+        int | None, whole_option("at most N threads; changes the time, not one bit of the result")
     ] = None,
     seed: Seed = 0,
     data_dir: DataDir = None,
     out: Annotated[
         Path | None,
-        _option(metavar="FOLDER", help="new folder for the run; by default runs/NAME-TIME"),
+        option(metavar="FOLDER", help="new folder for the run; by default runs/NAME-TIME"),
     ] = None,
     plot: Picture = None,
     checkpoint_every: Annotated[
         str,
-        _option(
+        option(
             metavar="N|SECONDS",
             help="keep what --resume needs every N epochs, or as in 30s; or never",
         ),
     ] = "60s",
     resume: Annotated[
         Path | None,
-        _option(metavar="RUN", help="go on with an interrupted or killed run, with its options"),
+        option(metavar="RUN", help="go on with an interrupted or killed run, with its options"),
     ] = None,
 ) -> None:
     """Train a network on a data set or a table; keep the best model.
@@ -273,7 +234,7 @@ def predict(
     ],
     out: Annotated[
         Path | None,
-        _option("--out", "-o", metavar="FILE", help="CSV, TSV or Parquet; else standard output"),
+        option("--out", "-o", metavar="FILE", help="CSV, TSV or Parquet; else standard output"),
     ] = None,
 ) -> None:
     """Predict new rows with a trained model.
@@ -290,10 +251,10 @@ def describe(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a CSV, TSV or Parquet table")],
     target: Target = None,
     task: Task = None,
-    drop: Annotated[str, _option(metavar="COLUMN,...", help="columns to leave out")] = "",
+    drop: Annotated[str, option(metavar="COLUMN,...", help="columns to leave out")] = "",
     keep: Annotated[
         str,
-        _option(metavar="COLUMN,...", help="columns to use even if they look like identifiers"),
+        option(metavar="COLUMN,...", help="columns to use even if they look like identifiers"),
     ] = "",
     separator: Separator = None,
     decimal: Decimal = None,
@@ -314,13 +275,13 @@ def inspect(
     target: Target = None,
     task: Task = None,
     hidden: Annotated[
-        str, _option(metavar="N,N,...", help="units of each hidden layer")
+        str, option(metavar="N,N,...", help="units of each hidden layer")
     ] = "100,100,100,100,100",
     init: Annotated[
-        str, _option(metavar="NAME,...", help=f"initialisers to compare: {_listed(INITIALISERS)}")
+        str, option(metavar="NAME,...", help=f"initialisers to compare: {listed(INITIALISERS)}")
     ] = "lecun_normal,kaiming_normal,glorot_normal,lsuv",
     activation: Annotated[
-        str, _option(metavar="NAME,...", help=f"activations to compare: {_listed(ACTIVATIONS)}")
+        str, option(metavar="NAME,...", help=f"activations to compare: {listed(ACTIVATIONS)}")
     ] = "relu,shifted_relu,tanh",
     seed: Seed = 0,
     data_dir: DataDir = None,
@@ -341,8 +302,8 @@ def inspect(
 
 @app.command()
 def check(
-    seed: Annotated[int, _whole("seed of the points and the random networks")] = 0,
-    networks: Annotated[int, _whole("how many random networks")] = 48,
+    seed: Annotated[int, whole_option("seed of the points and the random networks")] = 0,
+    networks: Annotated[int, whole_option("how many random networks")] = 48,
     full: Annotated[bool, typer.Option("--full", help="a line for every comparison")] = False,
 ) -> None:
     """Check formulas, gradients and machine code.
@@ -361,12 +322,12 @@ def show(
         str, typer.Argument(metavar="NETWORK", help="widths such as 784-50-10, or a model's folder")
     ],
     activation: Annotated[
-        str, _option(metavar="NAME,...", help=f"one, or one for each layer: {_listed(ACTIVATIONS)}")
+        str, option(metavar="NAME,...", help=f"one, or one for each layer: {listed(ACTIVATIONS)}")
     ] = "relu",
-    loss: Annotated[str, _option(metavar="NAME", help=_listed(LOSSES))] = "mean_squared_error",
-    dropout: Annotated[float, _number("dropout probability of hidden units")] = 0.0,
-    optimiser: Annotated[str, _option(metavar="NAME", help=_listed(OPTIMISERS))] = "adam",
-    dtype: Annotated[str, _option(metavar="NAME", help="float32 or float64")] = "float32",
+    loss: Annotated[str, option(metavar="NAME", help=listed(LOSSES))] = "mean_squared_error",
+    dropout: Annotated[float, number_option("dropout probability of hidden units")] = 0.0,
+    optimiser: Annotated[str, option(metavar="NAME", help=listed(OPTIMISERS))] = "adam",
+    dtype: Annotated[str, option(metavar="NAME", help="float32 or float64")] = "float32",
     plan: Annotated[
         bool, typer.Option("--plan", help="the nodes of a training step (for widths the default)")
     ] = False,
@@ -374,7 +335,7 @@ def show(
     asm: Annotated[bool, typer.Option("--asm", help="the machine code of an epoch")] = False,
     target: Annotated[
         str | None,
-        _option(metavar="NAME", help="avx512, avx2, fma128 or aarch64; by default this processor"),
+        option(metavar="NAME", help="avx512, avx2, fma128 or aarch64; by default this processor"),
     ] = None,
 ) -> None:
     """Print what a model is and takes, and what runs for a network.
@@ -390,17 +351,17 @@ def show(
 @app.command()
 def bench(
     networks: Annotated[
-        str, _option(metavar="LETTERS", help="which of A, B, C, D, E and W")
+        str, option(metavar="LETTERS", help="which of A, B, C, D, E and W")
     ] = "ABCDEW",
-    rounds: Annotated[int, _whole("how often everyone trains an epoch")] = 5,
+    rounds: Annotated[int, whole_option("how often everyone trains an epoch")] = 5,
     peers: Annotated[
         str | None,
-        _option(
+        option(
             metavar="NAME,...", help="torch, jax, scikit-learn; by default those that are installed"
         ),
     ] = None,
     out: Annotated[
-        Path | None, _option("--out", "-o", metavar="FILE", help="write the record as JSON")
+        Path | None, option("--out", "-o", metavar="FILE", help="write the record as JSON")
     ] = None,
 ) -> None:
     """Measure how fast networks train on this machine.
