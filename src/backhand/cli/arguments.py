@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their help is written."""
+"""Arguments and options that several commands take, and how any of them is declared."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .options import number, whole
 
 
 def option(*names: str, metavar: str, help: str, **more: Any) -> Any:
+    """An option, with what stands for its value."""
     return typer.Option(*names, metavar=metavar, help=help, **more)
 
 
@@ -22,14 +23,17 @@ def listed(names: Iterable[str]) -> str:
 
 
 def losses(*targets: str) -> str:
+    """Losses for these kinds of target, for a help text."""
     return listed(name for name, loss in LOSSES.items() if loss.target in targets)
 
 
 def whole_option(help: str, *names: str) -> Any:
+    """An option that takes a whole number."""
     return option(*names, metavar="N", help=help, parser=whole)
 
 
 def number_option(help: str, *names: str) -> Any:
+    """An option that takes a number."""
     return option(*names, metavar="X", help=help, parser=number)
 
 
@@ -52,11 +56,8 @@ DataDir = Annotated[
 ]
 Seed = Annotated[int, whole_option("seed of the split, the initialisation and the training")]
 Picture = Annotated[Path | None, option(metavar="FILE", help="a picture: .png, .svg or .pdf")]
-
-
 Separator = Annotated[
-    str | None,
-    option(metavar="TEXT", help="what separates columns, ';' or tab say; else found out"),
+    str | None, option(metavar="TEXT", help="what separates columns, such as tab; else found out")
 ]
 Decimal = Annotated[
     str | None, option(metavar="TEXT", help="the decimal mark, . or ,; else found out")
