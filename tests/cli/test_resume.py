@@ -145,7 +145,7 @@ def test_a_checkpoint_that_is_no_runs_is_refused(backhand, interrupted, tmp_path
 
 def test_a_training_that_diverges_leaves_no_checkpoint(backhand, people, tmp_path):
     words = ["--target", "income", "--hidden", "", "--checkpoint-every", "1", "--out", "run"]
-    words += ["--optimiser", "sgd", "--learning-rate", "0.5", "--schedule", "constant"]
+    words += ["--optimiser", "sgd", "--learning-rate", "1.2", "--schedule", "constant"]
     code, out, err = backhand("train", people[1], *words)
     assert (code, "3/60" in out) == (1, True)  # a checkpoint has been written
     assert re.search(r"training diverged in epoch \d+: .* \(nothing was written\)$", err)

@@ -196,6 +196,9 @@ def inspect(
     ] = "relu,shifted_relu,tanh",
     seed: Seed = 0,
     data_dir: DataDir = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     full: Annotated[
         bool, typer.Option("--full", help="every statistic of every layer as well")
     ] = False,
@@ -207,8 +210,15 @@ def inspect(
     """
     from .inspect import run
 
-    directory = None if data_dir is None else str(data_dir)
-    run(name, target, task, hidden, init, activation, seed, directory, full, plot)
+    where = {
+        "data_dir": None if data_dir is None else str(data_dir),
+        "target": target,
+        "task": task,
+        "separator": separator,
+        "decimal": decimal,
+        "encoding": encoding,
+    }
+    run(name, where, hidden, init, activation, seed, full, plot)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from .options import number, whole
 
 
 def option(*names: str, metavar: str, help: str, **more: Any) -> Any:
+    """An option, with what stands for its value."""
     return typer.Option(*names, metavar=metavar, help=help, **more)
 
 
@@ -23,14 +24,17 @@ def listed(names: Iterable[str]) -> str:
 
 
 def losses(*targets: str) -> str:
+    """Losses for these kinds of target, for a help text."""
     return listed(name for name, loss in LOSSES.items() if loss.target in targets)
 
 
 def whole_option(help: str, *names: str) -> Any:
+    """An option that takes a whole number."""
     return option(*names, metavar="N", help=help, parser=whole)
 
 
 def number_option(help: str, *names: str) -> Any:
+    """An option that takes a number."""
     return option(*names, metavar="X", help=help, parser=number)
 
 
@@ -60,14 +64,13 @@ Rows = Annotated[
     Path, typer.Argument(metavar="FILE", help="rows: a CSV, TSV or Parquet table, or .npy")
 ]
 Separator = Annotated[
-    str | None,
-    option(metavar="MARK", help="what divides the columns of a text file; by default what fits"),
+    str | None, option(metavar="TEXT", help="what separates columns, such as tab; else found out")
 ]
 Decimal = Annotated[
-    str | None, option(metavar="MARK", help="the decimal mark, . or ,; by default what fits")
+    str | None, option(metavar="TEXT", help="the decimal mark, . or ,; else found out")
 ]
 Encoding = Annotated[
-    str | None, option(metavar="NAME", help="of a text file, such as latin-1; by default UTF-8")
+    str | None, option(metavar="NAME", help="of a CSV or TSV file, such as latin-1; else UTF-8")
 ]
 Drop = Annotated[
     list[str] | None,

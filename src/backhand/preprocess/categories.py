@@ -17,6 +17,7 @@ the network must see to). So is a missing value where hardly any training row mi
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -179,8 +180,13 @@ class CategoryColumn(Encoder):
             signs = np.array([-1.0, 1.0, mean], np.float32)[places]  # -1 is the last
             x.indicators[:, 0] = np.where(absent, 0.0, signs) if self.has_gap else signs
         elif len(ones) > 2:
-            scaled = Levels.of(ones, self.rows, known)
-            scaled.write(places, absent if self.has_gap else None, x.indicators[:, : len(ones)])
+            self._levels.write(
+                places, absent if self.has_gap else None, x.indicators[:, : len(ones)]
+            )
+
+    @functools.cached_property
+    def _levels(self) -> Levels:
+        return Levels.of(self._ones, self.rows, sum(self._ones))
 
     def _unseen(self, found: Any, other: NDArray[np.bool_], absent: NDArray[np.bool_]) -> list[str]:
         """Tell of values that no training row has, as far as they differ from rare ones."""

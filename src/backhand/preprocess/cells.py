@@ -202,8 +202,14 @@ def _are_codes(some: Any, counts: NDArray[np.int64]) -> bool:
 
 
 def _date_form(some: Any, counts: NDArray[np.int64]) -> str:
+    import pyarrow.compute as pc
+
     # Trying six forms on a million different texts would take seconds.
     sample, number_of = some.slice(0, _SAMPLE), counts[:_SAMPLE]
+    # Every form has a digit, and most texts have none.
+    digits = np.asarray(pc.match_substring_regex(sample, r"\d"))
+    if 2 * number_of[digits].sum() < number_of.sum():
+        return ""
     form = date_text.form_of(sample, number_of)
     if not form or len(some) == len(sample):
         return form

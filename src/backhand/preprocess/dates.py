@@ -19,6 +19,7 @@ miss a few.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -112,6 +113,11 @@ class DateColumn(Encoder):
         """The weekdays that are there."""
         return [day for day, n in enumerate(self.weekdays) if n]
 
+    @functools.cached_property
+    def _levels(self) -> Levels:
+        ones = [self.weekdays[day] for day in self._days]
+        return Levels.of(ones, self.rows, sum(ones))
+
     @property
     def becomes(self) -> str:
         parts = ["trend" if part == TREND else part for part in self._varying]
@@ -144,10 +150,8 @@ class DateColumn(Encoder):
             there = self._days
             slots = np.full(len(WEEKDAYS), -1)
             slots[there] = np.arange(len(there))
-            ones = [self.weekdays[day] for day in there]
             places = np.where(absent, -1, slots[_weekday(days, absent)])
-            scaled = Levels.of(ones, self.rows, sum(ones))
-            scaled.write(places, None, x.indicators[:, place : place + len(there)])
+            self._levels.write(places, None, x.indicators[:, place : place + len(there)])
         return []
 
     def check(self, where: str) -> None:

@@ -118,7 +118,8 @@ class Encoder:
         """Write the indicator for missing values, the last one, if there is one."""
         if self.has_gap:
             off, on = levels(self.missing, self.rows)
-            x.indicators[:, -1] = np.where(absent, np.float32(on), np.float32(off))
+            x.indicators[:, -1] = off
+            x.indicators[absent, -1] = on
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `encoder_from_dict` takes."""
