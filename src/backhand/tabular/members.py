@@ -39,7 +39,7 @@ TAMER = 0.25
 
 TRIES = 3
 
-SAMPLE = 4096
+SAMPLE = 1024
 """Rows that initial weights are made for."""
 
 
