@@ -46,6 +46,35 @@ def test_columns_in_any_order_and_more_of_them(backhand, people, model, tmp_path
     assert got == want
 
 
+def test_a_file_may_be_written_in_another_way(backhand, tmp_path):
+    rng = np.random.default_rng(0)
+    x = [f"{v:.2f}" for v in rng.normal(size=200)]
+    kinds = ["café" if float(v) > 0 else "thé" for v in x]
+    rows = [f"{v}|{kind}" for v, kind in zip(x, kinds, strict=True)]
+    (tmp_path / "point.csv").write_text("x|kind\n" + "\n".join(rows), encoding="utf-8")
+    comma = "\n".join(row.replace(".", ",").replace("|", "\t") for row in rows)
+    (tmp_path / "comma.csv").write_text("x\tkind\n" + comma, encoding="cp1252")
+    options = ("--decimal", ",", "--encoding", "cp1252", "--separator", "tab")
+    done = backhand(
+        "train", "comma.csv", "--target", "kind", "--epochs", "5", "--out", "r", *options
+    )
+    assert done[0] == 0
+    code, out, err = backhand("predict", "r", "comma.csv", *options)
+    assert (code, err) == (0, "")
+    assert backhand("predict", "r", "point.csv", "--decimal", ".") == (0, out, "")
+    # Not told, a comma is the model's decimal mark, and a point is none.
+    told = backhand("predict", "r", "point.csv")[2]
+    assert f"200 cells are not a number with a decimal comma (the first in row 2: '{x[0]}')" in told
+    code, _, err = backhand("predict", "r", "comma.csv")
+    assert code == 2
+    assert "--encoding" in err
+    np.save(tmp_path / "x.npy", np.zeros((2, 64)))
+    backhand("train", "digits", "--epochs", "1", "--out", "d")
+    code, _, err = backhand("predict", "d", "x.npy", "--separator", ";")
+    assert code == 2
+    assert "leave out --separator" in err
+
+
 def test_a_missing_or_misspelt_column_is_named(backhand, people, model, tmp_path):
     columns, _ = people
     misspelt = {("cty" if k == "city" else k): v for k, v in columns.items()}

@@ -153,6 +153,9 @@ def train(
     ] = None,
     seed: Seed = 0,
     data_dir: DataDir = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     out: Annotated[
         Path | None,
         option(metavar="FOLDER", help="new folder for the run; by default runs/NAME-TIME"),
@@ -177,10 +180,10 @@ def train(
     is resumed with --resume, and ends with the bits that it would have had.
     """
     from . import train as command
-    from .options import Options
+    from .options import Options, check_alone
 
     if resume is not None:
-        _check_alone(context)
+        check_alone(context)
         raise typer.Exit(command.resume(resume, threads, plot, checkpoint_every))
     if name is None:
         raise InputError("NAME|FILE is missing: digits, mnist, a table, or a run to --resume")
@@ -207,21 +210,15 @@ def train(
             threads=threads,
             seed=seed,
             data_dir=None if data_dir is None else str(data_dir),
+            separator=separator,
+            decimal=decimal,
+            encoding=encoding,
         ),
         out,
         plot,
         checkpoint_every,
     )
     raise typer.Exit(code)
-
-
-def _check_alone(context: typer.Context) -> None:
-    """Raise InputError if anything is given that a resumed run has of its own."""
-    for name in context.params:
-        given = getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
-        if given and name not in ("resume", "threads", "plot", "checkpoint_every"):
-            what = "NAME" if name == "name" else f"--{name.replace('_', '-')}"
-            raise InputError(f"--resume takes the options of its run: leave out {what}")
 
 
 @app.command()
@@ -236,6 +233,9 @@ def predict(
         Path | None,
         option("--out", "-o", metavar="FILE", help="CSV, TSV or Parquet; else standard output"),
     ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
 ) -> None:
     """Predict new rows with a trained model.
 
@@ -243,7 +243,7 @@ def predict(
     """
     from .predict import run
 
-    run(model, file, out)
+    run(model, file, out, separator, decimal, encoding)
 
 
 @app.command()
@@ -285,6 +285,9 @@ def inspect(
     ] = "relu,shifted_relu,tanh",
     seed: Seed = 0,
     data_dir: DataDir = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     full: Annotated[
         bool, typer.Option("--full", help="every statistic of every layer as well")
     ] = False,
@@ -296,8 +299,15 @@ def inspect(
     """
     from .inspect import run
 
-    directory = None if data_dir is None else str(data_dir)
-    run(name, target, task, hidden, init, activation, seed, directory, full, plot)
+    where = {
+        "data_dir": None if data_dir is None else str(data_dir),
+        "target": target,
+        "task": task,
+        "separator": separator,
+        "decimal": decimal,
+        "encoding": encoding,
+    }
+    run(name, where, hidden, init, activation, seed, full, plot)
 
 
 @app.command()

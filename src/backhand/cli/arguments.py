@@ -57,10 +57,10 @@ DataDir = Annotated[
 Seed = Annotated[int, whole_option("seed of the split, the initialisation and the training")]
 Picture = Annotated[Path | None, option(metavar="FILE", help="a picture: .png, .svg or .pdf")]
 Separator = Annotated[
-    str | None, option(metavar="TEXT", help="what parts the cells of a row; by default found out")
+    str | None, option(metavar="TEXT", help="what separates columns, such as tab; else found out")
 ]
 Decimal = Annotated[
-    str | None, option(metavar="TEXT", help="the decimal mark, . or ,; by default found out")
+    str | None, option(metavar="TEXT", help="the decimal mark, . or ,; else found out")
 ]
 Encoding = Annotated[
     str | None, option(metavar="NAME", help="of a CSV or TSV file, such as latin-1; else UTF-8")

@@ -16,24 +16,25 @@ ROWS = 2048  # of the training rows; more would not change what one sees
 
 def run(
     name: str,
-    target: str | None,
-    task: str | None,
+    where: dict[str, str | None],
     hidden: str,
     init: str,
     activation: str,
     seed: int,
-    data_dir: str | None,
     full: bool,
     plot: Path | None,
 ) -> None:
-    """Print the tables, and draw the picture if there is a name for it."""
+    """Print the tables, and draw the picture if there is a name for it.
+
+    ``where`` has the options of `datasets.load` that say what the data are.
+    """
     check_limits(seed=seed)
     schemes = [choose_initialiser(part) for part in names(init)]
     activations = {part: choose_activation(part) for part in names(activation)}
     widths = hidden_widths(hidden)
     if plot is not None:
         pictures.check_picture(plot)
-    data = datasets.load(name, data_dir=data_dir, target=target, task=task, seed=seed)
+    data = datasets.load(name, seed=seed, **where)
     x, t = data.train.x[:ROWS], data.train.t[:ROWS]
     outputs = len(data.classes) if data.classes is not None else 1
     loss = "softmax_cross_entropy" if data.classes is not None else "mean_squared_error"

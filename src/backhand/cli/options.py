@@ -52,6 +52,9 @@ class Options:
     threads: int | None
     seed: int
     data_dir: str | None
+    separator: str | None
+    decimal: str | None
+    encoding: str | None
 
     @property
     def command(self) -> str:
@@ -117,3 +120,12 @@ def check_size(network: Network, hidden: str) -> None:
             f"--hidden {hidden} makes {network.n_parameters:,} parameters; "
             f"the most is {LARGEST_NETWORK:,}"
         )
+
+
+def check_alone(context: typer.Context) -> None:
+    """Raise InputError if anything is given that a resumed run has of its own."""
+    for name in context.params:
+        given = getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+        if given and name not in ("resume", "threads", "plot", "checkpoint_every"):
+            what = "NAME" if name == "name" else f"--{name.replace('_', '-')}"
+            raise InputError(f"--resume takes the options of its run: leave out {what}")

@@ -21,15 +21,26 @@ from . import runs
 OUTPUTS = (".csv", ".tsv", ".parquet")
 
 
-def run(model_file: Path, file: Path, out: Path | None) -> None:
-    """Predict the rows of a file, and write them to another or to the terminal."""
+def run(
+    model_file: Path,
+    file: Path,
+    out: Path | None,
+    separator: str | None,
+    decimal: str | None,
+    encoding: str | None,
+) -> None:
+    """Predict the rows of a file, and write them to another or to the terminal.
+
+    The last three say how a table of text is written, as in `read_table`.
+    """
     if out is not None and out.suffix.lower() not in OUTPUTS:
         raise InputError(f"{out}: its name must end in {', '.join(OUTPUTS)}")
     for given in (model_file, file):
         if out is not None and out.exists() and given.exists() and out.samefile(given):
             raise InputError(f"--out {out} would overwrite what is read: name another file")
     model = load(runs.model_file(model_file))
-    answers = columns(model, _rows(model, file))
+    written = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    answers = columns(model, _rows(model, file, written))
     rows = len(next(iter(answers.values())))
     if not rows:
         raise InputError(f"{file}: has no rows")
@@ -46,7 +57,7 @@ def run(model_file: Path, file: Path, out: Path | None) -> None:
         print(f"{count(rows, 'prediction')}: {out}", file=sys.stderr)
 
 
-def _rows(model: Any, file: Path) -> Any:
+def _rows(model: Any, file: Path, written: dict[str, str | None]) -> Any:
     """The rows of a file as the model takes them: a Model, or one of the estimators."""
     check_file(file)
     ours = isinstance(model, Model)
@@ -54,6 +65,9 @@ def _rows(model: Any, file: Path) -> Any:
     if file.suffix.lower() == ".npy":
         if table:
             raise InputError(f"{file}: this model takes a table with its columns, not an array")
+        for option, value in written.items():
+            if value is not None:
+                raise InputError(f"{file}: an array is no text; leave out --{option}")
         with reading(file, "is not a .npy array of numbers"):
             # mapped, so that a header that promises more than the file holds costs no memory
             rows = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -64,7 +78,7 @@ def _rows(model: Any, file: Path) -> Any:
         raise InputError(f"{file}: this model takes a .npy array of rows, not a table")
     from ..datasets.reading import read_table
 
-    read = read_table(file)
+    read = read_table(file, **written)
     return read if ours else _matrix(model, as_table(read), file)
 
 

@@ -97,6 +97,9 @@ def load(options: Options) -> Data:
         target=options.target,
         task=options.task,
         seed=options.seed,
+        separator=options.separator,
+        decimal=options.decimal,
+        encoding=options.encoding,
     )
 
 
