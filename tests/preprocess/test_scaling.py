@@ -69,12 +69,30 @@ def test_typos_leave_the_others_as_they_are(rng):
     np.testing.assert_allclose(after, before, atol=1e-3)
 
 
-def test_a_tail_is_kept_between_its_quantiles(rng):
-    values = rng.standard_cauchy(5000)
+def test_a_tail_grows_slowly_beyond_its_quantiles(rng):
+    values = rng.standard_cauchy(20_000)
     tail = Tail.of(values, Scale.of(values, "here"), "here")
-    low, high = np.quantile(values, (0.001, 0.999))
-    want = np.clip(values, low, high)
-    np.testing.assert_allclose(tail(values), (want - want.mean()) / want.std(), rtol=1e-9)
+    low, high = np.quantile(values, (0.0001, 0.9999))
+    kept = np.clip(values, low, high)
+    z = (kept - kept.mean()) / kept.std()
+    inside = values == kept
+    np.testing.assert_allclose(tail(values)[inside], z[inside], rtol=1e-9)
+    far = np.array([high, high + 2 * kept.std(), low - 2 * kept.std(), np.nan])
+    step = tail(far) - (np.clip(far, low, high) - kept.mean()) / kept.std()
+    np.testing.assert_allclose(step[:3], [0, np.log(3), -np.log(3)], atol=1e-9)
+    assert np.isnan(step[3])
+    assert 0 < tail(np.array([1.7e308]))[0] < tail(far[:1])[0] + 14  # the logarithm of `MOST`
+    order = np.argsort(values)
+    assert (np.diff(tail(values)[order]) >= 0).all()
+
+
+def test_where_most_values_are_alike_the_differences_are_kept():
+    values = np.array([0.0] * 950 + [100.0] * 45 + [99_999.0] * 5)
+    scale = Scale.of(values, "here")
+    assert scale(100.0) < 0.01
+    tail = Tail.of(values, scale, "here")
+    assert tail(np.array([1e5]))[0] > 10 * tail(np.array([0.0]))[0]
+    assert Tail.of(values[:950], Scale(0.0, 1.0), "here") is None
 
 
 @pytest.mark.parametrize(("most", "heavy"), [(3.7, False), (4.0, True)])

@@ -4,7 +4,7 @@
 training rows have   it becomes                                               that is
 ==================== ======================================================== ====================
 many values          robustly scaled with a smooth clip                       a number
-a heavy tail         the same, and winsorised and standardised as well        and an indicator
+a heavy tail         the same, and standardised as well                       and an indicator
 two values           -1 and 1, what is between in between                     an indicator
 missing values       0 (of many values that is the median), and whether       and an indicator
                      they are missing, if a few rows miss one
@@ -98,7 +98,8 @@ class NumberColumn(Encoder):
         else:
             x.numbers[:, 0] = np.where(absent, 0.0, self.scale(values))
         if self.tail is not None:
-            x.indicators[:, 0] = np.where(absent, 0.0, self.tail(values))
+            within = np.clip(values, self.least, self.most)
+            x.indicators[:, 0] = np.where(absent, 0.0, self.tail(within))
         return self._far(table, chosen, values)
 
     def _far(self, table: Any, chosen: NDArray[Any] | None, values: NDArray[Any]) -> list[str]:

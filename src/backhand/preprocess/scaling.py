@@ -28,8 +28,8 @@ MOST = 1e6
 HEAVY = 1.5
 """Where the smooth clip moves a training value by more, the column has a tail worth an input."""
 
-TAIL = (0.001, 0.999)
-"""Quantiles between which a tail's values are kept."""
+TAIL = (0.0001, 0.9999)
+"""Quantiles beyond which a tail's values grow as their logarithm."""
 
 
 def smooth_clip(z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -89,7 +89,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class Tail:
-    """Values kept between two quantiles and standardised, which the smooth clip would crush."""
+    """Values standardised, which the smooth clip would crush.
+
+    Beyond ``low`` and ``high``, two quantiles of the training rows, they grow as the logarithm of
+    what is beyond: carriers of the signal keep their order, and typos do little harm.
+    """
 
     low: float
     high: float
@@ -98,9 +102,14 @@ class Tail:
 
     @classmethod
     def of(cls, values: NDArray[np.float64], scale: Scale, where: str) -> Tail | None:
-        """Return the tail of training values; None if the smooth clip takes little from them."""
+        """Return the tail of training values; None if the robust scale takes little from them.
+
+        Where most values are alike, the scale is half the range and takes the differences between
+        all but the largest.
+        """
         z = scale.linear((values.min(), values.max()))
-        if np.abs(z - smooth_clip(z)).max() <= HEAVY:
+        few_differ = np.quantile(values, 0.25) == np.quantile(values, 0.75)
+        if np.abs(z - smooth_clip(z)).max() <= HEAVY and not few_differ:
             return None
         low, high = (float(v) for v in np.quantile(values, TAIL))
         if not low < high:
@@ -110,8 +119,13 @@ class Tail:
 
     def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the standardised values; NaN stays NaN."""
-        kept: NDArray[np.float64] = (np.clip(values, self.low, self.high) - self.mean) / self.std
-        return kept
+        kept = np.clip(values, self.low, self.high)
+        z: NDArray[np.float64] = (kept - self.mean) / self.std
+        beyond = np.flatnonzero(values != kept)
+        with np.errstate(over="ignore"):
+            over = np.minimum(np.abs(values[beyond] - kept[beyond]) / self.std, MOST)
+        z[beyond] += np.copysign(np.log1p(over), values[beyond] - self.mean)
+        return z
 
     def to_list(self) -> list[float]:
         """Return what `from_list` takes."""
