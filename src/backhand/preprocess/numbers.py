@@ -27,6 +27,9 @@ from backhand.preprocess.encoder import Check, Encoder, Part, optional, rare_bel
 from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import Scale, Tail
 
+AT_ONCE = 1 << 16
+"""Rows; bounds the memory of what is computed on the way."""
+
 FAR = 1.0
 """A value is far outside the training rows if it is beyond their range by so many ranges."""
 
@@ -88,10 +91,17 @@ class NumberColumn(Encoder):
     def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
         values = cells.numbers(table, self.name, self.reading, strays=strays)
         values = values if chosen is None else values[chosen]
+        for first in range(0, len(values), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            self._write(values[some], Part(*(part[some] for part in x)))
+        return [] if self.scale is None else self._far(table, chosen, values)
+
+    def _write(self, values: NDArray[np.float64], x: Part) -> None:
+        """Write some rows."""
         absent = np.isnan(values)
         self.write_gaps(absent, x)
         if self.scale is None:
-            return []
+            return
         if self.two:
             z = np.clip(self.scale.linear(values), -1.0, 1.0)
             x.indicators[:, 0] = np.where(absent, 0.0, z)
@@ -100,13 +110,12 @@ class NumberColumn(Encoder):
         if self.tail is not None:
             within = np.clip(values, self.least, self.most)
             x.indicators[:, 0] = np.where(absent, 0.0, self.tail(within))
-        return self._far(table, chosen, values)
 
     def _far(self, table: Any, chosen: NDArray[Any] | None, values: NDArray[Any]) -> list[str]:
         """Tell of values far outside the range of the training rows."""
         # of parts, since the whole may be beyond float64
         reach = FAR * self.most - FAR * self.least
-        far = np.flatnonzero((values - reach > self.most) | (values + reach < self.least))
+        far = np.flatnonzero((values > self.most + reach) | (values < self.least - reach))
         if not far.size:
             return []
         first = int(far[0])
