@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from backhand import datasets
+from backhand.datasets import is_table
 from backhand.errors import InputError
 
 
@@ -94,3 +95,16 @@ def test_a_target_is_named_by_a_text(tmp_path, target):
     (tmp_path / "t.csv").write_text("x,y\n1,2\n3,4\n")
     with pytest.raises(InputError, match="target must be the name of a column"):
         datasets.load(tmp_path / "t.csv", target=target)
+
+
+def test_what_is_a_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("digits", "t.csv", "mnist.pkl.gz"):
+        (tmp_path / name).write_text("a\n1\n")
+    assert [is_table(n) for n in ("digits", "mnist", "./digits", "t.csv", "mnist.pkl.gz")] == [
+        *(False, False, True, True, False)
+    ]
+    with pytest.raises(InputError, match=r"no such file: none\.csv"):
+        is_table("none.csv")
+    with pytest.raises(InputError, match="did you mean 'digits'"):
+        is_table("digit")

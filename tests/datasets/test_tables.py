@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 
 from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import split_rows
-from backhand.datasets.tables import load_table, read_target
+from backhand.datasets.tables import load_table, read_known_target, read_target
 from backhand.errors import InputError
 
 
@@ -339,3 +340,43 @@ def test_a_target_alone(write):
     path = write("y\n" + "1\n2\n" * 20)
     with pytest.raises(InputError, match=r"^no usable feature column$"):
         load_table(path, "y")
+
+
+@pytest.mark.parametrize(
+    ("classes", "cells", "values", "kept"),
+    [
+        (["007", "010"], ["010", "", "007", "7", "010"], [1, 0, 1], [0, 2, 4]),
+        ([0, 1], ["1", "0", "", "2", "1.0"], [1, 0, 1], [0, 1, 4]),
+        ([0.5, 1.5], ["1,5", "0,5", "", "0,5"], [1, 0, 0], [0, 1, 3]),
+        ([False, True], ["TRUE", "false", "", "true"], [1, 0, 1], [0, 1, 3]),
+        (["no", "yes"], ["yes", "yes", "maybe"], [1, 1], [0, 1]),
+        (None, ["1.5", "", "word", "-2"], [1.5, -2.0], [0, 3]),
+    ],
+)
+def test_targets_of_rows_to_score_are_those_that_the_model_knows(classes, cells, values, kept):
+    table = pa.table({"t": cells})
+    with pytest.warns(UserWarning, match="left out") if len(kept) < len(cells) else nullcontext():
+        found, rows = read_known_target(table, "t", classes)
+    assert found.tolist() == values
+    assert rows.tolist() == kept
+
+
+def test_targets_of_rows_to_score_may_have_types_of_their_own():
+    table = pa.table({"t": pa.array([1, 0, None, 1]), "b": [True, None, False, True]})
+    with pytest.warns(UserWarning, match=r"1 row has no class that the model knows .*row 3"):
+        assert read_known_target(table, "t", np.array([0, 1]))[0].tolist() == [1, 0, 1]
+    with pytest.warns(UserWarning, match="row 2"):
+        assert read_known_target(table, "b", np.array([False, True]))[0].tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("target", "classes", "message"),
+    [
+        ("tt", ["a"], "no column 'tt': did you mean 't'"),
+        ("t", ["a", "b"], "target column 't': no row has a class that the model knows"),
+        ("t", None, "target column 't': no row has a number"),
+    ],
+)
+def test_targets_that_no_model_knows(target, classes, message):
+    with pytest.raises(InputError, match=message):
+        read_known_target(pa.table({"t": ["x", "y"]}), target, classes)

@@ -124,6 +124,9 @@ def test_weights_of_zero_take_rows_away(fitted, data, recipe):
     a = clone(fitted).fit(frame, y, sample_weight=weight)
     b = clone(fitted).fit(frame[:200], y[:200], sample_weight=np.full(200, 4.0))
     np.testing.assert_array_equal(answers(a, frame), answers(b, frame))
+    alone = clone(fitted).fit(frame[:200], y[:200])
+    np.testing.assert_array_equal(answers(a, frame), answers(alone, frame))
+    assert a.held_out_.rows.max() < 200
 
 
 def test_rows_to_judge_by(fitted, data):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 from backhand import InputError
 from backhand.preprocess.tables import columns_of
@@ -88,3 +89,50 @@ def test_a_threshold_comes_from_the_metric(rows, recipe):
     chosen = fit_model(rows._replace(y=y), labels, Settings(recipe, metric="recall")).model
     assert plain.threshold == 0.5
     assert chosen.threshold < 0.3
+
+
+def test_rows_that_were_held_out_are_named_by_their_place(rows, recipe, table, monkeypatch):
+    frame, y = table
+    every = fit_model(rows, None, Settings(recipe)).held_out
+    assert (every.y == y[every.rows]).all()
+    score = -math.sqrt(np.mean((every.predictions - every.y) ** 2))
+    assert fit_model(rows, None, Settings(recipe)).score == pytest.approx(score)
+    which = np.arange(100, 300)
+    some = Labelled(columns_of(frame), y[which], None, which)
+    held_out = fit_model(some, None, Settings(recipe)).held_out
+    assert held_out.rows.min() >= 100
+    assert (held_out.y == y[held_out.rows]).all()
+    judged = Labelled(columns_of(frame[:100]), y[:100], None, np.arange(50, 100))
+    judged = judged._replace(y=y[50:100])
+    held_out = fit_model(some, None, Settings(recipe), judged).held_out
+    assert held_out.rows.tolist() == [*range(50, 100)]
+    monkeypatch.setattr(fitting, "MOST_FOLDED", 100)  # rows are shuffled
+    held_out = fit_model(some, None, Settings(recipe)).held_out
+    assert len(set(held_out.rows.tolist())) == 25
+    assert (held_out.y == y[held_out.rows]).all()
+
+
+def test_callbacks_may_ask_for_the_columns(rows, recipe):
+    class Asks:
+        def prepared(self, preparation):
+            seen.append(preparation)
+
+        def __call__(self, now):
+            seen.append(now.epoch)
+
+    seen = []
+    fitted = fit_model(rows, None, Settings(recipe, callbacks=[Asks()]))
+    assert seen[0] is fitted.model.preparation
+    assert set(seen[1:]) <= set(range(1, 13))
+
+
+def test_the_score_of_classes_follows_the_threshold(table, recipe):
+    frame, value = table
+    y = (value > np.quantile(value, 0.9)).astype(int)
+    rows = Labelled(columns_of(frame), y)
+    fitted = fit_model(rows, np.array([0, 1]), Settings(recipe, metric="balanced_accuracy"))
+    held_out, model = fitted.held_out, fitted.model
+    assert model.threshold != 0.5
+    chosen = model.chosen(held_out.predictions)
+    assert fitted.score == balanced_accuracy_score(held_out.y, chosen)
+    assert fitted.score > balanced_accuracy_score(held_out.y, held_out.predictions.argmax(axis=1))

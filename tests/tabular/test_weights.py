@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backhand.tabular.metrics import metric_of
-from backhand.tabular.weights import kind_weights, temperature_of, tempered, threshold_of
+from backhand.tabular.weights import decided, kind_weights, temperature_of, tempered, threshold_of
 
 RNG = np.random.default_rng(1)
 
@@ -60,3 +60,8 @@ def test_a_threshold_is_what_scores_best():
     assert 0.295 < found < 0.305
     assert threshold_of(metric_of("auc", False), y, both, None) == 0.5
     assert threshold_of(metric_of("accuracy", False), y[:5] * 0, both[:5], None) == 0.5
+
+
+def test_the_second_of_two_classes_is_decided_from_the_threshold_on():
+    p = np.array([[0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    assert decided(p, 0.3).tolist() == [[1, 0], [0, 1], [0, 1]]

@@ -141,9 +141,10 @@ def predict(
     decimal: Decimal = None,
     encoding: Encoding = None,
 ) -> None:
-    """Predict new rows with a trained model: one line for each, in their order.
+    """Predict new rows with a trained model.
 
-    A table needs the original columns, in any order; others are ignored.
+    There is one line for each row, in their order. A table needs the original columns, in any
+    order; others are ignored.
     """
     from .predict import run
 

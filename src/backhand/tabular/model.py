@@ -73,6 +73,10 @@ class TableModel:
         count = len(self.members)
         return f"<TableModel: {self.task}{of}, {count} network{'' if count == 1 else 's'}>"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but compiled functions, so that a model that has predicted can be pickled."""
+        return {name: value for name, value in vars(self).items() if name != "_predictors"}
+
     @functools.cached_property
     def _predictors(self) -> list[Callable[[Array], Array]]:
         return [member.network.predictor(member.params) for member in self.members]
