@@ -15,7 +15,7 @@ def test_every_option_belongs_to_one_way_or_to_both():
     assert set(training.ENSEMBLE) | set(training.PLAIN) | set(training.TEXT_FILE) < every
     assert not set(training.ENSEMBLE) & set(training.PLAIN)
     plain, table = (set(kind.__dataclass_fields__) for kind in (Options, TableOptions))
-    assert plain - table - {"data_dir"} == set(training.PLAIN) - {"plot", "checkpoint_every"}
+    assert plain - table - {"data_dir"} == set(training.PLAIN)
     assert table - plain == set(training.ENSEMBLE)
 
 
@@ -26,6 +26,8 @@ def test_every_option_belongs_to_one_way_or_to_both():
         (["digits", "--separator", ";"], ["--separator is for tables"]),
         (["TABLE", "--metric", "f1", "--hidden", "8"], ["--hidden", "--metric", "leave one"]),
         (["TABLE", "--epochs", "3", "--cv", "5"], ["--epochs", "--cv", "leave one"]),
+        (["TABLE", "--plot", "p.png"], ["--plot", "--hidden 256"]),
+        (["TABLE", "--checkpoint-every", "9"], ["--checkpoint-every", "--hidden 256"]),
         (["TABLE", "--data-dir", "x"], ["--data-dir is for mnist"]),
         (["--resume", "run", "--preset", "fast"], ["leave out --preset"]),
         (["TABLE", "--preset", "fats"], ["'fats'", "did you mean 'fast'"]),

@@ -1,4 +1,4 @@
-"""The command line: `backhand train`, `predict`, `inspect`, `check`, `show` and `bench`."""
+"""The command line: `backhand train`, `evaluate`, `predict`, `info` and others."""
 
 from __future__ import annotations
 

@@ -53,10 +53,12 @@ ENSEMBLE = (
 
 PLAIN = (
     *("hidden", "activation", "loss", "epochs", "batch_size", "learning_rate", "optimiser"),
-    *("schedule", "l2", "clip_norm", "dropout", "init", "patience", "dtype", "engine", "plot"),
-    "checkpoint_every",
+    *("schedule", "l2", "clip_norm", "dropout", "init", "patience", "dtype", "engine"),
 )
 """Options that describe one plain network and its training."""
+
+OF_PLAIN = ("plot", "checkpoint_every")
+"""Options that only the training of a plain network has, and that do not ask for one."""
 
 TEXT_FILE = ("separator", "decimal", "encoding")
 
@@ -284,6 +286,13 @@ def is_ensemble(name: str, there: list[str]) -> bool:
             f"{spelt(plain[0])} is for one plain network, {spelt(of_table[0])} for the ensemble "
             "that a table gets without it: leave one of them out"
         )
+    if table and not plain:
+        for option in OF_PLAIN:
+            if option in there:
+                raise InputError(
+                    f"{spelt(option)} is for one plain network, as with --hidden 256: leave it "
+                    "out, or describe one"
+                )
     return table and not plain
 
 
