@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import threading
@@ -189,16 +190,16 @@ def train_members(
     if deadline < math.inf:
         jobs, epochs = _affordable(jobs, epochs, batch_size, at_once, deadline)
     watch = _Watch(list(callbacks), len(jobs), deadline)
-    for attempt in range(TRIES):
-        try:
-            results = _train(task, jobs, recipe, epochs, batch_size, TAMER**attempt, threads, watch)
-            break
-        except DivergedError:
-            if attempt == TRIES - 1:
-                raise
+    waves = [jobs] if deadline == math.inf else _waves(jobs, at_once)
+    results: list[FitResult] = []
+    for wave in waves:
+        begun = time.monotonic()
+        results += _tamed(task, wave, recipe, epochs, batch_size, threads, watch, len(results))
+        if 2 * time.monotonic() - begun > deadline:
+            break  # another wave would take about as long
     members = [
         _member(task, job, result)
-        for job, result in zip(jobs, results, strict=True)
+        for job, result in zip(jobs, results, strict=False)  # time may have been too short
         if result.history  # else Ctrl-C came first
     ]
     if not members:
@@ -238,17 +239,31 @@ def _count(which: Array | slice) -> int:
     return which.stop - which.start if isinstance(which, slice) else len(which)
 
 
+def _waves(jobs: list[_Job], at_once: int) -> list[list[_Job]]:
+    """Jobs that are trained at the same time."""
+    return [jobs[first : first + at_once] for first in range(0, len(jobs), at_once)]
+
+
+def _tamed(task: Task, jobs: list[_Job], *settings: Any) -> list[FitResult]:
+    """Train jobs, again with a smaller learning rate if one diverges."""
+    for attempt in range(TRIES - 1):
+        with contextlib.suppress(DivergedError):
+            return _train(task, jobs, TAMER**attempt, *settings)
+    return _train(task, jobs, TAMER ** (TRIES - 1), *settings)
+
+
 def _train(
     task: Task,
     jobs: list[_Job],
+    tamed: float,
     recipe: Recipe,
     epochs: int,
     batch_size: int,
-    tamed: float,
     threads: int | None,
     watch: _Watch,
+    before: int,
 ) -> list[FitResult]:
-    """Train every job; ``tamed`` is a factor of the learning rate."""
+    """Train jobs, after ``before`` others; ``tamed`` is a factor of the learning rate."""
     configs = [_config(job, recipe, epochs, batch_size, tamed) for job in jobs]
     starts = [
         job.network.init("data_kinks", job.seed, job.rows.x[_some(len(job.rows), SAMPLE, job.seed)])
@@ -264,7 +279,7 @@ def _train(
             dataclasses.replace(configs[0], threads=threads),
             validation=jobs[0].judged,
             score=None if judges is None else judges[0],
-            callbacks=[watch.told(0)],
+            callbacks=[watch.told(before)],
         )
         return [result]
     return fit_several(
@@ -274,7 +289,7 @@ def _train(
         configs,
         validation=[job.judged for job in jobs] if has_judged else None,  # type: ignore[misc]
         score=judges if has_judged else None,
-        callbacks=lambda number: [watch.told(number)],
+        callbacks=lambda number: [watch.told(before + number)],
         threads=threads,
     )
 
@@ -359,19 +374,21 @@ def _affordable(
     jobs: list[_Job], epochs: int, batch_size: int, at_once: int, deadline: float
 ) -> tuple[list[_Job], int]:
     """What there is time for, of jobs and epochs. Each kind is timed on some batches."""
-    seconds = {}
+    seconds: dict[int, float] = {}
+    whole = deadline - time.monotonic()
     for job in jobs:
-        if job.kind in seconds:
-            continue
+        if job.kind in seconds or (seconds and deadline - time.monotonic() < whole / 2):
+            continue  # to compile one more kind may take all there is
         some = job.rows.take(slice(0, 20 * batch_size))
         config = TrainConfig(epochs=1, batch_size=min(batch_size, len(some)), threads=1)
         config = dataclasses.replace(config, optimiser="adamw", learning_rate=1e-6)
         start = job.network.init("lecun_normal", 0)
         for _ in range(2):  # the first one compiles
             begun = time.monotonic()
-            if fit(job.network, start, some, config).stopped == "interrupted":
-                raise KeyboardInterrupt
+            fit(job.network, start, some, config)
         seconds[job.kind] = (time.monotonic() - begun) / len(some)
+    jobs = [job for job in jobs if job.kind in seconds]
+    at_once = min(at_once, len(jobs))
     left = max(deadline - time.monotonic(), 1e-3)
 
     def needed(jobs: list[_Job], epochs: int) -> float:
