@@ -93,6 +93,16 @@ def test_a_metric_that_is_there_anyway_is_there_once():
     assert len(score_numbers(y * 1.0, p[:, 1], Metric("r2")).scores) == 3
 
 
+def test_many_classes_have_no_auc():
+    y, p = classes(300, scores.MOST_RANKED + 1)
+    labels = list(range(p.shape[1]))
+    assert list(score_classes(y, p, p.argmax(axis=1), labels).values()) == [
+        *("accuracy", "balanced accuracy", "log-loss")
+    ]
+    chosen = Metric("roc_auc_ovr")
+    assert "roc auc ovr" in score_classes(y, p, p.argmax(axis=1), labels, chosen).values()
+
+
 def test_a_metric_of_one_class_says_of_which_and_follows_the_threshold():
     y, p = classes(200, 2)
     chosen = (p[:, 1] > 0.8).astype(int)

@@ -17,8 +17,11 @@ Z = 1.959964
 """Standard deviations of a normal distribution on each side of 95 % of it."""
 
 RESAMPLES = 200
-MOST_RESAMPLED = 5_000
+MOST_RESAMPLED = 2_000
 """Rows of a resample. Of more rows the deviations are scaled, as they shrink with the root."""
+
+MOST_RANKED = 20
+"""Classes up to which there is an AUC: ranks for each of them take long, and a mean says little."""
 
 NAMES = {
     "neg_log_loss": "log-loss",
@@ -161,6 +164,8 @@ def score_classes(
         "AUC": lambda y, p, chosen: _auc(y, p),
         "log-loss": lambda y, p, chosen: _log_loss(y, p),
     }
+    if len(labels) > MOST_RANKED:
+        del functions["AUC"]
     if metric is not None:
         name, sign = named(metric, labels)
         known = metric
