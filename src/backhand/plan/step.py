@@ -190,6 +190,7 @@ def loss_plan(description: Description, *, dropout: bool = False) -> Plan:
     return planner.plan()
 
 
+@functools.lru_cache(maxsize=PLANS_KEPT)
 def logits_loss_plan(description: Description) -> Plan:
     """From the logits, ``t`` and ``weight`` to ``loss``."""
     planner = _Planner(description)
@@ -198,6 +199,7 @@ def logits_loss_plan(description: Description) -> Plan:
     return planner.plan()
 
 
+@functools.lru_cache(maxsize=PLANS_KEPT)
 def logits_gradient_plan(description: Description) -> Plan:
     """From the logits, ``t`` and ``weight`` to the gradient at the logits."""
     planner = _Planner(description)
@@ -206,6 +208,7 @@ def logits_gradient_plan(description: Description) -> Plan:
     return planner.plan()
 
 
+@functools.lru_cache(maxsize=PLANS_KEPT)
 def propagation_plan(description: Description) -> Plan:
     """From ``x`` to the logits, and from the gradient there back to ``dx``: no parameter's."""
     planner = _Planner(description, wrt_input=True)
