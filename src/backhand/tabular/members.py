@@ -331,7 +331,7 @@ def _score(task: Task, job: _Job) -> Callable[[Array, Array], float]:
 
 
 def _member(task: Task, job: _Job, result: FitResult) -> Member:
-    params = with_unseen(job.network, result.params, job.rows.x)
+    params = with_unseen(job.network, result.params, job.rows.x, task.preparation.frequencies)
     member = Member(job.network, params, job.scale, job.kind, job.fold[1], result=result)
     if job.judged is None:
         return member

@@ -113,7 +113,8 @@ class Metric:
             warnings.simplefilter("ignore")  # classes that no row has, and the like
             try:
                 return float(self._scorer(model, rows, y, **more))
-            except ValueError:  # such as an area under a curve without some class
+            except (ValueError, UserWarning):  # such as an area under a curve without some class,
+                # or a warning of it, where another thread made warnings errors meanwhile
                 return float("nan")
 
 

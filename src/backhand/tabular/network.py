@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,9 @@ def network_of(
     return Network(layers, inputs=x.shape[1], loss=loss)
 
 
-def with_unseen(network: Network, params: Params, x: Array) -> Params:
+def with_unseen(
+    network: Network, params: Params, x: Array, frequencies: Sequence[Sequence[int]]
+) -> Params:
     """Parameters in which a code that no row of x has is the mean of those that some have.
 
     Parameters
@@ -91,14 +94,17 @@ def with_unseen(network: Network, params: Params, x: Array) -> Params:
     params : dict of str to array
     x : array of float32 (N, D)
         The rows that they were trained on.
+    frequencies : sequence of sequence of int
+        Of each embedded column, as `TablePreparation.frequencies`: a code with 0 counts as if no
+        row had it.
     """
     plan, params = forward_plan(network), dict(params)
-    for node in plan.nodes:
-        if not isinstance(node, Lookup) or node.index.home != plan.x:
-            continue
+    found = (n for n in plan.nodes if isinstance(n, Lookup) and n.index.home == plan.x)
+    for node, known in zip(found, frequencies, strict=True):
         table = params[node.table.name]
         codes = x[:, node.index.first].astype(np.int64)
         counts = np.bincount(codes, minlength=len(table)).astype(np.float64)
+        counts[np.array(known) == 0] = 0
         if counts.all():
             continue
         table = table.copy()
