@@ -16,9 +16,14 @@ def test_a_preset_has_networks_for_both_tasks(preset):
     assert all(kind.target == RAW for kind in kinds + numbers)
 
 
-def test_a_log_target_adds_a_kind():
-    recipe = recipe_of("fast", regression=True, log_target=True, members=None)
-    assert [kind.target for kind in recipe.networks].count(LOG) == 1
+@pytest.mark.parametrize("preset", PRESETS)
+def test_half_of_a_kind_learns_a_log_target(preset):
+    plain, with_log = (
+        recipe_of(preset, regression=True, log_target=log, members=None) for log in (False, True)
+    )
+    assert [kind.target for kind in with_log.networks].count(LOG) == 1
+    counts = [sum(kind.members for kind in found.networks) for found in (plain, with_log)]
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 7])

@@ -296,6 +296,7 @@ def _train(
 
 def _config(job: _Job, recipe: Recipe, epochs: int, batch_size: int, tamed: float) -> TrainConfig:
     decay = f"weight_decay={job.recipe.weight_decay}"
+    epochs = max(1, round(epochs * job.recipe.epochs))
     return TrainConfig(
         epochs=epochs,
         batch_size=min(batch_size, len(job.rows)),
@@ -392,7 +393,7 @@ def _affordable(
     left = max(deadline - time.monotonic(), 1e-3)
 
     def needed(jobs: list[_Job], epochs: int) -> float:
-        passes = sum(seconds[job.kind] * len(job.rows) for job in jobs)
+        passes = sum(seconds[job.kind] * len(job.rows) * job.recipe.epochs for job in jobs)
         rounds = math.ceil(len(jobs) / at_once) * at_once / len(jobs)
         return 1.25 * epochs * passes * rounds / at_once  # validation takes some, and so on
 

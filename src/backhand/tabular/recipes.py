@@ -58,6 +58,8 @@ class NetworkRecipe:
         The logarithm is for positive targets with a long tail only.
     members : int
         Networks of this kind, each on another fold.
+    epochs : float
+        Factor of the recipe's number of epochs.
     """
 
     embedding: str = PERIODIC
@@ -69,15 +71,16 @@ class NetworkRecipe:
     distinct_bins: int = 16
     category_width: int = 8
     scale_rate: float = 6.0
-    hidden: tuple[int, ...] = (256, 256, 256)
+    hidden: tuple[int, ...] = (128, 128, 128)
     activation: str = "selu"
     dropout: float = 0.15
     weight_decay: float = 0.02
     learning_rate: float = 0.04
     beta2: float = 0.95
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.0
     target: str = RAW
     members: int = 2
+    epochs: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,12 +122,14 @@ PIECES = NetworkRecipe(
     embedding=PIECEWISE,
     embedding_width=8,
     embedding_rate=1.0,
-    hidden=(128, 128, 128),
     dropout=0.0,
-    members=4,
+    epochs=1.5,
 )
-REGRESSION: dict[str, Any] = {"activation": "mish", "learning_rate": 0.1}
-"""What differs for regression."""
+REGRESSION: dict[str, dict[str, Any]] = {
+    PERIODIC: {"activation": "mish", "learning_rate": 0.1},
+    PIECEWISE: {"activation": "silu", "learning_rate": 0.1},
+}
+"""What differs for regression, by the embedding."""
 
 SHORT = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512))
 LONG = ((2_000, 128, 64), (30_000, 64, 128), (100_000, 32, 256), (10**12, 16, 512))
@@ -151,7 +156,7 @@ def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, membe
     preset : {"fast", "default", "best"} or Recipe
     regression : bool
     log_target : bool
-        Whether the logarithm of the target is worth trying: one of the kinds then learns it.
+        Whether the logarithm of the target is worth trying: half of the last kind then learns it.
     members : int, optional
         Networks in all, instead of as many as the preset has.
 
@@ -178,7 +183,10 @@ def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, membe
     if own:  # which says all there is to say
         return dataclasses.replace(recipe, networks=kinds)
     if regression:
-        kinds = tuple(dataclasses.replace(kind, **REGRESSION) for kind in kinds)
-    if log_target:
-        kinds += (dataclasses.replace(kinds[0], target=LOG),)
+        kinds = tuple(dataclasses.replace(kind, **REGRESSION[kind.embedding]) for kind in kinds)
+    if log_target and kinds[-1].members > 1:
+        *others, last = kinds
+        half = last.members // 2
+        raw = dataclasses.replace(last, members=last.members - half)
+        kinds = (*others, raw, dataclasses.replace(last, members=half, target=LOG))
     return dataclasses.replace(recipe, networks=kinds)
