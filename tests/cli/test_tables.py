@@ -38,7 +38,7 @@ def test_a_table_trains_an_ensemble_on_all_rows(backhand, people, tmp_path):
     )
     assert re.search("^city +text +one-hot of 3 values ", out, re.M)
     assert re.search("^unit +text +left out ", out, re.M)
-    assert len(re.findall("^[12]  +periodic ", out, re.M)) == 2
+    assert len(re.findall("^[12]  +(?:periodic|piecewise linear) ", out, re.M)) == 2
     assert "120 rows held out" in out
     assert "baseline: always " in out
     assert out.splitlines()[-1] == "model: run/model.safetensors"

@@ -11,7 +11,15 @@ from rich.console import Console
 from backhand import TabularClassifier, TabularRegressor
 from backhand.preprocess.preparation import TablePreparation
 from backhand.report import ensemble
-from backhand.report.ensemble import Live, NetworkRow, columns, networks, read_rows, rows_of
+from backhand.report.ensemble import (
+    Live,
+    NetworkRow,
+    columns,
+    has_scores,
+    networks,
+    read_rows,
+    rows_of,
+)
 from backhand.tabular.members import MemberProgress
 
 
@@ -96,7 +104,10 @@ def test_rows_say_what_became_of_each_network():
     model = made.model_
     rows = rows_of(made.members_, zip(model.members, model.weights, strict=True), None)
     assert len(rows) == len(made.members_)
-    assert {row.kind for row in rows} == {"periodic", "periodic, log of target"}
+    kinds = {row.kind for row in rows}
+    assert {kind.partition(",")[2] for kind in kinds} == {"", " log of target"}
+    assert {kind.partition(",")[0] for kind in kinds} <= {"periodic", "piecewise linear"}
+    assert not has_scores(made.members_)
     assert sum(row.weight for row in rows) == pytest.approx(1)
     for row, member in zip(rows, made.members_, strict=True):
         history = member.result.history
@@ -115,6 +126,7 @@ def test_rows_have_the_metric_that_epochs_were_chosen_by():
 
     metric = Metric("neg_brier_score")
     (row,) = rows_of(made.members_, [], metric)
+    assert has_scores(made.members_)
     result = made.members_[0].result
     assert row.validation == -result.history[result.best_epoch - 1].validation_score
     out, text = screen()

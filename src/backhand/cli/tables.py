@@ -260,8 +260,9 @@ def _finish(
     interrupted = _interrupted(estimator, live)
     made = estimator.model_
     counted = zip(made.members, made.weights, strict=True)
-    networks = ensemble.rows_of(estimator.members_, counted, metric)
-    ensemble.networks(networks, metric, screen)
+    judged = metric if ensemble.has_scores(estimator.members_) else None
+    networks = ensemble.rows_of(estimator.members_, counted, judged)
+    ensemble.networks(networks, judged, screen)
     ended = "interrupted: kept what was trained so far" if interrupted else "done"
     screen.print(f"{ended}; {seconds:.1f} s\n", soft_wrap=True)
     found: dict[str, Scores] = {}
@@ -292,7 +293,7 @@ def _finish(
         **runs.origin(options),
         **made.about,
         "stopped": "interrupted" if interrupted else "done",
-        "by_metric": metric is not None,
+        "by_metric": judged is not None,
         "networks": [row._asdict() for row in networks],
         "scores": {name: scores.summary() for name, scores in found.items()},
     }

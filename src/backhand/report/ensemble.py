@@ -179,6 +179,12 @@ def rows_of(
     return found
 
 
+def has_scores(members: Sequence[Member]) -> bool:
+    """Whether epochs were chosen by a metric, and not by the loss."""
+    histories = [member.result.history for member in members if member.result is not None]
+    return any(line.validation_score is not None for lines in histories for line in lines)
+
+
 def read_rows(found: Any) -> list[NetworkRow]:
     """Rows from what a file says; none for anything else, as somebody may have edited it."""
     try:

@@ -177,7 +177,7 @@ def fit_model(
         classes=0 if classes is None else len(classes),
         metric=metric,
         folds=folds,
-        by_score=settings.metric is not None,
+        by_score=settings.metric is not None and not _has_threshold(metric, classes),
     )
     members = train_members(
         task,
@@ -188,6 +188,16 @@ def fit_model(
         deadline=deadline,
     )
     return _weighed(task, members, rows, classes, target, about, places)
+
+
+def _has_threshold(metric: Metric, classes: Array | None) -> bool:
+    """Whether a metric judges a threshold between two classes more than the probabilities.
+
+    Before the threshold is chosen, such as for a rare class by the balanced accuracy, it would
+    prefer networks that have hardly learned anything.
+    """
+    of_two = classes is not None and len(classes) == 2
+    return of_two and metric.is_of_classes and metric.name != "accuracy"
 
 
 def _deadline(time_limit: float | None) -> float:
