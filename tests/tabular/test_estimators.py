@@ -30,8 +30,8 @@ def test_real_classes(cancer):
 def test_real_numbers():
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     X, X_test, y, y_test = train_test_split(X, y, random_state=0)
-    model = TabularRegressor("fast", random_state=0).fit(X, y)
-    assert model.score(X_test, y_test) > 0.3  # least squares: 0.36
+    model = TabularRegressor(random_state=0).fit(X, y)
+    assert model.score(X_test, y_test) > 0.25  # ridge regression: 0.37, boosted trees: 0.19
     low, high = model.predict_interval(X_test, coverage=0.8).T
     covered = np.mean((low <= y_test) & (y_test <= high))
     assert covered == pytest.approx(0.8, abs=3 * np.sqrt(0.8 * 0.2 / len(y_test)) + 0.03)
