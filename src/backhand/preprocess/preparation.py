@@ -273,6 +273,15 @@ class TablePreparation:
                 warnings.warn(note, stacklevel=2)
         return out
 
+    @property
+    def places(self) -> dict[str, list[int]]:
+        """Which prepared columns each original column has become."""
+        counted = np.arange(self.width, dtype=np.float32)[None, :]
+        return {
+            encoder.name: [int(v) for part in parts for v in part[0]]
+            for encoder, parts in zip(self.encoders, self._parts(counted), strict=True)
+        }
+
     def _parts(self, x: NDArray[np.float32]) -> Iterable[Part]:
         """The columns of x for each encoder."""
         numbers, indicators, _ = self.inputs
@@ -325,10 +334,10 @@ class TablePreparation:
 
 def _names(source: Columns, given: Iterable[str]) -> set[str]:
     """Return names as a set. Raises InputError, with the nearest, for one that is no column."""
-    names = [given] if isinstance(given, str) else list(given)
+    names = [given] if isinstance(given, str) else [str(name) for name in given]
     for name in names:
         if name not in source:
-            near = nearest(str(name), source.names)
+            near = nearest(name, source.names)
             hint = f": did you mean {near!r}?" if near else ""
             raise InputError(f"no column {name!r} to drop or keep{hint}")
     return set(names)

@@ -20,6 +20,9 @@ from .weights import tempered
 
 Array = Any
 
+DATES = "mM"
+"""Kinds of dtypes of dates and durations."""
+
 MOST_RESIDUALS = 10_000
 """Errors of held-out rows that are kept for intervals; more would change them by under 1 %."""
 
@@ -107,8 +110,13 @@ class TableModel:
 
     def predictions(self, raw: Any) -> Array:
         """Probabilities (N, K) or values (N,) of rows, as `predict_proba` takes them."""
-        x = self.preparation.apply(raw)
-        return np.concatenate([self.predict_prepared(some) for _, some in parts(x)])
+        return self.predict_many(self.preparation.apply(raw))
+
+    def predict_many(self, x: Array) -> Array:
+        """As `predict_prepared`, some rows at a time, which bounds the memory."""
+        found = [self.predict_prepared(some) for _, some in parts(x)]
+        none = (0,) if self.classes is None else (0, len(self.classes))
+        return np.concatenate(found) if found else np.empty(none)
 
     def predict_proba(self, raw: Any) -> Array:
         """The probability of each class, (N, K), in the order of `classes`.
@@ -198,7 +206,7 @@ class TableModel:
                 }
                 for member, weight in zip(self.members, self.weights, strict=True)
             ],
-            "classes": None if classes is None else [classes.dtype.str, classes.tolist()],
+            "classes": None if classes is None else _stored_classes(classes),
             "target": self.target,
             "temperature": self.temperature,
             "threshold": self.threshold,
@@ -236,7 +244,8 @@ class TableModel:
             raise InputError(f"it has an array {strange[0]!r} that nothing uses")
         classes = data["classes"]
         if classes is not None:
-            classes = np.array(classes[1], dtype=np.dtype(classes[0]))
+            kind = np.dtype(classes[0])
+            classes = np.array(classes[1], np.int64 if kind.kind in DATES else kind).astype(kind)
         low, high = (-math.inf, math.inf) if data["range"] is None else data["range"]
         model = cls(
             preparation,
@@ -272,6 +281,12 @@ class TableModel:
                 raise InputError(
                     f"a network has {member.network.outputs} outputs, {wanted} are needed"
                 )
+
+
+def _stored_classes(classes: Array) -> list[Any]:
+    """Labels with their dtype as JSON-able data: dates and durations as integers."""
+    plain = classes.astype(np.int64) if classes.dtype.kind in DATES else classes
+    return [classes.dtype.str, plain.tolist()]
 
 
 def kept_residuals(residuals: Array) -> Array:
