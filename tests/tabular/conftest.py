@@ -13,7 +13,9 @@ from backhand.tabular.recipes import PIECES, WAVES, Recipe
 
 @pytest.fixture(scope="session")
 def recipe():
-    kinds = tuple(dataclasses.replace(kind, hidden=(16, 16), epochs=1.0) for kind in (WAVES, PIECES))
+    kinds = tuple(
+        dataclasses.replace(kind, hidden=(16, 16), epochs=1.0) for kind in (WAVES, PIECES)
+    )
     return Recipe(kinds, 0.25, ((10**9, 12, 32),))
 
 

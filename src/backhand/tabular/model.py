@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..network import Network
 from ..preprocess.preparation import TablePreparation, preparation_from_dict
 from ..train.rows import parts
-from .members import Member, outputs_of
+from .member import Member, outputs_of
 from .targets import TargetScale
 from .weights import tempered
 

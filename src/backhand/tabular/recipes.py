@@ -92,7 +92,7 @@ class Recipe:
     networks : tuple of NetworkRecipe
         The kinds.
     fold : float
-        Share of the rows that a network does not learn from, and is judged by.
+        Share of the rows that a network does not learn from: its validation rows.
     lengths : tuple of (int, int, int)
         Up to so many training rows: epochs, and rows a step.
     patience : float
