@@ -21,8 +21,7 @@ def cancer():
 def test_real_classes(cancer):
     X, X_test, y, y_test = cancer
     model = TabularClassifier("fast", random_state=0).fit(X, y)
-    # logistic regression has 0.959 of these 171 rows right, give or take 0.015
-    assert model.score(X_test, y_test) > 0.959 - 2 * 0.015
+    assert model.score(X_test, y_test) > 0.95
     assert log_loss(y_test, model.predict_proba(X_test)) < 0.15
     assert -0.15 < model.held_out_score_ < 0
     assert model.classes_.tolist() == [0, 1]
@@ -31,9 +30,8 @@ def test_real_classes(cancer):
 def test_real_numbers():
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     X, X_test, y, y_test = train_test_split(X, y, random_state=0)
-    model = TabularRegressor("fast", random_state=0).fit(X, y)
-    # least squares has an R2 of 0.36 on these 111 rows, give or take 0.09
-    assert model.score(X_test, y_test) > 0.36 - 2 * 0.09
+    model = TabularRegressor(random_state=0).fit(X, y)
+    assert model.score(X_test, y_test) > 0.25  # ridge regression: 0.37, boosted trees: 0.19
     low, high = model.predict_interval(X_test, coverage=0.8).T
     covered = np.mean((low <= y_test) & (y_test <= high))
     assert covered == pytest.approx(0.8, abs=3 * np.sqrt(0.8 * 0.2 / len(y_test)) + 0.03)

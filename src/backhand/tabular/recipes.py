@@ -123,6 +123,7 @@ PIECES = NetworkRecipe(
     embedding_width=8,
     embedding_rate=1.0,
     dropout=0.0,
+    learning_rate=0.02,
     epochs=1.5,
 )
 REGRESSION: dict[str, dict[str, Any]] = {
@@ -135,16 +136,19 @@ SHORT = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512
 LONG = ((2_000, 128, 64), (30_000, 64, 128), (100_000, 32, 256), (10**12, 16, 512))
 
 
-def _kinds(waves: int, pieces: int) -> tuple[NetworkRecipe, ...]:
-    """The two kinds with so many members each, those with none left out."""
-    counts = ((WAVES, waves), (PIECES, pieces))
-    return tuple(dataclasses.replace(kind, members=n) for kind, n in counts if n)
+def _kinds(waves: int, pieces: int, **more: Any) -> tuple[NetworkRecipe, ...]:
+    """The two kinds with so many members each, those with none left out; ``more`` is of waves."""
+    kinds = (
+        dataclasses.replace(WAVES, members=waves, **more),
+        dataclasses.replace(PIECES, members=pieces),
+    )
+    return tuple(kind for kind in kinds if kind.members)
 
 
 PRESETS: dict[str, Recipe] = {
     "fast": Recipe(_kinds(waves=0, pieces=2), lengths=SHORT),
     "default": Recipe(_kinds(waves=2, pieces=4), lengths=SHORT),
-    "best": Recipe(_kinds(waves=5, pieces=10), lengths=LONG),
+    "best": Recipe(_kinds(waves=5, pieces=10, hidden=(256, 256, 256)), lengths=LONG),
 }
 
 
