@@ -152,6 +152,16 @@ def test_importances_name_what_counts(data):
     assert set(found) == set(frame.columns)
     assert all(len(scores) == 3 for scores in found.values())
     assert found["few"].mean() > 5 * abs(found["tail"].mean())
+    with pytest.raises(InputError, match="100 rows"):
+        model.feature_importances(frame[200:], targets[TabularRegressor])
+
+
+def test_importances_of_an_array_and_of_one_row_count_by_place(recipe):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    model = TabularRegressor(recipe, random_state=0).fit(X, X[:, 1])
+    found = model.feature_importances(X[:1], X[:1, 1], n_repeats=2)
+    assert set(found) == {"x0", "x1"}
+    assert all((scores == 0).all() for scores in found.values())  # nothing to change places with
 
 
 @pytest.mark.parametrize(

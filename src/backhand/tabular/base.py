@@ -13,17 +13,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import InputError
 from ..estimators.entering import as_input_error
+from ..estimators.persistence import Loadable, plain, read_plain
 from ..estimators.weighing import checked_weight, product, weights_of_classes
 from ..preprocess.tables import Columns, as_table, columns_of
 from ..run.namespaces import is_sparse
-from ..sealed import read_sealed, usable, write_sealed
+from ..sealed import write_sealed
 from .fitting import Fitted, Labelled, Settings, fit_model
+from .metrics import Metric
 from .model import TableModel
 
 Array = Any
 
 
-class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:
@@ -158,6 +160,26 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             return X  # by names, in any order
         return _table(self, X, False, "X")
 
+    def predict(self, X: Any) -> Array:
+        """The class of each row, or its value, which is within the range of the training rows.
+
+        Parameters
+        ----------
+        X : table of shape (n_samples, n_features)
+            As for `fit`. Dicts may have their entries in any order, and further ones.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        InputError
+            If a column is missing, or a value makes no sense.
+        """
+        rows = self._rows(X)  # which raises if it is not fitted
+        return self.model_.predict(rows)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
 
@@ -169,8 +191,6 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         InputError
             If a parameter is no plain value, or the folder cannot be written to.
         """
-        from ..estimators.persistence import plain
-
         check_is_fitted(self)
         given = {**self.get_params(deep=False), "callbacks": ()}
         about = {
@@ -184,26 +204,9 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         write_sealed(path, self.model_.tensors(), about)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Any:
-        """Read what `save` wrote. Nothing in the file is executed.
-
-        Raises
-        ------
-        InputError
-            If there is no such file, or it is damaged, foreign, or another estimator's.
-        """
-        tensors, about = read_sealed(path)
-        with usable(path, "estimator"):
-            return cls.from_file(tensors, about)
-
-    @classmethod
     def from_file(cls, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> Any:
         """The estimator of a file's content. Raises InputError, or an error of `UNFIT`."""
-        from ..estimators.persistence import read_plain
-
-        if about["holds"] != cls.__name__:
-            raise InputError(f"it holds {about['holds']!r:.60}; backhand.load reads every kind")
-        made = cls(**{name: read_plain(value) for name, value in about["parameters"].items()})
+        made = cls.unfitted(about)
         model = TableModel.from_dict(about["model"], tensors)
         if (model.classes is None) != is_regressor(made):
             raise InputError(f"its model is a {model.task}")
@@ -233,24 +236,34 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         Returns
         -------
         dict of str to array of shape (n_repeats,)
-            By the name of each column, most important first. Breiman 2001, section 10.
-        """
-        from .metrics import Metric
+            By the name of each column that is used, most important first: how much the metric that
+            the model was fitted for loses. Breiman 2001, section 10. Of an array, columns are
+            called x0, x1 and so on.
 
-        check_is_fitted(self)
-        table = as_table(X)
-        y, _ = self._numbered(column_or_1d(y), self.model_.classes, "y")
-        metric = Metric(self.model_.about["metric"])
+        Raises
+        ------
+        InputError
+            If X or y are not as for `fit`.
+        """
+        rows = self._rows(X)
+        with as_input_error("y"):
+            y = column_or_1d(y)
         model, rng = self.model_, check_random_state(random_state)
-        found = model.predictions(table)
-        best = metric(y, found)
+        metric = Metric(model.about["metric"])
+        y, _ = self._numbered(y, model.classes, "y")
+        x = model.preparation.apply(rows)
+        if len(x) != len(y):
+            raise InputError(f"X has {len(x)} rows, and y has {len(y)}")
+        best = model.score(metric, y, model.predict_in_parts(x))
         lost = {}
-        for name in model.preparation.columns:
-            place, scores = table.column_names.index(name), []
+        for number, name in enumerate(model.preparation.columns):
+            changed, scores = x.copy(), []
+            own, original = ([*model.preparation.parts(a)][number] for a in (changed, x))
             for _ in range(n_repeats):
-                column = table.column(name).take(rng.permutation(table.num_rows))
-                changed = model.predictions(table.set_column(place, name, column))
-                scores.append(best - metric(y, changed))
+                order = rng.permutation(len(x))
+                for to, source in zip(own, original, strict=True):
+                    to[:] = source[order]
+                scores.append(best - model.score(metric, y, model.predict_in_parts(changed)))
             lost[name] = np.array(scores)
         return dict(sorted(lost.items(), key=lambda item: -item[1].mean()))
 

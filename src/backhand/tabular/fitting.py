@@ -21,7 +21,7 @@ from .model import TableModel, kept_residuals
 from .recipes import Recipe, recipe_of
 from .targets import TargetScale
 from .training import Task, train_members
-from .weights import decided, kind_weights, temperature_of, tempered, threshold_of
+from .weights import kind_weights, temperature_of, tempered, threshold_of
 
 Array = Any
 
@@ -288,9 +288,7 @@ def _weighed(
         held_out = tempered(held_out, temperature)
         threshold = threshold_of(task.metric, y, held_out, weight)
         model = dataclasses.replace(model, temperature=temperature, threshold=threshold)
-    of_two = classes is not None and len(classes) == 2 and task.metric.is_of_classes
-    scored = decided(held_out, model.threshold) if of_two else held_out
-    score = task.metric(y, scored, weight)
+    score = model.score(task.metric, y, held_out, weight)
     return Fitted(model, members, score, HeldOut(places[which], y, held_out))
 
 

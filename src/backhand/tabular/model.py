@@ -15,6 +15,7 @@ from ..network import Network
 from ..preprocess.preparation import TablePreparation, preparation_from_dict
 from ..train.rows import parts
 from .member import Member, outputs_of
+from .metrics import Metric
 from .targets import TargetScale
 from .weights import tempered
 
@@ -107,8 +108,20 @@ class TableModel:
 
     def predictions(self, raw: Any) -> Array:
         """Probabilities (N, K) or values (N,) of rows, as `predict_proba` takes them."""
-        x = self.preparation.apply(raw)
+        return self.predict_in_parts(self.preparation.apply(raw))
+
+    def predict_in_parts(self, x: Array) -> Array:
+        """As `predict_prepared`, for so many rows that not all fit into the memory at once."""
         return np.concatenate([self.predict_prepared(some) for _, some in parts(x)])
+
+    def score(self, metric: Metric, y: Array, found: Array, weight: Array | None = None) -> float:
+        """The metric of `predictions` for rows with targets y (N,), of which greater is better.
+
+        Of two classes, a metric of classes takes the one that `threshold` decides for.
+        """
+        if self.classes is not None and metric.is_of_classes:
+            found = np.eye(len(self.classes))[self.chosen(found)]
+        return metric(y, found, weight)
 
     def predict_proba(self, raw: Any) -> Array:
         """The probability of each class, (N, K), in the order of `classes`.
