@@ -74,9 +74,10 @@ def test_one_dict_and_a_list_of_them(fitted, data):
     np.testing.assert_allclose(answers(fitted, backwards), wanted[:1], atol=1e-5)
 
 
-def test_a_file_predicts_the_same_bits(fitted, data, recipe, tmp_path):
+@pytest.mark.parametrize("own", [True, False], ids=["recipe", "preset"])
+def test_a_file_predicts_the_same_bits(own, fitted, data, recipe, tmp_path):
     frame, targets = data
-    model = type(fitted)(random_state=0, preset="fast", n_members=1)
+    model = type(fitted)(random_state=0, preset=recipe if own else "fast", n_members=1)
     model.fit(frame, targets[type(fitted)])
     model.save(tmp_path / "model.safetensors")
     again = backhand.load(tmp_path / "model.safetensors")

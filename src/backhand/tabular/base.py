@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from ..sealed import write_sealed
 from .fitting import Fitted, Labelled, Settings, fit_model
 from .metrics import Metric
 from .model import TableModel
+from .recipes import Recipe
 
 Array = Any
 
@@ -193,6 +195,8 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         """
         check_is_fitted(self)
         given = {**self.get_params(deep=False), "callbacks": ()}
+        if isinstance(self.preset, Recipe):
+            given["preset"] = dataclasses.asdict(self.preset)
         about = {
             "holds": type(self).__name__,
             "parameters": {name: plain(name, value) for name, value in given.items()},
@@ -207,6 +211,8 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
     def from_file(cls, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> Any:
         """The estimator of a file's content. Raises InputError, or an error of `UNFIT`."""
         made = cls.unfitted(about)
+        if isinstance(made.preset, dict):
+            made.preset = Recipe.from_dict(made.preset)
         model = TableModel.from_dict(about["model"], tensors)
         if (model.classes is None) != is_regressor(made):
             raise InputError(f"its model is a {model.task}")

@@ -11,6 +11,7 @@ seen.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
@@ -104,6 +105,11 @@ class Recipe:
     lengths: tuple[tuple[int, int, int], ...] = ()
     patience: float = 0.5
 
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Recipe:
+        """The recipe of what `dataclasses.asdict` made of one."""
+        return cls(**{**d, "networks": tuple(NetworkRecipe(**kind) for kind in d["networks"])})
+
     @property
     def folds(self) -> int:
         """How many folds the members need."""
@@ -167,13 +173,15 @@ def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, membe
     Raises
     ------
     InputError
-        If there is no such preset.
+        If there is no such preset, or a recipe lacks networks or lengths.
     """
     own = isinstance(preset, Recipe)
     if not own and (not isinstance(preset, str) or preset not in PRESETS):
         raise unknown_name("preset", preset, PRESETS)
     recipe = preset if isinstance(preset, Recipe) else PRESETS[preset]
     kinds = recipe.networks
+    if not (kinds and recipe.lengths):
+        raise InputError(f"preset: a Recipe needs networks and lengths, got {recipe!r:.60}")
     if members is not None:
         if isinstance(members, bool) or not isinstance(members, Integral) or members < 1:
             raise InputError(f"n_members must be a whole number over 0, got {members!r:.60}")
