@@ -17,6 +17,8 @@ from scipy.stats import wilcoxon
 import evidence
 import pages
 from backhand.errors import count
+from backhand.tabular.recipes import PRESETS as PRESET_RECIPES
+from backhand.tabular.recipes import recipe_of
 from table_models import MODELS, PRESETS
 from table_sources import GROUPS
 
@@ -290,6 +292,43 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join(text).strip() + "\n"
 
 
+def recipes() -> list[str]:
+    """The settings of the presets: a line for each kind of network; of classes, then of numbers."""
+    lines = pages.head(
+        ["preset", "numbers as", "networks", "hidden layers", "activation"],
+        ["learning rate", "dropout", "weight decay", "validation rows", "epochs (rows a step)"],
+    )
+    for preset, recipe in PRESET_RECIPES.items():
+        of_both = (
+            recipe_of(preset, regression=regression, log_target=False, members=None).networks
+            for regression in (False, True)
+        )
+        for classes, numbers in zip(*of_both, strict=True):
+            epochs = [
+                f"{round(epochs * classes.epochs)} ({batch_size})"
+                for _, epochs, batch_size in recipe.lengths
+            ]
+            lines.append(
+                pages.row(
+                    [
+                        *(preset, classes.embedding, str(classes.members)),
+                        " ".join(map(str, classes.hidden)),
+                        f"{classes.activation}, {numbers.activation}",
+                        f"{classes.learning_rate:g}, {numbers.learning_rate:g}",
+                        *(f"{classes.dropout:g}", f"{classes.weight_decay:g}"),
+                        *(f"{100 * recipe.fold:g} %", ", ".join(epochs)),
+                    ]
+                )
+            )
+    bounds = [f"{most:,}" for most, *_ in PRESET_RECIPES["default"].lengths[:-1]]
+    return [
+        *lines,
+        "",
+        "Two settings are those for classes, and those for numbers. Epochs are for up to "
+        f"{', '.join(bounds)} training rows, and for more.",
+    ]
+
+
 def remarks(rows: Frame) -> list[str]:
     """In sentences: where our presets lose to the reference, and to no model at all."""
     lines = []
@@ -323,3 +362,9 @@ def write_docs(records: Sequence[dict[str, Any]]) -> None:
     """Refresh the tables of the documentation."""
     pages.fill(pages.README, "tables", short(records))
     pages.fill(PAGE, "tables", report(records))
+    write_recipes()
+
+
+def write_recipes() -> None:
+    """Refresh what the documentation says of the presets."""
+    pages.fill(PAGE, "recipe", "\n".join(recipes()))

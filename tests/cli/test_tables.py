@@ -119,7 +119,7 @@ def test_a_class_that_a_part_does_not_learn_has_probability_0():
     answers, y = tables._known(estimator, table, np.array([0, 30, 59]))
     assert y.tolist() == [0, 1, 2]
     assert (answers.predictions[:, 2] == 0).all()
-    assert answers.chosen.tolist()[:2] == [0, 1]
+    assert (answers.chosen == answers.predictions.argmax(axis=1)).all()
 
 
 def write_table(labels):

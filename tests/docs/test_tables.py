@@ -223,6 +223,13 @@ def test_the_rival_is_met_only_on_small_tables(report):
     assert "Beside RealMLP-TD" not in report.report(records)
 
 
+def test_the_page_shows_the_recipes_as_they_are(report):
+    shown = "\n".join(report.recipes())
+    assert shown in report.PAGE.read_text("utf-8"), (
+        "write it: cd benchmarks && python -c 'import table_report; table_report.write_recipes()'"
+    )
+
+
 def test_the_pages_have_a_place_for_the_tables(scripts, report, monkeypatch, tmp_path):
     for page in ("README.md", "docs/tables.md"):
         shutil.copy(ROOT / page, tmp_path)

@@ -25,10 +25,10 @@ def test_the_way_to_a_file_and_back(reading):
         ("thousands", ",", "decimal and thousands are both ','"),
         ("form", "%Y", "form"),
         ("sign", 1, "sign: must be text"),
-        ("words", "-", "words must be a list"),
+        ("words", "-", "words: must be a list"),
         ("words", [1], "words: must be text"),
-        ("strays", -1, "strays must be an integer of at least 0"),
-        ("stray_row", True, "stray_row must be an integer"),
+        ("strays", -1, "strays: must be an integer of at least 0"),
+        ("stray_row", True, "stray_row: must be an integer"),
         ("more", 1, "'more' is not known"),
     ],
 )

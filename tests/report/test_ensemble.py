@@ -20,7 +20,7 @@ from backhand.report.ensemble import (
     read_rows,
     rows_of,
 )
-from backhand.tabular.members import MemberProgress
+from backhand.tabular.member import MemberProgress
 
 
 def screen(terminal=False, width=100):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import backhand
 from backhand import InputError, TabularClassifier, TabularRegressor
+from backhand.tabular.recipes import PIECES, Recipe
 
 BOTH = (TabularClassifier, TabularRegressor)
 UNEQUAL = (
@@ -31,10 +33,12 @@ def expected(estimator):
     return {"check_sample_weight_equivalence_on_dense_data": UNEQUAL}
 
 
+ONE = Recipe((dataclasses.replace(PIECES, hidden=(32,), members=1),), lengths=((10**9, 64, 32),))
+"""One small network, since each of these checks has a table of another width to compile for."""
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # columns of these checks that are left out
-@parametrize_with_checks(
-    [Estimator("fast", n_members=1) for Estimator in BOTH], expected_failed_checks=expected
-)
+@parametrize_with_checks([Estimator(ONE) for Estimator in BOTH], expected_failed_checks=expected)
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
@@ -74,9 +78,10 @@ def test_one_dict_and_a_list_of_them(fitted, data):
     np.testing.assert_allclose(answers(fitted, backwards), wanted[:1], atol=1e-5)
 
 
-def test_a_file_predicts_the_same_bits(fitted, data, recipe, tmp_path):
+@pytest.mark.parametrize("own", [True, False], ids=["recipe", "preset"])
+def test_a_file_predicts_the_same_bits(own, fitted, data, recipe, tmp_path):
     frame, targets = data
-    model = type(fitted)(random_state=0, preset="fast", n_members=1)
+    model = type(fitted)(random_state=0, preset=recipe if own else "fast", n_members=1)
     model.fit(frame, targets[type(fitted)])
     model.save(tmp_path / "model.safetensors")
     again = backhand.load(tmp_path / "model.safetensors")
@@ -156,6 +161,16 @@ def test_importances_name_what_counts(data):
     assert set(found) == set(frame.columns)
     assert all(len(scores) == 3 for scores in found.values())
     assert found["few"].mean() > 5 * abs(found["tail"].mean())
+    with pytest.raises(InputError, match="100 rows"):
+        model.feature_importances(frame[200:], targets[TabularRegressor])
+
+
+def test_importances_of_an_array_and_of_one_row_count_by_place(recipe):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    model = TabularRegressor(recipe, random_state=0).fit(X, X[:, 1])
+    found = model.feature_importances(X[:1], X[:1, 1], n_repeats=2)
+    assert set(found) == {"x0", "x1"}
+    assert all((scores == 0).all() for scores in found.values())  # nothing to change places with
 
 
 def test_importances_of_arrays_and_of_every_kind_of_frame(fitted, data, recipe):

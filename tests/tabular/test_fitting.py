@@ -24,8 +24,8 @@ def test_the_score_is_of_rows_that_were_held_out(rows, recipe):
     fitted = fit_model(rows, None, Settings(recipe))
     total, times = np.zeros((2, len(rows.y))), np.zeros((2, len(rows.y)))
     for member in fitted.members:
-        total[member.kind][member.judged] += member.held_out
-        times[member.kind][member.judged] += 1
+        total[member.kind][member.validation_rows] += member.held_out
+        times[member.kind][member.validation_rows] += 1
     which = times.min(axis=0) > 0
     assert which.sum() == 150  # two folds of a quarter
     shares = np.zeros(2)
@@ -44,7 +44,7 @@ def test_rows_that_are_given_to_judge_by_are_not_learned_from(rows, recipe, tabl
     few = Labelled(columns_of(frame), y[:200], None, np.arange(200))
     judged = Labelled(columns_of(frame), y[200:], None, np.arange(200, 300))
     fitted = fit_model(few, None, Settings(recipe), judged)
-    assert all(member.judged == slice(200, 300) for member in fitted.members)
+    assert all(member.validation_rows == slice(200, 300) for member in fitted.members)
     changed = judged._replace(y=judged.y[::-1])
     other = fit_model(few, None, Settings(recipe), changed)
     assert other.model.preparation == fitted.model.preparation
@@ -55,7 +55,7 @@ def test_rows_that_are_given_to_judge_by_are_not_learned_from(rows, recipe, tabl
 def test_many_rows_share_the_rows_that_judge(rows, recipe, monkeypatch):
     monkeypatch.setattr(fitting, "MOST_FOLDED", 200)
     fitted = fit_model(rows, None, Settings(recipe))
-    assert all(member.judged == slice(262, 300) for member in fitted.members)
+    assert all(member.validation_rows == slice(262, 300) for member in fitted.members)
     assert fitted.score > -1.5
     assert len(fitted.model.residuals) == 38
 

@@ -11,6 +11,7 @@ import pytest
 from backhand import InputError
 from backhand.preprocess.tables import columns_of
 from backhand.tabular.fitting import Labelled, Settings, fit_model
+from backhand.tabular.metrics import metric_of
 from backhand.tabular.model import MOST_RESIDUALS, TableModel, kept_residuals
 
 
@@ -49,6 +50,19 @@ def test_predictions_stay_within_the_training_range(regression, table):
         found = regression.predict(wild)
     assert found.min() >= y.min()
     assert found.max() <= y.max()
+
+
+def test_the_score_follows_the_threshold(table, recipe):
+    frame, value = table
+    y = (value > 1).astype(int)
+    made = fit_model(Labelled(columns_of(frame), y), np.arange(2), Settings(recipe)).model
+    p = made.predictions(frame)
+    for threshold in (0.0, 0.3, 1.0):
+        one = dataclasses.replace(made, threshold=threshold)
+        wanted = np.mean((p[:, 1] >= threshold) == y)
+        assert one.score(metric_of("accuracy", False), y, p) == pytest.approx(wanted)
+        loss = -np.log(p[np.arange(len(y)), y]).mean()
+        assert one.score(metric_of("log_loss", False), y, p) == pytest.approx(-loss)
 
 
 def test_rows_are_taken_in_every_form(classes, table):

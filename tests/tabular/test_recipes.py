@@ -52,6 +52,14 @@ def test_a_recipe_of_ones_own_is_taken_as_it_is():
     assert sum(kind.members for kind in more.networks) == 9
 
 
+@pytest.mark.parametrize(
+    "own", [Recipe((), lengths=((10, 3, 4),)), Recipe(PRESETS["fast"].networks)]
+)
+def test_a_recipe_without_networks_or_lengths_is_refused(own):
+    with pytest.raises(InputError, match="networks and lengths"):
+        recipe_of(own, regression=False, log_target=False, members=None)
+
+
 @pytest.mark.parametrize("preset", ["fats", None, 3, ["fast"]])
 def test_an_unknown_preset_is_refused(preset):
     with pytest.raises(InputError, match="unknown preset"):

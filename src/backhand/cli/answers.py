@@ -13,7 +13,7 @@ from ..errors import InputError, count
 from ..export import Model
 from ..files import check_file, reading
 from ..preprocess.preparation import TablePreparation
-from ..preprocess.tables import as_table, matrix
+from ..preprocess.tables import matrix
 
 Array = Any
 
@@ -83,7 +83,7 @@ def rows_of(model: Any, file: Path, form: Form) -> tuple[Any, Any]:
         raise InputError(f"{file}: this model takes a .npy array of rows, not a table")
     from ..datasets.reading import read_table
 
-    table = as_table(read_table(file, **form))
+    table = read_table(file, **form)
     return (table if of_table(model) else _matrix(model, table, file)), table
 
 

@@ -9,7 +9,6 @@ from ..datasets.reading import read_table
 from ..datasets.tables import read_target
 from ..errors import InputError, count, printable
 from ..preprocess.preparation import TablePreparation
-from ..preprocess.tables import as_table
 from ..report import tables
 from .answers import Form
 
@@ -27,7 +26,7 @@ def run(
     """Print what each column is read as, what it becomes, and why."""
     if task is not None and target is None:
         raise InputError(f"--task {task} is of a target: name its column with --target")
-    table = as_table(read_table(file, **form))
+    table = read_table(file, **form)
     rows, about = None, [count(table.num_rows, "row")]
     if target is not None:
         found, values, rows = read_target(table, target, task)

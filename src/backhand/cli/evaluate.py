@@ -48,7 +48,8 @@ def run(
     screen = tables.console()
     screen.print(f"{target!r} of {file}:", soft_wrap=True)
     show(found, count(found.rows, "row"), screen)
-    tell_more(model, covered, screen)
+    if is_tabular(model):
+        tell_more(model.model_, covered, screen)
 
 
 def labelled(
@@ -86,22 +87,16 @@ def coverage_of(model: Any, answers: Answers, y: Any) -> float | None:
     return float(np.mean(np.abs(y - answers.predictions) <= half))
 
 
-def tell_more(model: Any, covered: float | None, screen: Any) -> None:
+def tell_more(made: Any, covered: float | None, screen: Any) -> None:
     """Print the threshold between two classes, or how wide intervals are.
 
     Parameters
     ----------
-    model : any model
+    made : TableModel
     covered : float or None
         The share of rows within their intervals, if rows were scored.
     screen : Console
     """
-    if is_tabular(model):
-        tell_more_of(model.model_, covered, screen)
-
-
-def tell_more_of(made: Any, covered: float | None, screen: Any) -> None:
-    """As `tell_more`, of a `TableModel`."""
     if made.classes is None and made.residuals is not None:
         half = made.half_width(COVERAGE)
         rows = "" if covered is None else f"; {100 * covered:.1f} % of these rows are"

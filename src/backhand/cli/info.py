@@ -53,7 +53,7 @@ def _ensemble(model: Any, screen: Console) -> None:
     from ..report.score_tables import show
     from ..report.scores import Scores
     from ..tabular.metrics import Metric
-    from .evaluate import tell_more_of
+    from .evaluate import tell_more
 
     about = model.about
     _predicts(model.task, model.target, model.classes, screen)
@@ -71,7 +71,7 @@ def _ensemble(model: Any, screen: Console) -> None:
         if scores is not None:
             screen.print()
             show(scores, f"{scores.rows:,} {title} rows", screen)
-    tell_more_of(model, None, screen)
+    tell_more(model, None, screen)
     _made(about, screen)
 
 

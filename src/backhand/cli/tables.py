@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..datasets.reading import read_table
-from ..datasets.tables import FEWEST_ROWS, read_known_target, read_target
+from ..datasets.tables import read_known_target, read_labelled
 from ..errors import BackhandError, InputError, count, printable, unknown_name
 from ..report import ensemble, tables
 from ..report.score_tables import number, show
@@ -91,14 +91,9 @@ def _check(options: TableOptions) -> None:
 
 def _rows(options: TableOptions) -> TableRows:
     """Read the file."""
-    table = read_table(options.name, **options.form)
-    try:
-        task, values, kept = read_target(table, options.target, options.task)
-    except InputError as error:
-        raise InputError(f"{options.name}: {error}") from None
-    if len(kept) < FEWEST_ROWS:
-        held = "rows" if len(kept) == table.num_rows else "rows with a target"
-        raise InputError(f"{options.name}: has {len(kept)} {held}; training needs {FEWEST_ROWS}")
+    table, task, values, kept = read_labelled(
+        options.name, options.target, options.task, **options.form
+    )
     y = np.full(table.num_rows, values[0], dtype=values.dtype)
     y[kept] = values
     classes = np.unique(values) if task == "classification" else None
@@ -275,7 +270,7 @@ def _finish(
         answers = Answers(held_out.predictions, classes, chosen)
         found["held_out"] = scores_of(answers, held_out.y, metric)
         show(found["held_out"], f"{count(len(held_out.y), 'row')} held out", screen)
-        tell_more(estimator, None, screen)
+        tell_more(estimator.model_, None, screen)
         screen.print(
             "held-out rows are predicted by networks that had not learned from them; they chose "
             "epochs and weights, though, so --test FILE or --cv 5 is stricter",
@@ -288,7 +283,7 @@ def _finish(
         found["test"] = scores_of(answers, y, metric)
         screen.print(f"\n{options.test}:", soft_wrap=True)
         show(found["test"], f"{count(len(y), 'test row')}", screen)
-        tell_more(estimator, coverage_of(estimator, answers, y), screen)
+        tell_more(made, coverage_of(estimator, answers, y), screen)
     about = {
         **runs.origin(options),
         **made.about,

@@ -6,6 +6,7 @@ A table goes to `tables`, unless an option describes a plain network; that, digi
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -37,24 +38,19 @@ from .arguments import (
     spelt,
     whole_option,
 )
+from .options import Options, Repeatable, TableOptions
 
-ENSEMBLE = (
-    "preset",
-    "members",
-    "time_limit",
-    "metric",
-    "class_weight",
-    "test",
-    "cv",
-    "drop",
-    "keep",
-)
+
+def _only_in(kind: type[Repeatable], other: type[Repeatable]) -> tuple[str, ...]:
+    """The options of one way to train that the other has not got."""
+    known = {field.name for field in dataclasses.fields(other)}
+    return tuple(field.name for field in dataclasses.fields(kind) if field.name not in known)
+
+
+ENSEMBLE = _only_in(TableOptions, Options)
 """Options of the ensembles that are trained on tables."""
 
-PLAIN = (
-    *("hidden", "activation", "loss", "epochs", "batch_size", "learning_rate", "optimiser"),
-    *("schedule", "l2", "clip_norm", "dropout", "init", "patience", "dtype", "engine"),
-)
+PLAIN = tuple(name for name in _only_in(Options, TableOptions) if name != "data_dir")
 """Options that describe one plain network and its training."""
 
 OF_PLAIN = ("plot", "checkpoint_every")
@@ -194,8 +190,6 @@ def train(
     Ctrl-C ends the training and keeps the best model so far. The run of a plain network that was
     interrupted or killed is resumed with --resume, and ends with the bits that it would have had.
     """
-    from .options import Options, TableOptions, checked_weights
-
     there = given(context)
     if resume is not None:
         from .train import resume as go_on
@@ -228,7 +222,6 @@ def train(
             threads=threads,
             seed=seed,
         )
-        checked_weights(chosen.class_weight)
         raise typer.Exit(run_table(chosen, out))
     from .train import run
 

@@ -19,7 +19,7 @@ from backhand.preprocess.missing import spells
 from backhand.preprocess.preparation import TablePreparation
 from backhand.preprocess.readings import Reading, shown
 from backhand.preprocess.scaling import mean_and_std
-from backhand.preprocess.tables import as_table, nearest
+from backhand.preprocess.tables import nearest
 from backhand.train.rows import Rows
 
 FEWEST_ROWS = 10
@@ -76,7 +76,84 @@ def load_table(
         Names the columns, and the rows without a target, that are left out.
     """
     checked_seed(seed)
-    table = as_table(read_table(path, separator=separator, decimal=decimal, encoding=encoding))
+    table, chosen, values, kept = read_labelled(
+        path, target, task, separator=separator, decimal=decimal, encoding=encoding
+    )
+    assert target is not None
+    t: NDArray[Any]
+    classes, mean, std = None, 0.0, 1.0
+    if chosen == "classification":
+        labels, t = np.unique(values, return_inverse=True)
+        classes, t = labels.tolist(), t.reshape(-1).astype(np.int64)
+    parts = split_rows(len(values), None if classes is None else t, seed)
+    preparation = TablePreparation.fit(table, kept[parts[0]], exclude=[target], embed=False)
+    if classes is None:
+        t, mean, std = _standardised(table, target, values, kept, parts[0])
+    # all parts at once, since the cells of a text file are read each time
+    x = preparation.apply(table, kept[np.concatenate(parts)], tell=False)
+    inputs = np.split(x, np.cumsum([len(part) for part in parts])[:-1])
+    train, validation, test = (Rows(x, t[part]) for x, part in zip(inputs, parts, strict=True))
+    return Data(
+        name=str(path),
+        task=chosen,
+        train=train,
+        validation=validation,
+        test=test,
+        classes=classes,
+        preparation=preparation,
+        target=target,
+        feature_names=preparation.feature_names,
+        target_mean=mean,
+        target_std=std,
+    )
+
+
+def _standardised(
+    table: Any,
+    target: str,
+    values: NDArray[np.float64],
+    kept: NDArray[np.int64],
+    training: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], float, float]:
+    """Return targets t (M, 1) of all rows, and the mean and deviation of the training rows."""
+    mean, std = mean_and_std(values[training], f"target column {target!r}")
+    std = std or 1.0  # all training targets alike, while others differ
+    with np.errstate(over="ignore"):
+        t = ((values - mean) / std).astype(np.float32)[:, None]
+    wild = np.flatnonzero(~np.isfinite(t[:, 0]))
+    if wild.size:
+        row = arrow.row_number(table, int(kept[wild[0]]))
+        raise InputError(
+            f"target column {target!r}, row {row}: {values[wild[0]]:g} is too far from the others"
+        )
+    return t, mean, std
+
+
+def read_labelled(
+    path: str | Path, target: str | None, task: str | None = None, **form: str | None
+) -> tuple[Any, Task, NDArray[Any], NDArray[np.int64]]:
+    """Read a table to learn one of its columns from the others.
+
+    Parameters
+    ----------
+    path : str or Path
+    target, task
+        As in `read_target`.
+    **form
+        As in `read_table`.
+
+    Returns
+    -------
+    table : pyarrow.Table
+    task, values, kept
+        As of `read_target`.
+
+    Raises
+    ------
+    InputError
+        As `read_table` and `read_target`, and if fewer than 10 rows have a target.
+    """
+    table = read_table(path, **form)
     try:
         chosen, values, kept = read_target(table, target, task)
     except InputError as error:
@@ -84,10 +161,7 @@ def load_table(
     if len(kept) < FEWEST_ROWS:
         held = "rows" if len(kept) == table.num_rows else "rows with a target"
         raise InputError(f"{path}: has {len(kept)} {held}; training needs {FEWEST_ROWS}")
-    assert target is not None
-    if chosen == "classification":
-        return _classification(str(path), table, target, values, kept, seed)
-    return _regression(str(path), table, target, values, kept, seed)
+    return table, chosen, values, kept
 
 
 def _some(names: list[str]) -> str:
@@ -310,75 +384,3 @@ def _no_number(table: Any, target: str) -> str:
     except InputError as error:
         return f"target {error}"
     return f"target column {target!r} holds codes (task 'regression' would read them as numbers)"
-
-
-def _prepared(
-    table: Any, target: str, parts: list[NDArray[np.int64]]
-) -> tuple[TablePreparation, list[NDArray[np.float32]]]:
-    """Fit the preparation on the first part's rows, and prepare those of each part."""
-    preparation = TablePreparation.fit(table, parts[0], exclude=[target], embed=False)
-    x = preparation.apply(table, np.concatenate(parts), tell=False)
-    return preparation, np.split(x, np.cumsum([len(rows) for rows in parts])[:-1])
-
-
-def _classification(
-    name: str,
-    table: Any,
-    target: str,
-    values: NDArray[Any],
-    kept: NDArray[np.int64],
-    seed: int,
-) -> Data:
-    classes, labels = np.unique(values, return_inverse=True)
-    labels = labels.reshape(-1).astype(np.int64)
-    parts = split_rows(len(labels), labels, seed)
-    preparation, inputs = _prepared(table, target, [kept[rows] for rows in parts])
-    train, validation, test = (Rows(x, labels[rows]) for x, rows in zip(inputs, parts, strict=True))
-    return Data(
-        name=name,
-        task="classification",
-        train=train,
-        validation=validation,
-        test=test,
-        classes=classes.tolist(),
-        preparation=preparation,
-        target=target,
-        feature_names=preparation.feature_names,
-    )
-
-
-def _regression(
-    name: str,
-    table: Any,
-    target: str,
-    values: NDArray[Any],
-    kept: NDArray[np.int64],
-    seed: int,
-) -> Data:
-    parts = split_rows(len(values), None, seed)
-    preparation, inputs = _prepared(table, target, [kept[rows] for rows in parts])
-    t = values.astype(np.float64)
-    mean, std = mean_and_std(t[parts[0]], f"target column {target!r}")
-    std = std or 1.0  # all training targets alike, while others differ
-    with np.errstate(over="ignore"):
-        t32 = ((t - mean) / std).astype(np.float32)[:, None]
-    wild = np.flatnonzero(~np.isfinite(t32[:, 0]))
-    if wild.size:
-        row = arrow.row_number(table, int(kept[wild[0]]))
-        raise InputError(
-            f"target column {target!r}, row {row}: {t[wild[0]]:g} is too far from the others"
-        )
-    train, validation, test = (Rows(x, t32[rows]) for x, rows in zip(inputs, parts, strict=True))
-    return Data(
-        name=name,
-        task="regression",
-        train=train,
-        validation=validation,
-        test=test,
-        classes=None,
-        preparation=preparation,
-        target=target,
-        feature_names=preparation.feature_names,
-        target_mean=mean,
-        target_std=std,
-    )

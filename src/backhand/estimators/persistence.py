@@ -19,14 +19,44 @@ from .fitted import Fitted, restored
 from .targets import Classes, Numbers
 
 Array = Any
+L = TypeVar("L", bound="Loadable")
 Self = TypeVar("Self", bound="Persistent")
 
 STATE = "state."
 """Begins the names of arrays in a file that say where training stands."""
 
 
-class Persistent:
-    """`save`, `load` and `from_sklearn` of both estimators."""
+class Loadable:
+    """`load` of every estimator that has a `from_file`."""
+
+    @classmethod
+    def load(cls: type[L], path: str | os.PathLike[str]) -> L:
+        """Read what `save` wrote; it predicts the same bits. Nothing in the file is executed.
+
+        Raises
+        ------
+        InputError
+            If there is no such file, or it is damaged, foreign, or another estimator's.
+        """
+        tensors, about = read_sealed(path)
+        with usable(path, "estimator"):
+            return cls.from_file(tensors, about)
+
+    @classmethod
+    def from_file(cls: type[L], tensors: Mapping[str, Array], about: Mapping[str, Any]) -> L:
+        """The estimator of a file's content. Raises InputError, or an error of `UNFIT`."""
+        raise NotImplementedError
+
+    @classmethod
+    def unfitted(cls: type[L], about: Mapping[str, Any]) -> L:
+        """An estimator with the parameters of a file. Raises InputError if it holds another."""
+        if about["holds"] != cls.__name__:
+            raise InputError(f"it holds {about['holds']!r:.60}; backhand.load reads every kind")
+        return cls(**{name: read_plain(value) for name, value in about["parameters"].items()})
+
+
+class Persistent(Loadable):
+    """`save` and `from_sklearn` of both estimators."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
@@ -70,24 +100,9 @@ class Persistent:
         write_sealed(path, tensors, kept)
 
     @classmethod
-    def load(cls: type[Self], path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; it predicts the same bits. Nothing in the file is executed.
-
-        Raises
-        ------
-        InputError
-            If there is no such file, or it is damaged, foreign, or another estimator's.
-        """
-        tensors, about = read_sealed(path)
-        with usable(path, "estimator"):
-            return cls.from_file(tensors, about)
-
-    @classmethod
     def from_file(cls: type[Self], tensors: Mapping[str, Array], about: Mapping[str, Any]) -> Self:
         """The estimator of a file's content. Raises InputError, or an error of `UNFIT`."""
-        if about["holds"] != cls.__name__:
-            raise InputError(f"it holds {about['holds']!r:.60}; backhand.load reads every kind")
-        made: Any = cls(**{name: read_plain(value) for name, value in about["parameters"].items()})
+        made: Any = cls.unfitted(about)
         portable = {name: read_plain(value) for name, value in about["network"].items()}
         targets: Any = Numbers(portable["widths"][-1])
         if "classes" in about:

@@ -43,16 +43,12 @@ MOST_SHOWN = 10
 
 @dataclass(frozen=True)
 class Levels:
-    """What each of some columns of zeros and ones becomes, robustly scaled, and their means.
+    """What some columns of zeros and ones become, robustly scaled.
 
-    Parameters
+    Attributes
     ----------
-    ones : sequence of int
-        Training rows with each.
-    rows : int
-        Training rows.
-    known : int
-        Of them, those whose value is known.
+    off, on, mean : ndarray of float32 (C,)
+        Of each column: what 0 and 1 become, and their mean over the training rows.
     """
 
     off: NDArray[np.float32]
@@ -61,6 +57,10 @@ class Levels:
 
     @classmethod
     def of(cls, ones: Any, rows: int, known: int) -> Levels:
+        """Return the levels of columns with so many ones (C,) in the training rows.
+
+        ``known`` of the ``rows`` have a value, and the mean is theirs.
+        """
         off, on = np.array([levels(n, rows) for n in ones]).T
         mean = off + np.array(ones) / known * (on - off)
         return cls(*(a.astype(np.float32) for a in (off, on, mean)))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from backhand.errors import InputError, count, printable
 from backhand.preprocess import date_text, number_text
-from backhand.preprocess.checks import entries, one_of, text
+from backhand.preprocess.checks import entries, listed, natural, one_of, text
 from backhand.preprocess.number_text import NumberSpelling
 
 Kind = Literal["number", "date", "boolean", "text", "empty", "unusable"]
@@ -91,12 +91,11 @@ class Reading:
         assert isinstance(d, Mapping)
         for name in ("decimal", "thousands", "sign", "form", "stray"):
             text(d[name], f"{where}: {name}")
-        if not isinstance(d["words"], (list, tuple)):
-            raise InputError(f"{where}: words must be a list")
-        words = tuple(text(word, f"{where}: words") for word in d["words"])
+        words = tuple(
+            text(word, f"{where}: words") for word in listed(d["words"], f"{where}: words")
+        )
         for name in ("strays", "stray_row"):
-            if isinstance(d[name], bool) or not isinstance(d[name], int) or d[name] < 0:
-                raise InputError(f"{where}: {name} must be an integer of at least 0")
+            natural(d[name], f"{where}: {name}")
         one_of(d["kind"], f"{where}: kind", KINDS)
         one_of(d["decimal"], f"{where}: decimal", number_text.MARKS)
         one_of(d["thousands"], f"{where}: thousands", ("", *number_text.MARKS))

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TextColumn
 
 from ..errors import count
 from ..preprocess.preparation import TablePreparation
-from ..tabular.members import Member, MemberProgress
+from ..tabular.member import Member, MemberProgress
 from ..tabular.metrics import Metric
 from . import tables
 from .score_tables import number, share
@@ -47,7 +47,7 @@ class NetworkRow(NamedTuple):
     epochs, best_epoch : int
         How many there were, and which one was kept.
     validation : float or None
-        The loss of the rows that it was judged by, or the metric that was asked for.
+        The loss of its validation rows, or the metric that was asked for.
     weight : float
         Its part of the ensemble; the sum is 1.
     ended : str
@@ -213,8 +213,8 @@ def kind_of(member: Member) -> str:
 
 def networks(rows: Sequence[NetworkRow], metric: Metric | None, out: Console) -> None:
     """A row for each network."""
-    judged = "validation loss" if metric is None else f"validation {named(metric)[0]}"
-    heading = ("network", "kind", "epochs", "kept", judged, "weight", "ended")
+    validation = "validation loss" if metric is None else f"validation {named(metric)[0]}"
+    heading = ("network", "kind", "epochs", "kept", validation, "weight", "ended")
     cells = [
         (
             str(place),

@@ -5,11 +5,14 @@ In the order in which a fit uses them:
 - `recipes`: the presets, a table of settings
 - `targets`: what a network learns of a regression's target
 - `metrics`: what a fit makes as good as it can
-- `folds`: which rows each network learns from, and which it is judged by
+- `folds`: the training and validation rows of each network
 - `network`: a recipe and prepared columns as a `backhand.Network`
-- `members`: the networks, trained
+- `member`: one network of an ensemble
+- `training`: trains them, within the time that there is
 - `weights`: how much each kind of network counts, and how sure the ensemble may be
 - `model`: all that predicts, and its file
+- `fitting`: goes this way, from rows and targets to a model
+- `base`: what both estimators share
 - `estimators`: `TabularClassifier` and `TabularRegressor`
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import numbers
 import os
 from collections.abc import Mapping
@@ -14,18 +15,21 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import InputError, first_line
 from ..estimators.entering import as_input_error
+from ..estimators.persistence import Loadable, plain, read_plain
 from ..estimators.weighing import checked_weight, product, weights_of_classes
 from ..plan.ranges import check_unmasked
 from ..preprocess.tables import Columns, as_table, columns_of, is_missing
 from ..run.namespaces import is_sparse
-from ..sealed import read_sealed, usable, write_sealed
+from ..sealed import write_sealed
 from .fitting import Fitted, Labelled, Settings, fit_model
+from .metrics import Metric
 from .model import TableModel
+from .recipes import Recipe
 
 Array = Any
 
 
-class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:
@@ -182,6 +186,26 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             return X  # by names, in any order
         return _table(self, X, False, "X")
 
+    def predict(self, X: Any) -> Array:
+        """The class of each row, or its value, which is within the range of the training rows.
+
+        Parameters
+        ----------
+        X : table of shape (n_samples, n_features)
+            As for `fit`. Dicts may have their entries in any order, and further ones.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        InputError
+            If a column is missing, or a value makes no sense.
+        """
+        rows = self._rows(X)  # which raises if it is not fitted
+        return self.model_.predict(rows)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
 
@@ -193,10 +217,10 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         InputError
             If a parameter is no plain value, or the folder cannot be written to.
         """
-        from ..estimators.persistence import plain
-
         check_is_fitted(self)
         given = {**self.get_params(deep=False), "callbacks": ()}
+        if isinstance(self.preset, Recipe):
+            given["preset"] = dataclasses.asdict(self.preset)
         about = {
             "holds": type(self).__name__,
             "parameters": {name: plain(name, value) for name, value in given.items()},
@@ -208,26 +232,11 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         write_sealed(path, self.model_.tensors(), about)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Any:
-        """Read what `save` wrote. Nothing in the file is executed.
-
-        Raises
-        ------
-        InputError
-            If there is no such file, or it is damaged, foreign, or another estimator's.
-        """
-        tensors, about = read_sealed(path)
-        with usable(path, "estimator"):
-            return cls.from_file(tensors, about)
-
-    @classmethod
     def from_file(cls, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> Any:
         """The estimator of a file's content. Raises InputError, or an error of `UNFIT`."""
-        from ..estimators.persistence import read_plain
-
-        if about["holds"] != cls.__name__:
-            raise InputError(f"it holds {about['holds']!r:.60}; backhand.load reads every kind")
-        made = cls(**{name: read_plain(value) for name, value in about["parameters"].items()})
+        made = cls.unfitted(about)
+        if isinstance(made.preset, dict):
+            made.preset = Recipe.from_dict(made.preset)
         model = TableModel.from_dict(about["model"], tensors)
         if (model.classes is None) != is_regressor(made):
             raise InputError(f"its model is a {model.task}")
@@ -257,26 +266,32 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         Returns
         -------
         dict of str to array of shape (n_repeats,)
-            By the name of each column, most important first. Breiman 2001, section 10.
-        """
-        from .metrics import Metric
+            By the name of each column that is used, most important first: how much the metric that
+            the model was fitted for loses. Breiman 2001, section 10. Of an array, columns are
+            called x0, x1 and so on.
 
-        check_is_fitted(self)
+        Raises
+        ------
+        InputError
+            If X or y are not as for `fit`, or ``n_repeats`` is no whole number over 0.
+        """
         if not (_is_whole(n_repeats) and n_repeats > 0):
             raise InputError(f"n_repeats must be a whole number over 0, got {n_repeats!r:.60}")
-        table = columns_of(self._rows(X))
+        rows = columns_of(self._rows(X))
         model, rng = self.model_, _random(random_state)
-        y, _ = self._targets(y, table, model.classes)
         metric = Metric(model.about["metric"])
-        x = model.preparation.apply(table)
-        best = metric(y, model.predict_many(x))
+        y, _ = self._targets(y, rows, model.classes)
+        x = model.preparation.apply(rows)
+        best = model.score(metric, y, model.predict_in_parts(x))
         lost = {}
-        for name, columns in model.preparation.places.items():
-            kept, scores = x[:, columns], []
+        for number, name in enumerate(model.preparation.columns):
+            changed, scores = x.copy(), []
+            own, original = ([*model.preparation.parts(a)][number] for a in (changed, x))
             for _ in range(n_repeats):
-                x[:, columns] = kept[rng.permutation(len(x))]
-                scores.append(best - metric(y, model.predict_many(x)))
-            x[:, columns] = kept
+                order = rng.permutation(len(x))
+                for to, source in zip(own, original, strict=True):
+                    to[:] = source[order]
+                scores.append(best - model.score(metric, y, model.predict_in_parts(changed)))
             lost[name] = np.array(scores)
         return dict(sorted(lost.items(), key=lambda item: -item[1].mean()))
 

@@ -117,26 +117,20 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]  # 
         Parameters
         ----------
         X : table of shape (n_samples, n_features)
-            As for `fit`. Dicts may have their entries in any order, and further ones.
+            As for `predict`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
+
+        Raises
+        ------
+        InputError
+            If a column is missing, or a value makes no sense.
         """
-        rows = self._rows(X)
+        rows = self._rows(X)  # which raises if it is not fitted
         return self.model_.predict_proba(rows)
-
-    def predict(self, X: Any) -> Array:
-        """The class of each row; ndarray of shape (n_samples,).
-
-        Parameters
-        ----------
-        X : table of shape (n_samples, n_features)
-            As for `predict_proba`.
-        """
-        rows = self._rows(X)
-        return self.model_.predict(rows)
 
 
 class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
@@ -186,17 +180,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         y = as_numbers(y, name).astype(np.float64)
         return y, None
 
-    def predict(self, X: Any) -> Array:
-        """The value of each row, within the range of the training rows; ndarray (n_samples,).
-
-        Parameters
-        ----------
-        X : table of shape (n_samples, n_features)
-            As for `fit`. Dicts may have their entries in any order, and further ones.
-        """
-        rows = self._rows(X)
-        return self.model_.predict(rows)
-
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """An interval for each row, in which the share ``coverage`` of values lies.
 
@@ -207,16 +190,20 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         Parameters
         ----------
         X : table of shape (n_samples, n_features)
+            As for `predict`.
         coverage : float
+            Between 0 and 1.
 
         Returns
         -------
         ndarray of shape (n_samples, 2)
+            The least and the largest value; infinite if too few rows were held out to promise so
+            much coverage.
 
         Raises
         ------
         InputError
             If coverage is not between 0 and 1, or the fit had too few rows to hold any out.
         """
-        rows = self._rows(X)
+        rows = self._rows(X)  # which raises if it is not fitted
         return self.model_.predict_interval(rows, coverage)

@@ -15,18 +15,19 @@ from ..preprocess.preparation import TablePreparation
 from ..preprocess.tables import Columns
 from ..train.callbacks import Callback
 from .folds import Fold, folds_of
-from .members import Member, Task, train_members
+from .member import Member
 from .metrics import Metric, metric_of
 from .model import TableModel, kept_residuals
 from .recipes import Recipe, recipe_of
 from .targets import TargetScale
-from .weights import decided, kind_weights, temperature_of, tempered, threshold_of
+from .training import Task, train_members
+from .weights import kind_weights, temperature_of, tempered, threshold_of
 
 Array = Any
 
 MOST_FOLDED = 100_000
-"""Rows up to which each network is judged by rows of its own, which takes copies of all others.
-More rows are shuffled once, and all networks are judged by the last of them."""
+"""Rows up to which each network has validation rows of its own, which takes copies of all others.
+More rows are shuffled once, and the last of them are the validation rows of all networks."""
 
 MOST_SECONDS = 1e9
 """A time limit beyond this, thirty years, is none."""
@@ -107,7 +108,6 @@ class Fitted(NamedTuple):
     model : TableModel
     members : list of Member
         With their histories.
-    metric : Metric
     score : float
         The metric of the rows that were held out; NaN if there are none.
     held_out : HeldOut or None
@@ -116,7 +116,6 @@ class Fitted(NamedTuple):
 
     model: TableModel
     members: list[Member]
-    metric: Metric
     score: float
     held_out: HeldOut | None = None
 
@@ -137,7 +136,7 @@ def fit_model(
         Labels of the classes; None for a regression.
     settings : Settings
     validation : Labelled, optional
-        Rows to judge by, instead of some of ``rows``.
+        Validation rows, instead of some of ``rows``.
     target : str, optional
         The name of what is predicted.
 
@@ -171,7 +170,7 @@ def fit_model(
     about = {"rows": len(rows.y), "metric": metric.name}
     if classes is not None and len(classes) == 1:
         model = TableModel(preparation, (), (), classes, target, about=about)
-        return Fitted(model, [], metric, math.nan)
+        return Fitted(model, [], math.nan)
     task = Task(
         preparation,
         x,
@@ -194,7 +193,7 @@ def fit_model(
 
 
 def _has_threshold(metric: Metric, classes: Array | None) -> bool:
-    """Whether a metric judges a threshold between two classes more than the probabilities.
+    """Whether a metric scores a threshold between two classes more than the probabilities.
 
     Before the threshold is chosen, such as for a rare class by the balanced accuracy, it would
     prefer networks that have hardly learned anything.
@@ -283,7 +282,7 @@ def _weighed(
         low, high = float(rows.y.min()), float(rows.y.max())
         model = dataclasses.replace(model, lowest=low, highest=high)
     if held_out is None:
-        return Fitted(model, members, task.metric, math.nan)
+        return Fitted(model, members, math.nan)
     if classes is None:
         held_out = model.finished(held_out)
         model = dataclasses.replace(model, residuals=kept_residuals(y - held_out))
@@ -293,24 +292,22 @@ def _weighed(
         held_out = tempered(held_out, temperature)
         threshold = threshold_of(task.metric, y, held_out, weight)
         model = dataclasses.replace(model, temperature=temperature, threshold=threshold)
-    of_two = classes is not None and len(classes) == 2 and task.metric.is_of_classes
-    scored = decided(held_out, model.threshold) if of_two else held_out
-    score = task.metric(y, scored, weight)
-    return Fitted(model, members, task.metric, score, HeldOut(places[which], y, held_out))
+    score = model.score(task.metric, y, held_out, weight)
+    return Fitted(model, members, score, HeldOut(places[which], y, held_out))
 
 
 def _held_out(task: Task, members: list[Member], kinds: list[int]) -> tuple[Array, list[Array]]:
-    """Rows that a member of each kind was judged by, and the mean prediction of each kind."""
+    """Rows that a member of each kind has not learned from, and each kind's mean prediction."""
     count = len(task.y)
     shape = (count, task.classes) if task.classes else (count,)
     totals = [np.zeros(shape) for _ in kinds]
     times = np.zeros((len(kinds), count))
     for member in members:
-        assert member.judged is not None
+        assert member.validation_rows is not None
         assert member.held_out is not None
         kind = kinds.index(member.kind)
-        totals[kind][member.judged] += member.held_out
-        times[kind][member.judged] += 1
+        totals[kind][member.validation_rows] += member.held_out
+        times[kind][member.validation_rows] += 1
     which = np.flatnonzero((times > 0).all(axis=0))
     by_kind = []
     for total, number in zip(totals, times, strict=True):

@@ -1,4 +1,4 @@
-"""Which rows each network of an ensemble learns from, and which it is judged by."""
+"""Which rows each network of an ensemble learns from, and by which it is validated."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 Array = Any
 
 Fold = tuple[Array, Array]
-"""Numbers of rows to learn from, and of rows to be judged by."""
+"""Numbers of training rows, and of validation rows."""
 
 
 def folds_of(strata: Array | None, rows: int, count: int, share: float, seed: int) -> list[Fold]:
-    """Rows for each of ``count`` networks, which together are judged by as many rows as possible.
+    """Rows for each of ``count`` networks, whose validation rows are together as many as possible.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def folds_of(strata: Array | None, rows: int, count: int, share: float, seed: in
         N.
     count : int
     share : float
-        Of the rows, by which a network is judged.
+        Of the rows, that validate a network.
     seed : int
     """
     from sklearn.model_selection import KFold, StratifiedKFold
@@ -32,15 +32,15 @@ def folds_of(strata: Array | None, rows: int, count: int, share: float, seed: in
     parts = max(2, min(round(1 / share), rows))
     every = np.arange(rows)
     if strata is None:
-        splitter, judging = KFold, every
+        splitter, candidates = KFold, every
     else:
-        splitter, judging = StratifiedKFold, every[np.bincount(strata)[strata] >= parts]
-        if len(judging) < rows / 2:  # nearly every row is a class of its own
-            splitter, judging = KFold, every
+        splitter, candidates = StratifiedKFold, every[np.bincount(strata)[strata] >= parts]
+        if len(candidates) < rows / 2:  # nearly every row is a class of its own
+            splitter, candidates = KFold, every
     folds: list[Fold] = []
     for repeat in range(-(-count // parts)):
         split = splitter(parts, shuffle=True, random_state=seed + repeat)
-        for _, chosen in split.split(judging, None if strata is None else strata[judging]):
-            judged = judging[chosen]
-            folds.append((np.setdiff1d(every, judged, assume_unique=True), judged))
+        for _, chosen in split.split(candidates, None if strata is None else strata[candidates]):
+            validation = candidates[chosen]
+            folds.append((np.setdiff1d(every, validation, assume_unique=True), validation))
     return folds[:count]

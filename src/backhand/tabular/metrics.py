@@ -15,10 +15,10 @@ from ..errors import InputError, unknown_name
 Array = Any
 
 OF_PROBABILITIES = ("neg_log_loss", "neg_brier_score", "roc_auc", "average_precision")
-"""What these begin with judges probabilities, and label smoothing would hurt it."""
+"""A name that begins so is of what scores probabilities, and label smoothing would hurt it."""
 
 OF_NUMBERS = ("error", "deviance", "variance", "r2")
-"""One of these is in the name of what judges numbers; scikit-learn does not say it otherwise."""
+"""One of these is in the name of what scores numbers; scikit-learn does not say it otherwise."""
 
 LOG_LOSS = "neg_log_loss"
 
@@ -34,7 +34,7 @@ SHORT = {
 
 
 QUIET = threading.Lock()
-"""Filters of warnings are the process's, and members are judged on threads of their own."""
+"""Filters of warnings are the process's, and members are scored on threads of their own."""
 
 
 class _Predicted:

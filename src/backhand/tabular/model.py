@@ -14,7 +14,8 @@ from ..errors import InputError
 from ..network import Network
 from ..preprocess.preparation import TablePreparation, preparation_from_dict
 from ..train.rows import parts
-from .members import Member, outputs_of
+from .member import Member, outputs_of
+from .metrics import Metric
 from .targets import TargetScale
 from .weights import tempered
 
@@ -110,13 +111,22 @@ class TableModel:
 
     def predictions(self, raw: Any) -> Array:
         """Probabilities (N, K) or values (N,) of rows, as `predict_proba` takes them."""
-        return self.predict_many(self.preparation.apply(raw))
+        return self.predict_in_parts(self.preparation.apply(raw))
 
-    def predict_many(self, x: Array) -> Array:
-        """As `predict_prepared`, some rows at a time, which bounds the memory."""
+    def predict_in_parts(self, x: Array) -> Array:
+        """As `predict_prepared`, for so many rows that not all fit into the memory at once."""
         found = [self.predict_prepared(some) for _, some in parts(x)]
         none = (0,) if self.classes is None else (0, len(self.classes))
         return np.concatenate(found) if found else np.empty(none)
+
+    def score(self, metric: Metric, y: Array, found: Array, weight: Array | None = None) -> float:
+        """The metric of `predictions` for rows with targets y (N,), of which greater is better.
+
+        Of two classes, a metric of classes takes the one that `threshold` decides for.
+        """
+        if self.classes is not None and metric.is_of_classes:
+            found = np.eye(len(self.classes))[self.chosen(found)]
+        return metric(y, found, weight)
 
     def predict_proba(self, raw: Any) -> Array:
         """The probability of each class, (N, K), in the order of `classes`.

@@ -11,6 +11,7 @@ seen.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
@@ -92,7 +93,7 @@ class Recipe:
     networks : tuple of NetworkRecipe
         The kinds.
     fold : float
-        Share of the rows that a network does not learn from, and is judged by.
+        Share of the rows that a network does not learn from: its validation rows.
     lengths : tuple of (int, int, int)
         Up to so many training rows: epochs, and rows a step.
     patience : float
@@ -103,6 +104,11 @@ class Recipe:
     fold: float = 0.2
     lengths: tuple[tuple[int, int, int], ...] = ()
     patience: float = 0.5
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Recipe:
+        """The recipe of what `dataclasses.asdict` made of one."""
+        return cls(**{**d, "networks": tuple(NetworkRecipe(**kind) for kind in d["networks"])})
 
     @property
     def folds(self) -> int:
@@ -135,23 +141,24 @@ REGRESSION: dict[str, dict[str, Any]] = {
 }
 """What differs for regression, by the embedding."""
 
-SHORT = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512))
-LONG = ((2_000, 128, 64), (30_000, 64, 128), (100_000, 32, 256), (10**12, 16, 512))
+LENGTHS = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512))
 
 
-def _kinds(waves: int, pieces: int, **more: Any) -> tuple[NetworkRecipe, ...]:
-    """The two kinds with so many members each, those with none left out; ``more`` is of waves."""
-    kinds = (
-        dataclasses.replace(WAVES, members=waves, **more),
-        dataclasses.replace(PIECES, members=pieces),
-    )
-    return tuple(kind for kind in kinds if kind.members)
+def _with(kind: NetworkRecipe, members: int, **more: Any) -> NetworkRecipe:
+    return dataclasses.replace(kind, members=members, **more)
 
 
 PRESETS: dict[str, Recipe] = {
-    "fast": Recipe(_kinds(waves=0, pieces=2), lengths=SHORT),
-    "default": Recipe(_kinds(waves=2, pieces=4), lengths=SHORT),
-    "best": Recipe(_kinds(waves=5, pieces=10, hidden=(256, 256, 256)), lengths=LONG),
+    "fast": Recipe((_with(PIECES, 2),), lengths=LENGTHS),
+    "default": Recipe((_with(WAVES, 2), _with(PIECES, 4)), lengths=LENGTHS),
+    "best": Recipe(
+        (
+            _with(WAVES, 5, hidden=(256, 256, 256)),
+            _with(WAVES, 5, sigma=1.0),
+            _with(PIECES, 10),
+        ),
+        lengths=LENGTHS,
+    ),
 }
 
 
@@ -170,13 +177,15 @@ def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, membe
     Raises
     ------
     InputError
-        If there is no such preset.
+        If there is no such preset, or a recipe lacks networks or lengths.
     """
     own = isinstance(preset, Recipe)
     if not own and (not isinstance(preset, str) or preset not in PRESETS):
         raise unknown_name("preset", preset, PRESETS)
     recipe = preset if isinstance(preset, Recipe) else PRESETS[preset]
     kinds = recipe.networks
+    if not (kinds and recipe.lengths):
+        raise InputError(f"preset: a Recipe needs networks and lengths, got {recipe!r:.60}")
     if members is not None:
         whole = isinstance(members, Integral) and not isinstance(members, bool)
         if not (whole and 1 <= members <= MOST_MEMBERS):

@@ -1,4 +1,4 @@
-"""The networks of an ensemble, trained: each on rows of its own, on a thread of its own."""
+"""Trains the networks of an ensemble, each on rows of its own and on a thread of its own."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..formulas.losses import choose_loss
-from ..network import Network, Params
+from ..network import Network
 from ..preprocess.preparation import TablePreparation
 from ..run.llvm.host.team import available_threads, checked_threads
-from ..run.namespaces import NUMPY
 from ..train.callbacks import Callback, Progress
 from ..train.config import TrainConfig
 from ..train.fit import fit
@@ -25,6 +24,7 @@ from ..train.result import DivergedError, FitResult
 from ..train.rows import Rows, parts
 from ..train.several import fit_several
 from .folds import Fold
+from .member import Member, MemberProgress, outputs_of
 from .metrics import Metric, metric_of
 from .network import network_of, with_unseen
 from .recipes import LOG, NetworkRecipe, Recipe
@@ -35,7 +35,7 @@ Array = Any
 FEWEST_EPOCHS = 8
 """A time limit first takes epochs, down to these; then networks, and then rows."""
 
-TAMER = 0.25
+RETRY_RATE = 0.25
 """Factor of the learning rate after a training that has diverged."""
 
 TRIES = 3
@@ -82,63 +82,6 @@ class Task:
         return Rows(self.x[which], t, weight)
 
 
-@dataclasses.dataclass(frozen=True)
-class Member:
-    """One network of an ensemble.
-
-    Attributes
-    ----------
-    network : Network
-    params : dict of str to array
-    scale : TargetScale or None
-        None for classes.
-    kind : int
-        Which of the recipe's networks it is.
-    judged : array of int
-        Rows of the task that it has not learned from.
-    held_out : array (rows, K) or (rows,)
-        What it predicts for them.
-    result : FitResult or None
-        None of a member that was loaded.
-    """
-
-    network: Network
-    params: Params
-    scale: TargetScale | None
-    kind: int = 0
-    judged: Array | None = None
-    held_out: Array | None = None
-    result: FitResult | None = None
-
-    def predictions(self, x: Array) -> Array:
-        """Probabilities (N, K) or values (N,) of prepared rows x (N, D)."""
-        z = [self.network.forward(self.params, some) for _, some in parts(x)]
-        return outputs_of(self.network, self.scale, np.concatenate(z))
-
-
-def outputs_of(network: Network, scale: TargetScale | None, z: Array) -> Array:
-    """Logits z (N, K) as probabilities (N, K), or as values (N,)."""
-    y = network.loss.inverse_link(NUMPY, z)
-    if scale is not None:
-        return scale.decode(y)
-    p = y.astype(np.float64)
-    return p / p.sum(axis=1, keepdims=True)  # in float32 they add up to 1 within an ULP or two
-
-
-@dataclasses.dataclass(frozen=True)
-class MemberProgress(Progress):
-    """What a callback is told of an epoch of a member.
-
-    Attributes
-    ----------
-    member, members : int
-        Which network it is, counting from 1, and how many there are.
-    """
-
-    member: int = 1
-    members: int = 1
-
-
 @dataclasses.dataclass
 class _Job:
     """One member before it is trained."""
@@ -149,7 +92,7 @@ class _Job:
     scale: TargetScale | None
     fold: Fold
     rows: Rows
-    judged: Rows | None
+    validation: Rows | None
     seed: int
 
 
@@ -190,13 +133,15 @@ def train_members(
     if deadline < math.inf:
         jobs, epochs = _affordable(jobs, epochs, batch_size, at_once, deadline)
     watch = _Watch(list(callbacks), len(jobs), deadline)
-    waves = [jobs] if deadline == math.inf else _waves(jobs, at_once)
+    rounds = [jobs] if deadline == math.inf else _rounds(jobs, at_once)
     results: list[FitResult] = []
-    for wave in waves:
+    for part in rounds:
         begun = time.monotonic()
-        results += _tamed(task, wave, recipe, epochs, batch_size, threads, watch, len(results))
+        results += _train_stably(
+            task, part, recipe, epochs, batch_size, threads, watch, len(results)
+        )
         if 2 * time.monotonic() - begun > deadline:
-            break  # another wave would take about as long
+            break  # another round would take about as long
     members = [
         _member(task, job, result)
         for job, result in zip(jobs, results, strict=False)  # time may have been too short
@@ -222,16 +167,16 @@ def _jobs(task: Task, recipe: Recipe, seed: int) -> list[_Job]:
                 loss = smoothed.with_(label_smoothing=settings.label_smoothing)
         network = network_of(settings, task.preparation, task.x, max(task.classes, 1), loss)
         kinds.append((settings, network, scale))
-    for number, (learned, judged) in enumerate(task.folds):
+    for number, (learned, held_out) in enumerate(task.folds):
         for kind, (settings, network, scale) in enumerate(kinds):
             if number >= settings.members:
                 continue
             key = number if scale is None else (number, scale.log)
             if key not in taken:
                 rows = task.rows(learned, scale)
-                taken[key] = rows, (task.rows(judged, scale) if _count(judged) else None)
+                taken[key] = rows, (task.rows(held_out, scale) if _count(held_out) else None)
             own = seed + 1000 * kind + number
-            jobs.append(_Job(kind, settings, network, scale, (learned, judged), *taken[key], own))
+            jobs.append(_Job(kind, settings, network, scale, (learned, held_out), *taken[key], own))
     return jobs
 
 
@@ -239,23 +184,23 @@ def _count(which: Array | slice) -> int:
     return which.stop - which.start if isinstance(which, slice) else len(which)
 
 
-def _waves(jobs: list[_Job], at_once: int) -> list[list[_Job]]:
+def _rounds(jobs: list[_Job], at_once: int) -> list[list[_Job]]:
     """Jobs that are trained at the same time."""
     return [jobs[first : first + at_once] for first in range(0, len(jobs), at_once)]
 
 
-def _tamed(task: Task, jobs: list[_Job], *settings: Any) -> list[FitResult]:
+def _train_stably(task: Task, jobs: list[_Job], *settings: Any) -> list[FitResult]:
     """Train jobs, again with a smaller learning rate if one diverges."""
     for attempt in range(TRIES - 1):
         with contextlib.suppress(DivergedError):
-            return _train(task, jobs, TAMER**attempt, *settings)
-    return _train(task, jobs, TAMER ** (TRIES - 1), *settings)
+            return _train(task, jobs, RETRY_RATE**attempt, *settings)
+    return _train(task, jobs, RETRY_RATE ** (TRIES - 1), *settings)
 
 
 def _train(
     task: Task,
     jobs: list[_Job],
-    tamed: float,
+    rate_factor: float,
     recipe: Recipe,
     epochs: int,
     batch_size: int,
@@ -263,23 +208,23 @@ def _train(
     watch: _Watch,
     before: int,
 ) -> list[FitResult]:
-    """Train jobs, after ``before`` others; ``tamed`` is a factor of the learning rate."""
-    configs = [_config(job, recipe, epochs, batch_size, tamed) for job in jobs]
+    """Train jobs, after ``before`` others; ``rate_factor`` is a factor of the learning rate."""
+    configs = [_config(job, recipe, epochs, batch_size, rate_factor) for job in jobs]
     starts = [
         job.network.init("data_kinks", job.seed, job.rows.x[_some(len(job.rows), SAMPLE, job.seed)])
         for job in jobs
     ]
-    judges = [_score(task, job) for job in jobs] if task.by_score else None
-    has_judged = jobs[0].judged is not None
+    has_validation = jobs[0].validation is not None
+    scores = [_score(task, job) for job in jobs] if has_validation and task.by_score else None
     if len(jobs) == 1:
         result = fit(
             jobs[0].network,
             starts[0],
             jobs[0].rows,
             dataclasses.replace(configs[0], threads=threads),
-            validation=jobs[0].judged,
-            score=None if judges is None else judges[0],
-            callbacks=[watch.told(before)],
+            validation=jobs[0].validation,
+            score=None if scores is None else scores[0],
+            callbacks=[watch.callback_of(before)],
         )
         return [result]
     return fit_several(
@@ -287,21 +232,23 @@ def _train(
         starts,
         [job.rows for job in jobs],
         configs,
-        validation=[job.judged for job in jobs] if has_judged else None,  # type: ignore[misc]
-        score=judges if has_judged else None,
-        callbacks=lambda number: [watch.told(before + number)],
+        validation=[job.validation for job in jobs] if has_validation else None,  # type: ignore[misc]
+        score=scores,
+        callbacks=lambda number: [watch.callback_of(before + number)],
         threads=threads,
     )
 
 
-def _config(job: _Job, recipe: Recipe, epochs: int, batch_size: int, tamed: float) -> TrainConfig:
+def _config(
+    job: _Job, recipe: Recipe, epochs: int, batch_size: int, rate_factor: float
+) -> TrainConfig:
     decay = f"weight_decay={job.recipe.weight_decay}"
     epochs = max(1, round(epochs * job.recipe.epochs))
     return TrainConfig(
         epochs=epochs,
         batch_size=min(batch_size, len(job.rows)),
         optimiser=f"adamw:beta2={job.recipe.beta2},{decay}",
-        learning_rate=job.recipe.learning_rate * tamed,
+        learning_rate=job.recipe.learning_rate * rate_factor,
         schedule="coslog4",
         schedules={"weight_decay": "flat_cos", "dropout": "flat_cos"},
         seed=job.seed,
@@ -317,9 +264,9 @@ def _some(rows: int, most: int, seed: int) -> Array | slice:
 
 
 def _score(task: Task, job: _Job) -> Callable[[Array, Array], float]:
-    """The task's metric of a network's logits for the rows that it is judged by."""
-    judged = job.fold[1]
-    y, weight = task.y[judged], None if task.weight is None else task.weight[judged]
+    """The task's metric of a network's logits for its validation rows."""
+    rows = job.fold[1]
+    y, weight = task.y[rows], None if task.weight is None else task.weight[rows]
     default = metric_of(None, not task.classes)
 
     def score(z: Array, t: Array) -> float:
@@ -334,13 +281,13 @@ def _score(task: Task, job: _Job) -> Callable[[Array, Array], float]:
 def _member(task: Task, job: _Job, result: FitResult) -> Member:
     params = with_unseen(job.network, result.params, job.rows.x, task.preparation.frequencies)
     member = Member(job.network, params, job.scale, job.kind, job.fold[1], result=result)
-    if job.judged is None:
+    if job.validation is None:
         return member
     if job.scale is not None and job.scale.log:
-        z = np.concatenate([job.network.forward(params, x) for _, x in parts(job.judged.x)])
+        z = np.concatenate([job.network.forward(params, x) for _, x in parts(job.validation.x)])
         scale = job.scale.smeared(task.y[job.fold[1]], z)
         member = dataclasses.replace(member, scale=scale)
-    return dataclasses.replace(member, held_out=member.predictions(job.judged.x))
+    return dataclasses.replace(member, held_out=member.predictions(job.validation.x))
 
 
 class _Watch:
@@ -353,11 +300,11 @@ class _Watch:
             if not callable(callback):
                 raise InputError(f"callbacks must be functions, got {callback!r:.60}")
 
-    def told(self, number: int) -> Callback:
+    def callback_of(self, number: int) -> Callback:
         """The callback of one member."""
         last = time.monotonic()
 
-        def tell(now: Progress) -> bool:
+        def notify(now: Progress) -> bool:
             nonlocal last
             took, last = time.monotonic() - last, time.monotonic()
             if self._callbacks:
@@ -368,7 +315,7 @@ class _Watch:
                     self._ended |= any(answer is True for answer in answers)
             return self._ended or last + took > self._deadline
 
-        return tell
+        return notify
 
 
 def _affordable(

@@ -1,4 +1,4 @@
-"""The networks of an ensemble, trained."""
+"""The networks of an ensemble are trained."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pytest
 
 from backhand import InputError
 from backhand.preprocess.preparation import TablePreparation
+from backhand.tabular import training
 from backhand.tabular.folds import folds_of
-from backhand.tabular.members import MemberProgress, Task, train_members
+from backhand.tabular.member import MemberProgress
 from backhand.tabular.metrics import metric_of
 from backhand.tabular.recipes import LOG
+from backhand.tabular.training import Task, train_members
 from backhand.train.result import DivergedError
 
 
@@ -35,14 +37,16 @@ def members(task, recipe):
 def test_there_is_a_member_of_each_kind_on_each_fold(task, members):
     assert [member.kind for member in members] == [0, 1, 0, 1]
     for number, member in enumerate(members):
-        np.testing.assert_array_equal(member.judged, task.folds[number // 2][1])
-        assert len(member.held_out) == len(member.judged)
-        np.testing.assert_array_equal(member.held_out, member.predictions(task.x[member.judged]))
+        np.testing.assert_array_equal(member.validation_rows, task.folds[number // 2][1])
+        assert len(member.held_out) == len(member.validation_rows)
+        np.testing.assert_array_equal(
+            member.held_out, member.predictions(task.x[member.validation_rows])
+        )
 
 
 def test_they_learn(task, members):
     for member in members:
-        errors = member.held_out - task.y[member.judged]
+        errors = member.held_out - task.y[member.validation_rows]
         assert np.mean(errors**2) < 0.5 * task.y.var()
 
 
@@ -71,7 +75,7 @@ def test_the_metric_chooses_the_epoch_where_it_is_asked_to(task, recipe):
         lines = member.result.history
         scores = [line.validation_score for line in lines]
         assert member.result.best_epoch == 1 + int(np.argmax(scores))
-        errors = np.abs(member.held_out - task.y[member.judged])
+        errors = np.abs(member.held_out - task.y[member.validation_rows])
         assert -np.median(errors) == pytest.approx(max(scores), rel=1e-5)
 
 
@@ -93,9 +97,9 @@ def test_logarithms_are_learned_and_undone(task, recipe):
     positive = dataclasses.replace(task, y=y)
     for member in train_members(positive, dataclasses.replace(recipe, networks=kinds), seed=0):
         assert member.scale.log
-        errors = member.held_out - y[member.judged]
+        errors = member.held_out - y[member.validation_rows]
         assert np.mean(errors**2) < 0.5 * y.var()
-        assert member.held_out.mean() == pytest.approx(y[member.judged].mean(), rel=1e-3)
+        assert member.held_out.mean() == pytest.approx(y[member.validation_rows].mean(), rel=1e-3)
 
 
 def test_callbacks_hear_of_every_epoch_and_may_end_the_fit(task, recipe):
@@ -122,7 +126,22 @@ def test_a_deadline_takes_epochs(task, recipe):
     assert all(8 <= len(member.result.history) < 100_000 for member in members)
 
 
-def test_what_diverges_is_tried_again_with_a_smaller_rate(task, recipe):
+def test_what_diverges_is_tried_again_with_a_smaller_rate(task, recipe, members, monkeypatch):
+    factors, train = [], training._train
+
+    def diverge_at_first(task, jobs, rate_factor, *settings):
+        factors.append(rate_factor)
+        if len(factors) < 3:
+            raise DivergedError("the loss is nan")
+        return train(task, jobs, 1.0, *settings)
+
+    monkeypatch.setattr(training, "_train", diverge_at_first)
+    for one, other in zip(train_members(task, recipe, seed=0), members, strict=True):
+        np.testing.assert_array_equal(one.held_out, other.held_out)
+    assert factors == [1.0, 0.25, 0.0625]
+
+
+def test_what_always_diverges_is_an_error(task, recipe):
     wild = dataclasses.replace(recipe.networks[0], learning_rate=1e18)
     with pytest.raises(DivergedError):
         train_members(task, dataclasses.replace(recipe, networks=(wild,)), seed=0)
