@@ -291,7 +291,7 @@ def numbers(
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         index = int(infinite[0])
-        what = f"{column[index].as_py()} is not a finite number"
+        what = f"{column[index].as_py()} is not a finite number: leave such cells empty"
         raise InputError(f"column {name!r}, row {row_number(table, index)}: {what}")
     return values
 

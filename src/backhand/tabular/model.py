@@ -172,7 +172,9 @@ class TableModel:
             If no rows were held out, or coverage is not between 0 and 1.
         """
         if self.classes is not None:
-            raise InputError("intervals are for regressions; classes have predict_proba")
+            raise InputError(
+                "intervals are for numbers, and this model predicts classes, with probabilities"
+            )
         number = isinstance(coverage, (int, float, np.number)) and not isinstance(coverage, bool)
         if not (number and 0 < coverage < 1):
             raise InputError(f"coverage must be a number between 0 and 1, got {coverage!r:.60}")
