@@ -113,7 +113,7 @@ def test_a_cell_that_cannot_be_read_is_told_once_in_fit_and_once_in_apply():
     with pytest.warns(UserWarning, match="column 'a': .*row 2: 'two'") as caught:
         preparation.apply({"a": ["1", "two"]})
     assert len(caught) == 1
-    preparation.apply({"a": ["1", "two"]}, tell=False)
+    preparation.apply({"a": ["1", "two"]}, warn=False)
     with pytest.raises(InputError, match="column 'a', row 1: inf is not a finite number"):
         preparation.apply({"a": [math.inf]})
 
