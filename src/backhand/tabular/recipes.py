@@ -138,23 +138,24 @@ REGRESSION: dict[str, dict[str, Any]] = {
 }
 """What differs for regression, by the embedding."""
 
-SHORT = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512))
-LONG = ((2_000, 128, 64), (30_000, 64, 128), (100_000, 32, 256), (10**12, 16, 512))
+LENGTHS = ((2_000, 64, 64), (30_000, 32, 128), (100_000, 16, 256), (10**12, 8, 512))
 
 
-def _kinds(waves: int, pieces: int, **more: Any) -> tuple[NetworkRecipe, ...]:
-    """The two kinds with so many members each, those with none left out; ``more`` is of waves."""
-    kinds = (
-        dataclasses.replace(WAVES, members=waves, **more),
-        dataclasses.replace(PIECES, members=pieces),
-    )
-    return tuple(kind for kind in kinds if kind.members)
+def _with(kind: NetworkRecipe, members: int, **more: Any) -> NetworkRecipe:
+    return dataclasses.replace(kind, members=members, **more)
 
 
 PRESETS: dict[str, Recipe] = {
-    "fast": Recipe(_kinds(waves=0, pieces=2), lengths=SHORT),
-    "default": Recipe(_kinds(waves=2, pieces=4), lengths=SHORT),
-    "best": Recipe(_kinds(waves=5, pieces=10, hidden=(256, 256, 256)), lengths=LONG),
+    "fast": Recipe((_with(PIECES, 2),), lengths=LENGTHS),
+    "default": Recipe((_with(WAVES, 2), _with(PIECES, 4)), lengths=LENGTHS),
+    "best": Recipe(
+        (
+            _with(WAVES, 5, hidden=(256, 256, 256)),
+            _with(WAVES, 5, sigma=1.0),
+            _with(PIECES, 10),
+        ),
+        lengths=LENGTHS,
+    ),
 }
 
 
