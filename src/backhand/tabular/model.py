@@ -111,7 +111,7 @@ class TableModel:
         return self.predict_in_parts(self.preparation.apply(raw))
 
     def predict_in_parts(self, x: Array) -> Array:
-        """As `predict_prepared`, for so many rows that not all fit into the memory at once."""
+        """As `predict_prepared`, a part of the rows at a time, which bounds the memory it takes."""
         return np.concatenate([self.predict_prepared(some) for _, some in parts(x)])
 
     def score(self, metric: Metric, y: Array, found: Array, weight: Array | None = None) -> float:
