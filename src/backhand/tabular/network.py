@@ -31,7 +31,7 @@ SLOW = 0.1
 """Factor of the learning rate of biases and of learned strengths. As RealMLP."""
 
 QUANTILED = 50_000
-"""Bins are made of fewer than twice as many rows, evenly spaced; more would hardly move their edges."""
+"""Bins are made of fewer than twice as many rows, evenly spaced; more would hardly move edges."""
 
 
 def network_of(
