@@ -249,9 +249,7 @@ def test_a_ctrl_c_that_a_library_lost_still_counts(backhand, tmp_path, monkeypat
         assert backhand("train", "digits")[::2] == (130, "interrupted: nothing was written\n")
     assert list(tmp_path.iterdir()) == []
     with monkeypatch.context() as running:
-        running.setattr(
-            "backhand.train.fit.evaluate", lambda *a: (lose(), real["evaluate"](*a))[1]
-        )
+        running.setattr("backhand.train.fit.evaluate", lambda *a: (lose(), real["evaluate"](*a))[1])
         code, out, _ = backhand("train", "digits", "--epochs", "9", "--out", "run")
     assert code == 130
     assert "of epoch 1 of 1" in out

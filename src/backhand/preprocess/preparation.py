@@ -266,15 +266,24 @@ class TablePreparation:
                 f"out has shape {out.shape} and dtype {out.dtype}; "
                 f"({length}, {self.width}) and float32 are needed"
             )
-        for encoder, part in zip(self.encoders, self.parts(out), strict=True):
+        for encoder, part in zip(self.encoders, self._parts(out), strict=True):
             strays: cells.Strays = "warn" if warn else "ignore"
             notes = encoder.encode(table.only(encoder.name), rows, part, strays)
             for note in notes if warn else ():
                 warnings.warn(note, stacklevel=2)
         return out
 
-    def parts(self, x: NDArray[np.float32]) -> Iterable[Part]:
-        """Yield the columns of x (N, D) that belong to each of `encoders`, as views of x."""
+    @property
+    def places(self) -> dict[str, list[int]]:
+        """Which prepared columns each original column has become."""
+        counted = np.arange(self.width, dtype=np.float32)[None, :]
+        return {
+            encoder.name: [int(v) for part in parts for v in part[0]]
+            for encoder, parts in zip(self.encoders, self._parts(counted), strict=True)
+        }
+
+    def _parts(self, x: NDArray[np.float32]) -> Iterable[Part]:
+        """The columns of x for each encoder."""
         numbers, indicators, _ = self.inputs
         first = [0, len(numbers), len(numbers) + len(indicators)]
         for encoder in self.encoders:

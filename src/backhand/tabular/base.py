@@ -260,16 +260,14 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         x = model.preparation.apply(rows)
         if len(x) != len(y):
             raise InputError(f"X has {len(x)} rows, and y has {len(y)}")
-        best = model.score(metric, y, model.predict_in_parts(x))
+        best = model.score(metric, y, model.predict_many(x))
         lost = {}
-        for number, name in enumerate(model.preparation.columns):
-            changed, scores = x.copy(), []
-            own, original = ([*model.preparation.parts(a)][number] for a in (changed, x))
+        for name, columns in model.preparation.places.items():
+            kept, scores = x[:, columns], []
             for _ in range(n_repeats):
-                order = rng.permutation(len(x))
-                for to, source in zip(own, original, strict=True):
-                    to[:] = source[order]
-                scores.append(best - model.score(metric, y, model.predict_in_parts(changed)))
+                x[:, columns] = kept[rng.permutation(len(x))]
+                scores.append(best - model.score(metric, y, model.predict_many(x)))
+            x[:, columns] = kept
             lost[name] = np.array(scores)
         return dict(sorted(lost.items(), key=lambda item: -item[1].mean()))
 

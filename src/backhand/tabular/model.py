@@ -108,11 +108,13 @@ class TableModel:
 
     def predictions(self, raw: Any) -> Array:
         """Probabilities (N, K) or values (N,) of rows, as `predict_proba` takes them."""
-        return self.predict_in_parts(self.preparation.apply(raw))
+        return self.predict_many(self.preparation.apply(raw))
 
-    def predict_in_parts(self, x: Array) -> Array:
-        """As `predict_prepared`, a part of the rows at a time, which bounds the memory it takes."""
-        return np.concatenate([self.predict_prepared(some) for _, some in parts(x)])
+    def predict_many(self, x: Array) -> Array:
+        """As `predict_prepared`, some rows at a time, which bounds the memory."""
+        found = [self.predict_prepared(some) for _, some in parts(x)]
+        none = (0,) if self.classes is None else (0, len(self.classes))
+        return np.concatenate(found) if found else np.empty(none)
 
     def score(self, metric: Metric, y: Array, found: Array, weight: Array | None = None) -> float:
         """The metric of `predictions` for rows with targets y (N,), of which greater is better.
