@@ -38,7 +38,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     array([412000.])
     """
     tensors, about = read_sealed(path)
-    holds = about.get("holds")
+    holds: Any = about.get("holds")
     with usable(path, "model"):
         if holds == HOLDS:
             return Model.from_file(tensors, about)
