@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime
+
 import pyarrow as pa
 import pytest
 
@@ -25,6 +27,15 @@ def test_text_has_one_form(kind):
     column = arrow.plain(one(["1", "2", None]).cast(pa.schema([("c", kind)])), "c")
     assert column.type == pa.string()
     assert column.to_pylist() == ["1", "2", None]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_durations_and_times_of_day_are_seconds(unit):
+    ticks = pa.array([90, None, 3]).cast(pa.duration("s")).cast(pa.duration(unit))
+    assert arrow.plain(one(ticks), "c").to_pylist() == [90, None, 3]
+    clock = pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
+    times = pa.array([datetime.time(0, 1, 30), None], clock)
+    assert arrow.plain(one(times), "c").to_pylist() == [90, None]
 
 
 def test_columns_in_several_pieces_are_one():

@@ -58,7 +58,8 @@ def numbers(values, reading=cells.NUMBER, **kwargs):
         ([datetime.datetime(2020, 1, 1)], "date"),
         ([[1], [2]], "unusable"),
         ([b"a"], "unusable"),
-        ([datetime.time(1)], "unusable"),
+        ([datetime.time(1)], "number"),
+        ([datetime.timedelta(hours=1)], "number"),
         # Codes: zeros in front, and integers that float64 confuses
         (["007", "7", "010"], "text"),
         (["94105", "10001", "60601"] * 20 + ["02134"], "text"),

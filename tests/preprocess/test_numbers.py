@@ -87,3 +87,10 @@ def test_what_people_are_told(values, summary, becomes):
     (encoder,) = fit(values).encoders
     assert isinstance(encoder, NumberColumn)
     assert (encoder.summary, encoder.becomes) == (summary, becomes)
+
+
+def test_two_neighbouring_denormals_are_told_apart():
+    values = np.array([0.0, 5e-324, 0.0, 5e-324])
+    x = fit(values).apply({"a": values})
+    assert np.isfinite(x).all()
+    assert (x[0] < x[1]).all()

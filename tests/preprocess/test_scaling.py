@@ -124,6 +124,8 @@ def test_mean_and_std():
         mean, std = mean_and_std(size * np.array([1.0, 2.0, 6.0]), "here")
         assert mean == pytest.approx(3 * size)
         assert std == pytest.approx(np.sqrt(14 / 3) * size)
+    with pytest.raises(InputError, match=r"here: values up to .* are too large"):
+        mean_and_std(np.array([1.7e308, 1.7e308, -1.7e308, -1.7e308]), "here")
 
 
 @pytest.mark.parametrize(

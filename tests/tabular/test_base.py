@@ -141,6 +141,10 @@ def test_rows_to_judge_by(fitted, data):
     assert len(model.held_out_.rows) == 100
     with pytest.raises(InputError, match="together"):
         clone(fitted).fit(frame, y, X_val=frame)
+    with pytest.raises(InputError, match="X_val has no rows"):
+        clone(fitted).fit(frame, y, X_val=frame[:0], y_val=y[:0])
+    with pytest.raises(InputError, match="sample_weight_val is for rows of X_val"):
+        clone(fitted).fit(frame, y, sample_weight_val=np.ones(len(y)))
     with pytest.raises((InputError, ValueError), match="feature names"):
         clone(fitted).fit(frame, y, X_val=frame.drop(columns="a"), y_val=y)
 
@@ -169,9 +173,44 @@ def test_importances_of_an_array_and_of_one_row_count_by_place(recipe):
     assert all((scores == 0).all() for scores in found.values())  # nothing to change places with
 
 
+def test_importances_of_arrays_and_of_every_kind_of_frame(fitted, data, recipe):
+    frame, targets = data
+    y = targets[type(fitted)]
+    wanted = fitted.feature_importances(frame, y, n_repeats=2, random_state=0)
+    for given in (pa.Table.from_pandas(frame), polars.from_pandas(frame), frame.to_dict("records")):
+        found = fitted.feature_importances(given, y, n_repeats=2, random_state=0)
+        assert found.keys() == wanted.keys()
+        assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+    numbers = np.random.default_rng(0).normal(size=(len(y), 2))
+    model = clone(fitted).fit(numbers, y)
+    assert set(model.feature_importances(numbers.tolist(), y)) == {"x0", "x1"}
+    for n_repeats in (0, 1.5, "2"):
+        with pytest.raises(InputError, match="n_repeats must be a whole number over 0"):
+            fitted.feature_importances(frame, y, n_repeats=n_repeats)
+    with pytest.raises(InputError, match=f"X has {len(y)} rows, and y has 3"):
+        fitted.feature_importances(frame, y[:3])
+
+
+def test_names_to_drop_in_any_form(data, recipe):
+    frame, targets = data
+    y = targets[TabularRegressor]
+    for drop in ("a", ["a"], np.array(["a"]), pd.Index(["a"])):
+        model = TabularRegressor(recipe, n_members=1, drop=drop, callbacks=None).fit(frame, y)
+        assert "a" not in model.model_.preparation.columns
+    numbers = pd.DataFrame(np.random.default_rng(0).normal(size=(len(y), 2)))
+    model = TabularRegressor(recipe, n_members=1, drop=[0]).fit(numbers, y)
+    assert model.model_.preparation.columns == ["1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"callbacks": print}, "callbacks must be a list of functions, got <built-in"),
+        ({"drop": 5}, "drop must be a list of columns, got 5"),
+        ({"random_state": "a"}, "random_state='a': "),
+        ({"random_state": -1}, "random_state=-1: "),
+        ({"threads": 10**6}, "threads=1000000 is more than 1,024"),
+        ({"n_members": 10**9}, "n_members must be a whole number from 1 to 1,000"),
         ({"preset": "quick"}, "preset"),
         ({"metric": "acuracy"}, "metric"),
         ({"time_limit": 0}, "time_limit"),
@@ -194,6 +233,7 @@ def test_odd_parameters_are_one_line(Estimator, arguments, message, data, recipe
     ("X", "y", "message"),
     [
         (np.ones((3, 2)), [1.0, 2.0], "3 rows"),
+        ([[1], [1, 2], [3]], [1.0, 2.0, 1.0], "X is no array: "),
         (np.ones(3), [1.0, 2.0, 3.0], "2D"),
         ("table", [1.0], "table"),
         (np.ones((3, 2)), [1.0, np.nan, 3.0], "NaN"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +13,7 @@ from sklearn.metrics import log_loss, recall_score
 from sklearn.model_selection import train_test_split
 
 from backhand import InputError, TabularClassifier, TabularRegressor
+from backhand.tabular.model import TableModel
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +49,45 @@ def test_the_same_seed_is_the_same_model(cancer, recipe):
     np.testing.assert_array_equal(one.predict_proba(X_test), two.predict_proba(X_test))
 
 
-@pytest.mark.parametrize("labels", [["007", "08"], [True, False], [2**60 + 1, 2**60 + 2]], ids=str)
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["007", "08"],
+        [True, False],
+        [2**60 + 1, 2**60 + 2],
+        [datetime.datetime(2020, 1, 1), datetime.datetime(2020, 1, 2)],
+    ],
+    ids=str,
+)
 def test_classes_stay_what_they_are(labels, table, recipe):
     frame, value = table
-    y = np.array(labels)[(value > 1).astype(int)]
-    model = TabularClassifier(recipe, random_state=0).fit(frame, y)
+    y = np.array(labels, dtype="M8[us]" if isinstance(labels[0], datetime.datetime) else None)
+    y = y[(value > 1).astype(int)]
+    model = TabularClassifier(recipe, n_members=1, random_state=0).fit(frame, y)
     assert model.classes_.tolist() == sorted(labels)
     assert set(model.predict(frame).tolist()) == set(labels)
+    about = json.loads(json.dumps(model.model_.to_dict()))
+    again = TableModel.from_dict(about, model.model_.tensors())
+    np.testing.assert_array_equal(again.predict(frame), model.predict(frame))
+    assert again.classes.dtype == y.dtype
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a", None, "b", "a"], "y contains NaN .* it is None in row 1; leave such rows out"),
+        (pd.array(["a", "b", "b", pd.NA], "string"), "it is <NA> in row 3"),
+        (pd.to_datetime(["2020", None, "2021", "2021"]), "row 1"),
+        ([1.0, 2.0, np.nan, 2.0], "it is nan in row 2"),
+        (np.array([1, "a", 1, "a"], dtype=object), "several types, int, str: make all of them"),
+        (np.ma.array([1, 2, 1, 2], mask=[0, 0, 0, 1]), "y has masked elements"),
+        (np.ones((4, 2), int), "1d array"),
+    ],
+)
+def test_odd_classes_are_one_line(y, message, recipe):
+    y = np.array(y, dtype=object) if isinstance(y, list) and None in y else y
+    with pytest.raises(ValueError, match=message):
+        TabularClassifier(recipe).fit({"a": [1.5, 2.5, 3.0, 9.0]}, y)
 
 
 def test_rare_classes_are_found_where_they_count(table, recipe):

@@ -124,6 +124,13 @@ def test_a_file_holds_all_of_it(name, request, table):
     assert repr(again) == repr(model)
 
 
+def test_no_rows_have_no_predictions(regression, classes, table):
+    none = table[0][:0]
+    assert regression.predict(none).shape == (0,)
+    assert classes.predict(none).shape == (0,)
+    assert classes.predict_proba(none).shape == (0, len(classes.classes))
+
+
 def test_a_file_that_was_edited_is_refused(regression):
     def changed(**entries):
         return {**json.loads(json.dumps(regression.to_dict())), **entries}

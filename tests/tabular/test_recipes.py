@@ -33,6 +33,12 @@ def test_the_number_of_networks_is_the_one_asked_for(members):
     assert recipe.folds == max(kind.members for kind in recipe.networks)
 
 
+@pytest.mark.parametrize("members", [0, 1001, 10**9, 2.0, True])
+def test_a_number_of_networks_that_makes_no_sense(members):
+    with pytest.raises(InputError, match="n_members must be a whole number from 1 to 1,000"):
+        recipe_of("fast", regression=False, log_target=False, members=members)
+
+
 def test_lengths_are_by_rows():
     recipe = Recipe((), lengths=((10, 3, 4), (20, 5, 6)))
     assert recipe.length(10) == (3, 4)

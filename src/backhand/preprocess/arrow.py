@@ -14,6 +14,9 @@ UNREAD = b"backhand.unread"
 DECIMAL = b"backhand.decimal"
 LIKELY_DECIMAL = b"backhand.likely_decimal"
 
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+"""Ticks of a duration or a time of day in a second, by Arrow's units."""
+
 
 def row_number(table: Any, index: int) -> int:
     """Return the row's number as a person would count it in the file.
@@ -30,13 +33,14 @@ def is_text(kind: Any) -> bool:
 
 
 def is_usable(kind: Any) -> bool:
-    """Say whether an Arrow type holds numbers, dates, booleans, text or nothing."""
+    """Say whether an Arrow type holds numbers, durations, dates, booleans, text or nothing."""
     import pyarrow as pa
 
     types = pa.types
     if types.is_dictionary(kind):
         return is_usable(kind.value_type)
     numbers = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    numbers |= types.is_duration(kind) or types.is_time(kind)
     dates = types.is_date(kind) or types.is_timestamp(kind)
     return bool(numbers or dates or types.is_boolean(kind) or is_text(kind) or types.is_null(kind))
 
@@ -73,7 +77,7 @@ def check_valid(table: Any, where: str = "") -> None:
 
 
 def plain(table: Any, name: str) -> Any:
-    """Return a column as one array, without dictionary encoding.
+    """Return a column as one array, without dictionary encoding; durations in seconds.
 
     Raises
     ------
@@ -98,13 +102,22 @@ def decoded_type(kind: Any) -> Any:
     import pyarrow as pa
 
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_duration(kind) or pa.types.is_time(kind):
+        return pa.float64()
     return pa.string() if is_text(kind) else kind
 
 
 def decoded(column: Any) -> Any:
-    """Return an array without dictionary encoding, and text in Arrow's first kind of text."""
+    """Return an array without dictionary encoding, and text in Arrow's first kind of text.
+
+    Durations and times of day become seconds.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_dictionary(column.type):
         return decoded(column.dictionary).take(column.indices)
+    if pa.types.is_duration(column.type) or pa.types.is_time(column.type):
+        ticks = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
+        return pc.divide(ticks.cast(pa.float64(), safe=False), PER_SECOND[column.type.unit])
     return column.cast(pa.string()) if is_text(column.type) else column

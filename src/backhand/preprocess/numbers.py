@@ -150,7 +150,8 @@ def fit_numbers(name: str, reading: Reading, values: NDArray[np.float64]) -> Num
     two = bool(((known == least) | (known == most)).all())
     tail = None
     if two:
-        scale = Scale(least / 2 + most / 2, most / 2 - least / 2)
+        # Neighbouring denormals have no half between them.
+        scale = Scale(least / 2 + most / 2, most / 2 - least / 2 or most - least)
     else:
         tail = Tail.of(known, scale, where)
     return NumberColumn(name, reading, len(values), missing, least, most, scale, tail, two)

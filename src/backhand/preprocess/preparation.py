@@ -334,10 +334,10 @@ class TablePreparation:
 
 def _names(source: Columns, given: Iterable[str]) -> set[str]:
     """Return names as a set. Raises InputError, with the nearest, for one that is no column."""
-    names = [given] if isinstance(given, str) else list(given)
+    names = [given] if isinstance(given, str) else [str(name) for name in given]
     for name in names:
         if name not in source:
-            near = nearest(str(name), source.names)
+            near = nearest(name, source.names)
             hint = f": did you mean {near!r}?" if near else ""
             raise InputError(f"no column {name!r} to drop or keep{hint}")
     return set(names)

@@ -165,7 +165,7 @@ def mean_and_std(values: NDArray[Any], where: str) -> tuple[float, float]:
     InputError
         If they are beyond float64, which happens for values about 1e308.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         mean = float(values.mean())
         distance = np.abs(values - mean)
     most = float(distance.max())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bisect
+import decimal
 import difflib
+import fractions
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from backhand.errors import InputError, first_line
 from backhand.preprocess import arrow, cells
 
-PLAIN = (str, int, float, bool, np.generic)
+PLAIN = (str, int, float, bool, np.generic, decimal.Decimal, fractions.Fraction)
 """What may stand together in a column of mixed values, which then are text."""
 
 
@@ -110,6 +112,8 @@ def _opened(raw: Any) -> Opened:
     if type(raw).__module__.partition(".")[0] == "pandas" and hasattr(raw, "columns"):
         # by name; its own export adds the index
         return _lazily([str(name) for name in raw.columns], len(raw), lambda i: raw.iloc[:, i])
+    if type(raw).__name__ == "LazyFrame":
+        raise InputError("a LazyFrame has not been read yet: pass its collect()")
     if hasattr(raw, "__arrow_c_stream__"):
         try:
             table = pa.table(raw)
@@ -131,10 +135,8 @@ def _of_table(table: Any) -> Opened:
 def _of_array(raw: NDArray[Any]) -> Opened:
     if raw.ndim != 2:
         raise InputError(f"the array has shape {raw.shape}: rows and columns (N, D) are needed")
-    # Arrow takes no float16 from which a NaN could be told, and no array with gaps.
-    kind = np.float32 if raw.dtype == np.float16 else raw.dtype
     names = [f"x{i}" for i in range(raw.shape[1])]
-    return _lazily(names, len(raw), lambda i: np.ascontiguousarray(raw[:, i], kind))
+    return _lazily(names, len(raw), lambda i: raw[:, i])
 
 
 def _lazily(names: list[str], rows: int, get: Callable[[int], Any]) -> Opened:
@@ -178,18 +180,54 @@ def _array(name: str, values: Any) -> Any:
 
     if not hasattr(values, "__len__") and hasattr(values, "__iter__"):
         values = list(values)  # it may have to be read twice
+    if hasattr(values, "iloc"):
+        values = _plain_series(values)
+    if isinstance(getattr(values, "dtype", None), np.dtype):
+        values = _understood(values)
     try:
         return pa.array(values, from_pandas=True)
     except Exception as error:  # Arrow raises of many kinds, and so may what is iterated
-        mixed = _as_text(values)
+        mixed = _mixed(values)
         if mixed is not None:
             return mixed
         where = f"column {name!r}{_first_misfit(values)}"
         raise InputError(f"{where} cannot be read: {first_line(error)}") from None
 
 
-def _as_text(values: Any) -> Any:
-    """Return numbers, booleans and texts in one column as text; None if others are among them.
+def _plain_series(values: Any) -> Any:
+    """Return a series of pandas whose own kinds of cells are some that Arrow has too."""
+    kind = type(values.dtype).__name__
+    if kind == "SparseDtype":
+        return values.sparse.to_dense()
+    if kind == "PeriodDtype":
+        return values.dt.to_timestamp()
+    held = values.dtype.categories.dtype if kind == "CategoricalDtype" else values.dtype
+    if type(held).__name__ == "IntervalDtype":  # as pandas.cut makes
+        return values.astype(object).map(str, na_action="ignore").astype(object)
+    return values
+
+
+def _understood(values: Any) -> Any:
+    """Return an array or a series of NumPy's as one of a dtype that Arrow reads, without gaps."""
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    if kind == "f" and size == 2:  # from which Arrow could tell no NaN
+        wanted: np.dtype[Any] = np.dtype(np.float32)
+    elif kind == "f" and size > 8:
+        wanted = np.dtype(np.float64)
+    elif kind == "m" and np.datetime_data(values.dtype)[0] not in ("s", "ms", "us", "ns"):
+        wanted = np.dtype("m8[s]")
+    else:
+        wanted = values.dtype.newbyteorder("=")
+    if wanted != values.dtype or not values.dtype.isnative:
+        values = values.astype(wanted)
+    if isinstance(values, np.ma.MaskedArray):
+        return values.copy()
+    return np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values
+
+
+def _mixed(values: Any) -> Any:
+    """Return values of several types in one column: numbers as numbers, with text among them as
+    text; None if others are among them.
 
     A spreadsheet gives such columns where a cell of a column of numbers says "unknown".
     """
@@ -197,17 +235,25 @@ def _as_text(values: Any) -> Any:
 
     if not isinstance(values, (list, tuple)) and str(getattr(values, "dtype", "")) != "object":
         return None
-    found = [None if _is_missing(value) else value for value in values]
-    if not all(value is None or isinstance(value, PLAIN) for value in found):
+    found = [None if is_missing(value) else value for value in values]
+    known = [value for value in found if value is not None]
+    if not all(isinstance(value, PLAIN) for value in known):
         return None
-    if not any(isinstance(value, str) for value in found):
+    texts = any(isinstance(value, str) for value in known)
+    large = any(isinstance(value, int) and abs(value) >= cells.LARGEST_EXACT for value in known)
+    try:
+        if texts or large:  # float64 would confuse large integers
+            said = [None if value is None else str(value) for value in found]
+            return pa.array(said, pa.string())
+        return pa.array([None if value is None else float(value) for value in found], pa.float64())
+    except (ValueError, TypeError, OverflowError):  # halves of characters, and odd scalars
         return None
-    return pa.array([None if value is None else str(value) for value in found], pa.string())
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Say whether a cell is None, NaN, or what pandas has in their place."""
-    not_itself = isinstance(value, (float, np.floating)) and value != value
+    odd = isinstance(value, (float, np.floating, decimal.Decimal, np.datetime64, np.timedelta64))
+    not_itself = odd and value != value
     return value is None or not_itself or type(value).__name__ in ("NAType", "NaTType")
 
 

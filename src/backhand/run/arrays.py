@@ -108,9 +108,10 @@ class Values:
             return self.at[base.name][:, columns]
         parts = self._parts[base]
         there = [column for part in parts for column in part.base_columns]
+        place = {column: at for at, column in enumerate(there)}
         flat = [a.reshape(len(a), len(part.base_columns)) for part, a in parts.items()]
         beside = self.xp.side_by_side(flat)
-        return beside[:, [there.index(column) for column in columns]]
+        return beside[:, [place[column] for column in columns]]
 
 
 def perform(node: Node, at: Values) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +13,12 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 from ..estimators.entering import as_input_error
 from ..estimators.persistence import Loadable, plain, read_plain
 from ..estimators.weighing import checked_weight, product, weights_of_classes
-from ..preprocess.tables import Columns, as_table, columns_of
+from ..plan.ranges import check_unmasked
+from ..preprocess.tables import Columns, as_table, columns_of, is_missing
 from ..run.namespaces import is_sparse
 from ..sealed import write_sealed
 from .fitting import Fitted, Labelled, Settings, fit_model
@@ -71,6 +73,8 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         """
         if (X_val is None) != (y_val is None):
             raise InputError("X_val and y_val must be given together")
+        if X_val is None and sample_weight_val is not None:
+            raise InputError("sample_weight_val is for rows of X_val, which is not given")
         scratch = self._scratch()
         rows, classes = self._entered(scratch, X, y, sample_weight, None, "", reset=True)
         validation = None
@@ -83,11 +87,11 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
             self.n_members,
             self.time_limit,
             self.metric,
-            int(check_random_state(self.random_state).randint(2**31 - 1)),
+            int(_random(self.random_state).randint(2**31 - 1)),
             self.threads,
-            tuple(self.callbacks),
-            tuple(self.drop),
-            tuple(self.keep),
+            _listed(self.callbacks, "callbacks", "functions"),
+            _listed(self.drop, "drop", "columns"),
+            _listed(self.keep, "keep", "columns"),
         )
         fitted = fit_model(rows, classes, settings, validation, getattr(y, "name", None))
         self.__dict__.pop("feature_names_in_", None)
@@ -125,13 +129,9 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
-        with as_input_error(f"y{which}"):
-            y = column_or_1d(y, warn=True)
-        if len(y) != table.rows:
-            raise InputError(f"X{which} has {table.rows} rows, and y{which} has {len(y)}")
+        y, classes = self._targets(y, table, classes, which)
         if table.rows < 2 and not which:
             raise InputError(f"X has {table.rows} rows (n_samples={table.rows}): 2 are needed")
-        y, classes = self._numbered(y, classes, f"y{which}")
         factors = []
         if sample_weight is not None:
             factors.append(checked_weight(sample_weight, y[:, None], f"sample_weight{which}"))
@@ -151,8 +151,32 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
             classes = classes[present]
         return Labelled(table, y, weight, counted), classes
 
+    def _targets(
+        self, y: Any, table: Columns, classes: Array | None, which: str = ""
+    ) -> tuple[Array, Array | None]:
+        """The targets of a table's rows as numbers, and the classes if there are any."""
+        name = f"y{which}"
+        check_unmasked(y, name)
+        with as_input_error(name):
+            y = column_or_1d(y, warn=True)
+        if len(y) != table.rows:
+            raise InputError(f"X{which} has {table.rows} rows, and {name} has {len(y)}")
+        if y.dtype.kind in "fOMm":
+            with np.errstate(invalid="ignore"):
+                absent = [is_missing(value) for value in y] if y.dtype.kind == "O" else y != y
+            absent = np.asarray(absent, bool)
+            if y.dtype.kind == "f":
+                absent |= np.isinf(y)
+            if absent.any():
+                row = int(np.flatnonzero(absent)[0])
+                raise InputError(
+                    f"Input {name} contains NaN or infinity, or lacks a value: it is {y[row]} in "
+                    f"row {row}; leave such rows out"
+                )
+        return self._numbered(y, classes, name)
+
     def _numbered(self, y: Array, classes: Array | None, name: str) -> tuple[Array, Array | None]:
-        """Targets as numbers, and the classes if there are any."""
+        """Targets, none missing, as numbers, and the classes if there are any."""
         raise NotImplementedError
 
     def _rows(self, X: Any) -> Any:
@@ -249,17 +273,16 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         Raises
         ------
         InputError
-            If X or y are not as for `fit`.
+            If X or y are not as for `fit`, or n_repeats is no number of times.
         """
-        rows = self._rows(X)
-        with as_input_error("y"):
-            y = column_or_1d(y)
-        model, rng = self.model_, check_random_state(random_state)
+        check_is_fitted(self)
+        if not (_is_whole(n_repeats) and n_repeats > 0):
+            raise InputError(f"n_repeats must be a whole number over 0, got {n_repeats!r:.60}")
+        table = columns_of(self._rows(X))
+        model, rng = self.model_, _random(random_state)
+        y, _ = self._targets(y, table, model.classes)
         metric = Metric(model.about["metric"])
-        y, _ = self._numbered(y, model.classes, "y")
-        x = model.preparation.apply(rows)
-        if len(x) != len(y):
-            raise InputError(f"X has {len(x)} rows, and y has {len(y)}")
+        x = model.preparation.apply(table)
         best = model.score(metric, y, model.predict_many(x))
         lost = {}
         for name, columns in model.preparation.places.items():
@@ -283,6 +306,40 @@ def _is_list_of_dicts(X: Any) -> bool:
     return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
 
 
+def _as_array(X: Any, name: str) -> Array:
+    """Rows without names as an array; those of a masked one stay masked."""
+    if isinstance(X, np.ma.MaskedArray):
+        return X
+    try:
+        return np.asarray(X)
+    except Exception as error:  # whatever somebody's array-like raises when asked for an array
+        raise InputError(f"{name} is no array: {first_line(error)}") from None
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, numbers.Integral) and not isinstance(number, bool)
+
+
+def _random(random_state: Any) -> Any:
+    """What draws numbers. Raises InputError for what is no seed."""
+    try:
+        return check_random_state(random_state)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"random_state={random_state!r:.60}: {first_line(error)}") from None
+
+
+def _listed(given: Any, name: str, what: str) -> tuple[Any, ...]:
+    """A parameter that is a sequence, or None for nothing; a single name is one."""
+    if given is None:
+        return ()
+    if isinstance(given, str):
+        return (given,)
+    try:
+        return tuple(given)
+    except TypeError:
+        raise InputError(f"{name} must be a list of {what}, got {given!r:.60}") from None
+
+
 def _table(estimator: Any, X: Any, reset: bool, name: str) -> Columns:
     """Rows as a table, with scikit-learn's checks of their columns."""
     if is_sparse(X):
@@ -291,7 +348,7 @@ def _table(estimator: Any, X: Any, reset: bool, name: str) -> Columns:
         raise InputError(f"{name} must be a table of rows and columns, got {X!r:.60}")
     named = hasattr(X, "columns") or hasattr(X, "column_names") or isinstance(X, Mapping)
     if not named and not _is_list_of_dicts(X):
-        X = np.asarray(X)
+        X = _as_array(X, name)
         if X.dtype.kind == "c":
             raise InputError(f"Complex data not supported: {name} has dtype {X.dtype}")
         if X.ndim != 2:
@@ -308,6 +365,8 @@ def _table(estimator: Any, X: Any, reset: bool, name: str) -> Columns:
         if X.dtype.kind == "f" and np.isinf(X).any():
             raise InputError(f"Input {name} contains infinity or a value too large for {X.dtype}")
     table = columns_of(X)
+    if not table.rows and table.names and not reset:
+        raise InputError(f"{name} has no rows")
     seen = X if hasattr(X, "shape") else as_table(table)
     validate_data(estimator, seen, skip_check_array=True, reset=reset)
     return table

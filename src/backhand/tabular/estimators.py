@@ -90,17 +90,22 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]  # 
         self._set(locals())
 
     def _numbered(self, y: Array, classes: Array | None, name: str) -> tuple[Array, Array | None]:
-        absent = y != y if y.dtype.kind in "fO" else np.zeros(len(y), bool)
-        if absent.any() or (y.dtype.kind == "f" and not np.isfinite(y).all()):
-            raise InputError(f"Input {name} contains NaN or infinity: leave those rows out")
+        try:
+            found, numbers = np.unique(y, return_inverse=True)
+        except TypeError:
+            kinds = sorted({type(value).__name__ for value in y})
+            raise InputError(
+                f"{name} has classes of several types, {', '.join(kinds)}: make all of them text"
+            ) from None
         check_classification_targets(y)
-        found, numbers = np.unique(y, return_inverse=True)
         if classes is None:
             return numbers.reshape(-1), found
         places = np.searchsorted(classes, found).clip(max=len(classes) - 1)
         strange = classes[places] != found
         if strange.any():
-            raise InputError(f"{name} has the class {found[strange][0]!r}, which y does not have")
+            raise InputError(
+                f"{name} has the class {found[strange].tolist()[0]!r}, which y does not have"
+            )
         return places[numbers.reshape(-1)], classes
 
     def _attributes(self, fitted: Fitted, classes: Array | None) -> dict[str, Any]:
@@ -173,8 +178,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
 
     def _numbered(self, y: Array, classes: Array | None, name: str) -> tuple[Array, Array | None]:
         y = as_numbers(y, name).astype(np.float64)
-        if not np.isfinite(y).all():
-            raise InputError(f"Input {name} contains NaN or infinity: leave those rows out")
         return y, None
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:

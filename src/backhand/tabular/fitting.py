@@ -29,6 +29,9 @@ MOST_FOLDED = 100_000
 """Rows up to which each network has validation rows of its own, which takes copies of all others.
 More rows are shuffled once, and the last of them are the validation rows of all networks."""
 
+MOST_SECONDS = 1e9
+"""A time limit beyond this, thirty years, is none."""
+
 FEWEST_FOLDED = 10
 """With fewer rows all are learned from, and none says which epoch is the best one."""
 
@@ -205,7 +208,8 @@ def _deadline(time_limit: float | None) -> float:
     number = isinstance(time_limit, (int, float, np.number)) and not isinstance(time_limit, bool)
     if not (number and time_limit > 0):
         raise InputError(f"time_limit must be a number of seconds over 0, got {time_limit!r:.60}")
-    return time.monotonic() + float(time_limit)
+    # an integer of Python may be beyond float64
+    return time.monotonic() + (float(time_limit) if time_limit < MOST_SECONDS else math.inf)
 
 
 def _arranged(

@@ -21,6 +21,9 @@ from .weights import tempered
 
 Array = Any
 
+DATES = "mM"
+"""Kinds of dtypes of dates and durations."""
+
 MOST_RESIDUALS = 10_000
 """Errors of held-out rows that are kept for intervals; more would change them by under 1 %."""
 
@@ -213,7 +216,7 @@ class TableModel:
                 }
                 for member, weight in zip(self.members, self.weights, strict=True)
             ],
-            "classes": None if classes is None else [classes.dtype.str, classes.tolist()],
+            "classes": None if classes is None else _stored_classes(classes),
             "target": self.target,
             "temperature": self.temperature,
             "threshold": self.threshold,
@@ -251,7 +254,8 @@ class TableModel:
             raise InputError(f"it has an array {strange[0]!r} that nothing uses")
         classes = data["classes"]
         if classes is not None:
-            classes = np.array(classes[1], dtype=np.dtype(classes[0]))
+            kind = np.dtype(classes[0])
+            classes = np.array(classes[1], np.int64 if kind.kind in DATES else kind).astype(kind)
         low, high = (-math.inf, math.inf) if data["range"] is None else data["range"]
         model = cls(
             preparation,
@@ -287,6 +291,12 @@ class TableModel:
                 raise InputError(
                     f"a network has {member.network.outputs} outputs, {wanted} are needed"
                 )
+
+
+def _stored_classes(classes: Array) -> list[Any]:
+    """Labels with their dtype as JSON-able data: dates and durations as integers."""
+    plain = classes.astype(np.int64) if classes.dtype.kind in DATES else classes
+    return [classes.dtype.str, plain.tolist()]
 
 
 def kept_residuals(residuals: Array) -> Array:

@@ -123,6 +123,9 @@ class Recipe:
         return self.lengths[-1][1:]
 
 
+MOST_MEMBERS = 1_000
+"""The most networks that can be asked for; each takes a copy of the rows."""
+
 WAVES = NetworkRecipe()
 PIECES = NetworkRecipe(
     embedding=PIECEWISE,
@@ -184,8 +187,11 @@ def recipe_of(preset: str | Recipe, *, regression: bool, log_target: bool, membe
     if not (kinds and recipe.lengths):
         raise InputError(f"preset: a Recipe needs networks and lengths, got {recipe!r:.60}")
     if members is not None:
-        if isinstance(members, bool) or not isinstance(members, Integral) or members < 1:
-            raise InputError(f"n_members must be a whole number over 0, got {members!r:.60}")
+        whole = isinstance(members, Integral) and not isinstance(members, bool)
+        if not (whole and 1 <= members <= MOST_MEMBERS):
+            raise InputError(
+                f"n_members must be a whole number from 1 to {MOST_MEMBERS:,}, got {members!r:.60}"
+            )
         each, more = divmod(int(members), len(kinds))
         shares = [each + (place < more) for place in range(len(kinds))]
         kinds = tuple(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import threading
 
+import numpy as np
 import pytest
 
 from backhand.errors import BackhandError, InputError
@@ -54,12 +55,12 @@ def test_callers_that_have_ended_are_forgotten(four):
     assert len(team._Busy.until) <= 1
 
 
-@pytest.mark.parametrize("threads", [None, 1, 7])
+@pytest.mark.parametrize("threads", [None, 1, 7, np.int64(2)])
 def test_numbers_of_threads(threads):
     assert checked_threads(threads) == threads
 
 
-@pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2"])
+@pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2", 10**6])
 def test_numbers_of_threads_that_make_no_sense(threads):
     with pytest.raises(InputError, match="threads"):
         checked_threads(threads)

@@ -15,7 +15,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import ClassVar
+from numbers import Integral
+from typing import Any, ClassVar
 
 from ....errors import BackhandError, InputError
 from .. import tuning
@@ -23,6 +24,8 @@ from .quota import granted
 from .workers import Task, Workers, run_to_end
 
 ENVIRONMENT = ("BACKHAND_THREADS", "OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+MOST_THREADS = 1024
+"""More than any machine has; a larger number is a mistake, and would take minutes to fail."""
 
 
 def available_threads() -> int:
@@ -45,13 +48,15 @@ def available_threads() -> int:
     return max(1, count // (1 + _Busy.others()))
 
 
-def checked_threads(threads: int | None) -> int | None:
-    """``threads`` if it is None or a whole number above 0, else InputError."""
+def checked_threads(threads: Any) -> int | None:
+    """``threads`` if it is None or a whole number from 1 to `MOST_THREADS`, else InputError."""
     if threads is None:
         return None
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise InputError(f"threads must be a whole number above 0, or None, got {threads!r}")
-    return threads
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
+        raise InputError(f"threads must be a whole number above 0, or None, got {threads!r:.60}")
+    if int(threads) > MOST_THREADS:
+        raise InputError(f"threads={threads!r:.60} is more than {MOST_THREADS:,}, or give None")
+    return int(threads)
 
 
 class _Busy:
