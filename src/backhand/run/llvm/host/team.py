@@ -52,7 +52,7 @@ def checked_threads(threads: Any) -> int | None:
     """``threads`` if it is None or a whole number from 1 to `MOST_THREADS`, else InputError."""
     if threads is None:
         return None
-    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or int(threads) < 1:
         raise InputError(f"threads must be a whole number above 0, or None, got {threads!r:.60}")
     if int(threads) > MOST_THREADS:
         raise InputError(f"threads={threads!r:.60} is more than {MOST_THREADS:,}, or give None")
