@@ -149,7 +149,7 @@ def _with(kind: NetworkRecipe, members: int, **more: Any) -> NetworkRecipe:
 
 
 PRESETS: dict[str, Recipe] = {
-    "fast": Recipe((_with(PIECES, 2),), lengths=LENGTHS),
+    "fast": Recipe((_with(PIECES, 2, epochs=1.0),), lengths=LENGTHS),
     "default": Recipe((_with(WAVES, 2), _with(PIECES, 4)), lengths=LENGTHS),
     "best": Recipe(
         (
