@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from backhand.cli.interrupts import heed, remembered
+from backhand.cli.interrupts import heed, pressed, remembered
 
 
 def press():
@@ -16,10 +16,12 @@ def press():
 def test_what_was_lost_is_raised_again():
     with remembered():
         heed()
+        assert not pressed()
         with pytest.raises(KeyboardInterrupt):
             press()  # and whoever loads a library clears it
         with pytest.raises(KeyboardInterrupt):
             heed()
+        assert pressed()
     with remembered():
         heed()  # that was another time
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

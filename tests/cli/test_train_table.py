@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from backhand import load
 from backhand.cli import train_table
 from backhand.cli.train_table import TableRows
 from backhand.errors import InputError
-from backhand.tabular import TabularClassifier
+from backhand.tabular import TabularClassifier, training
 from backhand.train.result import DivergedError
 
 from .conftest import write_csv
@@ -192,6 +193,15 @@ def test_a_time_limit_is_told_as_the_reason(backhand, people):
     code, out, _ = backhand("train", people[1], *words)
     assert code == 0
     assert "time limit" in out or "epochs" in out
+
+
+def test_networks_that_a_time_limit_left_out_are_no_interrupt(backhand, people, monkeypatch):
+    monkeypatch.setattr(training, "_affordable", lambda jobs, epochs, *_: (jobs, epochs))
+    words = "--target", "label", "--preset", "fast", "--threads", "1", "--time-limit", "0.01"
+    code, out, _ = backhand("train", people[1], *words, "--cv", "2", "--out", "run")
+    assert code == 0
+    assert "interrupted" not in out
+    assert len(run_of(Path("run"))["networks"]) == 1
 
 
 def test_too_few_rows_and_no_columns_for_the_test(backhand, people, tmp_path):

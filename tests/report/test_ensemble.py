@@ -75,7 +75,6 @@ def test_where_there_is_no_terminal_a_line_comes_from_time_to_time(monkeypatch):
         "25 s: network 2/2, epoch 5/10  validation loss 0.5000",
         "50 s: network 1/2, epoch 10/10  validation loss 0.5000",
     ]
-    assert live.members == 2
 
 
 def test_in_a_terminal_each_network_has_a_bar_that_goes():

@@ -20,6 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import backhand
 from backhand import InputError, TabularClassifier, TabularRegressor
+from backhand.sealed import read_sealed, write_sealed
 from backhand.tabular.recipes import PIECES, Recipe
 
 BOTH = (TabularClassifier, TabularRegressor)
@@ -93,6 +94,26 @@ def test_a_file_predicts_the_same_bits(own, fitted, data, recipe, tmp_path):
     other = ({*BOTH} - {type(model)}).pop()
     with pytest.raises(InputError, match=r"backhand\.load"):
         other.load(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"names": ["a", "b"]}, "names are not those of its columns"),
+        ({"names": True}, "names: must be a list"),
+        ({"names": [[1]] * 6}, "names: must be text"),
+        ({"names": list("uvwxyz")}, "names are not those of its columns"),
+        ({"columns": 0}, "columns: must be an integer of at least 1"),
+        ({"columns": "6"}, "columns: must be an integer of at least 1"),
+    ],
+)
+def test_edited_names_are_refused(fitted, data, tmp_path, entries, message):
+    assert data[0].shape[1] == 6
+    fitted.save(tmp_path / "a")
+    tensors, about = read_sealed(tmp_path / "a")
+    write_sealed(tmp_path / "b", tensors, {**about, **entries})
+    with pytest.raises(InputError, match=message):
+        backhand.load(tmp_path / "b")
 
 
 def test_pickles_and_clones(fitted, data):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from backhand.errors import InputError
 from backhand.tabular.targets import TargetScale
 
 
@@ -40,3 +43,21 @@ def test_only_a_long_tail_of_positive_numbers_is_worth_a_logarithm():
     assert not TargetScale.may_be_log(rng.lognormal(0, 1, 500) - 1)
     assert not TargetScale.may_be_log(rng.uniform(1, 2, 500))
     assert not TargetScale.may_be_log(np.ones(500))
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"std": 0.0}, "scale: std: must be greater than 0"),
+        ({"std": "x"}, "scale: std: must be a number"),
+        ({"std": 10**400}, "scale: std: must be finite"),
+        ({"mean": float("nan")}, "scale: mean: must be finite"),
+        ({"log": 1}, "scale: log: must be true or false"),
+        ({"more": 1}, "scale: 'more' is not known"),
+    ],
+)
+def test_edited_entries_are_refused(entries, message):
+    good = dataclasses.asdict(TargetScale(1.0, 2.0, True, 1.1))
+    assert TargetScale.from_dict(good) == TargetScale(1.0, 2.0, True, 1.1)
+    with pytest.raises(InputError, match=message):
+        TargetScale.from_dict({**good, **entries})

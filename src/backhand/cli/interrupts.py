@@ -33,9 +33,14 @@ def remembered() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pressed() -> bool:
+    """Say whether Ctrl-C was pressed since `remembered` began, lost or not."""
+    return _pressed
+
+
 def heed() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed since `remembered` began, lost or not."""
-    if _pressed:
+    """Raise KeyboardInterrupt if Ctrl-C was `pressed`."""
+    if pressed():
         raise KeyboardInterrupt
 
 

@@ -23,7 +23,7 @@ from ..train.result import DivergedError
 from . import INTERRUPTED, runs
 from .answers import Answers
 from .evaluate import coverage_of, labelled, scores_of, tell_more
-from .interrupts import heed, undisturbed
+from .interrupts import heed, pressed, undisturbed
 from .options import TableOptions, check_limits, checked_weights
 
 Array = Any
@@ -77,7 +77,7 @@ def run(options: TableOptions, out: Path | None) -> int:
         _fit(estimator, data, data.kept, [live, lambda now: heed()])
     with undisturbed():  # a second Ctrl-C must not lose what the first one kept
         seconds = time.perf_counter() - start
-        return _finish(estimator, options, live, metric, test, seconds, place, screen)
+        return _finish(estimator, options, metric, test, seconds, place, screen)
 
 
 def _check(options: TableOptions) -> None:
@@ -167,10 +167,10 @@ def _fit(estimator: Any, data: TableRows, rows: Array, callbacks: Sequence[Any])
         estimator.set_params(callbacks=())
 
 
-def _interrupted(estimator: Any, live: ensemble.Live) -> bool:
-    """Whether Ctrl-C ended a fit: it ends networks, and those that had no epoch are left out."""
+def _interrupted(estimator: Any) -> bool:
+    """Whether Ctrl-C ended a fit. It may have come before those networks that it left out."""
     ended = [member.result.stopped for member in estimator.members_]
-    return "interrupted" in ended or len(ended) < live.members
+    return "interrupted" in ended or pressed()
 
 
 # cross-validation ---------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def _cross_validate(
         with warnings.catch_warnings(), live:
             warnings.simplefilter("ignore", UserWarning)  # the last fit, to all rows, says it
             _fit(one, data, data.kept[learned], [live, lambda now: heed()])
-            if _interrupted(one, live):
+            if _interrupted(one):
                 raise KeyboardInterrupt
             rows = data.kept[judged]
             answers, truth = _known(one, data, rows)
@@ -244,7 +244,6 @@ def _tell_parts(found: Sequence[Scores], screen: Any) -> None:
 def _finish(
     estimator: Any,
     options: TableOptions,
-    live: ensemble.Live,
     metric: Metric | None,
     test: Any,
     seconds: float,
@@ -252,7 +251,7 @@ def _finish(
     screen: Any,
 ) -> int:
     """Score, write, and tell; return the exit code."""
-    interrupted = _interrupted(estimator, live)
+    interrupted = _interrupted(estimator)
     made = estimator.model_
     counted = zip(made.members, made.weights, strict=True)
     judged = metric if ensemble.has_scores(estimator.members_) else None

@@ -91,8 +91,6 @@ class Live:
         self._tasks: dict[int, rich.progress.TaskID] = {}
         self._start = self._said = time.monotonic()
         self._waiting = self._progress.add_task("preparing", total=None, network=title)
-        self.members = 0
-        """How many networks there are to be; 0 until the first epoch is over."""
 
     def __enter__(self) -> Live:
         self._progress.start()
@@ -109,7 +107,6 @@ class Live:
 
     def __call__(self, now: MemberProgress) -> None:
         """Show an epoch."""
-        self.members = now.members
         self._progress.update(self._waiting, visible=False)
         loss = now.loss if now.validation_loss is None else now.validation_loss
         what = "loss" if now.validation_loss is None else "validation loss"

@@ -18,6 +18,7 @@ from ..estimators.entering import as_input_error
 from ..estimators.persistence import Loadable, plain, read_plain
 from ..estimators.weighing import checked_weight, product, weights_of_classes
 from ..plan.ranges import check_unmasked
+from ..preprocess.checks import listed, positive_int, text
 from ..preprocess.tables import Columns, as_table, columns_of, is_missing
 from ..run.namespaces import is_sparse
 from ..sealed import write_sealed
@@ -241,11 +242,14 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         if (model.classes is None) != is_regressor(made):
             raise InputError(f"its model is a {model.task}")
         made.model_, made.members_ = model, [*model.members]
-        made.n_features_in_ = int(about["columns"])
+        made.n_features_in_ = positive_int(about["columns"], "columns")
         made.held_out_ = None
         made.held_out_score_ = float(read_plain(about["score"]))
         if about["names"] is not None:
-            made.feature_names_in_ = np.array(about["names"], dtype=object)
+            names = [text(name, "names") for name in listed(about["names"], "names")]
+            if len(names) != made.n_features_in_ or not set(model.preparation.columns) <= {*names}:
+                raise InputError("its names are not those of its columns")
+            made.feature_names_in_ = np.array(names, dtype=object)
         if model.classes is not None:
             made.classes_ = model.classes
         return made

@@ -245,9 +245,9 @@ class TableModel:
                 {name: tensors[key] for key, name in names.items() if key in tensors}
             )
             for name, a in params.items():
-                if network.is_learned(name) and not np.isfinite(a).all():
+                if not np.isfinite(a).all():
                     raise InputError(f"{number}.{name} has values that are not finite")
-            scale = None if of["scale"] is None else TargetScale(**of["scale"])
+            scale = None if of["scale"] is None else TargetScale.from_dict(of["scale"])
             members.append(Member(network, params, scale))
             weights.append(float(of["weight"]))
         if strange := sorted(set(tensors) - known):

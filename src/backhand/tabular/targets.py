@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ..preprocess.checks import entries, finite, flag
 from ..preprocess.scaling import mean_and_std
 
 Array = Any
@@ -56,6 +58,18 @@ class TargetScale:
             return self
         ratio = float(np.mean(y) / np.mean(self.decode(z)))
         return dataclasses.replace(self, smear=float(np.clip(ratio, 0.8, 1.25)))
+
+    @classmethod
+    def from_dict(cls, d: object) -> TargetScale:
+        """Rebuild from what `dataclasses.asdict` makes; InputError for anything else."""
+        entries(d, "scale", [field.name for field in dataclasses.fields(cls)])
+        assert isinstance(d, Mapping)
+        return cls(
+            finite(d["mean"], "scale: mean"),
+            finite(d["std"], "scale: std", above=0),
+            flag(d["log"], "scale: log"),
+            finite(d["smear"], "scale: smear", above=0),
+        )
 
     @staticmethod
     def may_be_log(y: Array) -> bool:
