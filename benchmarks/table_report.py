@@ -17,8 +17,8 @@ from scipy.stats import wilcoxon
 import evidence
 import pages
 from backhand.errors import count
+from backhand.tabular.recipes import PERIODIC, recipe_of
 from backhand.tabular.recipes import PRESETS as PRESET_RECIPES
-from backhand.tabular.recipes import recipe_of
 from table_models import MODELS, PRESETS
 from table_sources import GROUPS
 
@@ -304,6 +304,8 @@ def recipes() -> list[str]:
             for regression in (False, True)
         )
         for classes, numbers in zip(*of_both, strict=True):
+            periodic = classes.embedding == PERIODIC
+            detail = f"sigma {classes.sigma:g}" if periodic else f"{classes.bins} bins"
             epochs = [
                 f"{round(epochs * classes.epochs)} ({batch_size})"
                 for _, epochs, batch_size in recipe.lengths
@@ -311,7 +313,7 @@ def recipes() -> list[str]:
             lines.append(
                 pages.row(
                     [
-                        *(preset, classes.embedding, str(classes.members)),
+                        *(preset, f"{classes.embedding}, {detail}", str(classes.members)),
                         " ".join(map(str, classes.hidden)),
                         f"{classes.activation}, {numbers.activation}",
                         f"{classes.learning_rate:g}, {numbers.learning_rate:g}",

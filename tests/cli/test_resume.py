@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from backhand import Model
-from backhand.cli import resume, train
+from backhand.cli import resume, train_plain
 from backhand.train.checkpoint import read_checkpoint, save_checkpoint
 
 QUICK = ["--epochs", "6", "--hidden", "20", "--checkpoint-every", "2"]
@@ -27,10 +27,10 @@ def interrupted(backhand, monkeypatch, people):
 
             return real(*args, callbacks=[*callbacks, interrupt], **kwargs)
 
-        real = train.fit
+        real = train_plain.fit
         name = [people[1], "--target", "label", *QUICK, *words]
         with monkeypatch.context() as patched:
-            patched.setattr(train, "fit", fit)
+            patched.setattr(train_plain, "fit", fit)
             code, out, err = backhand("train", *name, "--out", "run")
         assert (code, err.count("unit")) == (130, 1)
         return name, out

@@ -71,7 +71,7 @@ def test_frequencies_count_the_codes_of_the_training_rows(rng):
     values = rng.choice([f"v{i}" for i in range(60)], 400, p=np.arange(60) / 1770).tolist()
     values[::9] = [None] * len(values[::9])
     preparation = fit(values)
-    codes = preparation.apply({"c": values}, tell=False)[:, 0].astype(int)
+    codes = preparation.apply({"c": values}, warn=False)[:, 0].astype(int)
     (counts,) = preparation.frequencies
     np.testing.assert_array_equal(np.bincount(codes, minlength=len(counts)), counts)
     assert min(counts) >= rare_below(400) == 3

@@ -72,7 +72,7 @@ def test_values_far_outside_are_told_once():
     assert np.abs(x).max() < 3
     with pytest.warns(UserWarning, match="1 value .* such as -0.1 in row 4"):
         preparation.apply({"a": [29.9, 30.1, None, -0.1, 12.0]}, np.array([0, 3]))
-    preparation.apply({"a": [1e9]}, tell=False)
+    preparation.apply({"a": [1e9]}, warn=False)
 
 
 @pytest.mark.parametrize(

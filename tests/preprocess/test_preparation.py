@@ -52,6 +52,18 @@ def test_numbers_stand_first_then_indicators_then_codes(rng):
     assert len(preparation.frequencies[0]) == 21
 
 
+def test_each_prepared_column_belongs_to_one_column(rng):
+    table = mixed_table(rng)
+    preparation = fit(table)
+    x = preparation.apply(table)
+    places = preparation.places
+    assert sorted(place for some in places.values() for place in some) == [*range(x.shape[1])]
+    for name, column in table.items():
+        changed = preparation.apply({**table, name: column[::-1]})
+        differ = np.flatnonzero((changed != x).any(axis=0))
+        assert set(differ) == set(places[name]), name
+
+
 def test_rows_in_an_order_into_an_array_that_is_there(rng):
     table = mixed_table(rng)
     preparation = fit(table)
@@ -113,7 +125,7 @@ def test_a_cell_that_cannot_be_read_is_told_once_in_fit_and_once_in_apply():
     with pytest.warns(UserWarning, match="column 'a': .*row 2: 'two'") as caught:
         preparation.apply({"a": ["1", "two"]})
     assert len(caught) == 1
-    preparation.apply({"a": ["1", "two"]}, tell=False)
+    preparation.apply({"a": ["1", "two"]}, warn=False)
     with pytest.raises(InputError, match="column 'a', row 1: inf is not a finite number"):
         preparation.apply({"a": [math.inf]})
 

@@ -36,7 +36,7 @@ def progress(member, epoch, validation_loss=0.5):
 def preparation(width):
     rng = np.random.default_rng(0)
     table = {f"x{i}": rng.normal(size=30) for i in range(width)}
-    return TablePreparation.fit({"id": np.arange(30), "same": ["a"] * 30, **table}, tell=False)
+    return TablePreparation.fit({"id": np.arange(30), "same": ["a"] * 30, **table}, warn=False)
 
 
 def test_columns_of_a_wide_table_are_cut_and_those_left_out_are_not():

@@ -1,4 +1,14 @@
-"""The command line: `backhand train`, `evaluate`, `predict`, `info` and others."""
+"""The command line: `backhand train`, `evaluate`, `predict`, `info` and others.
+
+- `app`: the commands and their options, and what becomes of an error
+- `arguments`, `options`: options that commands share, and how their texts become values
+- `interrupts`: Ctrl-C
+- `train_command`: the options of `train`, and which of its two ways a run goes
+- `train_table`: the ensemble of a table; `train_plain`: one plain network
+- `runs`, `resume`: the folder of a run, and its checkpoint
+- `answers`: what a model of any kind predicts for the rows of a file
+- a file for each other command, of its name
+"""
 
 from __future__ import annotations
 

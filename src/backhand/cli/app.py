@@ -44,7 +44,7 @@ from .arguments import (
     whole_option,
 )
 from .interrupts import remembered
-from .training import train
+from .train_command import train
 
 
 class _InterruptedError(BackhandError):

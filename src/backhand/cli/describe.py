@@ -44,7 +44,7 @@ def run(
         exclude=[] if target is None else [target],
         drop=drop,
         keep=keep,
-        tell=False,
+        warn=False,
     )
     screen = tables.console()
     for line in ("; ".join(about), preparation.summary):

@@ -34,7 +34,7 @@ def run(
     if table is None:
         raise InputError(f"{file}: an array has no column {target!r}; give a table")
     answers, y = labelled(model, rows, table, target, str(file))
-    found = scores_of(answers, y, metric_of(model))
+    found = scores_of(answers, y, fitted_metric(model))
     covered = coverage_of(model, answers, y)
     if as_json is not None:
         whole = {**found.to_dict(), "target": target}
@@ -74,7 +74,7 @@ def scores_of(answers: Answers, y: Any, metric: Metric | None) -> Scores:
     return score_classes(y, answers.predictions, answers.chosen, answers.classes, metric)
 
 
-def metric_of(model: Any) -> Metric | None:
+def fitted_metric(model: Any) -> Metric | None:
     """What a model was made as good as possible at, if it knows."""
     return Metric(model.model_.about["metric"]) if is_tabular(model) else None
 

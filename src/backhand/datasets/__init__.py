@@ -1,4 +1,12 @@
-"""Data sets: `load` turns a name or a file into prepared training, validation and test rows."""
+"""Data sets: `load` turns a name or a file into prepared training, validation and test rows.
+
+- `files`, `dialect`: a file unpacked; its encoding, separator and header
+- `reading`: a CSV, TSV or Parquet file as a table with every row in its place
+- `tables`: the column to predict, and a table with one as a data set
+- `splitting`: which rows train, validate and test
+- `digits`, `mnist`, `pickled`, `idx`: pictures of digits
+- `data`: what `load` returns
+"""
 
 from __future__ import annotations
 

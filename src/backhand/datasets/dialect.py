@@ -19,11 +19,11 @@ from backhand.memory import check_size, most_bytes
 SEPARATORS = (",", ";", "\t", "|")
 _NAMED = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|"}
 
-# The header must be in so much of the file; less of it tells what separates columns.
+# Characters of a file that must have the header whole; and rows that tell what separates columns.
 _HEAD = 1 << 24
 _ROWS = 20
 _PIECE = 1 << 20
-# Arrow keeps an offset of so many bytes for each text.
+# Bytes of the offset that Arrow keeps for each text.
 OFFSET = 4
 
 _UTF8 = "utf-8"

@@ -90,7 +90,7 @@ def load_table(
     if classes is None:
         t, mean, std = _standardised(table, target, values, kept, parts[0])
     # all parts at once, since the cells of a text file are read each time
-    x = preparation.apply(table, kept[np.concatenate(parts)], tell=False)
+    x = preparation.apply(table, kept[np.concatenate(parts)], warn=False)
     inputs = np.split(x, np.cumsum([len(part) for part in parts])[:-1])
     train, validation, test = (Rows(x, t[part]) for x, part in zip(inputs, parts, strict=True))
     return Data(

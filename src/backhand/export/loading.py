@@ -38,7 +38,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     array([412000.])
     """
     tensors, about = read_sealed(path)
-    holds = str(about.get("holds"))
+    holds: Any = about.get("holds")
     with usable(path, "model"):
         if holds == HOLDS:
             return Model.from_file(tensors, about)
@@ -48,4 +48,4 @@ def load(path: str | os.PathLike[str]) -> Any:
         for kind in (estimators, tabular):
             if holds in kind.__all__:
                 return getattr(kind, holds).from_file(tensors, about)
-        raise InputError(f"it holds {holds[:60]!r}, which is nothing that can be loaded")
+        raise InputError(f"it holds {holds!r:.60}, which is nothing that can be loaded")

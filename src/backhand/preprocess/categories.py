@@ -57,7 +57,7 @@ class Levels:
 
     @classmethod
     def of(cls, ones: Any, rows: int, known: int) -> Levels:
-        """Return the levels of columns with so many ones (C,) in the training rows.
+        """Return the levels of columns that have ``ones`` (C,) ones in the training rows.
 
         ``known`` of the ``rows`` have a value, and the mean is theirs.
         """

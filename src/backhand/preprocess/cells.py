@@ -132,7 +132,7 @@ def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None
         found = ~np.isnan(date_text.as_days(cells, form))
         if number_of[found[seen]].sum() < least:
             return Reading("text")
-    # Rows that decide nothing, such as test rows, have strays that are told too.
+    # Rows that decide nothing, such as test rows, have strays that are reported too.
     reading = replace(reading, words=_words(cells, found))
     strange = np.flatnonzero((~found & ~absent & ~vague)[place])
     if not strange.size:
@@ -187,7 +187,7 @@ def _coded(column: Any) -> tuple[Any, NDArray[np.integer[Any]]]:
 
 
 def _are_codes(some: Any, counts: NDArray[np.int64]) -> bool:
-    """Say whether so many distinct numbers are codes, whose digits mean something."""
+    """Say whether distinct numbers, and how often each is there, are codes whose digits count."""
     import pyarrow.compute as pc
 
     zeros = np.asarray(pc.match_substring_regex(some, _ZEROS))

@@ -50,7 +50,7 @@ def natural(value: object, where: str) -> int:
 
 
 def listed(value: object, where: str, length: int | None = None) -> list[Any]:
-    """Return a list (with so many entries), or raise InputError."""
+    """Return a list (of ``length`` entries, if it is given), or raise InputError."""
     if not isinstance(value, (list, tuple)):
         raise InputError(f"{where}: must be a list, not {_short(value)}")
     if length is not None and len(value) != length:

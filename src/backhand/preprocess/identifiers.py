@@ -18,10 +18,10 @@ FEWEST = 20
 """With fewer known values, that they all differ says nothing."""
 
 UNIQUE = 0.95
-"""Texts of which so many differ are identifiers."""
+"""The share of texts that differ from which on they are identifiers."""
 
 DENSE = 1.1
-"""Numbers from one to so many times the number of rows are as good as row numbers."""
+"""Numbers whose range is at most this many times the number of rows are as good as row numbers."""
 
 KEEP = "; to use it, name it to keep"
 

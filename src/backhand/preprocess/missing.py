@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 # What stands for a missing value among numbers, dates and booleans. In text only "" does.
 MISSING = ("", "na", "n/a", "<na>", "nan", "nat", "null", "none", "?")
-# What does too, but is told, since it may have been meant otherwise.
+# What does too, but is reported, since it may have been meant otherwise.
 MARKS = (
     *("-", "--", "---", ".", "..", "...", "*", "n.a.", "nil", "#n/a", "#na", "#value!"),
     *("#div/0!", "#ref!", "#name?", "#num!"),

@@ -31,7 +31,7 @@ AT_ONCE = 1 << 16
 """Rows; bounds the memory of what is computed on the way."""
 
 FAR = 1.0
-"""A value is far outside the training rows if it is beyond their range by so many ranges."""
+"""Ranges of the training rows by which a value must be beyond them to be far outside."""
 
 
 @dataclass(frozen=True)

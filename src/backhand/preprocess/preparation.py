@@ -96,7 +96,7 @@ class TablePreparation:
         drop: Iterable[str] = (),
         keep: Iterable[str] = (),
         embed: bool = True,
-        tell: bool = True,
+        warn: bool = True,
     ) -> TablePreparation:
         """Choose and fit an encoder for each column.
 
@@ -118,7 +118,7 @@ class TablePreparation:
         embed : bool
             Whether text with many values becomes codes, to be looked up. Without it it becomes
             one-hot.
-        tell : bool
+        warn : bool
             Whether to warn; `describe` says the same.
 
         Raises
@@ -149,8 +149,8 @@ class TablePreparation:
                 left.append(result)
             else:
                 fitted.append(result)
-        if tell:
-            _tell(fitted, left)
+        if warn:
+            _warn(fitted, left)
         if not fitted:
             why = "; ".join(f"{one.name!r}: {one.reason}" for one in left[:5])
             raise InputError(f"no usable feature column{f' ({why})' if why else ''}")
@@ -221,7 +221,7 @@ class TablePreparation:
         rows: NDArray[np.integer[Any]] | None = None,
         out: NDArray[np.float32] | None = None,
         *,
-        tell: bool = True,
+        warn: bool = True,
     ) -> NDArray[np.float32]:
         """Prepare the rows of a table.
 
@@ -234,7 +234,7 @@ class TablePreparation:
             The rows to prepare, in this order; None for all as they are.
         out : ndarray of float32, shape (M, D), or None
             Where to write them; None for a new array.
-        tell : bool
+        warn : bool
             Whether to warn of what training rows do not have.
 
         Returns
@@ -266,15 +266,24 @@ class TablePreparation:
                 f"out has shape {out.shape} and dtype {out.dtype}; "
                 f"({length}, {self.width}) and float32 are needed"
             )
-        for encoder, part in zip(self.encoders, self.parts(out), strict=True):
-            strays: cells.Strays = "warn" if tell else "ignore"
+        for encoder, part in zip(self.encoders, self._parts(out), strict=True):
+            strays: cells.Strays = "warn" if warn else "ignore"
             notes = encoder.encode(table.only(encoder.name), rows, part, strays)
-            for note in notes if tell else ():
+            for note in notes if warn else ():
                 warnings.warn(note, stacklevel=2)
         return out
 
-    def parts(self, x: NDArray[np.float32]) -> Iterable[Part]:
-        """Yield the columns of x (N, D) that belong to each of `encoders`, as views of x."""
+    @property
+    def places(self) -> dict[str, list[int]]:
+        """Which prepared columns each original column has become."""
+        counted = np.arange(self.width, dtype=np.float32)[None, :]
+        return {
+            encoder.name: [int(v) for part in parts for v in part[0]]
+            for encoder, parts in zip(self.encoders, self._parts(counted), strict=True)
+        }
+
+    def _parts(self, x: NDArray[np.float32]) -> Iterable[Part]:
+        """The columns of x for each encoder."""
         numbers, indicators, _ = self.inputs
         first = [0, len(numbers), len(numbers) + len(indicators)]
         for encoder in self.encoders:
@@ -334,7 +343,7 @@ def _names(source: Columns, given: Iterable[str]) -> set[str]:
     return set(names)
 
 
-def _tell(fitted: Sequence[Encoder], left: Sequence[LeftOut]) -> None:
+def _warn(fitted: Sequence[Encoder], left: Sequence[LeftOut]) -> None:
     """Warn of cells that could not be read, and of what is left out and not as asked."""
     for encoder in fitted:
         if encoder.strays:

@@ -140,7 +140,7 @@ class Tail:
 
 
 def levels(ones: int, rows: int) -> tuple[float, float]:
-    """Return what 0 and 1 become in a column with so many ones in so many rows.
+    """Return what 0 and 1 become in a column that has ``ones`` ones in ``rows`` rows.
 
     The robust scale with the smooth clip, of a column that needs not be made.
     """

@@ -277,25 +277,24 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         Raises
         ------
         InputError
-            If X or y are not as for `fit`, or ``n_repeats`` is no whole number over 0.
+            If X or y are not as for `fit`, or n_repeats is no number of times.
         """
+        check_is_fitted(self)
         if not (_is_whole(n_repeats) and n_repeats > 0):
             raise InputError(f"n_repeats must be a whole number over 0, got {n_repeats!r:.60}")
-        rows = columns_of(self._rows(X))
+        table = columns_of(self._rows(X))
         model, rng = self.model_, _random(random_state)
+        y, _ = self._targets(y, table, model.classes)
         metric = Metric(model.about["metric"])
-        y, _ = self._targets(y, rows, model.classes)
-        x = model.preparation.apply(rows)
-        best = model.score(metric, y, model.predict_in_parts(x))
+        x = model.preparation.apply(table)
+        best = model.score(metric, y, model.predict_many(x))
         lost = {}
-        for number, name in enumerate(model.preparation.columns):
-            changed, scores = x.copy(), []
-            own, original = ([*model.preparation.parts(a)][number] for a in (changed, x))
+        for name, columns in model.preparation.places.items():
+            kept, scores = x[:, columns], []
             for _ in range(n_repeats):
-                order = rng.permutation(len(x))
-                for to, source in zip(own, original, strict=True):
-                    to[:] = source[order]
-                scores.append(best - model.score(metric, y, model.predict_in_parts(changed)))
+                x[:, columns] = kept[rng.permutation(len(x))]
+                scores.append(best - model.score(metric, y, model.predict_many(x)))
+            x[:, columns] = kept
             lost[name] = np.array(scores)
         return dict(sorted(lost.items(), key=lambda item: -item[1].mean()))
 

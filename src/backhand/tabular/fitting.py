@@ -59,7 +59,7 @@ class Labelled(NamedTuple):
         rows = self.which
         if order is not None:
             rows = order if rows is None else rows[order]
-        return preparation.apply(self.table, rows, tell=False)
+        return preparation.apply(self.table, rows, warn=False)
 
     @property
     def places(self) -> Array:

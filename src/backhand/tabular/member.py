@@ -1,4 +1,4 @@
-"""One network of an ensemble: what it predicts, and what is told of it while it is trained."""
+"""One network of an ensemble: what it predicts, and what callbacks get of it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def outputs_of(network: Network, scale: TargetScale | None, z: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class MemberProgress(Progress):
-    """What a callback is told of an epoch of a member.
+    """What a callback gets of an epoch of a member.
 
     Attributes
     ----------

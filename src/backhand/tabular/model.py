@@ -111,10 +111,10 @@ class TableModel:
 
     def predictions(self, raw: Any) -> Array:
         """Probabilities (N, K) or values (N,) of rows, as `predict_proba` takes them."""
-        return self.predict_in_parts(self.preparation.apply(raw))
+        return self.predict_many(self.preparation.apply(raw))
 
-    def predict_in_parts(self, x: Array) -> Array:
-        """As `predict_prepared`, for so many rows that not all fit into the memory at once."""
+    def predict_many(self, x: Array) -> Array:
+        """As `predict_prepared`, some rows at a time, which bounds the memory."""
         found = [self.predict_prepared(some) for _, some in parts(x)]
         none = (0,) if self.classes is None else (0, len(self.classes))
         return np.concatenate(found) if found else np.empty(none)

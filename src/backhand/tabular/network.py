@@ -30,8 +30,8 @@ Array = Any
 SLOW = 0.1
 """Factor of the learning rate of biases and of learned strengths. As RealMLP."""
 
-MOST_QUANTILED = 50_000
-"""Bins are made of half to all of so many rows; more would move their edges by little."""
+QUANTILED = 50_000
+"""Bins are made of fewer than twice as many rows, evenly spaced; more would hardly move edges."""
 
 
 def network_of(
@@ -63,7 +63,7 @@ def network_of(
                 "pbld", recipe.frequencies, recipe.embedding_width, recipe.sigma, **shared
             )
         else:
-            some = x[:: max(1, len(x) // MOST_QUANTILED), :numbers]
+            some = x[:: max(1, len(x) // QUANTILED), :numbers]
             sizes = recipe.bins, recipe.distinct_bins
             embedding = PiecewiseLinear.from_quantiles(
                 some, *sizes, width=recipe.embedding_width, **shared

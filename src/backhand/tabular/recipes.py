@@ -95,7 +95,7 @@ class Recipe:
     fold : float
         Share of the rows that a network does not learn from: its validation rows.
     lengths : tuple of (int, int, int)
-        Up to so many training rows: epochs, and rows a step.
+        The most training rows for which it holds, epochs, and rows a step; in increasing order.
     patience : float
         Training ends after this share of its epochs without an improvement.
     """
@@ -116,7 +116,7 @@ class Recipe:
         return max(kind.members for kind in self.networks)
 
     def length(self, rows: int) -> tuple[int, int]:
-        """Epochs, and rows a step, for so many training rows."""
+        """Epochs, and rows a step, for a number of training rows."""
         for most, epochs, batch_size in self.lengths:
             if rows <= most:
                 return epochs, batch_size
@@ -149,7 +149,7 @@ def _with(kind: NetworkRecipe, members: int, **more: Any) -> NetworkRecipe:
 
 
 PRESETS: dict[str, Recipe] = {
-    "fast": Recipe((_with(PIECES, 2),), lengths=LENGTHS),
+    "fast": Recipe((_with(PIECES, 2, epochs=1.0),), lengths=LENGTHS),
     "default": Recipe((_with(WAVES, 2), _with(PIECES, 4)), lengths=LENGTHS),
     "best": Recipe(
         (

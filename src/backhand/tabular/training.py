@@ -257,7 +257,7 @@ def _config(
 
 
 def _some(rows: int, most: int, seed: int) -> Array | slice:
-    """At most so many of some rows, by chance."""
+    """Which rows to take of a number of them: all, or ``most`` by chance."""
     if rows <= most:
         return slice(None)
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

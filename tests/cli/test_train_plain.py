@@ -18,7 +18,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import r2_score
 
 from backhand import Rows, datasets
-from backhand.cli import train
+from backhand.cli import train_plain
 from backhand.errors import InputError
 from backhand.export import Model
 from backhand.network import Network
@@ -98,7 +98,7 @@ def test_scores_look_at_a_bounded_number_of_rows_at_once(monkeypatch):
         return real(self, params, x, engine)
 
     monkeypatch.setattr(Network, "forward", forward)
-    got = train.scores(network, params, data, split, "numpy")
+    got = train_plain.scores(network, params, data, split, "numpy")
     assert seen == [(EVALUATED_AT_ONCE, "numpy"), (5, "numpy")]
     error = np.mean((z - split.t) ** 2)
     assert got["loss"] == pytest.approx(error, rel=1e-5)
@@ -164,7 +164,7 @@ def test_patience_is_given_as_the_reason(backhand):
 def test_the_baseline_is_what_scikit_learns_dummies_score():
     digits = datasets.load("digits")
     dummy = DummyClassifier().fit(digits.train.x, digits.train.t)
-    baseline = train.baseline_of(digits)
+    baseline = train_plain.baseline_of(digits)
     assert baseline.scores == {"accuracy": dummy.score(digits.test.x, digits.test.t)}
     assert f"always {dummy.predict(digits.test.x)[0]}, " in baseline.text
     rng = np.random.default_rng(0)
@@ -181,7 +181,7 @@ def test_the_baseline_is_what_scikit_learns_dummies_score():
         test=Rows(t[60:], t[60:]),
     )
     guess = np.full(30, raw[:60].mean())
-    scores = train.baseline_of(numbers).scores
+    scores = train_plain.baseline_of(numbers).scores
     assert scores["R2"] == pytest.approx(r2_score(raw[60:], guess), rel=1e-5)
     assert scores["RMSE"] == pytest.approx(np.sqrt(np.mean((raw[60:] - guess) ** 2)), rel=1e-5)
 
@@ -211,7 +211,7 @@ def test_a_full_disk_does_not_lose_the_training(backhand, tmp_path, monkeypatch)
 def test_an_interrupted_training_is_kept_and_a_second_ctrl_c_does_not_lose_it(
     backhand, tmp_path, monkeypatch
 ):
-    real = {"fit": train.fit, "scores": train.scores}
+    real = {"fit": train_plain.fit, "scores": train_plain.scores}
 
     def fit(*args, callbacks, **kwargs):
         def interrupt(now):
@@ -224,8 +224,8 @@ def test_an_interrupted_training_is_kept_and_a_second_ctrl_c_does_not_lose_it(
         os.kill(os.getpid(), signal.SIGINT)
         return real["scores"](*args)
 
-    monkeypatch.setattr(train, "fit", fit)
-    monkeypatch.setattr(train, "scores", scores)
+    monkeypatch.setattr(train_plain, "fit", fit)
+    monkeypatch.setattr(train_plain, "scores", scores)
     words = ["--epochs", "9", "--hidden", "20", "--out", "run", "--plot", "p.svg"]
     code, out, err = backhand("train", "digits", *words)
     assert code == 130

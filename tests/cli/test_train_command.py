@@ -4,16 +4,25 @@ import inspect
 
 import pytest
 
-from backhand.cli import training
+from backhand.cli import train_command
 
 from .test_app import refused
 
 
 def test_every_option_belongs_to_one_way_or_to_both():
-    every = set(inspect.signature(training.train).parameters)
-    assert set(training.ENSEMBLE) | set(training.PLAIN) | set(training.TEXT_FILE) < every
-    both = {"name", "target", "task", "threads", "seed", *training.TEXT_FILE}
-    taken = (*training.ENSEMBLE, *training.PLAIN, *training.OF_PLAIN, *training.RESUMED, *both)
+    every = set(inspect.signature(train_command.train).parameters)
+    assert (
+        set(train_command.ENSEMBLE) | set(train_command.PLAIN) | set(train_command.TEXT_FILE)
+        < every
+    )
+    both = {"name", "target", "task", "threads", "seed", *train_command.TEXT_FILE}
+    taken = (
+        *train_command.ENSEMBLE,
+        *train_command.PLAIN,
+        *train_command.OF_PLAIN,
+        *train_command.RESUMED,
+        *both,
+    )
     assert every - set(taken) == {"context", "out", "data_dir"}
 
 
@@ -58,7 +67,7 @@ def test_what_does_not_go_together_is_one_line(backhand, people, tmp_path, words
 def test_a_table_gets_an_ensemble_unless_an_option_is_of_a_plain_network(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("a,b\n1,2\n")
-    assert training.is_ensemble(str(table), ["name", "target", "seed", "separator"])
-    for option in training.PLAIN:
-        assert not training.is_ensemble(str(table), ["name", option])
-    assert not training.is_ensemble("digits", ["name", "seed"])
+    assert train_command.is_ensemble(str(table), ["name", "target", "seed", "separator"])
+    for option in train_command.PLAIN:
+        assert not train_command.is_ensemble(str(table), ["name", option])
+    assert not train_command.is_ensemble("digits", ["name", "seed"])

@@ -1,4 +1,4 @@
-"""`backhand train`: from a name or a table to a run folder with a model."""
+"""`backhand train` for one plain network: from a name or a table to a run folder with a model."""
 
 from __future__ import annotations
 

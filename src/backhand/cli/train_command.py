@@ -1,7 +1,7 @@
 """The options of `backhand train`, and which of its two ways a run goes.
 
-A table goes to `tables`, unless an option describes a plain network; that, digits and MNIST go to
-`train`.
+A table goes to `train_table`, unless an option describes a plain network; that, digits and MNIST go
+to `train_plain`.
 """
 
 from __future__ import annotations
@@ -192,14 +192,14 @@ def train(
     """
     there = given(context)
     if resume is not None:
-        from .train import resume as go_on
+        from .train_plain import resume as go_on
 
         _check_alone(there)
         raise typer.Exit(go_on(resume, threads, plot, checkpoint_every))
     if name is None:
         raise InputError("NAME|FILE is missing: digits, mnist, a table, or a run to --resume")
     if is_ensemble(name, there):
-        from .tables import run as run_table
+        from .train_table import run as run_table
 
         if data_dir is not None:
             raise InputError(f"--data-dir is for mnist, and {name} is a table: leave it out")
@@ -223,7 +223,7 @@ def train(
             seed=seed,
         )
         raise typer.Exit(run_table(chosen, out))
-    from .train import run
+    from .train_plain import run
 
     code = run(
         Options(

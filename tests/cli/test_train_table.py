@@ -10,8 +10,8 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from backhand import load
-from backhand.cli import tables
-from backhand.cli.tables import TableRows
+from backhand.cli import train_table
+from backhand.cli.train_table import TableRows
 from backhand.errors import InputError
 from backhand.tabular import TabularClassifier, training
 from backhand.train.result import DivergedError
@@ -115,9 +115,9 @@ def test_a_class_that_a_part_does_not_learn_has_probability_0():
     table = write_table(["a"] * 30 + ["b"] * 29 + ["c"])
     estimator = TabularClassifier("fast", n_members=1, random_state=0)
     rows = np.arange(59)
-    tables._fit(estimator, table, rows, [])
+    train_table._fit(estimator, table, rows, [])
     assert estimator.classes_.tolist() == ["a", "b"]
-    answers, y = tables._known(estimator, table, np.array([0, 30, 59]))
+    answers, y = train_table._known(estimator, table, np.array([0, 30, 59]))
     assert y.tolist() == [0, 1, 2]
     assert (answers.predictions[:, 2] == 0).all()
     assert (answers.chosen == answers.predictions.argmax(axis=1)).all()
@@ -221,7 +221,7 @@ def test_too_few_rows_and_no_columns_for_the_test(backhand, people, tmp_path):
 
 def interrupting(monkeypatch, when):
     """Press Ctrl-C when an epoch of an ensemble is told of for the n-th time."""
-    real, seen = tables.ensemble.Live.__call__, []
+    real, seen = train_table.ensemble.Live.__call__, []
 
     def tell(live, now):
         seen.append(now)
@@ -229,7 +229,7 @@ def interrupting(monkeypatch, when):
         if len(seen) == when:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(tables.ensemble.Live, "__call__", tell)
+    monkeypatch.setattr(train_table.ensemble.Live, "__call__", tell)
 
 
 def test_ctrl_c_keeps_what_was_trained(backhand, people, tmp_path, monkeypatch):
