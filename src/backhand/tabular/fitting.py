@@ -220,16 +220,20 @@ def _arranged(
     regression: bool,
     seed: int,
 ) -> tuple[Array, Array, Array | None, list[Fold], Array]:
-    """Prepared rows x, their y and weights, which of them each member takes, and their places."""
+    """Prepared rows x, their y and weights, which of them each member takes, and their places.
+
+    Where members take a slice of the rows, these are shuffled, so that any part of it will do.
+    """
     count, members = len(rows.y), recipe.folds
     y, weight = rows.y, rows.weight
+    order = np.random.default_rng(seed).permutation(count)
     if validation is not None:
-        x = np.concatenate([rows.prepared(preparation), validation.prepared(preparation)])
+        x = np.concatenate([rows.prepared(preparation, order), validation.prepared(preparation)])
         if weight is not None or validation.weight is not None:
-            weight = np.concatenate([_weights(rows), _weights(validation)])
-        y = np.concatenate([y, validation.y])
+            weight = np.concatenate([_weights(rows)[order], _weights(validation)])
+        y = np.concatenate([y[order], validation.y])
         folds = [(slice(0, count), slice(count, len(y)))] * members
-        return x, y, weight, folds, np.concatenate([rows.places, validation.places])
+        return x, y, weight, folds, np.concatenate([rows.places[order], validation.places])
     if count < FEWEST_FOLDED:
         folds = [(slice(0, count), slice(0, 0))] * members
         return rows.prepared(preparation), y, weight, folds, rows.places
@@ -237,7 +241,6 @@ def _arranged(
         strata = None if regression else y
         folds = folds_of(strata, count, members, recipe.fold, seed)
         return rows.prepared(preparation), y, weight, folds, rows.places
-    order = np.random.default_rng(seed).permutation(count)
     learned = count - max(1, round(recipe.fold * count / 2))
     fold = slice(0, learned), slice(learned, count)
     x = rows.prepared(preparation, order)

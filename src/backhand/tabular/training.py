@@ -353,5 +353,8 @@ def _affordable(
     if (share := left / needed(jobs, epochs)) < 1:
         for job in jobs:
             most = max(2 * batch_size, int(share * len(job.rows)))
-            job.rows = job.rows.take(_some(len(job.rows), most, job.seed))
+            # the rows of a slice are shuffled, and its beginning is no copy
+            shuffled = isinstance(job.fold[0], slice)
+            which = slice(0, most) if shuffled else _some(len(job.rows), most, job.seed)
+            job.rows = job.rows.take(which)
     return jobs, epochs
