@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from backhand import Network, engines
 from backhand.engines import default_engine
@@ -347,3 +348,15 @@ def test_statistics_of_what_overflows_are_not_finite_and_warn_of_nothing():
     params = {n: np.full(shape, 3e38) for n, shape in network.shapes.items()}
     found = network.statistics(params, np.full((4, 2), 3e38), engine="numpy")
     assert not all(np.isfinite(line.std) for line in found)
+
+
+def test_initial_weights_by_data_do_not_depend_on_threads_of_the_blas():
+    x = np.random.default_rng(0).standard_normal((1024, 600)).astype(np.float32)
+    network = Network((600, 128, 128, 1), loss="mean_squared_error")
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(network.init("data_kinks", 0, x))
+    for other in found[1:]:
+        for name, a in found[0].items():
+            np.testing.assert_array_equal(other[name], a)

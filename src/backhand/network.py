@@ -24,6 +24,7 @@ from .plan.step import (
 from .plan.wiring import Result
 from .run.array_executor import as_real
 from .run.arrays import walk
+from .run.blas import one_blas_thread
 from .run.namespaces import is_sparse, is_tensor, namespace_of
 
 Array = Any
@@ -147,7 +148,8 @@ class Network(Description):
             given = dict(scaled)
             if node.bias is not None:
                 given[node.bias.name] = np.zeros_like(scaled[node.bias.name])
-            z = walk(plan, {"x": x, **given})[node.out.name]
+            with one_blas_thread():  # so that the same seed gives the same bits
+                z = walk(plan, {"x": x, **given})[node.out.name]
             z = z.reshape(-1, z.shape[-1]).astype(np.float64)
             spread = z.std(axis=0) if kinks else np.full(z.shape[1], z.std())
             # where all rows are alike it stays as drawn

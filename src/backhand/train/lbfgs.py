@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 
 from ..engines import executor
 from ..network import Network, Params
+from ..run.blas import one_blas_thread
 from .rows import Rows, parts
 
 Array = Any
@@ -123,7 +123,8 @@ def minimise(
             stopped = True
             raise StopIteration
 
-    with _one_blas_thread() if executor(engine, rows.x).native else contextlib.nullcontext():
+    # the products, which are the work, are compiled and have threads of their own
+    with one_blas_thread() if executor(engine, rows.x).native else contextlib.nullcontext():
         result = minimize(
             objective,
             pack(params),
@@ -142,21 +143,6 @@ def minimise(
         stopped or result.status == 0,
         str(result.message),
     )
-
-
-@functools.cache
-def _pools() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def _one_blas_thread() -> Any:
-    """Let SciPy's sums over all parameters be in one order, whatever the threads.
-
-    The products, which are the work, are compiled and have threads of their own.
-    """
-    return _pools().limit(limits=1, user_api="blas")
 
 
 def penalised_first(network: Network) -> tuple[list[str], list[str]]:
