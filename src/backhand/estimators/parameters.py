@@ -263,14 +263,22 @@ def rows_to_judge(estimator: Any, X: Any, y: Any, weight: Any) -> tuple[Any, Any
 
     Raises InputError if they are not whole, or nothing would judge by them.
     """
-    if X is None and y is None and weight is None:
-        return None
-    if X is None or y is None:
-        raise InputError("X_val and y_val go together: give both of them or none")
-    if not estimator.early_stopping:
+    given = validation_rows(X, y, weight)
+    if given is not None and not estimator.early_stopping:
         raise InputError(
             "X_val and y_val are what early stopping judges by: they need early_stopping=True"
         )
+    return given
+
+
+def validation_rows(X: Any, y: Any, weight: Any) -> tuple[Any, Any, Any] | None:
+    """X_val, y_val and sample_weight_val; None if all are. Raises InputError if one is missing."""
+    if X is None and y is None and weight is None:
+        return None
+    if X is None and y is None:
+        raise InputError("sample_weight_val is for rows of X_val and y_val, which are not given")
+    if X is None or y is None:
+        raise InputError("X_val and y_val go together: give both of them or none")
     return X, y, weight
 
 

@@ -53,7 +53,7 @@ class Columns:
         self._place = {name: place for place, name in enumerate(self.names)}
         if len(self._place) < len(self.names):
             seen: set[str] = set()
-            twice = next(name for name in self.names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+            twice = next(name for name in self.names if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # it is None, and so false
             raise InputError(f"column {twice!r} is there twice")
 
     def __contains__(self, name: object) -> bool:

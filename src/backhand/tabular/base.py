@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import InputError, first_line
 from ..estimators.entering import as_input_error
+from ..estimators.parameters import validation_rows
 from ..estimators.persistence import Loadable, plain, read_plain
 from ..estimators.weighing import checked_weight, product, weights_of_classes
 from ..plan.ranges import check_unmasked
@@ -72,17 +73,12 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         InputError
             A ``ValueError``: if a parameter or the data make no sense, or training diverges.
         """
-        if (X_val is None) != (y_val is None):
-            raise InputError("X_val and y_val must be given together")
-        if X_val is None and sample_weight_val is not None:
-            raise InputError("sample_weight_val is for rows of X_val, which is not given")
+        given = validation_rows(X_val, y_val, sample_weight_val)
         scratch = self._scratch()
         rows, classes = self._entered(scratch, X, y, sample_weight, None, "", reset=True)
         validation = None
-        if X_val is not None:
-            validation, _ = self._entered(
-                scratch, X_val, y_val, sample_weight_val, classes, "_val", reset=False
-            )
+        if given is not None:
+            validation, _ = self._entered(scratch, *given, classes, "_val", reset=False)
         settings = Settings(
             self.preset,
             self.n_members,
@@ -90,9 +86,9 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
             self.metric,
             int(_random(self.random_state).randint(2**31 - 1)),
             self.threads,
-            _listed(self.callbacks, "callbacks", "functions"),
-            _listed(self.drop, "drop", "columns"),
-            _listed(self.keep, "keep", "columns"),
+            _sequence(self.callbacks, "callbacks", "functions"),
+            _sequence(self.drop, "drop", "columns"),
+            _sequence(self.keep, "keep", "columns"),
         )
         fitted = fit_model(rows, classes, settings, validation, getattr(y, "name", None))
         self.__dict__.pop("feature_names_in_", None)
@@ -332,7 +328,7 @@ def _random(random_state: Any) -> Any:
         raise InputError(f"random_state={random_state!r:.60}: {first_line(error)}") from None
 
 
-def _listed(given: Any, name: str, what: str) -> tuple[Any, ...]:
+def _sequence(given: Any, name: str, what: str) -> tuple[Any, ...]:
     """A parameter that is a sequence, or None for nothing; a single name is one."""
     if given is None:
         return ()

@@ -133,7 +133,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]  # 
         return self.model_.predict_proba(rows)
 
 
-class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
+class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]  # as above
     """Networks that predict a number for each row of a table.
 
     Parameters

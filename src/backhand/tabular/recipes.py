@@ -53,8 +53,6 @@ class NetworkRecipe:
         It follows the schedule "coslog4".
     beta2 : float
         Of Adam.
-    label_smoothing : float
-        Where the metric is of classes, such as accuracy; it would hurt probabilities.
     target : {"raw", "log"}
         The logarithm is for positive targets with a long tail only.
     members : int
@@ -78,7 +76,6 @@ class NetworkRecipe:
     weight_decay: float = 0.02
     learning_rate: float = 0.04
     beta2: float = 0.95
-    label_smoothing: float = 0.0
     target: str = RAW
     members: int = 2
     epochs: float = 1.0

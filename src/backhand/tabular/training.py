@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..formulas.losses import choose_loss
 from ..network import Network
 from ..preprocess.preparation import TablePreparation
 from ..run.llvm.host.team import available_threads, checked_threads
@@ -159,12 +158,7 @@ def _jobs(task: Task, recipe: Recipe, seed: int) -> list[_Job]:
     kinds = []
     for settings in recipe.networks:
         scale = None if task.classes else TargetScale.of(task.y, settings.target == LOG)
-        loss: Any = "mean_squared_error"
-        if task.classes:
-            loss = "softmax_cross_entropy"
-            if settings.label_smoothing and task.metric.is_of_classes:
-                smoothed = choose_loss("smoothed_cross_entropy")
-                loss = smoothed.with_(label_smoothing=settings.label_smoothing)
+        loss = "softmax_cross_entropy" if task.classes else "mean_squared_error"
         network = network_of(settings, task.preparation, task.x, max(task.classes, 1), loss)
         kinds.append((settings, network, scale))
     for number, (learned, held_out) in enumerate(task.folds):
@@ -216,7 +210,7 @@ def _train(
     ]
     has_validation = jobs[0].validation is not None
     scores = [_score(task, job) for job in jobs] if has_validation and task.by_score else None
-    if len(jobs) == 1:
+    if len(jobs) == 1:  # which may have all threads
         result = fit(
             jobs[0].network,
             starts[0],
@@ -232,7 +226,7 @@ def _train(
         starts,
         [job.rows for job in jobs],
         configs,
-        validation=[job.validation for job in jobs] if has_validation else None,  # type: ignore[misc]
+        validation=[job.validation for job in jobs],
         score=scores,
         callbacks=lambda number: [watch.callback_of(before + number)],
         threads=threads,

@@ -33,7 +33,7 @@ def fit_several(
     rows: Rows | Sequence[Rows],
     configs: TrainConfig | Sequence[TrainConfig],
     *,
-    validation: Rows | Sequence[Rows] | None = None,
+    validation: Rows | Sequence[Rows | None] | None = None,
     score: Score | Sequence[Score] | None = None,
     callbacks: Callable[[int], Iterable[Callback]] = lambda number: (),
     threads: int | None = None,
