@@ -330,7 +330,7 @@ def test_own_rows_go_through_a_pipeline(ours):
     ("settings", "changes", "message"),
     [
         ({}, {"y_val": None}, "X_val and y_val go together"),
-        ({}, {"X_val": None, "y_val": None, "sample_weight_val": [1]}, "go together"),
+        ({}, {"X_val": None, "y_val": None, "sample_weight_val": [1]}, "are not given"),
         ({"early_stopping": False}, {}, "need early_stopping=True"),
         ({}, {"sample_weight_val": np.zeros(150)}, "sample_weight_val is 0|at least one non-zero"),
         ({}, {"X_val": np.ones((150, 3))}, "features"),
