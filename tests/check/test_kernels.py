@@ -19,6 +19,7 @@ from backhand.check.kernels import (
     vector_functions,
 )
 from backhand.check.mathematics import allowed, mathematics, sensitivity
+from backhand.expr import functions
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 from backhand.formulas.optimisers import OPTIMISERS, clipping
@@ -26,7 +27,6 @@ from backhand.network import Network
 from backhand.plan.nodes import BatchSum, Map, NormaliseWeights, Product
 from backhand.plan.step import gradient_plan
 from backhand.run.llvm.kernels.tile import choose_tile
-from backhand.run.llvm.lowering import mathfuncs as functions
 from backhand.run.llvm.machine.compile_store import RecentlyUsed
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.runtime.engine import CompiledTrainer, execute

@@ -86,7 +86,7 @@ def check_kernels(seed: int = 0, programs: int = 16) -> Iterator[Comparison]:
 
 def rounding(dtype: str) -> Rounding:
     """The namespace that bounds what the compiled executor's kernels may differ by."""
-    from ..run.llvm.lowering.mathfuncs import TABLE
+    from ..expr.functions import TABLE
 
     single = dtype == "float32"
     return Rounding(dtype, {f.name: f.bound32 if single else f.bound64 for f in TABLE.values()})
@@ -229,7 +229,7 @@ def _worst_of(groups: Mapping[str, list[Comparison]]) -> list[Comparison]:
 
 def vector_functions() -> list[Activation]:
     """Each vector function by itself, as if it were an activation."""
-    from ..run.llvm.lowering.mathfuncs import TABLE
+    from ..expr.functions import TABLE
 
     def alone(name: str) -> Activation:
         def forward(xp: Any, z: Array) -> Array:

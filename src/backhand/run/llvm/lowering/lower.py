@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ....errors import InputError
+from ....expr.functions import function_graph
 from ....expr.graph import Graph, Node
 from ....expr.trace import FUNCTIONS
 from ..ir.builder import ir
 from ..ir.simd import Lanes
-from .mathfuncs import function_graph
 
 REAL = ("add", "sub", "mul", "div", "neg", "abs", "sqrt", "fma", "copysign", "round")
 WORDS = {"multiply": "mul", "xor": "xor"}

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from ....expr.graph import Graph
-from ....expr.trace import Trace, Value, refusing, trace
-from ....formulas import turns
+from ..formulas import turns
 from . import minimax
+from .graph import Graph
+from .trace import Trace, Value, refusing, trace
 
 Array = Any
 

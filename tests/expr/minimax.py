@@ -1,8 +1,8 @@
-"""How the polynomials of `coefficients.py` are made: ``python tests/run/llvm/minimax.py NAME``.
+"""How the polynomials of `minimax.py` are made: ``python tests/expr/minimax.py NAME``.
 
 It fits each again by Remez's exchange algorithm, in 45 digits, and prints the largest relative
 error that any polynomial of the degree must have, that of the new one in its format, and that of
-the stored one. `test_coefficients.py` judges the stored ones by the functions below.
+the stored one. `test_minimax.py` judges the stored ones by the functions below.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from backhand.run.llvm.lowering import minimax as coefficients
+from backhand.expr import minimax as coefficients
 
 mp = mpmath.mp.clone()
 mp.dps = 45

@@ -1,4 +1,4 @@
-"""Polynomials of `mathfuncs.py`, lowest power first, exact in the format that they are for.
+"""Polynomials of `functions.py`, lowest power first, exact in the format that they are for.
 
 Each is the minimax fit, by Remez's exchange algorithm in 45 digits, for the relative error of the
 function that it serves; the float32 ones were rounded coefficient by coefficient, the rest fitted

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backhand.run.llvm.lowering import minimax as coefficients
+from backhand.expr import minimax as coefficients
 
-from ..minimax import PROBLEMS, Fit, mp, polynomial
+from .minimax import PROBLEMS, Fit, mp, polynomial
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

@@ -6,12 +6,12 @@ import mpmath
 import numpy as np
 import pytest
 
+from backhand.expr.functions import TABLE, function_graph
 from backhand.expr.trace import FUNCTIONS
-from backhand.run.llvm.lowering.mathfuncs import TABLE, function_graph
 from backhand.run.llvm.machine.target import Target
 from backhand.run.namespaces import NUMPY
 
-from ..native_formulas import TARGETS, map_elements, same_bits, several_targets
+from ..run.llvm.native_formulas import TARGETS, map_elements, same_bits, several_targets
 
 mpmath_context = mpmath.mp.clone()
 mpmath_context.dps = 40
