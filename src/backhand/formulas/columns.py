@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .namespace import XP, Array
 
-OTHER, MISSING = -1.0, -2.0
+OTHER, MISSING = -1, -2
 """Places of categories that no training row has, and of missing ones."""
 
 CLIP = 3.0

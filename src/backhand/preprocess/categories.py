@@ -133,12 +133,12 @@ class CategoryColumn(Encoder):
         scaled = [scaled_levels(n, self.rows, known) for n in ones]
         if len(ones) <= 2:  # of two, one
             scaled = [(-1.0, 1.0, (ones[1] - ones[0]) / known)] if len(ones) == 2 else []
-        places = [*map(float, range(len(self.values))), OTHER][len(ones) - len(scaled) :]
+        places = [*range(len(self.values)), OTHER][len(ones) - len(scaled) :]
         found = []
         for place, (off, on, mean) in zip(places, scaled, strict=False):
             absent_is = (0.0 if len(ones) == 2 else off) if self.has_gap else mean
             other = off if self._has_other else mean
-            found.append(Slot(columns.one_hot, (place, off, on, other, absent_is)))
+            found.append(Slot(columns.one_hot, (float(place), off, on, other, absent_is)))
         return Slots([], found + self.gap_slots, [])
 
     def read(
@@ -151,7 +151,7 @@ class CategoryColumn(Encoder):
         if chosen is not None:
             found = found.take(pa.array(chosen))
         place = pc.index_in(found, value_set=pa.array(self.values, type=pa.string()))
-        places = np.asarray(pc.fill_null(place, int(OTHER))).astype(np.float64)
+        places = np.asarray(pc.fill_null(place, OTHER)).astype(np.float64)
         absent = np.asarray(pc.is_null(found))
         other = (places == OTHER) & ~absent
         places[absent] = MISSING
@@ -159,7 +159,7 @@ class CategoryColumn(Encoder):
 
     def write(self, values: NDArray[np.float64], x: Part) -> None:
         # there are few places, and so few different rows
-        every = np.arange(MISSING, len(self.values))
+        every = np.arange(MISSING, len(self.values), dtype=np.float64)
         sizes = [(len(every), out.shape[1]) for out in x]
         rows = Part(*(np.empty(size, np.float32) for size in sizes))
         super().write(every, rows)
