@@ -6,7 +6,7 @@ import pytest
 
 from backhand import Network
 from backhand.check.examples import EXAMPLES
-from backhand.export.memory import Memory, Place, size_of
+from backhand.export.imperative.memory import Memory, Place, size_of
 from backhand.plan.step import forward_plan, gradient_plan
 
 

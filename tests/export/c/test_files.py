@@ -10,12 +10,12 @@ import pytest
 
 from backhand import InputError, Network
 from backhand.check.examples import EXAMPLES
-from backhand.export.c import c_texts
+from backhand.export.c.files import c_texts
 from backhand.export.program import program_of_network
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
 
-from .c_programs import library, results
+from .programs import library, results
 
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expr.graph import Node
+from ...expr.graph import Node
 
 Array = Any
 

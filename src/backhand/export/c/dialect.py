@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..expr.graph import Node
-from .dialect import Dialect, Parameter
-from .expressions import indented
+from ...expr.graph import Node
+from ..imperative.dialect import Dialect, Parameter
+from ..imperative.expressions import indented
 
 Array = Any
 

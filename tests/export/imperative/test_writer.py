@@ -11,12 +11,12 @@ import pytest
 
 from backhand import InputError, Network
 from backhand.check.examples import EXAMPLES
-from backhand.export.c_dialect import C
+from backhand.export.c.dialect import C
 from backhand.export.imperative import Writer
 from backhand.plan.step import forward_plan, gradient_plan
 from backhand.run.arrays import walk
 
-from .c_programs import WARNINGS
+from ..c.programs import WARNINGS
 
 LOSSES = ("softmax_cross_entropy", "mean_squared_error")
 

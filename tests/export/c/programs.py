@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 
-from backhand.export.c import to_c
+from backhand.export.c import write_c
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror", "-std=c99")
 
@@ -15,7 +15,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror", "-std=c
 def written(folder, programs):
     """Write programs as m0, m1, ... and a file that includes all; its path."""
     for i, program in enumerate(programs):
-        to_c(program, folder / f"m{i}")
+        write_c(program, folder / f"m{i}")
     together = folder / "all.c"
     together.write_text("".join(f'#include "m{i}.c"\n' for i in range(len(programs))))
     return together

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..expr.functions import function_graph
-from ..expr.graph import FUNCTIONS, Graph, Node
+from ...expr.functions import function_graph
+from ...expr.graph import FUNCTIONS, Graph, Node
 from .dialect import Dialect, Parameter
 
 LANES = 16

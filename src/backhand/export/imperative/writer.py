@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..expr.graph import FUNCTIONS, Graph
-from ..expr.summable import Summable, plain
-from ..expr.trace import trace
-from ..plan.buffers import Axes, Buffer, broadcast
-from ..plan.nodes import (
+from ...errors import InputError
+from ...expr.graph import FUNCTIONS, Graph
+from ...expr.summable import Summable, plain
+from ...expr.trace import trace
+from ...plan.buffers import Axes, Buffer, broadcast
+from ...plan.nodes import (
     BatchSum,
     Cumulate,
     Lookup,
@@ -36,10 +36,10 @@ from ..plan.nodes import (
     ScatterAdd,
     formula_name,
 )
+from ..program import Stage
 from .dialect import Dialect, Parameter
 from .expressions import function_lines, row_lines
 from .memory import SCRATCH, Memory, Place, size_of
-from .program import Stage
 
 Array = Any
 

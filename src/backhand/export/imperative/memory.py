@@ -13,8 +13,8 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from ..plan.buffers import BATCH, Buffer
-from ..plan.nodes import Map, Node, ScaleRows
+from ...plan.buffers import BATCH, Buffer
+from ...plan.nodes import Map, Node, ScaleRows
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,11 +8,11 @@ import re
 
 import numpy as np
 
-from ..errors import InputError
-from ..files import replacing
-from .c_dialect import REAL, C
-from .imperative import Routine, Writer
-from .program import Program
+from ...errors import InputError
+from ...files import replacing
+from ..imperative import Routine, Writer
+from ..program import Program
+from .dialect import REAL, C
 
 KEYWORDS = frozenset(
     """auto break case char const continue default do double else enum extern float for goto if
@@ -39,7 +39,7 @@ def checked_prefix(prefix: str) -> str:
     return prefix
 
 
-def to_c(program: Program, name: str | os.PathLike[str]) -> tuple[pathlib.Path, pathlib.Path]:
+def write_c(program: Program, name: str | os.PathLike[str]) -> tuple[pathlib.Path, pathlib.Path]:
     """Write ``NAME.h`` and ``NAME.c``.
 
     Parameters
