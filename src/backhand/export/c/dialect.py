@@ -192,28 +192,39 @@ static int32_t @place(const $real a, const int32_t values)
     "product": (
         ("fma",),
         """\
-/* y = b + x w, each sum one fma after another */
+/* y = b + x w, each sum one fma after another; N columns at once, and the last N may overlap */
 static void @product(const $real *x, const $real *w, const $real *b, $real *y,
     const int32_t depth, const int32_t width)
 {
-    int32_t c = 0;
 #define @COLUMNS(N) \\
-    for (; c + N <= width; c += N) { \\
-        $real sums[N]; \\
-        const $real *row = w + c; \\
-        for (int32_t j = 0; j < N; j++) { \\
-            sums[j] = b ? b[c + j] : 0; \\
-        } \\
-        for (int32_t k = 0; k < depth; k++, row += width) { \\
+    if (width >= N) { \\
+        for (int32_t c = 0; c < width; c += N) { \\
+            const int32_t first = c < width - N ? c : width - N; \\
+            const $real *row = w + first; \\
+            $real sums[N]; \\
             for (int32_t j = 0; j < N; j++) { \\
-                sums[j] = @fma(x[k], row[j], sums[j]); \\
+                sums[j] = b ? b[first + j] : 0; \\
+            } \\
+            for (int32_t k = 0; k < depth; k++, row += width) { \\
+                for (int32_t j = 0; j < N; j++) { \\
+                    sums[j] = @fma(x[k], row[j], sums[j]); \\
+                } \\
+            } \\
+            for (int32_t j = 0; j < N; j++) { \\
+                y[first + j] = sums[j]; \\
             } \\
         } \\
-        for (int32_t j = 0; j < N; j++) { \\
-            y[c + j] = sums[j]; \\
-        } \\
+        return; \\
     }
+#if defined(__AVX__) || defined(__aarch64__)
+    @COLUMNS(64)
+#endif
+#if defined(__SSE2__) || defined(__aarch64__)
+    @COLUMNS(32)
     @COLUMNS(16)
+    @COLUMNS(8)
+    @COLUMNS(4)
+#endif
     @COLUMNS(1)
 #undef @COLUMNS
 }""",

@@ -167,8 +167,16 @@ PRAGMAS = """\
 #if defined(__FAST_MATH__)
 #error "compile this file without -ffast-math: it would change results"
 #endif
+#if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
+#error "compile this file for arithmetic in float and double, such as with -msse2 -mfpmath=sse"
+#endif
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
+#if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) \\
+    && (defined(__x86_64__) || defined(__aarch64__))
+#pragma GCC optimize ("O3", "fp-contract=off")
+#else
 #pragma GCC optimize ("fp-contract=off")
+#endif
 #endif"""
