@@ -266,6 +266,17 @@ def real_text(value: float, dtype: str) -> str:
     return f"{digits}p{int(exponent)}{mark}"
 
 
+def wrapped(texts: Sequence[str]) -> list[str]:
+    """Texts with commas between them, in lines."""
+    lines, line = [], ""
+    for text in texts:
+        if len(line) + len(text) > 88:
+            lines.append(line.rstrip())
+            line = ""
+        line += f"{text}, "
+    return [*lines, line.rstrip(", ")]
+
+
 class C(Dialect):
     """C99, with a prefix before every name."""
 
@@ -397,12 +408,5 @@ class C(Dialect):
             texts = [real_text(float(a), dtype) for a in flat]
         else:
             texts = [str(a) for a in flat.tolist()]
-        lines, line = [], ""
-        for text in texts:
-            if len(line) + len(text) > 90:
-                lines.append(line.rstrip())
-                line = ""
-            line += f"{text}, "
-        lines.append(line.rstrip(", "))
         head = f"static const {TYPES[dtype]} {self.local(name, '')}[{len(texts)}] = {{"
-        return [head, *indented(lines), "};"]
+        return [head, *indented(wrapped(texts)), "};"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,8 @@ class Writer:
     Parameters
     ----------
     dialect : Dialect
+    taken : collection of str
+        Names that functions and constants must not have.
 
     Attributes
     ----------
@@ -83,13 +85,13 @@ class Writer:
         `dialect.FUNCTIONS`, see `definitions`.
     """
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, taken: Collection[str] = ()) -> None:
         self.dialect = dialect
         self.arrays: list[tuple[str, Array]] = []
         self.functions: list[list[str]] = []
         self._constants: dict[tuple[str, bytes], str] = {}
         self._formulas: dict[Any, str] = {}
-        self._taken: set[str] = set(FUNCTIONS)
+        self._taken = {*FUNCTIONS, *taken}
 
     def definitions(self) -> list[list[str]]:
         """All functions: exp and its like first."""
