@@ -1,4 +1,4 @@
-"""From answers to classes and their names."""
+"""From logits and answers to classes, and the names of classes."""
 
 from __future__ import annotations
 
@@ -6,38 +6,73 @@ from ..program import Decision
 from .dialect import real_text
 from .names import comment, string
 
+SHOWN = 50
+"""Classes that the header lists, at most."""
+
+LARGEST = """\
+    int32_t best = 0;
+    for (int32_t k = 1; k < $many; k++) {
+        best = $of[k] > $of[best] ? k : best;
+    }
+    return best;"""
+
+
+def names_one(decision: Decision) -> bool:
+    """Whether a row has one class, whose number `predict` returns."""
+    return decision.kind not in ("numbers", "labels")
+
 
 def declarations(decision: Decision, prefix: str, real: str) -> list[str]:
     """For the header."""
     if decision.kind == "numbers":
         return []
-    many = len(decision.classes)
-    lines = [f"#define {prefix.upper()}_CLASSES {many}"]
-    lines += [f"/* class {i}: {comment(str(c))} */" for i, c in enumerate(decision.classes[:20])]
-    lines += [f"/* and {many - 20} more */"] * (many > 20)
+    classes = [comment(str(label)) for label in decision.classes]
+    lines = [f"#define {prefix.upper()}_CLASSES {len(classes)}"]
+    lines += [f"/* {k}: {label} */" for k, label in enumerate(classes[:SHOWN])]
     if decision.kind == "labels":
         lines += [
-            "/* whether answers y give a row a label, by its number */",
-            f"int {prefix}_has_label(const {real} *y, int32_t label);",
+            "/* whether a row with these logits has a label, by its number */",
+            f"int {prefix}_has_label(const {real} *logits, int32_t label);",
         ]
-    else:
-        lines += [
-            "/* the number of the class that answers y stand for */",
-            f"int32_t {prefix}_class_of(const {real} *y);",
-        ]
-    lines += [
-        "/* the name of a class by its number, in UTF-8 */",
+    return [
+        *lines,
+        "/* the name of a class by its number, in UTF-8; empty if there is none */",
         f"const char *{prefix}_class_name(int32_t number);",
     ]
-    return lines
 
 
-def definitions(decision: Decision, prefix: str, real: str, dtype: str) -> list[str]:
-    """For the source."""
+def function(decision: Decision, prefix: str, real: str, real_y: str, dtype: str) -> list[str]:
+    """The function of logits and y that finds the class, or of logits that looks for a label."""
     if decision.kind == "numbers":
         return []
-    names = ",\n".join(f"        {string(str(c))}" for c in decision.classes)
-    name = f"""\
+    if decision.kind == "labels":
+        return [
+            f"int {prefix}_has_label(const {real} *logits, const int32_t label)\n"
+            "{\n    return logits[label] > 0;\n}"
+        ]
+    of = "logits" if "logit" in decision.kind else "y"
+    if decision.kind == "threshold":
+        body = f"    return y[1] >= {real_text(decision.threshold, dtype)};"
+    elif decision.kind == "positive_logit":
+        body = "    return logits[0] > 0;"
+    else:
+        body = LARGEST.replace("$many", str(len(decision.classes))).replace("$of", of)
+    given = f"const {real} *logits" if of == "logits" else f"const {real_y} *y"
+    return [f"static int32_t {prefix}_class_of({given})\n{{\n{body}\n}}"]
+
+
+def class_of(decision: Decision, prefix: str) -> str:
+    """The call of `function`."""
+    return f"{prefix}_class_of({'logits' if 'logit' in decision.kind else 'y'})"
+
+
+def class_names(decision: Decision, prefix: str) -> list[str]:
+    """The function that names a class."""
+    if decision.kind == "numbers":
+        return []
+    names = ",\n".join(f"        {string(str(label))}" for label in decision.classes)
+    return [
+        f"""\
 const char *{prefix}_class_name(const int32_t number)
 {{
     static const char *const names[] = {{
@@ -45,23 +80,4 @@ const char *{prefix}_class_name(const int32_t number)
     }};
     return number >= 0 && number < {len(decision.classes)} ? names[number] : "";
 }}"""
-    limit = real_text(decision.threshold, dtype)
-    head = f"int32_t {prefix}_class_of(const {real} *y)\n{{\n"
-    if decision.kind == "labels":
-        first = (
-            f"int {prefix}_has_label(const {real} *y, const int32_t label)\n{{\n"
-            f"    return y[label] > {limit};\n}}"
-        )
-    elif decision.kind == "threshold":
-        first = f"{head}    return y[1] >= {limit};\n}}"
-    else:
-        first = f"""\
-{head}    int32_t best = 0;
-    for (int32_t k = 1; k < {len(decision.classes)}; k++) {{
-        if (y[k] > y[best]) {{
-            best = k;
-        }}
-    }}
-    return best;
-}}"""
-    return [first, name]
+    ]

@@ -75,13 +75,16 @@ class _File:
         self.writer = Writer(self.dialect, API)
         self.networks = [self.writer.stage(stage) for stage in program.networks]
         self.answer = self.writer.stage(program.answer)
-        self.logits = sum(routine.results[0] for routine in self.networks)
-        self.scratch = max(routine.scratch for routine in self.networks)
+        self.logits = max(1, sum(routine.results[0] for routine in self.networks))
+        self.scratch = max((routine.scratch for routine in self.networks), default=0)
         self.same = self.answer.dtype == program.dtype
         if self.same:
             self.scratch = max(self.scratch, self.answer.scratch)
         self.uses_scratch = self.same and self.answer.scratch > 0
         self.real, self.real_y = REAL[program.dtype], REAL[self.answer.dtype]
+        one = decision.names_one(program.decision)
+        self.gives, self.returned = ("int32_t", "return ") if one else ("void", "")
+        self.says = "; gives the number of the class" * one
         self.table = self._table()
         self.test = SelfTest(program, prefix, self.dialect, rows)
 
@@ -106,7 +109,7 @@ class _File:
             *self._functions(),
             *(self.table.definitions(self.real) if self.table else []),
             *([self._of_row()] if self.table else []),
-            *decision.definitions(decided, p, self.real_y, self.answer.dtype),
+            *decision.class_names(decided, p),
             test,
         ]
         return "\n".join(self._header()) + "\n", "\n\n".join(source) + "\n"
@@ -138,10 +141,10 @@ class _File:
             'extern "C" {',
             "#endif",
             "",
-            f"/* from {up}_INPUTS prepared numbers x to {up}_OUTPUTS answers y */",
-            f"void {p}_predict(const {real} *x, {real_y} *y);",
+            f"/* from {up}_INPUTS prepared numbers x to {up}_OUTPUTS answers y{self.says} */",
+            f"{self.gives} {p}_predict(const {real} *x, {real_y} *y);",
             f"/* the same, with {up}_SCRATCH numbers of the caller's for what is in between */",
-            f"void {p}_predict_in(const {real} *x, {real_y} *y, {real} *scratch);",
+            f"{self.gives} {p}_predict_in(const {real} *x, {real_y} *y, {real} *scratch);",
             "/* the networks' own results, before they become answers */",
             f"void {p}_logits(const {real} *x, {real} *logits);",
             "",
@@ -149,35 +152,39 @@ class _File:
         if self.table:
             lines += [
                 *self.table.declarations(),
-                "/* from a row of the table to prepared numbers, and to answers */",
-                f"void {p}_prepare(const {p}_row *row, {real} *x);",
-                f"void {p}_predict_row(const {p}_row *row, {real_y} *y);",
+                f"/* from a row to prepared numbers, and to answers{self.says} */",
+                f"void {p}_prepare({self.table.row}, {real} *x);",
+                f"{self.gives} {p}_predict_row({self.table.row}, {real_y} *y);",
                 "",
             ]
-        lines += decision.declarations(self.program.decision, p, real_y)
+        lines += decision.declarations(self.program.decision, p, real)
         return [*lines, "", "#ifdef __cplusplus", "}", "#endif", "", "#endif"]
 
     def _functions(self) -> list[str]:
-        p, up, real, real_y = self.prefix, self.prefix.upper(), self.real, self.real_y
+        p, real, real_y = self.prefix, self.real, self.real_y
         firsts = np.cumsum([0, *(routine.results[0] for routine in self.networks)])
         places = [f"{{}} + {first}" if first else "{}" for first in firsts[:-1]]
         calls = [
             f"    {self._call(routine, 'x', place.format('logits'))}"
             for routine, place in zip(self.networks, places, strict=True)
         ]
-        given, answer = "logits", []
+        given, answer = "logits", ["(void)logits;"] * (not self.networks)
         if not self.same:
             given = "given"
-            answer = [f"{real_y} given[{self.logits}];"]
+            answer.append(f"{real_y} given[{self.logits}];")
             answer += [f"{real_y} s[{self.answer.scratch}];"] * (self.answer.scratch > 0)
             cast = f"given[k] = ({real_y})logits[k];"
             answer += self.dialect.loop("k", str(self.logits), [cast])
         answer.append(self._call(self.answer, *(place.format(given) for place in places), "y"))
+        decided = self.program.decision
+        found = f"\n    return {decision.class_of(decided, p)};" * bool(self.returned)
         return [
+            *decision.function(decided, p, real, real_y, self.answer.dtype),
             "\n".join(
                 [
                     f"static void {p}_networks(const {real} *x, {real} *logits, {real} *s)",
                     "{",
+                    *["    (void)x;", "    logits[0] = 0;"] * (not self.networks),
                     *["    (void)s;"] * (not any(routine.scratch for routine in self.networks)),
                     *calls,
                     "}",
@@ -195,28 +202,29 @@ static void {p}_answers(const {real} *logits, {real_y} *y{f", {real} *s" * self.
 {chr(10).join(indented(answer))}
 }}""",
             f"""\
-void {p}_predict_in(const {real} *x, {real_y} *y, {real} *scratch)
+{self.gives} {p}_predict_in(const {real} *x, {real_y} *y, {real} *scratch)
 {{
     {real} *logits = scratch, *s = scratch + {self.logits};
     {p}_networks(x, logits, s);
-    {p}_answers(logits, y{", s" * self.uses_scratch});
+    {p}_answers(logits, y{", s" * self.uses_scratch});{found}
 }}""",
             f"""\
-void {p}_predict(const {real} *x, {real_y} *y)
+{self.gives} {p}_predict(const {real} *x, {real_y} *y)
 {{
-    {real} scratch[{up}_SCRATCH];
-    {p}_predict_in(x, y, scratch);
+    {real} scratch[{max(1, self.logits + self.scratch)}];
+    {self.returned}{p}_predict_in(x, y, scratch);
 }}""",
         ]
 
     def _of_row(self) -> str:
+        assert self.table is not None
         p, up = self.prefix, self.prefix.upper()
         return f"""\
-void {p}_predict_row(const {p}_row *row, {self.real_y} *y)
+{self.gives} {p}_predict_row({self.table.row}, {self.real_y} *y)
 {{
     {self.real} x[{up}_INPUTS];
     {p}_prepare(row, x);
-    {p}_predict(x, y);
+    {self.returned}{p}_predict(x, y);
 }}"""
 
     def _call(self, routine: Routine, *arguments: str) -> str:

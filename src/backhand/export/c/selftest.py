@@ -88,20 +88,21 @@ class SelfTest:
     def _run(self, single: bool, double: bool) -> tuple[Array, Array, Array]:
         """Prepared numbers, logits and answers, with FMA of float32 and of float64, or without."""
         program, fused = self.program, {"float32": single, "float64": double}
-        x = np.asarray(self.rows, program.dtype)
-        if program.prepare is not None:
+        if program.prepare is None:
+            x = np.asarray(self.rows, program.dtype)
+        else:
             values = self.rows[:, list(program.sources)]
             prepared = run_exactly(program.prepare, (values,), double)
             with np.errstate(over="ignore"):
                 x = np.asarray(prepared[:, list(program.order)], program.dtype)
         given = [run_exactly(stage, (x,), fused[stage.dtype]) for stage in program.networks]
         y = run_exactly(program.answer, given, fused[program.answer.dtype])
-        logits = np.concatenate([z.reshape(len(z), -1) for z in given], axis=1)
-        return x, logits, y.reshape(len(y), -1)
+        y = np.broadcast_to(y.reshape(len(y), -1), (len(x), program.answer.result.width))
+        return x, _beside(given, x), y
 
     def _logits(self, x: Array, fused: bool) -> Array:
         given = [run_exactly(stage, (x,), fused) for stage in self.program.networks]
-        return np.concatenate([z.reshape(len(z), -1) for z in given], axis=1)
+        return _beside(given, x)
 
     def notes(self) -> list[str]:
         """For the head of the header."""
@@ -128,7 +129,12 @@ class SelfTest:
             _array(f"{REAL[dtype_y]} {p}_test_y[{many}]", _texts(self.answers[:KEPT], dtype_y)),
         ]
         predict = f"{p}_predict({p}_test_x[i], y)"
-        if table:
+        if table and not self.program.columns:
+            predict = f"{p}_predict_row({p}_test_rows[i], y)"
+            parts.append(
+                _array(f"double {p}_test_rows[{many}]", _texts(self.rows[:KEPT], "float64"))
+            )
+        elif table:
             predict = f"{p}_predict_row(&{p}_test_rows[i], y)"
             texts = ",\n".join(f"    {{ {', '.join(self._row(row))} }}" for row in self.rows[:KEPT])
             parts.append(f"static const {p}_row {p}_test_rows[{many}] = {{\n{texts}\n}};")
@@ -155,6 +161,12 @@ class SelfTest:
             str(int(value)) if column.kind == "category" else real_text(float(value), "float64")
             for column, value in zip(self.program.columns, row, strict=True)
         ]
+
+
+def _beside(logits: Sequence[Array], x: Array) -> Array:
+    """Logits of all networks (N, K); 0 if there is no network."""
+    found = [z.reshape(len(z), -1) for z in logits]
+    return np.concatenate(found, axis=1) if found else np.zeros((len(x), 1), x.dtype)
 
 
 def _furthest(a: Array, b: Array) -> float:

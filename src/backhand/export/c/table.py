@@ -1,9 +1,14 @@
-"""Rows of a table in C: a struct with a field for each column, texts of categories, and days."""
+"""Rows of a table in C: a struct with a field for each column, texts of categories, and days.
+
+Without columns, as of pictures, a row is an array of numbers.
+"""
 
 from __future__ import annotations
 
+from ..imperative.expressions import indented
 from ..imperative.writer import Routine
 from ..program import MISSING, OTHER, Column, Program
+from .dialect import wrapped
 from .names import KEYWORDS, MACROS, Names, comment, near_identifier, string
 
 FIND = """\
@@ -56,7 +61,7 @@ class Table:
     Parameters
     ----------
     program : Program
-        With columns.
+        With a stage that prepares.
     prefix : str
     prepare : Routine
         The function of its stage.
@@ -90,6 +95,11 @@ class Table:
     def _categories(self) -> list[tuple[int, Column]]:
         return [(i, c) for i, c in enumerate(self.program.columns) if c.kind == "category"]
 
+    @property
+    def row(self) -> str:
+        """A row as a parameter."""
+        return f"const {self.prefix}_row *row" if self.program.columns else "const double *row"
+
     def _filled(self, text: str) -> str:
         text = text.replace("$missing", str(MISSING)).replace("$other", str(OTHER))
         return text.replace("@", f"{self.prefix}_")
@@ -104,6 +114,8 @@ class Table:
                 for name, k, text in self._enums[i]
             ]
             lines += [*entries, "};", ""]
+        if not self.program.columns:
+            return []
         lines += ["/* a row of the table */", "typedef struct {"]
         for column, field in zip(self.program.columns, self.fields, strict=True):
             kind = "int32_t" if column.kind == "category" else "double"
@@ -141,36 +153,41 @@ class Table:
             parts.append("\n".join([head, "{", *body, "}"]))
         if any(column.kind == "date" for column in self.program.columns):
             parts.append(self._filled(DAYS))
-        return [*parts, self._filled(MISSING_NUMBER), self._prepare(real)]
+        if self.program.columns:
+            parts.append(self._filled(MISSING_NUMBER))
+        return [*parts, self._prepare(real)]
+
+    def _values(self) -> list[str]:
+        """The statement that collects what the stage is given."""
+        program = self.program
+        if not program.columns:
+            return ["    const double *values = row;"]
+        values = [
+            f"(double)row->{self.fields[c]}"
+            if program.columns[c].kind == "category"
+            else f"row->{self.fields[c]}"
+            for c in program.sources
+        ]
+        lines = ",\n".join(f"        {value}" for value in values)
+        return [f"    const double values[{len(values)}] = {{", lines, "    };"]
 
     def _prepare(self, real: str) -> str:
-        program, p = self.program, self.prefix
-        values = ",\n".join(
-            f"        {'(double)' * (program.columns[c].kind == 'category')}row->{self.fields[c]}"
-            for c in program.sources
-        )
-        width = self.prepare.results[0]
+        p, order = self.prefix, self.program.order
         cast = f"({real})" * (real != "double")
+        at, table = "k", []
+        if tuple(order) != tuple(range(len(order))):
+            at, texts = "order[k]", [str(place) for place in order]
+            table = [f"    static const int32_t order[{len(order)}] = {{"]
+            table += [*indented(indented(wrapped(texts))), "    };"]
         lines = [
-            f"void {p}_prepare(const {p}_row *row, {real} *x)",
+            f"void {p}_prepare({self.row}, {real} *x)",
             "{",
-            f"    const double values[{len(program.sources)}] = {{",
-            values,
-            "    };",
-            f"    double prepared[{width}];",
+            *table,
+            *self._values(),
+            f"    double prepared[{self.prepare.results[0]}];",
             *([f"    double s[{self.prepare.scratch}];"] * (self.prepare.scratch > 0)),
             f"    {self.call}",
-        ]
-        if tuple(program.order) == tuple(range(len(program.order))):
-            at = "k"
-        else:
-            order = ", ".join(map(str, program.order))
-            lines.insert(
-                2, f"    static const int32_t order[{len(program.order)}] = {{ {order} }};"
-            )
-            at = "order[k]"
-        lines += [
-            f"    for (int32_t k = 0; k < {len(program.order)}; k++) {{",
+            f"    for (int32_t k = 0; k < {len(order)}; k++) {{",
             f"        x[k] = {cast}prepared[{at}];",
             "    }",
             "}",
