@@ -61,7 +61,7 @@ class Operators(Rounding):
 
     def rounded(self, value: Array, error: Array, ulp: float = 0.5, own: float = 0.5) -> Rounded:
         found = super().rounded(value, error, ulp, own)
-        if self.dtype == np.float64 and ulp == own:
+        if self.dtype == np.float64 and ulp == own == 0.5:
             found.error = np.where(np.equal(error, 0), 0.0, found.error)
         return found
 
