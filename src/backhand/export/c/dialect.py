@@ -46,6 +46,58 @@ FMA = {
 #endif""",
 }
 
+PRODUCT = """\
+/* y = b + x w, each sum one fma after another; N columns at once, and the last N may overlap */
+static void @product(const $real *x, const $weight *w, const $real *b, $real *y,
+    const int32_t depth, const int32_t width)
+{
+#define @COLUMNS(N) \\
+    if (width >= N) { \\
+        for (int32_t c = 0; c < width; c += N) { \\
+            const int32_t first = c < width - N ? c : width - N; \\
+            const $weight *row = w + first; \\
+            $real sums[N]; \\
+            for (int32_t j = 0; j < N; j++) { \\
+                sums[j] = b ? b[first + j] : 0; \\
+            } \\
+            for (int32_t k = 0; k < depth; k++, row += width) { \\
+                for (int32_t j = 0; j < N; j++) { \\
+                    sums[j] = @fma(x[k], ($real)row[j], sums[j]); \\
+                } \\
+            } \\
+            for (int32_t j = 0; j < N; j++) { \\
+                y[first + j] = sums[j]; \\
+            } \\
+        } \\
+        return; \\
+    }
+#if defined(__AVX__) || defined(__aarch64__)
+    @COLUMNS(64)
+#endif
+#if defined(__SSE2__) || defined(__aarch64__)
+    @COLUMNS(32)
+    @COLUMNS(16)
+    @COLUMNS(8)
+    @COLUMNS(4)
+#endif
+    @COLUMNS(1)
+#undef @COLUMNS
+}"""
+
+TRANSPOSED = """\
+/* y = b + x w' of w (width, depth) */
+static void @product_transposed(const $real *x, const $weight *w, const $real *b, $real *y,
+    const int32_t depth, const int32_t width)
+{
+    for (int32_t c = 0; c < width; c++, w += depth) {
+        $real sum = b ? b[c] : 0;
+        for (int32_t k = 0; k < depth; k++) {
+            sum = @fma(x[k], ($real)w[k], sum);
+        }
+        y[c] = sum;
+    }
+}"""
+
 HELPERS: dict[str, tuple[tuple[str, ...], str]] = {
     "bits": (
         (),
@@ -189,61 +241,12 @@ static int32_t @place(const $real a, const int32_t values)
     return a >= 1 ? (a < ($real)values ? (int32_t)a : values - 1) : 0;
 }""",
     ),
-    "product": (
+    "product": (("fma",), PRODUCT),
+    "product_int8": (("fma",), PRODUCT.replace("@product", "@product_int8")),
+    "product_transposed": (("fma",), TRANSPOSED),
+    "product_transposed_int8": (
         ("fma",),
-        """\
-/* y = b + x w, each sum one fma after another; N columns at once, and the last N may overlap */
-static void @product(const $real *x, const $real *w, const $real *b, $real *y,
-    const int32_t depth, const int32_t width)
-{
-#define @COLUMNS(N) \\
-    if (width >= N) { \\
-        for (int32_t c = 0; c < width; c += N) { \\
-            const int32_t first = c < width - N ? c : width - N; \\
-            const $real *row = w + first; \\
-            $real sums[N]; \\
-            for (int32_t j = 0; j < N; j++) { \\
-                sums[j] = b ? b[first + j] : 0; \\
-            } \\
-            for (int32_t k = 0; k < depth; k++, row += width) { \\
-                for (int32_t j = 0; j < N; j++) { \\
-                    sums[j] = @fma(x[k], row[j], sums[j]); \\
-                } \\
-            } \\
-            for (int32_t j = 0; j < N; j++) { \\
-                y[first + j] = sums[j]; \\
-            } \\
-        } \\
-        return; \\
-    }
-#if defined(__AVX__) || defined(__aarch64__)
-    @COLUMNS(64)
-#endif
-#if defined(__SSE2__) || defined(__aarch64__)
-    @COLUMNS(32)
-    @COLUMNS(16)
-    @COLUMNS(8)
-    @COLUMNS(4)
-#endif
-    @COLUMNS(1)
-#undef @COLUMNS
-}""",
-    ),
-    "product_transposed": (
-        ("fma",),
-        """\
-/* y = b + x w' of w (width, depth) */
-static void @product_transposed(const $real *x, const $real *w, const $real *b, $real *y,
-    const int32_t depth, const int32_t width)
-{
-    for (int32_t c = 0; c < width; c++, w += depth) {
-        $real sum = b ? b[c] : 0;
-        for (int32_t k = 0; k < depth; k++) {
-            sum = @fma(x[k], w[k], sum);
-        }
-        y[c] = sum;
-    }
-}""",
+        TRANSPOSED.replace("@product_transposed", "@product_transposed_int8"),
     ),
 }
 """Each helper with the others that it calls; @name is another one's name."""
@@ -307,7 +310,8 @@ class C(Dialect):
                 texts.append(HELPERS[name][1])
             else:
                 continue
-            texts[-1] = self._filled(texts[-1], dtype)
+            weight = "int8_t" if name.endswith("_int8") else REAL[dtype]
+            texts[-1] = self._filled(texts[-1].replace("$weight", weight), dtype)
         return texts
 
     def _filled(self, text: str, dtype: str) -> str:

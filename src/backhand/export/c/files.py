@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
-from ...files import replacing
+from ...files import as_path, write_whole
 from ..imperative import Routine, Writer
 from ..imperative.expressions import indented
+from ..int8 import as_int8
 from ..program import Program
+from ..programs import program_of
 from . import decision
 from .dialect import REAL, C
 from .names import Names, checked_prefix, comment
@@ -27,18 +30,20 @@ API = frozenset(_API.split())
 
 
 def write_c(
-    program: Program, name: str | os.PathLike[str], rows: Array | None = None
+    model: Any, name: str | os.PathLike[str], rows: Array | None = None, *, int8: bool = False
 ) -> tuple[pathlib.Path, pathlib.Path]:
     """Write ``NAME.h`` and ``NAME.c``.
 
     Parameters
     ----------
-    program : Program
+    model : Model, TableModel, fitted estimator, (Network, parameters) or Program
     name : path
         Where, without a suffix; its last part is the prefix of all names in the files.
     rows : array (N, columns), optional
         Rows as the program takes them (see `samples.sample_rows`), to measure and to test with;
         random ones by default.
+    int8 : bool
+        Whether weights are stored as whole numbers of eight bits; see `export.int8`.
 
     Returns
     -------
@@ -50,15 +55,12 @@ def write_c(
     InputError
         If the last part of ``name`` is no identifier of C, or a file cannot be written.
     """
-    path = pathlib.Path(name)
-    header, source = c_texts(program, path.name, rows)
-    written = []
-    for suffix, text in ((".h", header), (".c", source)):
-        to = path.with_name(path.name + suffix)
-        with replacing(to) as beside:
-            beside.write(text.encode("ascii"))
-        written.append(to)
-    return written[0], written[1]
+    path, program = pathlib.Path(as_path(name)), program_of(model)
+    header, source = c_texts(as_int8(program) if int8 else program, path.name, rows)
+    written = path.with_name(f"{path.name}.h"), path.with_name(f"{path.name}.c")
+    for to, text in zip(written, (header, source), strict=True):
+        write_whole(to, text.encode("ascii"))
+    return written
 
 
 def c_texts(program: Program, prefix: str, rows: Array | None = None) -> tuple[str, str]:

@@ -170,7 +170,8 @@ class Writer:
             names[buffer] = self.dialect.local(self.constant(f"{name}_{buffer.name}", values), "")
         outs = {buffer: f"y{i}" for i, buffer in enumerate(results)}
         memory = Memory(nodes, names, outs)
-        body = _Body(self, memory, dtype)
+        whole = {b for b, a in constants.items() if self.dialect.dtype_of(a) == "int8"}
+        body = _Body(self, memory, dtype, whole)
         for node in nodes:
             body.add(node)
         for buffer, array in memory.copies:
@@ -189,8 +190,8 @@ class Writer:
 class _Body:
     """The statements of one routine."""
 
-    def __init__(self, writer: Writer, memory: Memory, dtype: str) -> None:
-        self.writer, self.memory, self.dtype = writer, memory, dtype
+    def __init__(self, writer: Writer, memory: Memory, dtype: str, whole: set[Buffer]) -> None:
+        self.writer, self.memory, self.dtype, self._whole = writer, memory, dtype, whole
         self.dialect = writer.dialect
         self.lines: list[str] = []
         self._several = False  # whether a node is done for several members
@@ -261,6 +262,7 @@ class _Body:
         if node.bias is not None and not scaled:
             bias = self._pointer(node.bias)
         name = "product_transposed" if node.right_transposed else "product"
+        name += "_int8" * (node.right in self._whole)
         weights, out = self._pointer(node.right, shared), self._pointer(node.out)
         sizes = str(node.left.width), str(node.out.width)
         call = self._helper(name, self._pointer(node.left), weights, bias, out, *sizes)
