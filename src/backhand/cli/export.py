@@ -20,13 +20,20 @@ Array = Any
 
 
 def run(
-    model_file: Path, onnx: Path | None, c: Path | None, int8: bool, rows: Path | None, form: Form
+    model_file: Path,
+    onnx: Path | None,
+    c: Path | None,
+    js: Path | None,
+    int8: bool,
+    rows: Path | None,
+    form: Form,
 ) -> None:
     """Write a model in each language that was asked for."""
-    if onnx is None and c is None:
-        raise InputError("say what to write: --c NAME or --onnx FILE")
-    if onnx is not None and onnx.suffix.lower() != ".onnx":
-        raise InputError(f"--onnx {onnx}: its name must end in .onnx")
+    if onnx is None and c is None and js is None:
+        raise InputError("say what to write: --c NAME, --js FILE or --onnx FILE")
+    for file, option, suffixes in ((onnx, "--onnx", (".onnx",)), (js, "--js", (".js", ".mjs"))):
+        if file is not None and file.suffix.lower() not in suffixes:
+            raise InputError(f"{option} {file}: its name must end in {' or '.join(suffixes)}")
     for given, option in ((int8, "--int8"), (rows, "--rows")):
         if given and c is None:
             raise InputError(f"{option} is for C: give --c NAME, too")
@@ -34,6 +41,9 @@ def run(
     if onnx is not None:
         model.to_onnx(onnx)
         _tell(onnx)
+    if js is not None:
+        model.to_js(js)
+        _tell(js)
     if c is not None:
         found, table = (None, None) if rows is None else rows_of(model, rows, form)
         for file in model.to_c(c, found, int8=int8):

@@ -63,7 +63,7 @@ class Stage:
     result : Buffer
         What it gives: (N, K), or (N, M, K) of M members.
     origin : (Network, dict of str to array), optional
-        The network and the parameters whose forward pass it is.
+        The network and the parameters whose forward pass it is, for languages that train, too.
     """
 
     name: str

@@ -6,9 +6,10 @@ import os
 from typing import Any
 
 from ...files import as_path, write_whole
-from ..imperative import Routine, Writer
 from ...preprocess.cells import TRUE_AND_FALSE
+from ..imperative import Routine, Writer
 from ..program import Column, Decision, Program, Stage
+from ..programs import program_of
 from . import runtime
 from .dialect import ARRAYS, JavaScript, real_text, text_of
 from .networks import SCRATCH, NetworkCode, call_text
@@ -17,24 +18,26 @@ EXACT = 2**53
 """Whole numbers below are numbers in JavaScript; larger labels become text."""
 
 
-def write_js(program: Program, path: str | os.PathLike[str]) -> None:
+def write_js(model: Any, path: str | os.PathLike[str]) -> None:
     """Write an ES module.
 
-    It exports ``predict(row)``, ``prepare(row)``, ``predictPrepared(x)``, ``logits(x)`` and
+    It exports ``predict(row)``, ``prepare(row)`` to x, ``predictPrepared(x)``, ``logits(x)`` and
     ``describe()``. Each of ``networks`` has ``parameters``, ``logits(x)``,
-    ``lossAndGradients(x, t)`` and ``sgdStep(gradients, rate)``.
+    ``lossAndGradients(x, t)`` and ``sgdStep(gradients, rate)``; of a single network the module
+    exports these as well.
 
     Parameters
     ----------
-    program : Program
+    model : object
+        What `programs.program_of` takes.
     path : path-like
 
     Raises
     ------
     InputError
-        If the file cannot be written there.
+        If it is no trained model, or the file cannot be written there.
     """
-    write_whole(as_path(path), js_text(program).encode("ascii"))
+    write_whole(as_path(path), js_text(program_of(model)).encode("ascii"))
 
 
 def js_text(program: Program) -> str:

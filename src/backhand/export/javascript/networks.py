@@ -10,6 +10,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from ...errors import InputError
 from ...formulas.optimisers import OPTIMISERS
 from ...plan.buffers import BATCH, Buffer, Role
 from ...plan.nodes import Map, Node
@@ -36,10 +37,16 @@ class NetworkCode:
         The writer's.
     stage : Stage
         Of a program's ``networks``.
+
+    Raises
+    ------
+    InputError
+        If the stage is not the forward pass of a network.
     """
 
     def __init__(self, writer: Writer, dialect: JavaScript, stage: Stage) -> None:
-        assert stage.origin is not None, "a network's stage is one of `network_stage`"
+        if stage.origin is None:
+            raise InputError(f"{stage.name} is not a network as it was trained: export that")
         self.name, self.dialect = writer.name(stage.name), dialect
         self.network, self.params = stage.origin
         self.dtype, self.real = self.network.dtype, ARRAYS[self.network.dtype]
