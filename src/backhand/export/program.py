@@ -114,9 +114,7 @@ def network_stage(network: Network, params: Mapping[str, Array], name: str = "ne
     plan, params = forward_plan(network), network.checked_parameters(params)
     constants = {p.buffer: params[p.buffer.name] for p in plan.parameters}
     origin = network, params
-    return folded(
-        Stage(name, network.dtype, (plan.x,), plan.nodes, constants, plan.logits, origin)
-    )
+    return folded(Stage(name, network.dtype, (plan.x,), plan.nodes, constants, plan.logits, origin))
 
 
 class StageWriter:

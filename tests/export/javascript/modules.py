@@ -7,7 +7,11 @@ import shutil
 import subprocess
 
 import numpy as np
+import pandas as pd
 import pytest
+
+from backhand.export.javascript.files import js_text
+from backhand.export.programs import program_of
 
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="needs Node")
 
@@ -41,3 +45,22 @@ def run(folder, texts, given, body):
 def array(found, shape):
     """What JSON has of an array, with NaN and infinities."""
     return np.array(found, float).reshape(shape)
+
+
+def rows_of(frame):
+    """Rows as a page has them: numbers, texts, booleans, ISO dates, null."""
+
+    def plain(value):
+        if isinstance(value, pd.Timestamp):
+            return value.isoformat()
+        return getattr(value, "item", lambda: value)()
+
+    return [
+        {str(k): None if pd.isna(v) else plain(v) for k, v in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+def ran(folder, model, data, body="return data.map((row) => m.predict(row));"):
+    """What ``body`` returns for the module of a model; by default answers for rows."""
+    return run(folder, [js_text(program_of(model))], [data], body)[0]

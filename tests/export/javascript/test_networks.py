@@ -77,8 +77,8 @@ def check_gradients(found, network, params, x, t):
         given = {"x": row, "t": target, "weight": np.ones((1, 1), network.dtype)}
         with np.errstate(all="ignore"):
             want = walk(plan, {**given, **params})
-            loss, grads = network.loss_and_grads(params, row, target)
-        # the array executor and the machine code differ by as much
+            loss, grads = network.loss_and_grads(params, row, target, engine="numpy")
+        # executors differ by as much in the order of sums
         rtol = {"float32": 1e-4, "float64": 1e-11}[network.dtype]
 
         def near(got, want, what, rtol=rtol):
@@ -115,7 +115,7 @@ def test_every_layer_activation_and_loss(tmp_path, dtype):
 
 
 def test_random_networks(tmp_path):
-    random_networks(tmp_path, range(20))
+    random_networks(tmp_path, range(12))
 
 
 @pytest.mark.campaign

@@ -203,7 +203,11 @@ class JavaScript(Dialect):
             return f"Math.abs({arguments[0]})"
         if op == "integer":
             return self._integer(node.detail, arguments, single)
-        words = {"multiply": "Math.imul({}, {}) >>> 0", "xor": "({} ^ {}) >>> 0", "below": "{} < {}"}
+        words = {
+            "multiply": "Math.imul({}, {}) >>> 0",
+            "xor": "({} ^ {}) >>> 0",
+            "below": "{} < {}",
+        }
         if op in words:
             return words[op].format(*arguments)
         if op == "shift":

@@ -7,7 +7,7 @@ gradients, and everything between, come from the forward and backward nodes of `
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...errors import InputError
@@ -75,7 +75,7 @@ class NetworkCode:
         """Its functions."""
         return self._forward, self._gradients, self._step
 
-    def _write_step(self, write: Any) -> Routine:
+    def _write_step(self, write: Callable[..., Routine]) -> Routine:
         """Each parameter less its gradient times the rate, which a factor may go with."""
         factors = {p.buffer: p.factors.learning_rate for p in self.plan.parameters}
         self.rates = tuple(dict.fromkeys(factors[w] for w, _ in self.plan.gradients))
@@ -86,7 +86,9 @@ class NetworkCode:
             flat = (BATCH, size_of(w))
             pair = Buffer(w.name, flat), Buffer(f"d{w.name}", flat)
             rate = rates[self.rates.index(factors[w])]
-            nodes.append(Map(SGD.update, pair, (Buffer(f"new_{w.name}", flat),), (), (("rate", rate),)))
+            nodes.append(
+                Map(SGD.update, pair, (Buffer(f"new_{w.name}", flat),), (), (("rate", rate),))
+            )
             given += pair
         results = [node.writes[0] for node in nodes]
         return write(f"sgd_{self.name}", given=(*given, *rates), nodes=nodes, results=results)
@@ -107,14 +109,22 @@ class NetworkCode:
         gradients = ", ".join(f"{text_of(w.name)}: {_at(g)}" for w, g in plan.gradients)
         x = f'_row({real}, x, {self.network.inputs}, "x")'
         width = plan.t.width
-        t = f"_class(t, {self.network.outputs})" if loss.by_row else f'_row({real}, t, {width}, "t")'
-        backward = call_text(self.dialect, 
-            self._gradients, x, t, f"{real}.of(1)", *self._parameters(), *map(_at, self.between)
+        t = (
+            f"_class(t, {self.network.outputs})"
+            if loss.by_row
+            else f'_row({real}, t, {width}, "t")'
+        )
+        backward = call_text(
+            self.dialect,
+            self._gradients,
+            x,
+            t,
+            f"{real}.of(1)",
+            *self._parameters(),
+            *map(_at, self.between),
         )
         forward = call_text(self.dialect, self._forward, x, *self._parameters(), "z")
-        pairs = [
-            f"{of}[{text_of(w.name)}]" for w, _ in plan.gradients for of in ("w", "gradients")
-        ]
+        pairs = [f"{of}[{text_of(w.name)}]" for w, _ in plan.gradients for of in ("w", "gradients")]
         rates = [f"{real}.of(rate{f' * {r!r}' * (r != 1.0)})" for r in self.rates]
         step = call_text(self.dialect, self._step, *pairs, *rates, *pairs[::2])
         assert plan.loss is not None

@@ -1,4 +1,4 @@
-"""What every module has: arrays from their bytes, checks of rows, and cells of tables as numbers."""
+"""What every module has: arrays from bytes, checks of rows, and cells of tables as numbers."""
 
 from __future__ import annotations
 
