@@ -30,7 +30,7 @@ FLOORS = (
     {"expr"},
     {"plan"},
     {"run"},
-    {"network", "engines", "layers"},
+    {"network", "passes", "engines", "layers"},
     {"train"},
     {"preprocess"},
     {"check", "estimators", "tabular", "datasets", "export"},

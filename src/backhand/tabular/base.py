@@ -24,6 +24,7 @@ from ..preprocess.tables import Columns, as_table, columns_of, is_missing
 from ..run.namespaces import is_sparse
 from ..sealed import write_sealed
 from .fitting import Fitted, Labelled, Settings, fit_model
+from .importance import shuffled_losses
 from .metrics import Metric
 from .model import TableModel
 from .recipes import Recipe
@@ -283,16 +284,11 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         y, _ = self._targets(y, table, model.classes)
         metric = Metric(model.about["metric"])
         x = model.preparation.apply(table)
-        best = model.score(metric, y, model.predict_many(x))
-        lost = {}
-        for name, columns in model.preparation.places.items():
-            kept, scores = x[:, columns], []
-            for _ in range(n_repeats):
-                x[:, columns] = kept[rng.permutation(len(x))]
-                scores.append(best - model.score(metric, y, model.predict_many(x)))
-            x[:, columns] = kept
-            lost[name] = np.array(scores)
-        return dict(sorted(lost.items(), key=lambda item: -item[1].mean()))
+
+        def score(x: Array) -> float:
+            return model.score(metric, y, model.predict_many(x))
+
+        return shuffled_losses(x, model.preparation.places, score, n_repeats, rng)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

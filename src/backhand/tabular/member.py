@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..network import Network, Params
 from ..run.namespaces import NUMPY
 from ..train.callbacks import Progress
 from ..train.result import FitResult
-from ..train.rows import parts
+from ..train.rows import Rows, parts
 from .targets import TargetScale
 
 Array = Any
@@ -68,7 +69,20 @@ class MemberProgress(Progress):
     ----------
     member, members : int
         Which network it is, counting from 1, and how many there are.
+    kind : int
+        Which of the recipe's networks.
+    network : Network or None
+    sample : Rows
+        Some of its training rows, if they are asked for.
     """
 
     member: int = 1
     members: int = 1
+    kind: int = 0
+    network: Network | None = None
+    _sample: Callable[[], Rows] | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def sample(self) -> Rows:
+        assert self._sample is not None
+        return self._sample()

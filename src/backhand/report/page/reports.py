@@ -1,0 +1,173 @@
+"""The report of each kind of model.
+
+Models are taken as they are, by their attributes, so that each kind can offer its own report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError, count
+from ...tabular.member import Member
+from ...tabular.metrics import Metric
+from ...tabular.model import TableModel
+from ...train.monitor import ROWS, Look, look
+from ...train.rows import Rows
+from ...train.state import Epoch
+from .. import ensemble
+from ..scores import Scores, named
+from .course import CoursePage, Training, thinned
+from .health import Verdict, Watched, of_history, of_layers
+from .report import Origin, Report, report_of
+from .subject import Subject
+from .subjects import HELD_OUT, held_out_weights, of_table
+
+Array = Any
+
+Looks = Mapping[int, Sequence[Look]]
+"""What was seen of networks while they were trained, by their numbers, from 1."""
+
+
+def of_tabular(
+    estimator: Any,
+    raw: Any = None,
+    y: Array | None = None,
+    *,
+    held_out: bool = False,
+    title: str | None = None,
+    looks: Looks | None = None,
+    history: Mapping[int, Sequence[Epoch]] | None = None,
+    notes: Sequence[str] = (),
+) -> Report:
+    """The report of an estimator of tables.
+
+    Parameters
+    ----------
+    estimator : TabularClassifier or TabularRegressor
+        Fitted, or read from a file.
+    raw : table, optional
+        Rows, and their targets as numbers of classes or values.
+    y : array (N,), optional
+    held_out : bool
+        Whether they are the rows of the fit, of which those that were held out are shown.
+    title : str, optional
+    looks : mapping, optional
+        Of networks, while they were trained.
+    history : mapping, optional
+        Epochs of networks by their numbers, if the estimator has none of its own.
+    notes : sequence of str
+    """
+    model: TableModel = estimator.model_
+    subject = None
+    if raw is not None:
+        subject = _subject(estimator, raw, y, held_out)
+    about = model.about
+    what = model.target or "the target"
+    by = "classes" if model.classes is not None else "numbers"
+    origin = Origin(
+        title or f"{what[0].upper()}{what[1:]}, {model.task}",
+        f"Learned {what} ({by}) from {count(int(about['rows']), 'row')}; "
+        f"{model.preparation.summary}.",
+        model.preparation.describe(),
+        {} if subject is not None else _recorded(about),
+        str(about.get("command", "")),
+        notes,
+    )
+    watched = _watched(estimator, subject, looks, history)
+    return report_of(origin, subject, _course(estimator, history), watched)
+
+
+def _subject(estimator: Any, raw: Any, y: Array | None, held_out: bool) -> Subject:
+    if y is None:
+        raise InputError("rows without targets cannot be scored: give y as well")
+    if not held_out:
+        return of_table(estimator.model_, raw, y)
+    found = estimator.held_out_
+    if found is None:
+        raise InputError(
+            "no rows were held out, or the estimator was loaded: give rows that it has not "
+            "learned from, without held_out=True"
+        )
+    weights = held_out_weights(estimator.model_, estimator.members_)
+    return of_table(
+        estimator.model_,
+        raw,
+        found.y,
+        which=found.rows,
+        weights=weights,
+        rows_are=HELD_OUT,
+        made_intervals=True,
+    )
+
+
+def _recorded(about: Mapping[str, Any]) -> dict[str, Scores]:
+    read = {name: Scores.read(one) for name, one in (about.get("scores") or {}).items()}
+    return {name: scores for name, scores in read.items() if scores is not None}
+
+
+def _has_history(members: Sequence[Member]) -> bool:
+    return all(member.result is not None for member in members)
+
+
+def _course(estimator: Any, history: Mapping[int, Sequence[Epoch]] | None) -> CoursePage | None:
+    model: TableModel = estimator.model_
+    if _has_history(estimator.members_):
+        by_metric = ensemble.has_scores(estimator.members_)
+        metric = Metric(str(model.about["metric"]))
+        rows = ensemble.rows_of(
+            estimator.members_,
+            zip(model.members, model.weights, strict=True),
+            metric if by_metric else None,
+        )
+        lines: list[Sequence[Epoch]] = [m.result.history for m in estimator.members_]
+    else:
+        rows = ensemble.read_rows(model.about.get("networks"))
+        by_metric = bool(model.about.get("by_metric"))
+        lines = [(history or {}).get(place + 1, ()) for place in range(len(rows))]
+        metric = Metric(str(model.about["metric"]))
+    if not rows or not any(lines):
+        return None
+    trainings = [Training(row, thinned(of)) for row, of in zip(rows, lines, strict=True)]
+    labels = [] if model.classes is None else [str(label) for label in model.classes]
+    name = named(metric, labels)[0] if by_metric else ""
+    return CoursePage(trainings, name or "loss", name)
+
+
+def _watched(
+    estimator: Any,
+    subject: Subject | None,
+    looks: Looks | None,
+    history: Mapping[int, Sequence[Epoch]] | None,
+) -> list[Watched]:
+    """The networks that were watched, or the first one of each kind as it is now."""
+    found: list[Watched] = []
+    seen: set[str] = set()
+    for place, member in enumerate(estimator.members_, start=1):
+        own = list((looks or {}).get(place, ()))
+        kind = ensemble.kind_of(member)
+        if (looks and not own) or (not looks and kind in seen):
+            continue
+        seen.add(kind)
+        lines: Sequence[Epoch] = (history or {}).get(place, ())
+        stopped, best = "", 0
+        if member.result is not None:
+            lines, stopped = member.result.history, member.result.stopped
+            best = member.result.best_epoch
+        if not own and subject is not None:
+            own = [_now(member, subject, len(lines))]
+        verdicts: list[Verdict] = [*of_layers(own), *of_history(lines, best, stopped)]
+        if own:
+            found.append(Watched(f"network {place}: {ensemble.kind_of(member)}", own, verdicts))
+    return found
+
+
+def _now(member: Member, subject: Subject, epoch: int) -> Look:
+    """A network as it is, looked at with some of the rows."""
+    x, y = subject.x[:ROWS], subject.y[:ROWS]
+    if member.scale is not None:
+        y = np.maximum(y, 1e-12) if member.scale.log else y
+        y = member.scale.encode(y)
+    return look(member.network, member.params, Rows(x, y), epoch)
