@@ -24,6 +24,7 @@ _HOME = {
     "Checkpoint": "train.checkpoint",
     "load_checkpoint": "train.checkpoint",
     "ProgressBar": "report.progress",
+    "Watcher": "report.page.health",
     "verify": "check",
     "register_activation": "check",
     "register_initialiser": "check",

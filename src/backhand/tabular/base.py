@@ -6,7 +6,7 @@ import dataclasses
 import numbers
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
@@ -28,6 +28,9 @@ from .importance import shuffled_losses
 from .metrics import Metric
 from .model import TableModel
 from .recipes import Recipe
+
+if TYPE_CHECKING:
+    from ..report.page.report import Report
 
 Array = Any
 
@@ -250,6 +253,58 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         if model.classes is not None:
             made.classes_ = model.classes
         return made
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        X: Any = None,
+        y: Array | None = None,
+        *,
+        held_out: bool = False,
+    ) -> Report:
+        """Everything that can be seen of the model, as one HTML file.
+
+        Scores, thresholds, calibration or errors; what columns matter, and how; the rows that are
+        most wrong, and why; how training went, and whether the layers are well. Of what happened
+        in the layers while they were trained it tells if a `backhand.Watcher` was among the
+        ``callbacks``. A notebook shows what this returns.
+
+        Parameters
+        ----------
+        path : path-like, default=None
+            The file to write.
+        X : table of shape (n_samples, n_features), default=None
+            Rows that were not learned from. Without any, only training and health are shown.
+        y : array-like of shape (n_samples,), default=None
+        held_out : bool
+            Whether X and y are those of `fit`. Then each row that was held out is answered by the
+            networks that had not learned from it.
+
+        Returns
+        -------
+        Report
+
+        Raises
+        ------
+        InputError
+            If rows or targets do not fit, or the file cannot be written.
+        """
+        from ..report.page.reports import of_tabular
+
+        check_is_fitted(self)
+        raw = numbers = None
+        if X is not None:
+            raw = columns_of(self._rows(X))
+            if y is None:
+                raise InputError("rows without targets cannot be scored: give y as well")
+            numbers, _ = self._targets(y, raw, self.model_.classes)
+        looks = {}
+        for callback in _sequence(self.callbacks, "callbacks", "functions"):
+            looks |= {n: m.looks for n, m in getattr(callback, "monitors", {}).items()}
+        found = of_tabular(self, raw, numbers, held_out=held_out, looks=looks)
+        if path is not None:
+            found.save(path)
+        return found
 
     def feature_importances(
         self, X: Any, y: Array, *, n_repeats: int = 5, random_state: Any = None

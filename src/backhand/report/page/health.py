@@ -155,7 +155,7 @@ def _flat(looks: Sequence[Look]) -> Iterator[Verdict]:
         if layer.flat >= LIMITS.flat:
             yield Verdict(
                 BAD,
-                f"layer {layer.layer}: {layer.flat:.0%} of outputs are where the activation is "
+                f"layer {layer.layer}: {100 * layer.flat:.0f} % of outputs are where the activation is "
                 "flat, so that hardly any gradient passes",
                 "standardise the inputs, or try the initialiser lecun_normal, or a lower learning "
                 "rate",
@@ -206,7 +206,7 @@ def _updates(looks: Sequence[Look]) -> Iterator[Verdict]:
         size, number = max(late)
         yield Verdict(
             BAD,
-            f"layer {number}: its weights still change by {size:.0%} in an epoch late in the "
+            f"layer {number}: its weights still change by {100 * size:.0f} % in an epoch late in the "
             "training",
             "try a lower learning rate, or a schedule that falls to 0",
         )
@@ -251,7 +251,7 @@ def of_history(history: Sequence[Epoch], best_epoch: int, stopped: str) -> list[
         found.append(
             Verdict(
                 NOTE,
-                f"the training loss is rough: in {rises:.0%} of epochs it rises by over 5 %",
+                f"the training loss is rough: in {100 * rises:.0f} % of epochs it rises by over 5 %",
                 "try a lower learning rate or a larger batch_size",
             )
         )
@@ -263,7 +263,7 @@ def of_history(history: Sequence[Epoch], best_epoch: int, stopped: str) -> list[
                 Verdict(
                     NOTE,
                     f"overfits: after epoch {int(np.argmin(held_out)) + 1} the validation loss "
-                    f"rises by {risen:.0%} while the training loss falls; epoch {best_epoch} was "
+                    f"rises by {100 * risen:.0f} % while the training loss falls; epoch {best_epoch} was "
                     "kept, so the model is not harmed",
                     "more dropout, weight decay or rows may make it better",
                 )

@@ -170,18 +170,22 @@ def headline(subject: Subject, scores: Scores) -> str:
     by_name = {score.name: score for score in scores.scores}
     if subject.classes is None:
         mae, r2 = by_name["MAE"], by_name["R2"]
-        share = f", and explains {r2.value:.0%} of the variance" if r2.value > 0 else ""
+        explained = f", and explain {100 * r2.value:.0f} % of its variance" if r2.value > 0 else ""
         return (
-            f"Predictions of {subject.target} are off by {mae.value:.4g} on average{share}. "
+            f"Predictions of {subject.target} are off by {mae.value:.4g} on average{explained}. "
             f"Always answering the mean would be off by {mae.baseline:.4g}."
         )
     accuracy = by_name["accuracy"]
     most = scores.baseline.removeprefix("always ").partition(", the most")[0]
     return (
-        f"The model is right for {accuracy.value:.1%} of these rows "
-        f"({accuracy.low:.1%} to {accuracy.high:.1%} with 95 % confidence). "
-        f"Always answering {most} would be right for {accuracy.baseline:.1%}."
+        f"The model is right for {_percent(accuracy.value)} of these rows "
+        f"({_percent(accuracy.low)} to {_percent(accuracy.high)} with 95 % confidence). "
+        f"Always answering {most} would be right for {_percent(accuracy.baseline)}."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def plain(value: Any) -> Any:

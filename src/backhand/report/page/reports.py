@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError, count
+from ...network import Network, Params
 from ...tabular.member import Member
 from ...tabular.metrics import Metric
 from ...tabular.model import TableModel
@@ -78,6 +79,65 @@ def of_tabular(
     )
     watched = _watched(estimator, subject, looks, history)
     return report_of(origin, subject, _course(estimator, history), watched)
+
+
+def of_plain(
+    network: Network,
+    params: Params,
+    *,
+    title: str,
+    task: str,
+    subject: Subject | None = None,
+    target: str = "",
+    preparation: Any = None,
+    history: Sequence[Epoch] = (),
+    best_epoch: int = 0,
+    stopped: str = "",
+    score: str = "",
+    looks: Sequence[Look] = (),
+    t: Array | None = None,
+    command: str = "",
+    notes: Sequence[str] = (),
+) -> Report:
+    """The report of one network.
+
+    Parameters
+    ----------
+    network, params
+    title, task, target, preparation
+        For people, and as of `backhand.Model`.
+    subject : Subject, optional
+    history, best_epoch, stopped
+        As of `FitResult`.
+    score : str
+        What validation scores are.
+    looks : sequence of Look
+        While it was trained.
+    t : array, optional
+        The targets of the subject's rows as the network's loss takes them, for one more look.
+    command : str
+    notes : sequence of str
+    """
+    columns = preparation.describe() if hasattr(preparation, "describe") else ()
+    learned = f"Network {network.summary}, {network.n_parameters:,} parameters"
+    if preparation is not None:
+        learned += f"; {preparation.summary}"
+    course = None
+    if history:
+        by_score = any(line.validation_score is not None for line in history)
+        row = ensemble.row_of(history, best_epoch, stopped, "one network")
+        name = score if by_score else ""
+        course = CoursePage([Training(row, thinned(history))], "loss", name)
+    own = list(looks)
+    if subject is not None and t is not None:
+        own.append(look(network, params, Rows(subject.x[:ROWS], t[:ROWS]), len(history)))
+    watched = []
+    if own:
+        verdicts = [*of_layers(own), *of_history(history, best_epoch, stopped)]
+        watched.append(Watched("the network", own, verdicts))
+    what = f"{target or title}, {task}" if target else f"{title}, {task}"
+    origin = Origin(what[0].upper() + what[1:], f"{learned}.", columns, {}, command, notes)
+    return report_of(origin, subject, course, watched)
 
 
 def _subject(estimator: Any, raw: Any, y: Array | None, held_out: bool) -> Subject:

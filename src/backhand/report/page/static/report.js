@@ -110,13 +110,11 @@
       const curve = curves[0], all = curve.positives + curve.negatives;
       const slider = document.getElementById("threshold");
       const costs = ["cost-alarm", "cost-miss"].map((id) => document.getElementById(id));
-      slider.max = curve.points.length - 1;
       const cost = (p) => (costs[0].valueAsNumber * p.alarms + costs[1].valueAsNumber * (curve.positives - p.hits)) / all;
       const model = curve.thresholds.indexOf(data.classes.threshold);
-      // the slider goes from 0 to 1, thresholds from 1 to 0
-      const place = () => curve.points.length - 1 - slider.valueAsNumber;
+      // thresholds fall; between two of them nothing changes
+      const nearest = (t) => Math.max(0, d3.bisector((d) => -d.threshold).right(curve.points, -t) - 1);
       const show = () => {
-        state.threshold = place();
         const p = curve.points[state.threshold];
         const tp = p.hits, fp = p.alarms, fn = curve.positives - tp, tn = curve.negatives - fp;
         const cells = { tp, fp, fn, tn };
@@ -133,13 +131,13 @@
         slider.setAttribute("aria-valuetext", text);
         ["roc", "pr", "cost"].forEach(draw);
       };
-      const set = (at) => { slider.value = curve.points.length - 1 - at; show(); };
+      const set = (at) => { state.threshold = at; slider.value = Math.min(1, curve.points[at].threshold); show(); };
       charts.cost = (width) => plot(width, 200, {
         x: { label: `threshold of ${curve.label}`, domain: [0, 1] }, y: { label: "cost of a row", zero: true },
         marks: [Plot.ruleY([0]), Plot.line(curve.points, { x: (d) => Math.min(1, d.threshold), y: cost, stroke: "var(--c1)", strokeWidth: 2, curve: "step-before" }), Plot.ruleX([Math.min(1, curve.points[state.threshold].threshold)], { stroke: "var(--c2)", strokeDasharray: "4 3", strokeWidth: 2 })],
       });
       tables.cost = () => [["threshold", "false alarms", "missed", "cost of a row"], curve.points.map((p) => [Math.min(1, p.threshold), p.alarms, curve.positives - p.hits, cost(p)])];
-      slider.addEventListener("input", show);
+      slider.addEventListener("input", () => { state.threshold = nearest(slider.valueAsNumber); show(); });
       costs.forEach((one) => one.addEventListener("input", show));
       document.getElementById("cheapest").addEventListener("click", () => set(d3.minIndex(curve.points, cost)));
       document.getElementById("as-model").addEventListener("click", () => set(model));
@@ -276,27 +274,28 @@
     const edges = data.edges, middle = (i) => (edges[i] + edges[i + 1]) / 2;
     const looks = () => data.health[state.network].looks;
     const rows = () => looks().flatMap((look) => look.layers.map((one) => ({ epoch: look.epoch, ...one })));
+    const whole = (all) => (new Set(all.map((d) => d.epoch)).size < 6 ? { ticks: [...new Set(all.map((d) => d.epoch))], tickFormat: "d" } : {});
     const few = () => looks().length < 2;
     const series = (field, options) => (width) => {
       const all = rows().filter((d) => d[field] !== null && d[field] !== undefined && (options.type !== "log" || d[field] > 0));
       const layers = [...new Set(all.map((d) => d.layer))];
       return plot(width, 260, {
-        marginLeft: 60, x: { label: "epoch" }, y: { grid: true, ...options },
+        marginLeft: 60, x: { label: "epoch", ...whole(all) }, y: { grid: true, ...options },
         marks: [...layers.map((n, i) => (few() ? Plot.dot : Plot.lineY)(all.filter((d) => d.layer === n), { x: "epoch", y: field, stroke: colour(i), ...(few() ? { fill: colour(i), r: 5 } : { strokeWidth: 2, marker: "dot" }) })),
           Plot.tip(all, Plot.pointer({ x: "epoch", y: field, title: (d) => `layer ${d.layer}, epoch ${d.epoch}\n${number(d[field])}` }))],
       });
     };
     const named = () => [...new Set(rows().map((d) => d.layer))].map((n, i) => [`layer ${n}`, colour(i)]);
     for (const name of ["dead", "gradients", "updates"]) legends[name] = named;
-    charts.dead = series("dead", { label: "units", zero: true });
-    const log = { type: "log", tickFormat: (v) => number(v, 1), ticks: 5 };
+    charts.dead = series("dead", { label: "units", zero: true, domain: [0, Math.max(4, d3.max(data.health.flatMap((h) => h.looks.flatMap((l) => l.layers.map((d) => d.dead)))))], ticks: 4 });
+    const log = { type: "log", tickFormat: (v) => number(v, 2), ticks: 5 };
     charts.gradients = series("dz_std", { label: "gradient", ...log });
     charts.updates = series("update", { label: "change in an epoch", ...log });
     charts.spread = (width) => {
       const one = rows().filter((d) => d.layer === state.layer);
       const bars = few() ? Plot.ruleX : Plot.areaY;
       return plot(width, 260, {
-        marginLeft: 60, x: { label: "epoch" }, y: { label: `z of layer ${state.layer}`, grid: true },
+        marginLeft: 60, x: { label: "epoch", ...whole(one) }, y: { label: `z of layer ${state.layer}`, grid: true },
         marks: [bars(one, { x: "epoch", y1: (d) => d.z_mean - d.z_std, y2: (d) => d.z_mean + d.z_std, ...(few() ? { stroke: "var(--c1)", strokeWidth: 6, strokeOpacity: 0.35 } : { fill: "var(--c1)", fillOpacity: 0.22 }) }), (few() ? Plot.dot : Plot.lineY)(one, { x: "epoch", y: "z_mean", stroke: "var(--c1)", strokeWidth: 2, fill: few() ? "var(--c1)" : "none" }), Plot.ruleY([0], { stroke: "var(--faint)" })],
       });
     };
