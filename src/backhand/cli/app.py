@@ -161,6 +161,39 @@ def info(model: Model) -> None:
 
 
 @app.command()
+def report(
+    model: Model,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="ROWS", help="rows whose target is known: CSV, TSV or Parquet"),
+    ] = None,
+    target: Annotated[
+        str | None,
+        option(metavar="COLUMN", help="what is predicted; by default as the model was trained"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        option(
+            "--out", "-o", metavar="FILE", help="the HTML file; by default report.html in the run"
+        ),
+    ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+) -> None:
+    """Write what can be seen of a model as one HTML file.
+
+    Scores beside a baseline, thresholds and costs, calibration or errors, which columns matter and
+    how, the rows that are most wrong and why, training, and the health of the layers. Without rows
+    only what the run has recorded. The file loads nothing from anywhere.
+    """
+    from .report import run
+
+    form = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    run(model, file, target, out, form)
+
+
+@app.command()
 def describe(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a CSV, TSV or Parquet table")],
     target: Target = None,

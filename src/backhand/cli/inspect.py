@@ -7,7 +7,8 @@ from pathlib import Path
 from .. import datasets
 from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
-from ..network import LayerStatistics, Network
+from ..network import Network
+from ..passes import LayerStatistics
 from ..report import pictures, tables
 from .options import check_limits, check_size, hidden_widths, names
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..check.compare import KINDS, Comparison, worst_of
 from ..errors import printable
-from ..network import LayerStatistics
+from ..passes import LayerStatistics
 from ..preprocess.preparation import Treatment
 
 

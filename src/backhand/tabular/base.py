@@ -298,7 +298,7 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
             if y is None:
                 raise InputError("rows without targets cannot be scored: give y as well")
             numbers, _ = self._targets(y, raw, self.model_.classes)
-        looks = {}
+        looks: dict[int, Any] = {}
         for callback in _sequence(self.callbacks, "callbacks", "functions"):
             looks |= {n: m.looks for n, m in getattr(callback, "monitors", {}).items()}
         found = of_tabular(self, raw, numbers, held_out=held_out, looks=looks)
@@ -341,7 +341,7 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         x = model.preparation.apply(table)
 
         def score(x: Array) -> float:
-            return model.score(metric, y, model.predict_many(x))
+            return float(model.score(metric, y, model.predict_many(x)))
 
         return shuffled_losses(x, model.preparation.places, score, n_repeats, rng)
 

@@ -136,7 +136,7 @@ def look(
     found = []
     for layer in sorted(n for n, buffer in at if buffer == "z" and n > 0):
         z = at[layer, "z"]
-        y = at.get((layer, "y"), z)
+        y: Array = at.get((layer, "y"), z)
         dz, dy = at.get((layer, "dz")), at.get((layer, "dy"))
         w = weights.get(layer)
         found.append(

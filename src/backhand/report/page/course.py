@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ...train.state import Epoch
 from ..ensemble import NetworkRow
@@ -51,13 +50,3 @@ def thinned(history: Sequence[Epoch]) -> list[Epoch]:
     """At most `MOST_EPOCHS` of the epochs, the last one among them."""
     every = -(-len(history) // MOST_EPOCHS) or 1
     return list(history[::-1][::every])[::-1]
-
-
-def read_history(lines: Iterable[Mapping[str, Any]]) -> dict[int, list[Epoch]]:
-    """The epochs of a run's history, by the number of the network; 1 if there is one only."""
-    found: dict[int, list[Epoch]] = {}
-    names = [field.name for field in dataclasses.fields(Epoch)]
-    for line in lines:
-        number = int(line.get("network", 1))
-        found.setdefault(number, []).append(Epoch(*(line[name] for name in names)))
-    return found

@@ -155,8 +155,8 @@ def _flat(looks: Sequence[Look]) -> Iterator[Verdict]:
         if layer.flat >= LIMITS.flat:
             yield Verdict(
                 BAD,
-                f"layer {layer.layer}: {100 * layer.flat:.0f} % of outputs are where the activation is "
-                "flat, so that hardly any gradient passes",
+                f"layer {layer.layer}: {100 * layer.flat:.0f} % of outputs are where the "
+                "activation is flat, so that hardly any gradient passes",
                 "standardise the inputs, or try the initialiser lecun_normal, or a lower learning "
                 "rate",
             )
@@ -206,8 +206,8 @@ def _updates(looks: Sequence[Look]) -> Iterator[Verdict]:
         size, number = max(late)
         yield Verdict(
             BAD,
-            f"layer {number}: its weights still change by {100 * size:.0f} % in an epoch late in the "
-            "training",
+            f"layer {number}: its weights still change by {100 * size:.0f} % in an epoch late in "
+            "the training",
             "try a lower learning rate, or a schedule that falls to 0",
         )
     if early and max(early)[0] < LIMITS.small_update:
@@ -251,7 +251,8 @@ def of_history(history: Sequence[Epoch], best_epoch: int, stopped: str) -> list[
         found.append(
             Verdict(
                 NOTE,
-                f"the training loss is rough: in {100 * rises:.0f} % of epochs it rises by over 5 %",
+                "the training loss is rough: it rises by over 5 % in "
+                f"{100 * rises:.0f} % of epochs",
                 "try a lower learning rate or a larger batch_size",
             )
         )
@@ -263,8 +264,8 @@ def of_history(history: Sequence[Epoch], best_epoch: int, stopped: str) -> list[
                 Verdict(
                     NOTE,
                     f"overfits: after epoch {int(np.argmin(held_out)) + 1} the validation loss "
-                    f"rises by {100 * risen:.0f} % while the training loss falls; epoch {best_epoch} was "
-                    "kept, so the model is not harmed",
+                    f"rises by {100 * risen:.0f} % while the training loss falls; epoch "
+                    f"{best_epoch} was kept, so the model is not harmed",
                     "more dropout, weight decay or rows may make it better",
                 )
             )

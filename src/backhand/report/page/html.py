@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+DASH, MINUS = "\u2013", "\u2212"
+
 LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 
 
@@ -61,7 +63,7 @@ def page(data: Mapping[str, Any]) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """A number for people; a dash for None."""
     if value is None:
-        return "–"
+        return DASH
     if value and not 1e-4 <= abs(value) < 1e7:
         return f"{value:.{digits - 1}e}"
     whole = abs(value) >= 10 ** (digits - 1)
@@ -70,10 +72,10 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def share(value: float | None) -> str:
     """A share as per cent; a dash for None."""
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return DASH if value is None else f"{100 * value:.1f} %"
 
 
 def signed(value: float, digits: int = 3) -> str:
     """A number with its sign, and a real minus."""
     text = number(abs(value), digits)
-    return f"+{text}" if value >= 0 else f"−{text}"
+    return f"+{text}" if value >= 0 else f"{MINUS}{text}"

@@ -12,6 +12,9 @@ import numpy as np
 
 from ...errors import InputError, count
 from ...network import Network, Params
+from ...plan.ranges import as_numbers
+from ...preprocess.preparation import TablePreparation
+from ...run.namespaces import is_sparse
 from ...tabular.member import Member
 from ...tabular.metrics import Metric
 from ...tabular.model import TableModel
@@ -24,7 +27,7 @@ from .course import CoursePage, Training, thinned
 from .health import Verdict, Watched, of_history, of_layers
 from .report import Origin, Report, report_of
 from .subject import Subject
-from .subjects import HELD_OUT, held_out_weights, of_table
+from .subjects import HELD_OUT, held_out_weights, of_network, of_table
 
 Array = Any
 
@@ -138,6 +141,116 @@ def of_plain(
     what = f"{target or title}, {task}" if target else f"{title}, {task}"
     origin = Origin(what[0].upper() + what[1:], f"{learned}.", columns, {}, command, notes)
     return report_of(origin, subject, course, watched)
+
+
+def of_model(
+    model: Any, raw: Any, y: Any, *, title: str, looks: Sequence[Look], **more: Any
+) -> Report:
+    """The report of a `backhand.Model`; parameters as of its ``report``."""
+    subject = t = None
+    made: dict[str, Any] = model.provenance
+    if raw is not None:
+        y = _targets(y, model.classes)
+        is_table = isinstance(model.preparation, TablePreparation)
+        subject = of_network(
+            model.network,
+            model.params,
+            model.inputs(raw),
+            y,
+            classes=model.classes,
+            target=model.target,
+            target_mean=model.target_mean,
+            target_std=model.target_std,
+            preparation=model.preparation,
+            raw=raw if is_table else None,
+        )
+        t = subject.y
+        if model.classes is None:
+            t = (t - model.target_mean) / model.target_std
+        if not model.network.loss.by_row:
+            t = t[:, None]
+    kept = made.get("best_epoch")
+    return of_plain(
+        model.network,
+        model.params,
+        title=title,
+        task=model.task,
+        subject=subject,
+        target=model.target or "",
+        preparation=model.preparation,
+        best_epoch=kept if isinstance(kept, int) else 0,
+        stopped=str(made.get("stopped", "")),
+        score="R2" if model.classes is None else "accuracy",
+        looks=looks,
+        t=t if not looks else None,
+        command=str(made.get("command", "")),
+        **more,
+    )
+
+
+def of_estimator(estimator: Any, fitted: Any, params: Params, x: Any, y: Any) -> Report:
+    """The report of an estimator in scikit-learn's manner.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    fitted : Fitted
+        Its record.
+    params : dict of str to array
+    x : array (N, D) or None
+    y : array (N,) or None
+        Labels or values.
+    """
+    network, labels = fitted.network, getattr(estimator, "classes_", None)
+    classes = None if labels is None else labels.tolist()
+    if getattr(fitted.targets, "several", False) or (classes is None and network.outputs > 1):
+        raise InputError(f"the model has {network.outputs} outputs; a report is of one target")
+    curves = fitted.course.curves
+    losses = curves.get("loss_curve_") or []
+    judged = [curves.get(name) or [] for name in ("validation_loss_curve_", "validation_scores_")]
+    held_out, scores = ([None] * (len(losses) - len(one)) + one for one in judged)
+    history = [
+        Epoch(n, loss, validation_loss, score, None, 0.0)
+        for n, (loss, validation_loss, score) in enumerate(
+            zip(losses, held_out, scores, strict=True), start=1
+        )
+    ]
+    best = len(history)
+    if any(score is not None for score in scores):
+        best = 1 + int(np.nanargmax([-np.inf if s is None else s for s in scores]))
+    subject = t = None
+    if x is not None:
+        if is_sparse(x):
+            raise InputError("a report looks at every column of X: pass X.toarray()")
+        y = _targets(y, classes)
+        names = getattr(estimator, "feature_names_in_", ())
+        subject = of_network(network, params, x, y, classes=classes, names=names)
+        t = subject.y if network.loss.by_row else subject.y[:, None]
+    return of_plain(
+        network,
+        params,
+        title=type(estimator).__name__,
+        task="regression" if classes is None else "classification",
+        subject=subject,
+        history=history,
+        best_epoch=best,
+        score="score" if any(score is not None for score in scores) else "",
+        t=t,
+    )
+
+
+def _targets(y: Any, classes: Sequence[Any] | None) -> Array:
+    """Targets as numbers of classes, or as values. Raises InputError for a class that is none."""
+    if y is None:
+        raise InputError("rows without targets cannot be scored: give y as well")
+    given = np.asarray(y)
+    if classes is None:
+        return as_numbers(given, "y").astype(np.float64)
+    place = {label: number for number, label in enumerate(classes)}
+    try:
+        return np.array([place[label] for label in given.tolist()], int)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"y has a class that the model does not know: {error}") from None
 
 
 def _subject(estimator: Any, raw: Any, y: Array | None, held_out: bool) -> Subject:
