@@ -22,6 +22,7 @@ _HOME = {
     "DivergedError": "train.result",
     "TrainState": "train.state",
     "Checkpoint": "train.checkpoint",
+    "Monitor": "train.monitor",
     "load_checkpoint": "train.checkpoint",
     "ProgressBar": "report.progress",
     "Watcher": "report.page.health",

@@ -349,7 +349,6 @@ class Network(Description):
         params, x, engine
             As of `forward`, but no tensors.
         dz : array (N, outputs)
-            The gradient at the logits of each row.
 
         Raises
         ------

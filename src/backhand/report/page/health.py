@@ -54,7 +54,7 @@ class Limits(NamedTuple):
     spread: float = 50.0
     large_update: float = 0.5
     small_update: float = 1e-5
-    overfit: float = 0.2
+    overfit: float = 0.1
     rough: float = 0.25
     gain: float = 0.01
 
