@@ -41,6 +41,7 @@ def test_rows_need_targets(fitted):
         model.report(None, frame)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("load", "maker"), [(load_breast_cancer, MLPClassifier), (load_diabetes, MLPRegressor)]
 )
