@@ -238,9 +238,11 @@ def inspect(
     ] = False,
     plot: Picture = None,
 ) -> None:
-    """Show what initialisers and activations make of data.
+    """Show what initialisers and activations make of data, or training made of a model's layers.
 
-    For each pair: the variance, mean and gradients of each layer, side by side, before training.
+    For each pair: the variance, mean and gradients of each layer, side by side, before training;
+    and a verdict in words, with a remedy. Of a run, in place of a data set: what its layers looked
+    like while it was trained with --report.
     """
     from .inspect import run
 

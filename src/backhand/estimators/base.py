@@ -24,6 +24,7 @@ from .entering import as_input_error, validated
 from .fitted import Fitted, composed
 from .persistence import Persistent
 from .predicting import Predicting
+from .shown import Shown
 from .task import Task
 from .watching import Watchable, watch_of
 from .weighing import checked_weight, product
@@ -59,7 +60,7 @@ def can_learn_in_parts(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseMLP(Shown, Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Fitting and prediction of both estimators; see `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints = parameters.COMMON
@@ -317,6 +318,15 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         weight, exponent = product(factors, dtype, f"sample_weight{which}")
         counted = np.flatnonzero(weight > 0)
         return CheckedRows(X, t, weight[:, None]), counted, exponent
+
+    def _learned(self) -> str:
+        fitted: Fitted | None = self.__dict__.get("_fitted")
+        if fitted is None:
+            return ""
+        network, course = fitted.network, fitted.course
+        parameters = f"{network.n_parameters:,} parameters"
+        loss = "" if course.loss_ is None else f"; loss {course.loss_:.4g}"
+        return f"Fitted: {network.summary}, {parameters}, {course.n_iter_} iterations{loss}"
 
     def report(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import numbers
 import os
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..errors import InputError, first_line
+from ..errors import InputError, count, first_line
 from ..estimators.entering import as_input_error
 from ..estimators.parameters import validation_rows
 from ..estimators.persistence import Loadable, plain, read_plain
+from ..estimators.shown import Shown
 from ..estimators.weighing import checked_weight, product, weights_of_classes
 from ..plan.ranges import check_unmasked
 from ..preprocess.checks import listed, positive_int, text
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 Array = Any
 
 
-class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseTabular(Shown, Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:
@@ -98,6 +100,20 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__ |= scratch.__dict__ | self._attributes(fitted, classes)
         return self
+
+    def _learned(self) -> str:
+        model: TableModel | None = self.__dict__.get("model_")
+        if model is None:
+            return ""
+        score = ""
+        if math.isfinite(self.held_out_score_):
+            from ..report.scores import named
+
+            name, sign = named(Metric(str(model.about["metric"])))
+            score = f"; {name} of held-out rows {sign * self.held_out_score_:.4g}"
+        rows = count(int(model.about["rows"]), "row")
+        networks = count(len(model.members), "network")
+        return f"Fitted: {networks}, from {rows}; {model.preparation.summary}{score}"
 
     def _scratch(self) -> Any:
         """An estimator without attributes of a fit, to learn names of columns."""

@@ -46,6 +46,14 @@ class Member:
     held_out: Array | None = None
     result: FitResult | None = None
 
+    def __repr__(self) -> str:
+        """How large it is, and what became of its training."""
+        size = f"{self.network.n_parameters:,} parameters"
+        if self.result is None:
+            return f"<Member: {size}>"
+        epochs = f"epoch {self.result.best_epoch} of {len(self.result.history)} kept"
+        return f"<Member: {size}, {epochs}, ended: {self.result.stopped}>"
+
     def predictions(self, x: Array) -> Array:
         """Probabilities (N, K) or values (N,) of prepared rows x (N, D)."""
         z = [self.network.forward(self.params, some) for _, some in parts(x)]

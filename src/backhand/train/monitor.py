@@ -41,6 +41,9 @@ EDGES = np.sinh(np.linspace(-4.0, 4.0, 41))
 FLAT = 0.01
 """A unit is flat at a row if less than this share of the gradient passes its activation."""
 
+MOST_FLAT = 0.95
+"""A unit counts as flat if it is so at this share of the rows."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerLook:
@@ -60,7 +63,7 @@ class LayerLook:
     zeros : float
         Share of outputs that are exactly 0.
     flat : float
-        Share of outputs, not 0, at which hardly any gradient passes.
+        Share of units, not dead, through which hardly any gradient passes at nearly any row.
     dz_std : float
         Of the gradient of the loss at the pre-activations.
     weights : float
@@ -188,9 +191,9 @@ def _flat(y: Array, dz: Array, dy: Array) -> float:
     if dz is None or dy is None or dz.shape != dy.shape or dy is dz:
         return 0.0
     asked = dy != 0
-    if not asked.any():
-        return 0.0
-    return float(((np.abs(dz) < FLAT * np.abs(dy)) & (y != 0) & asked).sum() / asked.sum())
+    flat = (np.abs(dz) < FLAT * np.abs(dy)) & asked
+    units = flat.sum(axis=0) >= MOST_FLAT * np.maximum(asked.sum(axis=0), 1)
+    return float((units & ~(y == y[:1]).all(axis=0)).mean())
 
 
 def _update(

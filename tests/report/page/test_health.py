@@ -45,14 +45,15 @@ def dead(params):
         ({"change": dead}, "layer 1: 20 of 32 units never fire", "leaky_relu"),
         (
             {"activation": "tanh", "change": scaled(100)},
-            "% of outputs are where the activation is flat",
+            "% of units are where the activation is flat",
             "lecun_normal",
         ),
         ({"depth": 8, "activation": "logistic"}, "gradients vanish", "kaiming_normal"),
         ({"depth": 6, "change": scaled(8)}, "gradients explode", "clip_norm"),
+        ({"depth": 4, "change": scaled(0.2)}, "signals fade", "lsuv"),
         ({"change": scaled(200)}, "pre-activations have a spread of", "standardise"),
     ],
-    ids=["dead", "flat", "vanishing", "exploding", "spread"],
+    ids=["dead", "flat", "vanishing", "exploding", "fading", "spread"],
 )
 def test_illnesses_of_layers(given, says, remedy):
     found = seen(**given)

@@ -28,11 +28,13 @@ class Limits(NamedTuple):
     dead : float
         Share of a hidden layer's units that give the same value for every row.
     flat : float
-        Share of a layer's outputs at which hardly any gradient passes.
+        Share of a layer's units through which hardly any gradient passes.
     vanishing : float
         Spread of the gradient at the first layer, as a share of that at the last hidden one.
     exploding : float
         The same, the other way round.
+    fading : float
+        Variance of pre-activations at the last hidden layer, as a share of that at the first.
     spread : float
         Of pre-activations: where inputs and weights are in scale it is near 1.
     large_update : float
@@ -42,7 +44,9 @@ class Limits(NamedTuple):
     overfit : float
         By how much the validation loss has risen from its lowest value, as a share of that.
     rough : float
-        Share of epochs, after the first few, in which the training loss rises by over 5 %.
+        Share of epochs, after the first few, in which the training loss rises...
+    rise, of_range : float
+        ... by more than these shares of itself, and of all that it covers after these few.
     gain : float
         By how much the loss has to fall in all, as a share of what it was after the first epoch.
     """
@@ -51,11 +55,14 @@ class Limits(NamedTuple):
     flat: float = 0.5
     vanishing: float = 1e-3
     exploding: float = 1e3
+    fading: float = 0.1
     spread: float = 50.0
     large_update: float = 0.5
     small_update: float = 1e-5
     overfit: float = 0.1
     rough: float = 0.25
+    rise: float = 0.05
+    of_range: float = 0.1
     gain: float = 0.01
 
 
@@ -140,13 +147,14 @@ def of_layers(looks: Sequence[Look]) -> list[Verdict]:
 
 
 def _dead(looks: Sequence[Look]) -> Iterator[Verdict]:
+    begun = looks[-1].epoch > 0
     for layer in looks[-1].layers[:-1]:
         if layer.dead >= max(1, LIMITS.dead * layer.units):
             yield Verdict(
                 BAD if layer.dead > layer.units / 2 else NOTE,
                 f"layer {layer.layer}: {layer.dead} of {layer.units} units never fire: they give "
-                "the same value for every row",
-                "try a lower learning rate, or leaky_relu",
+                "the same value for every row that was looked at",
+                f"try {'a lower learning rate' if begun else 'fewer layers'}, or leaky_relu",
             )
 
 
@@ -155,8 +163,8 @@ def _flat(looks: Sequence[Look]) -> Iterator[Verdict]:
         if layer.flat >= LIMITS.flat:
             yield Verdict(
                 BAD,
-                f"layer {layer.layer}: {100 * layer.flat:.0f} % of outputs are where the "
-                "activation is flat, so that hardly any gradient passes",
+                f"layer {layer.layer}: {100 * layer.flat:.0f} % of units are where the activation "
+                "is flat, so that hardly any gradient passes",
                 "standardise the inputs, or try the initialiser lecun_normal, or a lower learning "
                 "rate",
             )
@@ -195,6 +203,21 @@ def _spread(looks: Sequence[Look]) -> Iterator[Verdict]:
             )
 
 
+def _fading(looks: Sequence[Look]) -> Iterator[Verdict]:
+    hidden = looks[-1].layers[:-1]
+    if len(hidden) < 2 or not hidden[0].z_std:
+        return
+    ratio = (hidden[-1].z_std / hidden[0].z_std) ** 2
+    if ratio < LIMITS.fading:
+        lost = f"{100 * (1 - ratio):.3g}"
+        yield Verdict(
+            BAD if ratio < LIMITS.fading**2 else NOTE,
+            f"signals fade: {lost} % of the variance of pre-activations is lost between layer 1 "
+            f"and layer {hidden[-1].layer}",
+            "try the initialiser kaiming_normal, or lsuv, which scales each layer by the data",
+        )
+
+
 def _updates(looks: Sequence[Look]) -> Iterator[Verdict]:
     known = [(one.epoch, layer) for one in looks for layer in one.layers if layer.update]
     if not known:
@@ -222,6 +245,7 @@ JUDGES: tuple[Callable[[Sequence[Look]], Iterator[Verdict]], ...] = (
     _dead,
     _flat,
     _gradients,
+    _fading,
     _spread,
     _updates,
 )
@@ -246,13 +270,14 @@ def of_history(history: Sequence[Epoch], best_epoch: int, stopped: str) -> list[
             )
         )
     later = loss[FEWEST_EPOCHS // 2 :]
-    rises = float(np.mean(np.diff(later) > 0.05 * np.abs(later[:-1])))
-    if rises > LIMITS.rough and falls > 0:
+    least = np.maximum(LIMITS.rise * np.abs(later[:-1]), LIMITS.of_range * np.ptp(later))
+    rises = float(np.mean(np.diff(later) > least))
+    if rises > LIMITS.rough:
         found.append(
             Verdict(
                 NOTE,
-                "the training loss is rough: it rises by over 5 % in "
-                f"{100 * rises:.0f} % of epochs",
+                f"the training loss is rough: in {100 * rises:.0f} % of epochs it rises by over "
+                f"{100 * LIMITS.rise:.0f} %",
                 "try a lower learning rate or a larger batch_size",
             )
         )
@@ -264,8 +289,8 @@ def of_history(history: Sequence[Epoch], best_epoch: int, stopped: str) -> list[
                 Verdict(
                     NOTE,
                     f"overfits: after epoch {int(np.argmin(held_out)) + 1} the validation loss "
-                    f"rises by {100 * risen:.0f} % while the training loss falls; epoch "
-                    f"{best_epoch} was kept, so the model is not harmed",
+                    f"rises from {lowest:.3g} to {held_out[-1]:.3g} while the training loss falls; "
+                    f"epoch {best_epoch} was kept, so the model is not harmed",
                     "more dropout, weight decay or rows may make it better",
                 )
             )

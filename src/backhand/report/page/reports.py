@@ -318,6 +318,7 @@ def _watched(
     """The networks that were watched, or the first one of each kind as it is now."""
     found: list[Watched] = []
     seen: set[str] = set()
+    recorded = ensemble.read_rows(estimator.model_.about.get("networks"))
     for place, member in enumerate(estimator.members_, start=1):
         own = list((looks or {}).get(place, ()))
         kind = ensemble.kind_of(member)
@@ -329,6 +330,8 @@ def _watched(
         if member.result is not None:
             lines, stopped = member.result.history, member.result.stopped
             best = member.result.best_epoch
+        elif place <= len(recorded):
+            stopped, best = recorded[place - 1].ended, recorded[place - 1].best_epoch
         if not own and subject is not None:
             own = [_now(member, subject, len(lines))]
         verdicts: list[Verdict] = [*of_layers(own), *of_history(lines, best, stopped)]

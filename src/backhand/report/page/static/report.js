@@ -246,7 +246,7 @@
     const [low, high] = d3.extent(one.pixels.flat());
     const most = d3.max(one.heat.flat(), Math.abs) || 1;
     at.append(paint(one.pixels, "the picture", (v) => ({ fill: "var(--ink)", opacity: (v - low) / (high - low || 1) })),
-      paint(one.heat, `what spoke for ${one.predicted} (first colour) and against it (second)`, (v) => ({ fill: v >= 0 ? "var(--plus)" : "var(--minus)", opacity: Math.abs(v) / most })));
+      paint(one.heat, `blue: for ${one.predicted}, orange: against it`, (v) => ({ fill: v >= 0 ? "var(--plus)" : "var(--minus)", opacity: Math.abs(v) / most })));
   }
 
   // training ----------------------------------------------------------------------------------------
