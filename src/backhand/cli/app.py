@@ -195,6 +195,39 @@ def export(
 
 
 @app.command()
+def report(
+    model: Model,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="ROWS", help="rows whose target is known: CSV, TSV or Parquet"),
+    ] = None,
+    target: Annotated[
+        str | None,
+        option(metavar="COLUMN", help="what is predicted; by default as the model was trained"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        option(
+            "--out", "-o", metavar="FILE", help="the HTML file; by default report.html in the run"
+        ),
+    ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+) -> None:
+    """Write what can be seen of a model as one HTML file.
+
+    Scores beside a baseline, thresholds and costs, calibration or errors, which columns matter and
+    how, the rows that are most wrong and why, training, and the health of the layers. Without rows
+    only what the run has recorded. The file loads nothing from anywhere.
+    """
+    from .report import run
+
+    form = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    run(model, file, target, out, form)
+
+
+@app.command()
 def describe(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a CSV, TSV or Parquet table")],
     target: Target = None,
@@ -239,9 +272,11 @@ def inspect(
     ] = False,
     plot: Picture = None,
 ) -> None:
-    """Show what initialisers and activations make of data.
+    """Show what initialisers and activations make of data, or training made of a model's layers.
 
-    For each pair: the variance, mean and gradients of each layer, side by side, before training.
+    For each pair: the variance, mean and gradients of each layer, side by side, before training;
+    and a verdict in words, with a remedy. Of a run, in place of a data set: what its layers looked
+    like while it was trained with --report.
     """
     from .inspect import run
 
