@@ -14,10 +14,14 @@ from ...plan.nodes import Map, NormaliseWeights, ScaleRows, formula_name
 Formula = tuple[Callable[..., Any], tuple[Buffer, ...], tuple[Buffer, ...], Axes]
 
 
-def formula_of(node: Map | NormaliseWeights | ScaleRows) -> Formula:
+Applied = (Map, NormaliseWeights, ScaleRows)
+"""The nodes that apply a formula."""
+
+
+def formula_of(node: Map | NormaliseWeights | ScaleRows, adding: bool = True) -> Formula:
     """A node on one row as ``formula(xp, *inputs)``: that, its inputs, outputs and common axes.
 
-    ``ScaleRows`` to one number adds to what is there.
+    ``ScaleRows`` to one number adds to what is there, if that is wanted.
     """
     if isinstance(node, NormaliseWeights):
 
@@ -33,7 +37,7 @@ def formula_of(node: Map | NormaliseWeights | ScaleRows) -> Formula:
         def added(xp: Any, source: Any, share: Any, before: Any) -> Any:
             return before + scaled(xp, source, share)
 
-        if node.out.axes:
+        if node.out.axes or not adding:
             return scaled, (node.source, node.share), (node.out,), node.source.axes
         return added, (node.source, node.share, node.out), (node.out,), node.source.axes
     inputs = tuple(buffer for buffer in node.inputs if buffer is not None)

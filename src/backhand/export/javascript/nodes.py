@@ -10,10 +10,10 @@ import dataclasses
 
 from ...expr.text import lines_of
 from ...plan.buffers import Buffer
-from ...plan.nodes import Map, Node, NormaliseWeights, ScaleRows
+from ...plan.nodes import Node
 from ...plan.step import Plan
 from ..imperative import Writer
-from ..imperative.formulas import dtype_of, formula_of, traced
+from ..imperative.formulas import Applied, dtype_of, formula_of, traced
 from ..imperative.memory import Memory, size_of
 from .dialect import ARRAYS, JavaScript, text_of
 
@@ -56,9 +56,9 @@ class NodesCode:
 
     def _lines(self, node: Node) -> str:
         """What each line of a node's formula comes to, for member m: rows, or one number."""
-        if not isinstance(node, (Map, NormaliseWeights, ScaleRows)):
+        if not isinstance(node, Applied):
             return "[]"
-        formula, inputs, _, axes = formula_of(node)
+        formula, inputs, _, axes = formula_of(node, adding=False)
         graph, names = traced(formula, inputs, axes)
         own = lines_of(graph)
         whole = dataclasses.replace(graph, outputs=tuple(line.node for line in own))
