@@ -10,6 +10,7 @@ import pytest
 from backhand import InputError, Network
 from backhand.check.examples import EXAMPLES
 from backhand.check.networks import random_case, random_network
+from backhand.check.rounding import FUNCTIONS, NUMPY_ULP, Rounded, Rounding
 from backhand.export.int8 import as_int8
 from backhand.export.javascript.files import js_text
 from backhand.export.program import program_of_network
@@ -34,6 +35,10 @@ CLOSE = {"float32": 1e-6, "float64": 1e-12}
 """Of the largest logit. Float32 has the bits of FMA, but for sums that a double takes for halfway
 between two floats: one in about 2**29. In float64 products are rounded before they are added,
 which costs 2**-53 of each term; layers multiply that by less than 1e4 here."""
+
+
+ULP = dict.fromkeys(FUNCTIONS, NUMPY_ULP)
+"""What NumPy's functions keep; those of modules have the bits of `expr.functions`, within 2."""
 
 
 def cases_of(networks, seed=0):
@@ -72,31 +77,34 @@ def check(found, cases):
 
 
 def check_gradients(found, network, params, x, t):
-    plan = gradient_plan(network, wrt_input=True)
+    """Within the bound on rounding, which follows each operation of the step."""
+    plan, xp = gradient_plan(network, wrt_input=True), Rounding(network.dtype, ULP)
+    written = {b.name: b for node in plan.nodes for b in node.writes}
+    known = {name: Rounded(xp, a) for name, a in params.items()}
     for one, row, target in zip(found, x[:, None], t[:, None], strict=False):
-        given = {"x": row, "t": target, "weight": np.ones((1, 1), network.dtype)}
+        real = target if network.loss.by_row else Rounded(xp, target)
+        given = {"x": Rounded(xp, row), "t": real, "weight": Rounded(xp, np.ones((1, 1)))}
         with np.errstate(all="ignore"):
-            want = walk(plan, {**given, **params})
+            bound = walk(plan, {**given, **known}, xp)
             loss, grads = network.loss_and_grads(params, row, target, engine="numpy")
-        # executors differ by as much in the order of sums
-        rtol = {"float32": 1e-4, "float64": 1e-11}[network.dtype]
 
-        def near(got, want, what, rtol=rtol):
-            got, finite = array(got, np.shape(want)), np.isfinite(want)
-            scale = max(1e-3, np.abs(want[finite]).max(initial=0.0))
+        def near(got, want, bound, what):
+            got, error = array(got, np.shape(want)), np.broadcast_to(bound.error, np.shape(want))
             message = f"{network.summary} {network.loss.name}: {what}"
-            np.testing.assert_allclose(got, want, rtol=0, atol=rtol * scale, err_msg=message)
+            sure = np.isfinite(want) & np.isfinite(error)
+            assert np.all(np.abs(got - want)[sure] <= error[sure]), message
+            np.testing.assert_array_equal(got[np.isinf(want)], want[np.isinf(want)], message)
 
-        near(one["loss"], np.asarray(loss), "loss")
         assert set(one["gradients"]) == set(grads)
-        for name, a in grads.items():
-            near(one["gradients"][name], a, f"d{name}")
-        near(one["dx"], want[plan.dx.name], "dx")
-        written = {b.name: b for node in plan.nodes for b in node.writes}
         assert set(written) <= set(one["buffers"])
         for name, buffer in written.items():
             if buffer.base is None:
-                near(one["buffers"][name], want[name], name)
+                near(one["buffers"][name], bound[name].value, bound[name], name)
+        at = {p.name: bound[gradient.name] for p, gradient in plan.gradients}
+        near(one["loss"], np.asarray(loss), 2 * bound["loss"], "loss")
+        for name, a in grads.items():  # both are within the bound
+            near(one["gradients"][name], a, 2 * at[name], f"d{name}")
+        assert one["dx"] == one["buffers"][plan.dx.name]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
