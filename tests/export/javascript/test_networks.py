@@ -82,7 +82,7 @@ def check_gradients(found, network, params, x, t):
     written = {b.name: b for node in plan.nodes for b in node.writes}
     known = {name: Rounded(xp, a) for name, a in params.items()}
     for one, row, target in zip(found, x[:, None], t[:, None], strict=False):
-        real = target if network.loss.by_row else Rounded(xp, target)
+        real = target if network.loss.by_row else Rounded(xp, target.astype(network.dtype))
         given = {"x": Rounded(xp, row), "t": real, "weight": Rounded(xp, np.ones((1, 1)))}
         with np.errstate(all="ignore"):
             bound = walk(plan, {**given, **known}, xp)
