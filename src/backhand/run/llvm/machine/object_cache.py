@@ -21,6 +21,7 @@ import itertools
 import os
 import re
 import stat
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -261,3 +262,18 @@ def _prune(path: Path) -> None:
         for name in oldest[: -LARGEST // 2] if len(oldest) > LARGEST else ():
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=within)
+
+
+def packed(parts: Sequence[bytes]) -> bytes:
+    """Several byte strings as one."""
+    return b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+
+
+def unpacked(whole: bytes) -> list[bytes]:
+    """What `packed` put together."""
+    parts, at = [], 0
+    while at < len(whole):
+        (size,) = struct.unpack_from("<Q", whole, at)
+        parts.append(whole[at + 8 : at + 8 + size])
+        at += 8 + size
+    return parts
