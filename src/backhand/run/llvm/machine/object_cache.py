@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import itertools
 import os
 import re
@@ -53,17 +54,28 @@ class UnsafeError(OSError):
 
 
 @functools.cache
-def generator() -> str:
-    """A checksum of the code that generates code, of the formulas, and llvmlite's version."""
-    import llvmlite
+def generator(parts: tuple[str, ...] = GENERATING) -> str:
+    """A checksum of code that generates code, the formulas among it, and llvmlite's version.
 
+    Parameters
+    ----------
+    parts : tuple of str
+        Folders of the package; ``("",)`` is all of it.
+    """
     package = Path(__file__).parents[3]
-    digest = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
-    for part in GENERATING:
+    digest = hashlib.sha256(_llvmlite() + f" {np.__version__}".encode())
+    for part in parts:
         for source in sorted((package / part).rglob("*.py")):
             content = source.read_bytes()
             digest.update(f"{source.relative_to(package)} {len(content)} ".encode() + content)
     return digest.hexdigest()
+
+
+def _llvmlite() -> bytes:
+    """What llvmlite says of its version, read without importing it."""
+    found = importlib.util.find_spec("llvmlite")
+    folders = (found.submodule_search_locations if found else None) or ()
+    return b"".join(Path(folder, "_version.py").read_bytes() for folder in folders)
 
 
 def folder() -> Path | None:

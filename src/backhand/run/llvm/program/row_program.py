@@ -249,4 +249,3 @@ class _Door:
         self._call(len(program.stages) - 1, *given, at["y"])
         to = element(build, self.y, begin, self.double)
         copy(build, at["y"], kind, to, self.double, program.answer.results)
-

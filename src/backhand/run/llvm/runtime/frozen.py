@@ -93,4 +93,3 @@ class RowFunctions:
             places = np.array(about[which], np.int64).reshape(-1, 2)
             table[places[:, 0]] = places[:, 1] + a.ctypes.data
         return table.ctypes.data, table, scratch
-

@@ -1,0 +1,307 @@
+"""`load_predictor`: a trained model for prediction only, from its file."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from math import isfinite
+from struct import Struct
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import as_path, reading
+from ..run.llvm.machine import object_cache
+from ..run.llvm.machine.target import processor
+from ..run.llvm.runtime.frozen import RowFunctions
+
+Array = Any
+
+AT_ONCE = 1 << 20
+"""Bytes of a file that are read at once."""
+
+NUMBERS = "fiub"
+"""Kinds of dtypes of the rows that machine code is given; others go the usual way."""
+
+
+def load_predictor(path: str | os.PathLike[str]) -> Predictor:
+    """Load a model for prediction only: for services, where every row counts.
+
+    The first time, the model is loaded as `backhand.load` does, compiled, and kept in the cache of
+    compiled code. Any later process that finds it there loads neither LLVM nor scikit-learn.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that `backhand.load` reads.
+
+    Returns
+    -------
+    Predictor
+
+    Raises
+    ------
+    InputError
+        As `backhand.load`.
+
+    Examples
+    --------
+    >>> predictor = backhand.load_predictor("runs/flats/model.safetensors")  # doctest: +SKIP
+    >>> predictor.predict({"size": 70, "city": "Oslo"})  # doctest: +SKIP
+    412000.0
+    """
+    path = os.path.abspath(as_path(path))
+    digest = _checksum(path)
+    known = processor()
+    numpy_only = os.environ.get("BACKHAND_ENGINE", "llvm") != "llvm"
+    # all of the package decides what is in an entry, and its key says which model it is of
+    key = f"predictor {digest} {object_cache.generator(('',))} {known}"
+    content = None if numpy_only or not known else object_cache.read(key)
+    model = None
+    if content is None:
+        from ..export.loading import load
+        from .serving import can_be_kept, serving
+
+        model = load(path)
+        content = serving(model)
+        _check_same(path, digest)
+        if known and not numpy_only and can_be_kept():
+            object_cache.write(key, content)
+    about, code = object_cache.unpacked(content)
+    return Predictor(path, digest, json.loads(about), RowFunctions(code) if code else None, model)
+
+
+def _checksum(path: str) -> str:
+    digest = hashlib.sha256()
+    with reading(path), open(path, "rb") as file:
+        while some := file.read(AT_ONCE):
+            digest.update(some)
+    return digest.hexdigest()
+
+
+def _check_same(path: str, digest: str) -> None:
+    """Raise InputError if a file is not what it was."""
+    if _checksum(path) != digest:
+        raise InputError(f"{path} was changed since it was read: load the predictor again")
+
+
+class Predictor:
+    """A trained model that predicts, and nothing else; safe from many threads at once.
+
+    One row, a dict or an array (D,), gives one answer. A list of dicts or an array (N, D) gives N.
+    These go through machine code without further ado. Any other table, and a row with which
+    something is wrong, goes through the model as `backhand.load` reads it, which warns or raises.
+
+    Attributes
+    ----------
+    columns : list of str
+        Names of the columns of a row; empty if rows are arrays.
+    classes : list or None
+        Labels in the order of probabilities; None if numbers are predicted.
+    inputs : int
+        D, the prepared numbers.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        digest: str,
+        about: Mapping[str, Any],
+        functions: RowFunctions | None,
+        model: Any = None,
+    ) -> None:
+        self._path, self._digest, self._functions = path, digest, functions
+        self._name, self._kind = about["name"], about["kind"]
+        self._threshold = about["threshold"]
+        self.columns: list[str] = about["columns"]
+        self.classes: list[Any] | None = about["classes"]
+        self.inputs: int = about["inputs"]
+        self._dtype = np.dtype(about["dtype"])
+        self._labels = None
+        if self.classes is not None:
+            self._labels = np.array(self.classes, about["class_dtype"])
+        self._one_row = (self.inputs,)
+        self._width = about["values"] or self.inputs
+        self._pack = Struct(f"{about['values']}d").pack
+        self._read: Any = None
+        if model is not None:
+            self.__dict__["model"] = model
+
+    def __repr__(self) -> str:
+        return f"<Predictor: {self._name}>"
+
+    @functools.cached_property
+    def model(self) -> Any:
+        """The model as `backhand.load` gives it, loaded when something first needs it.
+
+        Raises
+        ------
+        InputError
+            If the file is another one by now.
+        """
+        from ..export.loading import load
+
+        model = load(self._path)
+        _check_same(self._path, self._digest)
+        return model
+
+    @functools.cached_property
+    def _program(self) -> Any:
+        """The model's stages, which NumPy runs where there is no machine code."""
+        from ..export.programs import program_of
+
+        return program_of(self.model)
+
+    # answers --------------------------------------------------------------------------------------
+
+    def predict(self, rows: Any) -> Any:
+        """What the model's ``predict`` gives: of one row, one class or one number.
+
+        Parameters
+        ----------
+        rows : dict, list of dict, array (D,) or (N, D), or table
+            See the class; each as the model's ``predict`` takes it.
+
+        Returns
+        -------
+        object or array
+            A label or a float of one row, else an array (N,). Several labels or numbers of a row
+            are an array (K,) or (N, K).
+
+        Raises
+        ------
+        InputError
+            As the model.
+
+        Warns
+        -----
+        UserWarning
+            As the model.
+        """
+        y = self._answers(rows)
+        if y is None:
+            return self._usual(rows, "predict")
+        return self._decided(y) if type(y) is list else self._all_decided(y)
+
+    def predict_proba(self, rows: Any) -> Array:
+        """The probability of each class, (K,) of one row, else (N, K); rows as `predict`.
+
+        Raises
+        ------
+        InputError
+            As the model, and if it predicts numbers.
+        """
+        if self.classes is None:
+            raise InputError(f"{self._name} predicts numbers: there are no class probabilities")
+        y = self._answers(rows)
+        return self._usual(rows, "predict_proba") if y is None else np.array(y)
+
+    def predict_prepared(self, x: Array) -> Array:
+        """Probabilities, or numbers, of prepared rows: (K,) of x (D,), and (N, K) of x (N, D).
+
+        Parameters
+        ----------
+        x : array
+            What the model's preparation makes of rows, or the rows of a model without one.
+
+        Raises
+        ------
+        InputError
+            If x has another shape, or a number is not finite.
+        """
+        if type(x) is not np.ndarray or x.dtype is not self._dtype:
+            x = np.asarray(x, self._dtype)
+        if x.shape == self._one_row:
+            rows = 1
+        elif x.ndim == 2 and x.shape[1] == self.inputs:
+            rows = len(x)
+        else:
+            raise InputError(
+                f"x has shape {x.shape}: a row has shape ({self.inputs},), rows (N, {self.inputs})"
+            )
+        if self._functions is None:
+            found: Array = self._program.answers(x.reshape(rows, -1)).reshape(rows, -1)
+        else:
+            bad, y = self._functions.prepared(x.tobytes(), rows)
+            if bad:
+                raise InputError(f"row {bad - 1} of x has a number that is not finite")
+            found = np.frombuffer(y)
+        return found if x.ndim == 1 else found.reshape(rows, -1)
+
+    def _answers(self, rows: Any) -> Any:
+        """y of one row as a list, or (N, K) of several; None if it is for the model to say."""
+        kind = type(rows)
+        if kind is np.ndarray:
+            return self._of_array(rows)
+        if kind is dict or isinstance(rows, Mapping):
+            return self._of_dict(rows)
+        if kind is list and rows and isinstance(rows[0], Mapping):
+            found = [self._of_dict(row) for row in rows]
+            return None if any(y is None for y in found) else np.array(found)
+        return None
+
+    def _of_dict(self, row: Mapping[str, Any]) -> list[float] | None:
+        """y of a row of a table."""
+        if self._read is None or self._functions is None:
+            return None
+        _, y = self._functions.raw(self._pack(*self._read(row)))
+        found: list[float] = y[:]
+        return found if isfinite(sum(found)) else None
+
+    def _of_array(self, rows: Array) -> Any:
+        """y of rows of an array."""
+        functions = self._functions
+        if functions is None or self.columns or rows.dtype.kind not in NUMBERS:
+            return None
+        if rows.ndim not in (1, 2) or rows.shape[-1] != self._width or not rows.size:
+            return None
+        count = 1 if rows.ndim == 1 else len(rows)
+        if functions.raw is None:
+            if rows.dtype is not self._dtype:
+                with np.errstate(over="ignore"):  # it is then not finite
+                    rows = rows.astype(self._dtype)
+            bad, y = functions.prepared(rows.tobytes(), count)
+        elif np.isfinite(rows).all():
+            bad, y = functions.raw(rows.astype(np.float64, copy=False).tobytes(), count)
+        else:
+            return None
+        found: list[float] = y[:]
+        if bad or not isfinite(sum(found)):
+            return None
+        return found if rows.ndim == 1 else np.frombuffer(y).reshape(count, -1)
+
+    def _usual(self, rows: Any, method: str) -> Any:
+        """What the model itself says of rows."""
+        one = isinstance(rows, Mapping) and not _has_columns(rows)
+        one_array = isinstance(rows, np.ndarray) and rows.ndim == 1
+        found = getattr(self.model, method)(rows[None] if one_array else rows)
+        if not (one or one_array):
+            return found
+        first = found[0]
+        return first.item() if np.ndim(first) == 0 and hasattr(first, "item") else first
+
+    def _decided(self, y: list[float]) -> Any:
+        """The answer of one row."""
+        if self._kind == "numbers":
+            return y[0] if len(y) == 1 else np.array(y)
+        if self._kind == "labels":
+            return self._all_decided(np.array([y]))[0]
+        assert self.classes is not None
+        if self._kind == "threshold":
+            return self.classes[y[1] >= self._threshold]
+        return self.classes[y.index(max(y))]
+
+    def _all_decided(self, y: Array) -> Array:
+        """The answers of rows, y (N, K)."""
+        if self._kind == "numbers":
+            return y[:, 0] if y.shape[1] == 1 else y
+        if self._kind == "labels":
+            return (y > self._threshold).astype(int)
+        assert self._labels is not None
+        if self._kind == "threshold":
+            return self._labels[(y[:, 1] >= self._threshold).astype(int)]
+        return self._labels[y.argmax(axis=1)]
