@@ -268,6 +268,11 @@ class Rounding:
         a = self.real(a)
         return Rounded(self, np.abs(a.value), a.error)
 
+    def round(self, a: Any) -> Rounded:
+        a = self.real(a)
+        value, low, high = (np.round(v) for v in (a.value, a.value - a.error, a.value + a.error))
+        return self.number(value, np.fmax(high - value, value - low))
+
     def minimum(self, a: Any, b: Any) -> Rounded:
         a, b = self.real(a), self.real(b)
         return self._of_two(np.minimum(a.value, b.value), a < b, a, b)

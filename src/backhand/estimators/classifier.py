@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from ..errors import InputError
 from ..formulas.activations import logistic, softplus
+from ..formulas.answers import opposite
 from ..formulas.losses import Loss, softmax
 from ..run.namespaces import NUMPY
 from . import parameters
@@ -20,6 +21,9 @@ from .entering import as_input_error
 from .fitted import Fitted
 from .targets import Classes, shown
 from .weighing import weights_of_classes, weights_of_labels
+
+if TYPE_CHECKING:
+    from ..export.program import Program
 
 Array = Any
 
@@ -363,7 +367,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         z, fitted = self._logits(X)
         targets = fitted.targets
         if targets.several:
-            return targets.binarizer.inverse_transform(logistic(NUMPY, z))
+            return targets.binarizer.inverse_transform(targets.choose(z).astype(z.dtype))
         if len(targets.labels) == 1:
             return np.repeat(targets.labels, len(z))
         return targets.labels[targets.choose(z)[:, 0].astype(np.intp)]
@@ -403,7 +407,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             return softmax(NUMPY, z)
         if fitted.targets.several:
             return logistic(NUMPY, z)
-        return logistic(NUMPY, np.concatenate([-z, z], axis=1))
+        return logistic(NUMPY, np.concatenate([opposite(NUMPY, z), z], axis=1))
+
+    def to_program(self) -> Program:
+        """The fitted network as straight-line programs, from which exports are written."""
+        from ..export.program import Decision
+        from ..export.programs import program_of_estimator
+
+        fitted = self._record()
+        labels, softmax_of = tuple(self.classes_.tolist()), fitted.out_activation == "softmax"
+        if fitted.targets.several:
+            decision = Decision("labels", labels)
+        elif softmax_of or len(labels) == 1:
+            decision = Decision("largest_logit", labels)
+        else:
+            decision = Decision("positive_logit", labels)
+        link = softmax if softmax_of else logistic
+        one = not softmax_of and not fitted.targets.several
+        return program_of_estimator(fitted, self._params(fitted), link, decision, opposed=one)
 
     def score(self, X: Array, y: Array, sample_weight: Array | None = None) -> float:
         """The share of rows whose class, or whose labels, are all right.

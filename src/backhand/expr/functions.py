@@ -129,10 +129,6 @@ class Primitives(Trace):
         """The magnitude of ``a`` with the sign of ``b``."""
         return self.real_node("copysign", a, b)
 
-    def round(self, a: Array) -> Array:
-        """The nearest whole number, half to even."""
-        return self.real_node("round", a)
-
     def bits(self, a: Array) -> Array:
         return self.record("bits", "bits", self.number_of(a, "real", "bits"))
 
