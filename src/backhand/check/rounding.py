@@ -160,14 +160,15 @@ class Rounding:
     dtype : {"float32", "float64"}
         Of the kernel.
     ulp : mapping of str to float
-        Error bound of each of its functions in units in the last place.
+        Error bound of each of its functions in units in the last place; of ``sqrt`` only where it
+        is not correctly rounded.
     """
 
     def __init__(self, dtype: str, ulp: Mapping[str, float]) -> None:
         self.dtype = np.dtype(dtype)
         self._largest = float(np.finfo(self.dtype).max)
         self._smallest = float(np.finfo(self.dtype).smallest_normal)
-        for name, bound in {**ulp, "sqrt": 0.5}.items():
+        for name, bound in {"sqrt": 0.5, **ulp}.items():
             widened = self._periodic if name in PERIODIC else self._increasing
             setattr(self, name, functools.partial(widened, name, bound))
 
