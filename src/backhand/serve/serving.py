@@ -36,7 +36,7 @@ def serving(model: Any) -> bytes:
     program = program_of(model)
     classes = getattr(model, "classes_", getattr(model, "classes", None))
     labels = None if classes is None else np.asarray(classes)
-    plain = labels is None or labels.dtype.kind in PLAIN
+    plain = labels is None or labels.dtype.kind in PLAIN or all(isinstance(c, str) for c in labels)
     native = bool(program.networks) and plain and default_engine() == "llvm"
     code = frozen_program(_rows(program), _values(program)) if native else b""
     decision = program.decision
