@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pages
 import pyarrow.csv
 
 import backhand
+import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PENGUINS = ROOT / "examples" / "penguins.csv"
@@ -247,16 +247,18 @@ def main() -> None:
             lines.append(pages.row([title, *cells]))
         tables["rows"] = "\n".join(lines)
         if shutil.which("wrk"):
-            lines = pages.head(
-                ["Model"], ["connections", "requests/s", "median, ms", "99 %, ms"]
-            )
+            lines = pages.head(["Model"], ["connections", "requests/s", "median, ms", "99 %, ms"])
             for title, (path, _, row) in found.items():
                 if isinstance(row, dict):
                     with service(path, 1) as url:
                         load_test(url, row, 4, 1, folder)
                         for connections in (1, 16):
                             r = load_test(url, row, connections, given.seconds, folder)
-                            numbers = [f"{r['requests']:,.0f}", f"{r['p50']:.2f}", f"{r['p99']:.2f}"]
+                            numbers = [
+                                f"{r['requests']:,.0f}",
+                                f"{r['p50']:.2f}",
+                                f"{r['p99']:.2f}",
+                            ]
                             lines.append(pages.row([title, str(connections), *numbers]))
             tables["service"] = "\n".join(lines)
         else:

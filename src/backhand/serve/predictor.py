@@ -116,7 +116,7 @@ class Predictor:
     ) -> None:
         self._path, self._digest, self._functions = path, digest, functions
         self._name, self._kind = about["name"], about["kind"]
-        self._threshold = about["threshold"]
+        self._threshold, self._k = about["threshold"], about["answers"]
         self.columns: list[str] = about["columns"]
         self.classes: list[Any] | None = about["classes"]
         self.inputs: int = about["inputs"]
@@ -198,7 +198,7 @@ class Predictor:
         if self.classes is None:
             raise InputError(f"{self._name} predicts numbers: there are no class probabilities")
         y = self._answers(rows)
-        return self._usual(rows, "predict_proba") if y is None else np.array(y)
+        return self._usual(rows, "predict_proba") if y is None else np.array(y)[..., : self._k]
 
     def predict_prepared(self, x: Array) -> Array:
         """Probabilities, or numbers, of prepared rows: (K,) of x (D,), and (N, K) of x (N, D).
@@ -224,13 +224,15 @@ class Predictor:
                 f"x has shape {x.shape}: a row has shape ({self.inputs},), rows (N, {self.inputs})"
             )
         if self._functions is None:
-            found: Array = self._program.answers(x.reshape(rows, -1)).reshape(rows, -1)
+            found: Array = np.asarray(self._program.answers(x.reshape(rows, -1)), np.float64)
         else:
             bad, y = self._functions.prepared(x.tobytes(), rows)
             if bad:
                 raise InputError(f"row {bad - 1} of x has a number that is not finite")
             found = np.frombuffer(y)
-        return found if x.ndim == 1 else found.reshape(rows, -1)
+        if x.ndim == 1:
+            return found.reshape(-1)[: self._k]
+        return found.reshape(rows, -1)[:, : self._k]
 
     def _answers(self, rows: Any) -> Any:
         """y of one row as a list, or (N, K) of several; None if it is for the model to say."""
@@ -246,7 +248,7 @@ class Predictor:
 
     def _of_dict(self, row: Mapping[str, Any]) -> list[float] | None:
         """y of a row of a table."""
-        if self._read is None or self._functions is None:
+        if self._read is None or self._functions is None or self._functions.raw is None:
             return None
         _, y = self._functions.raw(self._pack(*self._read(row)))
         found: list[float] = y[:]
@@ -276,32 +278,42 @@ class Predictor:
 
     def _usual(self, rows: Any, method: str) -> Any:
         """What the model itself says of rows."""
-        one = isinstance(rows, Mapping) and not _has_columns(rows)
-        one_array = isinstance(rows, np.ndarray) and rows.ndim == 1
-        found = getattr(self.model, method)(rows[None] if one_array else rows)
-        if not (one or one_array):
+        from ..preprocess.tables import is_single
+
+        one = isinstance(rows, Mapping) and any(map(is_single, rows.values()))
+        if isinstance(rows, np.ndarray) and rows.ndim == 1:
+            one, rows = True, rows[None]
+        found = getattr(self.model, method)(rows)
+        if not one:
             return found
         first = found[0]
-        return first.item() if np.ndim(first) == 0 and hasattr(first, "item") else first
+        return first.item() if isinstance(first, np.generic) else first
 
     def _decided(self, y: list[float]) -> Any:
-        """The answer of one row."""
-        if self._kind == "numbers":
-            return y[0] if len(y) == 1 else np.array(y)
-        if self._kind == "labels":
+        """The answer of one row, as `Decision.of`."""
+        kind, classes, k = self._kind, self.classes, self._k
+        if kind == "numbers":
+            return y[0] if k == 1 else np.array(y)
+        if kind == "labels":
             return self._all_decided(np.array([y]))[0]
-        assert self.classes is not None
-        if self._kind == "threshold":
-            return self.classes[y[1] >= self._threshold]
-        return self.classes[y.index(max(y))]
+        assert classes is not None
+        if kind == "threshold":
+            return classes[y[1] >= self._threshold]
+        if kind == "positive_logit":
+            return classes[y[k] > 0]
+        y = y[k:] if kind == "largest_logit" else y
+        return classes[y.index(max(y))]
 
     def _all_decided(self, y: Array) -> Array:
         """The answers of rows, y (N, K)."""
-        if self._kind == "numbers":
-            return y[:, 0] if y.shape[1] == 1 else y
-        if self._kind == "labels":
-            return (y > self._threshold).astype(int)
+        kind, k = self._kind, self._k
+        if kind == "numbers":
+            return y[:, 0] if k == 1 else y
+        if kind == "labels":
+            return (y[:, k:] > 0).astype(int)
         assert self._labels is not None
-        if self._kind == "threshold":
+        if kind == "threshold":
             return self._labels[(y[:, 1] >= self._threshold).astype(int)]
-        return self._labels[y.argmax(axis=1)]
+        if kind == "positive_logit":
+            return self._labels[(y[:, k] > 0).astype(int)]
+        return self._labels[(y[:, k:] if kind == "largest_logit" else y).argmax(axis=1)]

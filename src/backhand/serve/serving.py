@@ -23,9 +23,12 @@ from ..run.llvm.machine.object_cache import packed
 from ..run.llvm.program.row_program import RowProgram, RowStage
 from ..run.llvm.runtime.row_program import frozen_program
 
-
 PLAIN = "biufU"
 """Kinds of dtypes of classes that JSON holds; a model of others predicts in the usual way."""
+
+
+BY_LOGITS = ("largest_logit", "positive_logit", "labels")
+"""Kinds of decisions that look at logits."""
 
 
 def serving(model: Any) -> bytes:
@@ -45,6 +48,7 @@ def serving(model: Any) -> bytes:
         "kind": decision.kind,
         "classes": labels.tolist() if plain and labels is not None else None,
         "class_dtype": labels.dtype.str if labels is not None else None,
+        "answers": program.answer.result.width,
         "threshold": decision.threshold,
         "columns": [column.name for column in program.columns],
         "values": _values(program),
@@ -73,7 +77,14 @@ def _is_ours(formula: Any) -> bool:
 def _rows(program: Program) -> RowProgram:
     prepare = None if program.prepare is None else _stage(program.prepare)
     networks = tuple(map(_stage, program.networks))
-    return RowProgram(networks, _stage(program.answer), prepare, program.sources, program.order)
+    return RowProgram(
+        networks,
+        _stage(program.answer),
+        prepare,
+        program.sources,
+        program.order,
+        shows_logits=program.decision.kind in BY_LOGITS,
+    )
 
 
 def _stage(stage: Stage) -> RowStage:

@@ -20,6 +20,7 @@ from backhand.run.llvm.runtime.frozen import RowFunctions
 from backhand.run.llvm.runtime.row_program import frozen_program
 from backhand.testing import assert_near
 
+
 def row_stage(stage):
     plan = plan_of_nodes(
         stage.nodes, stage.given, tuple(stage.constants), stage.result, stage.dtype

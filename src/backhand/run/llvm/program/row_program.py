@@ -80,6 +80,8 @@ class RowProgram:
         Which value of a row stands in each column of what ``prepare`` is given.
     order : tuple of int
         Which column of what it gives stands in each column of x.
+    shows_logits : bool
+        Whether the logits of the first network follow the answer in y.
     """
 
     networks: tuple[RowStage, ...]
@@ -87,6 +89,7 @@ class RowProgram:
     prepare: RowStage | None = None
     sources: tuple[int, ...] = ()
     order: tuple[int, ...] = ()
+    shows_logits: bool = False
 
     @functools.cached_property
     def stages(self) -> tuple[RowStage, ...]:
@@ -102,6 +105,11 @@ class RowProgram:
     def inputs(self) -> int:
         """Numbers of x."""
         return self.networks[0].plan.x.width
+
+    @property
+    def results(self) -> int:
+        """Numbers of y."""
+        return self.answer.results + self.shows_logits * self.networks[0].results
 
     @property
     def own_slots(self) -> Slots:
@@ -179,7 +187,7 @@ class _Door:
                 given = self._prepare(given)
             else:
                 self._leave_unless_finite(given, row)
-            self._answer(given, build.mul(row, index(program.answer.results)))
+            self._answer(given, build.mul(row, index(program.results)))
 
         for_range(build, "row", index(0), self.rows, one)
         build.ret(index(0))
@@ -212,7 +220,7 @@ class _Door:
 
     def _prepare(self, values: ir.Value) -> ir.Value:
         """The prepared numbers of a row."""
-        build, at = self.build, self.at
+        at = self.at
         self._take(values, self.double, at["sources"], at["values"], self.double, "sources")
         self._call(0, at["values"], at["prepared"])
         self._take(at["prepared"], self.double, at["order"], at["x"], self.real, "order")
@@ -248,4 +256,8 @@ class _Door:
             copy(build, at[f"logits{k}"], self.real, given[k], kind, network.results)
         self._call(len(program.stages) - 1, *given, at["y"])
         to = element(build, self.y, begin, self.double)
-        copy(build, at["y"], kind, to, self.double, program.answer.results)
+        many = program.answer.results
+        copy(build, at["y"], kind, to, self.double, many)
+        if program.shows_logits:
+            to = element(build, to, index(many), self.double)
+            copy(build, at["logits0"], self.real, to, self.double, program.networks[0].results)

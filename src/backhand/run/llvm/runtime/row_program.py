@@ -40,7 +40,7 @@ def frozen_program(program: RowProgram, raw: int = 0) -> bytes:
     """
     target = Target.host()
     symbols = program.symbols(target)
-    once = {name: stage for name, stage in zip(symbols, program.stages, strict=True)}
+    once = dict(zip(symbols, program.stages, strict=True))
 
     def emit(name: str, stage: RowStage) -> Any:
         flush = stage in program.networks  # as wherever networks run
@@ -53,7 +53,7 @@ def frozen_program(program: RowProgram, raw: int = 0) -> bytes:
             lambda ready: emit_row_program(program, symbols, raw),
         )
     about: dict[str, Any] = {
-        "outputs": program.answer.results,
+        "outputs": program.results,
         "work": sum(_work(stage) for stage in program.stages),
         "raw": program.prepare is not None,
     }
