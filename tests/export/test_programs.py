@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backhand import InputError, MLPClassifier, MLPRegressor
+from backhand import InputError
 from backhand.export import Model
 from backhand.export.program import Program
 from backhand.export.programs import preparing, program_of
@@ -22,8 +22,6 @@ from backhand.tabular.model import TableModel
 from backhand.tabular.network import network_of
 from backhand.tabular.recipes import PIECES, WAVES
 from backhand.tabular.targets import TargetScale
-
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 EVERY = {
     "number": "normal",
@@ -236,71 +234,6 @@ def test_models_of_numbers_with_members_within(prepared, dtype):
     z = network.forward(params, x, engine="numpy")
     want = network.expected(z.astype(np.float64)) * 0.7 + 3.0
     np.testing.assert_array_equal(program.answers(x), want)
-
-
-X = np.random.default_rng(3).normal(size=(80, 5)).astype(np.float32)
-TARGETS = {
-    "two": (X[:, 0] > 0.2).astype(int),
-    "texts": np.where(X[:, 0] > 0.2, "up", "down"),
-    "three": np.digitize(X[:, 1], [-0.5, 0.5]),
-    "one": np.full(80, 7),
-    "several": (X[:, :3] > 0).astype(int),
-}
-
-
-@pytest.mark.parametrize("loss", ["log_loss", "focal"])
-@pytest.mark.parametrize("kind", TARGETS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_classifiers(kind, loss, dtype):
-    given = X.astype(dtype)
-    model = MLPClassifier((6,), dtype=dtype, max_iter=5, random_state=0, loss=loss)
-    model.fit(given, TARGETS[kind])
-    program = program_of(model)
-    fitted = model._fitted
-    z = fitted.forward(given, fitted.params)
-    near = np.concatenate([given, given * 1e-3])
-    decided = program.decided(near)
-    if kind == "several":
-        np.testing.assert_array_equal(decided, model.predict(near))
-    else:
-        labels = np.array(program.decision.classes)
-        np.testing.assert_array_equal(labels[decided], model.predict(near))
-    assert program.answers(given).dtype == dtype
-    # the compiled pass and NumPy's differ in the order of sums
-    ulp = np.finfo(dtype).eps
-    scale = 1 + np.abs(z).max()
-    np.testing.assert_allclose(
-        program.answers(given), model.predict_proba(given), atol=64 * ulp * scale
-    )
-
-
-def test_a_tiny_logit_decides_as_predict_does():
-    model = MLPClassifier((), max_iter=1, random_state=0, dtype="float32").fit(X, TARGETS["two"])
-    model.coefs_[0][:] = 1e-20
-    model.intercepts_[0][:] = 0
-    program = program_of(model)
-    np.testing.assert_array_equal(program.answers(X), 0.5)
-    np.testing.assert_array_equal(program.decided(X), model.predict(X))
-    assert len(set(model.predict(X))) == 2
-
-
-@pytest.mark.parametrize(
-    ("loss", "more", "target"),
-    [
-        ("squared_error", {}, X[:, :1]),
-        ("squared_error", {"out_activation": "softplus"}, X[:, :2]),
-        ("quantiles:0.1,0.5,0.9", {}, X[:, 0]),
-        ("poisson", {}, np.abs(X[:, 0])),
-    ],
-)
-def test_regressors(loss, more, target):
-    model = MLPRegressor(hidden_layer_sizes=(6,), loss=loss, max_iter=3, random_state=0, **more)
-    y = target[:, 0] if target.shape[-1:] == (1,) else target
-    program = program_of(model.fit(pd.DataFrame(X, columns=list("abcde")), y))
-    assert program.feature_names == tuple("abcde")
-    want = model.predict(pd.DataFrame(X, columns=list("abcde")))
-    got = program.answers(X.astype(program.dtype))
-    np.testing.assert_allclose(got, want.reshape(got.shape), rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_by_itself_and_a_program(prepared):

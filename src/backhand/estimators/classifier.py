@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -21,9 +21,6 @@ from .entering import as_input_error
 from .fitted import Fitted
 from .targets import Classes, shown
 from .weighing import weights_of_classes, weights_of_labels
-
-if TYPE_CHECKING:
-    from ..export.program import Program
 
 Array = Any
 
@@ -408,23 +405,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         if fitted.targets.several:
             return logistic(NUMPY, z)
         return logistic(NUMPY, np.concatenate([opposite(NUMPY, z), z], axis=1))
-
-    def to_program(self) -> Program:
-        """The fitted network as straight-line programs, from which exports are written."""
-        from ..export.program import Decision
-        from ..export.programs import program_of_estimator
-
-        fitted = self._record()
-        labels, softmax_of = tuple(self.classes_.tolist()), fitted.out_activation == "softmax"
-        if fitted.targets.several:
-            decision = Decision("labels", labels)
-        elif softmax_of or len(labels) == 1:
-            decision = Decision("largest_logit", labels)
-        else:
-            decision = Decision("positive_logit", labels)
-        link = softmax if softmax_of else logistic
-        one = not softmax_of and not fitted.targets.several
-        return program_of_estimator(fitted, self._params(fitted), link, decision, opposed=one)
 
     def score(self, X: Array, y: Array, sample_weight: Array | None = None) -> float:
         """The share of rows whose class, or whose labels, are all right.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
@@ -16,9 +16,6 @@ from . import parameters
 from .base import BaseMLP, can_learn_in_parts
 from .fitted import Fitted
 from .targets import Numbers, check_values, predicted
-
-if TYPE_CHECKING:
-    from ..export.program import Program
 
 Array = Any
 
@@ -351,15 +348,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         """
         z, fitted = self._logits(X)
         return predicted(fitted.network.loss, z)
-
-    def to_program(self) -> Program:
-        """The fitted network as straight-line programs, from which exports are written."""
-        from ..export.program import Decision
-        from ..export.programs import program_of_estimator
-
-        fitted = self._record()
-        link, decision = fitted.network.loss.inverse_link, Decision("numbers")
-        return program_of_estimator(fitted, self._params(fitted), link, decision)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

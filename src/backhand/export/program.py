@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..formulas import answers
+from ..formulas import answers, sums
 from ..formulas.columns import MISSING, OTHER
 from ..network import Network
 from ..plan.buffers import BATCH, Buffer, Role, broadcast
@@ -138,6 +138,13 @@ class StageWriter:
             out = Buffer(f"y{len(self.nodes) + 1}", broadcast(list(inputs), str(formula)))
         self.nodes.append(Map(formula, inputs, (out,), tuple(keywords.items())))
         return out
+
+    def beside(self, first: Buffer, second: Buffer) -> Buffer:
+        """Two buffers (N, 1) as one of two columns."""
+        both = Buffer(f"y{len(self.nodes) + 1}", (BATCH, 2))
+        for place, one in enumerate((first, second)):
+            self.map(sums.copy, one, out=both.view(f"{both.name}_{place}", place, 1))
+        return both
 
     def expected(self, network: Network, z: Buffer) -> Buffer:
         """What logits mean, as `Network.expected`."""

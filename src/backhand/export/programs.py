@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -130,7 +129,7 @@ def program_of_model(model: Any) -> Program:
         decision = Decision("numbers", target=model.target or "")
     else:
         if y.width == 1:
-            y = _beside(writer, writer.map(answers.complement, y), y)
+            y = writer.beside(writer.map(answers.complement, y), y)
         decision = Decision("largest", tuple(model.classes), target=model.target or "")
     dtype = "float64" if model.task == "regression" else network.dtype
     return Program(
@@ -178,43 +177,6 @@ def program_of_ensemble(model: Any) -> Program:
         Decision(kind, classes, model.threshold, model.target or ""),
         **preparing(model.preparation),
     )
-
-
-def program_of_estimator(
-    fitted: Any,
-    params: Mapping[str, Array],
-    link: Callable[..., object],
-    decision: Decision,
-    opposed: bool = False,
-) -> Program:
-    """The program of an estimator in scikit-learn's manner.
-
-    Parameters
-    ----------
-    fitted : backhand.estimators.fitted.Fitted
-    params : mapping of str to array
-    link : callable
-        ``link(xp, z)``: what logits mean.
-    decision : Decision
-    opposed : bool
-        Whether the one logit is that of the second of two classes, and both are answered.
-    """
-    network, writer = fitted.network, StageWriter()
-    z = logits_buffer(network)
-    both = _beside(writer, writer.map(answers.opposite, z), z) if opposed else z
-    stage = writer.stage("answer", network.dtype, [z], writer.map(link, both))
-    names = () if fitted.names is None else tuple(map(str, fitted.names))
-    title = f"network {network.summary}"
-    networks = (network_stage(network, params),)
-    return Program(title, network.inputs, networks, stage, decision, feature_names=names)
-
-
-def _beside(writer: StageWriter, first: Buffer, second: Buffer) -> Buffer:
-    """Two buffers (N, 1) as one of two columns."""
-    both = Buffer("both", (BATCH, 2))
-    for place, one in enumerate((first, second)):
-        writer.map(sums.copy, one, out=both.view(f"both{place}", place, 1))
-    return both
 
 
 def _plain(classes: Array) -> tuple[Any, ...]:
