@@ -129,7 +129,7 @@ def test_what_is_wrong_with_rows_is_said_by_the_model(tmp_path):
     model = classifier()
     predictor = backhand.load_predictor(saved(model, tmp_path))
     for bad in (X[:, 1:], np.full((1, 5), np.nan), np.full((2, 5), 1e300), X[None]):
-        with pytest.raises(ValueError, match=".") as expected:
+        with pytest.raises(ValueError, match=r".") as expected:
             model.predict(bad)
         with pytest.raises(type(expected.value)) as raised:
             predictor.predict(bad)

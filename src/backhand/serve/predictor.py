@@ -60,7 +60,8 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     numpy_only = os.environ.get("BACKHAND_ENGINE", "llvm") != "llvm"
     # all of the package decides what is in an entry, and its key says which model it is of
     key = f"predictor {digest} {object_cache.generator(('',))} {known}"
-    content = None if numpy_only or not known else object_cache.read(key)
+    cached = bool(digest and known and not numpy_only)
+    content = object_cache.read(key) if cached else None
     model = None
     if content is None:
         from ..export.loading import load
@@ -69,15 +70,18 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
         model = load(path)
         content = serving(model)
         _check_same(path, digest)
-        if known and not numpy_only and can_be_kept():
+        if cached and can_be_kept():
             object_cache.write(key, content)
     about, code = object_cache.unpacked(content)
     return Predictor(path, digest, json.loads(about), RowFunctions(code) if code else None, model)
 
 
 def _checksum(path: str) -> str:
+    """Of a file's content; none of one that is too large for the cache."""
     digest = hashlib.sha256()
     with reading(path), open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size > object_cache.LARGEST_ENTRY:
+            return ""
         while some := file.read(AT_ONCE):
             digest.update(some)
     return digest.hexdigest()
@@ -92,9 +96,10 @@ def _check_same(path: str, digest: str) -> None:
 class Predictor:
     """A trained model that predicts, and nothing else; safe from many threads at once.
 
-    One row, a dict or an array (D,), gives one answer. A list of dicts or an array (N, D) gives N.
-    These go through machine code without further ado. Any other table, and a row with which
-    something is wrong, goes through the model as `backhand.load` reads it, which warns or raises.
+    One row, a dict or an array (D,), gives one answer. A list of dicts, a dict of columns or an
+    array (N, D) gives N. These go through machine code. Arrow reads cells of which it is not
+    certain what they hold, and warns or raises as for the model. Any other table, and an array
+    with which something is wrong, goes through the model as `backhand.load` reads it.
 
     Attributes
     ----------
@@ -127,9 +132,20 @@ class Predictor:
         self._one_row = (self.inputs,)
         self._width = about["values"] or self.inputs
         self._pack = Struct(f"{about['values']}d").pack
-        self._read: Any = None
+        self._reader: Any = None
+        if functions is not None and about["preparation"] is not None:
+            from ..preprocess.one_row import RowReader
+            from ..preprocess.preparation import preparation_from_dict
+            from ..preprocess.tables import is_single
+
+            preparation: Any = preparation_from_dict(about["preparation"])
+            self._reader, self._is_single = RowReader(preparation), is_single
+            self._raw: Any = functions.raw
         if model is not None:
             self.__dict__["model"] = model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_predictor, (self._path,)
 
     def __repr__(self) -> str:
         return f"<Predictor: {self._name}>"
@@ -240,19 +256,37 @@ class Predictor:
         if kind is np.ndarray:
             return self._of_array(rows)
         if kind is dict or isinstance(rows, Mapping):
-            return self._of_dict(rows)
+            return self._of_mapping(rows)
         if kind is list and rows and isinstance(rows[0], Mapping):
-            found = [self._of_dict(row) for row in rows]
-            return None if any(y is None for y in found) else np.array(found)
+            return self._of_rows(rows)
         return None
 
-    def _of_dict(self, row: Mapping[str, Any]) -> list[float] | None:
-        """y of a row of a table."""
-        if self._read is None or self._functions is None or self._functions.raw is None:
+    def _of_mapping(self, row: Mapping[str, Any]) -> Any:
+        """y of a row of a table, or of a table as a mapping of columns."""
+        if self._reader is None:
             return None
-        _, y = self._functions.raw(self._pack(*self._read(row)))
-        found: list[float] = y[:]
-        return found if isfinite(sum(found)) else None
+        values = self._reader.quick(row)
+        if values is None:
+            if row and not any(map(self._is_single, row.values())):
+                return self._of_values(self._reader.preparation.values(row))
+            values = self._reader.values(row)
+        y: list[float] = self._raw(self._pack(*values))[1][:]
+        return y if isfinite(sum(y)) else None
+
+    def _of_rows(self, rows: list[Any]) -> Any:
+        """y of rows of a table."""
+        if self._reader is None:
+            return None
+        values: Any = [self._reader.quick(row) for row in rows]
+        if None in values:
+            values = self._reader.preparation.values(rows)
+        return self._of_values(np.array(values))
+
+    def _of_values(self, values: Array) -> Any:
+        """y of the values (N, V) of rows of a table."""
+        _, y = self._raw(values.tobytes(), len(values))
+        found = np.array(y).reshape(len(values), -1)
+        return found if np.isfinite(found).all() else None
 
     def _of_array(self, rows: Array) -> Any:
         """y of rows of an array."""

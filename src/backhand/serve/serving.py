@@ -43,6 +43,8 @@ def serving(model: Any) -> bytes:
     native = bool(program.networks) and plain and default_engine() == "llvm"
     code = frozen_program(_rows(program), _values(program)) if native else b""
     decision = program.decision
+    # the estimators of tables have a model
+    preparation = getattr(getattr(model, "model_", model), "preparation", None)
     about = {
         "name": program.name,
         "kind": decision.kind,
@@ -52,6 +54,7 @@ def serving(model: Any) -> bytes:
         "threshold": decision.threshold,
         "columns": [column.name for column in program.columns],
         "values": _values(program),
+        "preparation": preparation.to_dict() if preparation and program.columns else None,
         "inputs": program.inputs,
         "dtype": program.dtype,
     }

@@ -62,12 +62,17 @@ def generator(parts: tuple[str, ...] = GENERATING) -> str:
     parts : tuple of str
         Folders of the package; ``("",)`` is all of it.
     """
-    package = Path(__file__).parents[3]
+    package = str(Path(__file__).parents[3])
     digest = hashlib.sha256(_llvmlite() + f" {np.__version__}".encode())
     for part in parts:
-        for source in sorted((package / part).rglob("*.py")):
-            content = source.read_bytes()
-            digest.update(f"{source.relative_to(package)} {len(content)} ".encode() + content)
+        for folder, folders, names in os.walk(os.path.join(package, part)):
+            folders.sort()
+            for name in sorted(names):
+                if name.endswith(".py"):
+                    source = os.path.join(folder, name)
+                    with open(source, "rb", buffering=0) as file:
+                        content = file.read()
+                    digest.update(f"{source[len(package) :]} {len(content)} ".encode() + content)
     return digest.hexdigest()
 
 
