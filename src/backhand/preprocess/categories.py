@@ -79,18 +79,19 @@ class CategoryColumn(Encoder):
     embedded: bool
 
     @property
-    def _has_other(self) -> bool:
+    def has_other(self) -> bool:
+        """Whether what is rare is pooled, and what no training row has with it."""
         return bool(self.pooled >= rare_below(self.rows))
 
     @property
     def _slots(self) -> list[str]:
         """The values, and what rare ones are pooled into."""
-        return [*self.values, *(["other"] if self._has_other else [])]
+        return [*self.values, *(["other"] if self.has_other else [])]
 
     @property
     def _ones(self) -> list[int]:
         """Training rows with each of the slots."""
-        return [*self.counts, *([self.pooled] if self._has_other else [])]
+        return [*self.counts, *([self.pooled] if self.has_other else [])]
 
     @property
     def indicators(self) -> list[str]:
@@ -105,7 +106,7 @@ class CategoryColumn(Encoder):
     def frequencies(self) -> tuple[int, ...]:
         if not self.embedded:
             return ()
-        other = self.pooled if self._has_other else 0
+        other = self.pooled if self.has_other else 0
         return (other, *self.counts, *((self.missing,) if self.has_gap else ()))
 
     @property
@@ -137,7 +138,7 @@ class CategoryColumn(Encoder):
         found = []
         for place, (off, on, mean) in zip(places, scaled, strict=False):
             absent_is = (0.0 if len(ones) == 2 else off) if self.has_gap else mean
-            other = off if self._has_other else mean
+            other = off if self.has_other else mean
             found.append(Slot(columns.one_hot, (float(place), off, on, other, absent_is)))
         return Slots([], found + self.gap_slots, [])
 
@@ -179,7 +180,7 @@ class CategoryColumn(Encoder):
         if 1 < len(strange) == known:
             none = f"none of its {known:,} values was seen in training{rare} ({some})"
             return [f"column {self.name!r}: {none}"]
-        if self._has_other:
+        if self.has_other:
             return []  # that is what the pool is for
         told = f"{count(len(values), 'value')} not seen in training{rare} ({some})"
         return [f"column {self.name!r}: {told}, in {count(len(strange), 'row')}"]
