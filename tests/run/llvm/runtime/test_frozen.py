@@ -61,3 +61,10 @@ def test_a_new_process_needs_no_llvm(content, tmp_path):
         [sys.executable, "-c", code, tmp_path / "content"], capture_output=True, text=True
     )
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_rows_have_their_length(content):
+    functions = RowFunctions(content)
+    for rows, count in ((bytes(15), 1), (bytes(16), 2), (bytes(48), 2), (b"", 1)):
+        with pytest.raises(ValueError, match=rf"{count} rows take {16 * count} bytes, got"):
+            functions.prepared(rows, count)

@@ -30,8 +30,8 @@ def frozen(about: dict[str, Any], constants: bytes, code: bytes) -> bytes:
     ----------
     about : dict
         ``constants`` and ``scratch``: the number of each entry of the table that is an address in
-        that memory, with its offset; ``scratch_bytes``; ``outputs``, numbers of y; ``work``,
-        operations for a row.
+        that memory, with its offset; ``scratch_bytes``; ``prepared_bytes`` and ``raw_bytes`` of
+        a row, 0 for none; ``outputs``, numbers of y; ``work``, operations for a row.
     constants, code : bytes
     """
     return packed([json.dumps(about).encode(), constants, code])
@@ -53,18 +53,23 @@ class RowFunctions:
         self.outputs = int(self._about["outputs"])
         self._one = ctypes.c_double * self.outputs
         self._work = int(self._about["work"])
-        self.prepared = functools.partial(self._run, *self._doors("prepared"))
-        self.raw = functools.partial(self._run, *self._doors("raw")) if self._about["raw"] else None
+        self.prepared = self._function("prepared", "prepared_bytes")
+        self.raw = self._function("raw", "raw_bytes")
 
-    def _doors(self, name: str) -> tuple[Any, Any]:
-        """A function that keeps the interpreter's lock, and the same one that releases it."""
+    def _function(self, name: str, size: str) -> Any:
+        """``f(rows, count)``, which runs a function of the code; None if there is none."""
+        row_bytes = int(self._about[size])
+        if not row_bytes:
+            return None
         kinds = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
         address = self._code.address(name)
-        return tuple(
-            kind(ctypes.c_int64, *kinds)(address) for kind in (ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE)
-        )  # type: ignore[return-value]
+        # the first keeps the interpreter's lock
+        doors = [k(ctypes.c_int64, *kinds)(address) for k in (ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE)]
+        return functools.partial(self._run, *doors, row_bytes)
 
-    def _run(self, quick: Any, long: Any, rows: bytes, count: int = 1) -> tuple[int, Doubles]:
+    def _run(
+        self, quick: Any, long: Any, row_bytes: int, rows: bytes, count: int = 1
+    ) -> tuple[int, Doubles]:
         """Run a function for rows, C order.
 
         Returns
@@ -74,6 +79,8 @@ class RowFunctions:
             behind it was not computed.
         y : array of ctypes, count * outputs
         """
+        if len(rows) != row_bytes * count:
+            raise ValueError(f"{count} rows take {row_bytes * count} bytes, got {len(rows)}")
         y = self._one() if count == 1 else (ctypes.c_double * (self.outputs * count))()
         try:  # list.pop is atomic
             memory = self._idle.pop()

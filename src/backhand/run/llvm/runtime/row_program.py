@@ -13,7 +13,7 @@ from ..machine.compile_store import COMPILING, built
 from ..machine.target import Target
 from ..program.buffers import WORD, Slot
 from ..program.one_row import emit_function
-from ..program.row_program import RowProgram, RowStage, emit_row_program
+from ..program.row_program import DOUBLE, RowProgram, RowStage, emit_row_program
 from .binding import Table
 from .frozen import frozen
 from .memory import aligned
@@ -55,7 +55,8 @@ def frozen_program(program: RowProgram, raw: int = 0) -> bytes:
     about: dict[str, Any] = {
         "outputs": program.results,
         "work": sum(_work(stage) for stage in program.stages),
-        "raw": program.prepare is not None,
+        "prepared_bytes": program.inputs * program.dtype.itemsize,
+        "raw_bytes": raw * DOUBLE.itemsize if program.prepare else 0,
     }
     table = Table(program.slots)
     places = {name: number for number, name in enumerate(program.slots)}
