@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import backhand
-from backhand import InputError, MLPClassifier, MLPRegressor, Network
+from backhand import InputError, MLPClassifier, MLPRegressor, Network, TabularClassifier
 from backhand.export import Model
 from backhand.preprocess.pixels import Standardise
 from backhand.testing import assert_near
@@ -192,6 +193,21 @@ def test_a_file_that_changes_later(tmp_path):
     assert predictor.predict(X).max() == 2
     with pytest.raises(InputError, match="was changed since"):
         predictor.predict(X.tolist())
+
+
+def test_classes_that_are_dates(tmp_path):
+    y = np.array(["2020-01-01", "2021-01-01"], "M8[D]")[TARGETS["two"]]
+    model = TabularClassifier(preset="fast", n_members=1, random_state=0).fit(X, y)
+    for predictor in both(saved(model, tmp_path)):
+        assert predictor.classes == ["2020-01-01", "2021-01-01"]
+        np.testing.assert_array_equal(predictor.predict(X), model.predict(X))
+        np.testing.assert_array_equal(predictor.predict_proba(X), model.predict_proba(X))
+
+
+def test_pickles_load_again(tmp_path):
+    predictor = backhand.load_predictor(saved(classifier(), tmp_path))
+    again = pickle.loads(pickle.dumps(predictor))
+    np.testing.assert_array_equal(again.predict_proba(X), predictor.predict_proba(X))
 
 
 def test_threads(tmp_path):

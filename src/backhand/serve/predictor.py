@@ -106,7 +106,7 @@ class Predictor:
     columns : list of str
         Names of the columns of a row; empty if rows are arrays.
     classes : list or None
-        Labels in the order of probabilities; None if numbers are predicted.
+        Labels in the order of probabilities, dates as text; None if numbers are predicted.
     inputs : int
         D, the prepared numbers.
     """
@@ -127,7 +127,7 @@ class Predictor:
         self.inputs: int = about["inputs"]
         self._dtype = np.dtype(about["dtype"])
         self._labels = None
-        if self.classes is not None:
+        if self.classes is not None and functions is not None:
             self._labels = np.array(self.classes, about["class_dtype"])
         self._one_row = (self.inputs,)
         self._width = about["values"] or self.inputs

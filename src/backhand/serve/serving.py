@@ -48,7 +48,7 @@ def serving(model: Any) -> bytes:
     about = {
         "name": program.name,
         "kind": decision.kind,
-        "classes": labels.tolist() if plain and labels is not None else None,
+        "classes": labels if labels is None else labels.tolist() if plain else [*map(str, labels)],
         "class_dtype": labels.dtype.str if labels is not None else None,
         "answers": program.answer.result.width,
         "threshold": decision.threshold,

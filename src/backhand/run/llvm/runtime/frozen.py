@@ -63,9 +63,11 @@ class RowFunctions:
             return None
         kinds = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
         address = self._code.address(name)
-        # the first keeps the interpreter's lock
-        doors = [k(ctypes.c_int64, *kinds)(address) for k in (ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE)]
-        return functools.partial(self._run, *doors, row_bytes)
+        quick = ctypes.PYFUNCTYPE(ctypes.c_int64, *kinds)(
+            address
+        )  # it keeps the interpreter's lock
+        long = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)
+        return functools.partial(self._run, quick, long, row_bytes)
 
     def _run(
         self, quick: Any, long: Any, row_bytes: int, rows: bytes, count: int = 1
