@@ -161,6 +161,23 @@ def info(model: Model) -> None:
 
 
 @app.command()
+def export(
+    model: Model,
+    onnx: Annotated[
+        Path | None, option(metavar="FILE", help="an ONNX file, with the preprocessing inside")
+    ] = None,
+) -> None:
+    """Write a model for programs without Python.
+
+    ONNX needs the extra: pip install 'backhand[onnx]'. Where onnxruntime is installed, the file is
+    run beside the model before it is written.
+    """
+    from .export import run
+
+    run(model, onnx)
+
+
+@app.command()
 def describe(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a CSV, TSV or Parquet table")],
     target: Target = None,

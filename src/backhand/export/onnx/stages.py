@@ -230,14 +230,20 @@ class StageWriter:
         graph = trace(node.formula, labels, dict(node.keywords), namespace)
         given = {f"input{k}": self[b] for k, b in enumerate(node.inputs) if b is not None}
         names = dict(zip(graph.outputs, map(self.name, node.outs), strict=True))
+        width = max(buffer.width for buffer in node.inputs if buffer is not None)
         values: list[str] = []
         for number, one in enumerate(graph.nodes):
             arguments = [values[argument] for argument in one.arguments]
             name = names.get(number, f"{self.name(node.outs[0])}.{one.op}")
             if one.op == "input":
                 values.append(given[one.detail])
-            elif one.op == "constant":
+            elif one.op == "constant" and one.kind == "real":
                 values.append(self.writer.scalar(float(one.detail), self.stage.dtype))
+            elif one.op == "constant":
+                values.append("")  # the number of a column
+            elif one.op == "is_column" and graph.nodes[one.arguments[0]].op == "constant":
+                is_it = np.arange(width) == graph.nodes[one.arguments[0]].detail
+                values.append(self.writer.constant(is_it, name))
             elif one.op == "compare":
                 values.append(self.emit(COMPARISONS[one.detail], *arguments, name=name))
             elif one.op in ("row_sum", "row_max"):
