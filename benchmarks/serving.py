@@ -36,11 +36,10 @@ import pages
 ROOT = Path(__file__).resolve().parents[1]
 PENGUINS = ROOT / "examples" / "penguins.csv"
 PAGE = ROOT / "docs" / "serving.md"
-NEEDED = ("numpy", "backhand")
 HEAVY = ("sklearn", "llvmlite", "pyarrow", "scipy", "pandas")
 
 LOAD = """
-import resource, sys, time
+import sys, time
 start = time.perf_counter()
 import numpy
 imported = time.perf_counter()
@@ -49,7 +48,8 @@ predictor = backhand.load_predictor(sys.argv[1])
 loaded = time.perf_counter()
 predictor.predict(eval(sys.argv[2]))
 heavy = [name for name in sys.argv[3].split(",") if name in sys.modules]
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+status = open("/proc/self/status").read()
+peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
 print(imported - start, loaded - imported, peak, ",".join(heavy) or "-")
 """
 

@@ -14,6 +14,7 @@ import pytest
 import backhand
 from backhand import InputError, MLPClassifier, MLPRegressor, Network, TabularClassifier
 from backhand.export import Model
+from backhand.plan.layers import Columns, Concat, Embedding, Linear
 from backhand.preprocess.pixels import Standardise
 from backhand.testing import assert_near
 
@@ -124,6 +125,23 @@ def test_pixels(tmp_path):
         assert predictor.predict(rows[4]) == model.predict(rows[4:5])[0]
         with pytest.raises(InputError, match="12"):
             predictor.predict(rows[:, 1:])
+
+
+def test_columns_of_categories(tmp_path):
+    layers = [Concat([Columns(0, 1, [Embedding(3, 2)]), Columns(1, 2)]), Linear(2)]
+    network = Network(layers, inputs=3, loss="softmax_cross_entropy")
+    params = network.init("lecun_normal", 1)
+    model = Model(network, params, "classification", None, ["a", "b"])
+    x = np.ones((3, 3), np.float32)
+    x[:, 0] = [0, 1, 2]
+    for predictor in both(saved(model, tmp_path)):
+        np.testing.assert_array_equal(predictor.predict(x), model.predict(x))
+        for bad in (3, -1, 0.5, np.nan):
+            x[1, 0] = bad
+            for predict in (predictor.predict_prepared, predictor.predict, model.predict):
+                with pytest.raises(InputError, match=r"column 0|x\[1, 0\]"):
+                    predict(x)
+        x[1, 0] = 1
 
 
 def test_what_is_wrong_with_rows_is_said_by_the_model(tmp_path):

@@ -129,6 +129,7 @@ class Predictor:
         self._labels = None
         if self.classes is not None and functions is not None:
             self._labels = np.array(self.classes, about["class_dtype"])
+        self._categories: list[tuple[int, int]] = about["categories"]
         self._one_row = (self.inputs,)
         self._width = about["values"] or self.inputs
         self._pack = Struct(f"{about['values']}d").pack
@@ -227,7 +228,7 @@ class Predictor:
         Raises
         ------
         InputError
-            If x has another shape, or a number is not finite.
+            If x has another shape, a number is not finite, or a category is none.
         """
         if type(x) is not np.ndarray or x.dtype is not self._dtype:
             x = np.asarray(x, self._dtype)
@@ -239,6 +240,8 @@ class Predictor:
             raise InputError(
                 f"x has shape {x.shape}: a row has shape ({self.inputs},), rows (N, {self.inputs})"
             )
+        if self._categories and (strange := self._strange(x)):
+            raise InputError(strange)
         if self._functions is None:
             found: Array = np.asarray(self._program.answers(x.reshape(rows, -1)), np.float64)
         else:
@@ -300,6 +303,8 @@ class Predictor:
             if rows.dtype is not self._dtype:
                 with np.errstate(over="ignore"):  # it is then not finite
                     rows = rows.astype(self._dtype)
+            if self._categories and self._strange(rows):
+                return None
             bad, y = functions.prepared(rows.tobytes(), count)
         elif np.isfinite(rows).all():
             bad, y = functions.raw(rows.astype(np.float64, copy=False).tobytes(), count)
@@ -309,6 +314,16 @@ class Predictor:
         if bad or not isfinite(sum(found)):
             return None
         return found if rows.ndim == 1 else np.frombuffer(y).reshape(count, -1)
+
+    def _strange(self, x: Array) -> str:
+        """What is wrong with columns of x that hold categories; nothing perhaps."""
+        for column, values in self._categories:
+            given = x[..., column]
+            if not ((given >= 0) & (given < values) & (given == np.floor(given))).all():
+                return (
+                    f"column {column} of x holds categories, whole numbers from 0 to {values - 1}"
+                )
+        return ""
 
     def _usual(self, rows: Any, method: str) -> Any:
         """What the model itself says of rows."""

@@ -18,6 +18,7 @@ from ..export.programs import program_of
 from ..formulas.activations import ACTIVATIONS
 from ..formulas.losses import LOSSES
 from ..plan.layers import LAYERS
+from ..plan.nodes import Lookup
 from ..plan.step import plan_of_nodes
 from ..run.llvm.machine.object_cache import packed
 from ..run.llvm.program.row_program import RowProgram, RowStage
@@ -57,6 +58,7 @@ def serving(model: Any) -> bytes:
         "preparation": preparation.to_dict() if preparation and program.columns else None,
         "inputs": program.inputs,
         "dtype": program.dtype,
+        "categories": sorted(_categories(program).items()),
     }
     return packed([json.dumps(about).encode(), code])
 
@@ -95,6 +97,19 @@ def _stage(stage: Stage) -> RowStage:
         stage.nodes, stage.given, tuple(stage.constants), stage.result, stage.dtype
     )
     return RowStage(plan, {buffer.name: a for buffer, a in stage.constants.items()})
+
+
+def _categories(program: Program) -> dict[int, int]:
+    """Columns of x that hold whole numbers from 0 on, with how many there are."""
+    found: dict[int, int] = {}
+    for stage in program.networks:
+        for node in stage.nodes:
+            if isinstance(node, Lookup) and node.index.home == stage.given[0]:
+                values = int(node.table.axes[-2])
+                index = node.index
+                for column in index.base_columns if index.base else range(index.width):
+                    found[column] = min(values, found.get(column, values))
+    return found
 
 
 def _values(program: Program) -> int:
