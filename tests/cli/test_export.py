@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import numpy as np
 import pytest
 
 from backhand import Model, Network, load
 
-onnx = pytest.importorskip("onnx")
-
 
 def test_a_table_as_onnx(backhand, people, tmp_path):
+    onnx = pytest.importorskip("onnx")
     backhand("train", people[1], "--target", "label", "--epochs", "1", "--out", "run")
     code, out, err = backhand("export", "run", "--onnx", "people.onnx")
     assert (code, err) == (0, "")
@@ -34,16 +34,36 @@ def test_a_table_as_onnx(backhand, people, tmp_path):
 
 
 def test_pixels_as_onnx(backhand, tmp_path):
+    onnx = pytest.importorskip("onnx")
     backhand("train", "digits", "--epochs", "1", "--hidden", "7", "--out", "run")
     assert backhand("export", "run/model.safetensors", "--onnx", "digits.onnx")[0] == 0
     (x,) = onnx.load(tmp_path / "digits.onnx").graph.input
     assert x.name == "X"
 
 
+def test_a_table_as_c(backhand, people, tmp_path):
+    backhand("train", people[1], "--target", "label", "--epochs", "1", "--out", "run")
+    code, out, err = backhand("export", "run", "--c", "net")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"net\.h: [\d,]+ bytes\nnet\.c: [\d,]+ bytes\n", out)
+    header = (tmp_path / "net.h").read_text()
+    assert "net_city_Oslo = " in header
+    assert "/* 1: yes */" in header
+    whole = backhand("export", "run", "--c", "net", "--int8", "--rows", people[1])
+    assert whole[0] == 0
+    told = whole[1].splitlines()[-1]
+    found = r"int8: of 300 rows \d+ are given another class; accuracy [\d.]+ % and not [\d.]+ %"
+    assert re.fullmatch(found, told)
+    assert len((tmp_path / "net.c").read_text()) > 0
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ((), "say what to write: --onnx FILE"),
+        ((), "say what to write: --c NAME or --onnx FILE"),
+        (("--c", "2nd"), "'2nd' cannot begin the names in a C file"),
+        (("--c", "none/net"), "cannot write none/net.h: No such file or directory"),
+        (("--int8", "--onnx", "m.onnx"), "--int8 is for C: give --c NAME, too"),
         (("--onnx", "m.safetensors"), "--onnx m.safetensors: its name must end in .onnx"),
         (("--onnx", "none/m.onnx"), "cannot write none/m.onnx: No such file or directory"),
     ],

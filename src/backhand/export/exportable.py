@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .program import Program
@@ -39,3 +40,35 @@ class Exportable:
         from .onnx import write_onnx
 
         write_onnx(self, path)
+
+    def to_c(
+        self, name: str | os.PathLike[str], rows: Any = None, *, int8: bool = False
+    ) -> tuple[pathlib.Path, pathlib.Path]:
+        """Write ``NAME.h`` and ``NAME.c``: C99 that needs nothing but a compiler.
+
+        Parameters
+        ----------
+        name : path-like
+            Where, without a suffix. Its last part begins every name in the files, so it must be an
+            identifier of C.
+        rows : array or table, optional
+            Rows as `predict` takes them, to measure and to test with; random ones by default.
+        int8 : bool
+            Whether weights are stored as whole numbers of eight bits, with a scale a column. It
+            makes the files smaller and the results less exact.
+
+        Returns
+        -------
+        (Path, Path)
+            The header and the source.
+
+        Raises
+        ------
+        InputError
+            If the name is no identifier of C, a file cannot be written, or rows do not fit.
+        """
+        from .c import write_c
+        from .programs import values_of
+
+        values = None if rows is None else values_of(self, rows)
+        return write_c(self, name, values, int8=int8)

@@ -158,15 +158,19 @@ class CategoryColumn(Encoder):
         places[absent] = MISSING
         return places, self._unseen(found, other, absent) if other.any() else []
 
-    def write(self, values: NDArray[np.float64], x: Part) -> None:
-        # there are few places, and so few different rows
+    @functools.cached_property
+    def _rows(self) -> Part:
+        """What becomes of each place, from `MISSING` on."""
         every = np.arange(MISSING, len(self.values), dtype=np.float64)
-        sizes = [(len(every), out.shape[1]) for out in x]
-        rows = Part(*(np.empty(size, np.float32) for size in sizes))
+        rows = Part(*(np.empty((len(every), len(slots)), np.float32) for slots in self.slots))
         super().write(every, rows)
+        return rows
+
+    def write(self, values: NDArray[np.float64], x: Part) -> None:
         which = (values - MISSING).astype(np.intp)
-        for out, row in zip(x, rows, strict=True):
-            out[:] = row[which]
+        for out, rows in zip(x, self._rows, strict=True):
+            if out.shape[1]:
+                out[:] = rows[which]
 
     def _unseen(self, found: Any, other: NDArray[np.bool_], absent: NDArray[np.bool_]) -> list[str]:
         """Tell of values that no training row has, as far as they differ from rare ones."""
