@@ -16,6 +16,7 @@ from backhand import InputError, MLPClassifier, MLPRegressor, Network, TabularCl
 from backhand.export import Model
 from backhand.plan.layers import Columns, Concat, Embedding, Linear
 from backhand.preprocess.pixels import Standardise
+from backhand.serve import predictor as predictor_module
 from backhand.testing import assert_near
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -171,6 +172,17 @@ def test_without_a_cache_or_machine_code(name, tmp_path, monkeypatch, cache):
     few_ulp = 64 * np.finfo("f4").eps  # sums in another order
     assert_near(predictor.predict_proba(X), model.predict_proba(X), few_ulp, few_ulp)
     assert_near(predictor.predict_prepared(X[0]), model.predict_proba(X[:1])[0], few_ulp, few_ulp)
+
+
+def test_where_the_c_library_knows_no_processor(tmp_path, monkeypatch, cache):
+    monkeypatch.setattr(predictor_module, "processor", lambda: "")
+    path = saved(model := classifier(), tmp_path)
+    first = backhand.load_predictor(path)
+    before = set(cache.iterdir())
+    for predictor in (first, backhand.load_predictor(path)):
+        np.testing.assert_array_equal(predictor.predict(X), model.predict(X))
+    assert set(cache.iterdir()) == before
+    assert "model" not in vars(predictor)  # which was in the cache
 
 
 def test_a_users_formula_is_never_kept(tmp_path, cache, monkeypatch):

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import BackhandError, InputError
 from ..files import as_path, reading
 from ..run.llvm.machine import object_cache
-from ..run.llvm.machine.target import processor
+from ..run.llvm.machine.target import Target, processor
 from ..run.llvm.runtime.frozen import RowFunctions
 
 Array = Any
@@ -56,11 +56,11 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     """
     path = os.path.abspath(as_path(path))
     digest = _checksum(path)
-    known = processor()
+    machine = _machine()
     numpy_only = os.environ.get("BACKHAND_ENGINE", "llvm") != "llvm"
     # all of the package decides what is in an entry, and its key says which model it is of
-    key = f"predictor {digest} {object_cache.generator(('',))} {known}"
-    cached = bool(digest and known and not numpy_only)
+    key = f"predictor {digest} {object_cache.generator(('',))} {machine}"
+    cached = bool(digest and machine and not numpy_only)
     content = object_cache.read(key) if cached else None
     model = None
     if content is None:
@@ -74,6 +74,14 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
             object_cache.write(key, content)
     about, code = object_cache.unpacked(content)
     return Predictor(path, digest, json.loads(about), RowFunctions(code) if code else None, model)
+
+
+def _machine() -> str:
+    """What is known of the processor, from LLVM where the C library does not say; else nothing."""
+    try:
+        return processor() or str(Target.host())
+    except BackhandError:
+        return ""
 
 
 def _checksum(path: str) -> str:
