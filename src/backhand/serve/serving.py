@@ -42,7 +42,7 @@ def serving(model: Any) -> bytes:
     labels = None if classes is None else np.asarray(classes)
     plain = labels is None or labels.dtype.kind in PLAIN or all(isinstance(c, str) for c in labels)
     native = bool(program.networks) and plain and default_engine() == "llvm"
-    code = frozen_program(_rows(program), _values(program)) if native else b""
+    code = frozen_program(row_program(program), _values(program)) if native else b""
     decision = program.decision
     # the estimators of tables have a model
     preparation = getattr(getattr(model, "model_", model), "preparation", None)
@@ -79,7 +79,8 @@ def _is_ours(formula: Any) -> bool:
     return str(getattr(formula, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]
 
 
-def _rows(program: Program) -> RowProgram:
+def row_program(program: Program) -> RowProgram:
+    """The stages of a program as the compiled executor takes them."""
     prepare = None if program.prepare is None else _stage(program.prepare)
     networks = tuple(map(_stage, program.networks))
     return RowProgram(

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from backhand.export.program import program_of_network
 from backhand.network import Network
-from backhand.plan.step import plan_of_nodes
 from backhand.run.llvm.machine.target import Target
 from backhand.run.llvm.program.row_program import RowProgram, RowStage, emit_row_program
-
-
-def row_stage(stage):
-    plan = plan_of_nodes(
-        stage.nodes, stage.given, tuple(stage.constants), stage.result, stage.dtype
-    )
-    return RowStage(plan, {buffer.name: a for buffer, a in stage.constants.items()})
+from backhand.serve.serving import row_program
 
 
 def program_of(*networks):
-    programs = [program_of_network(n, n.init("glorot_normal", k)) for k, n in enumerate(networks)]
-    stages = tuple(row_stage(program.networks[0]) for program in programs)
-    return RowProgram(stages, row_stage(programs[0].answer))
+    """The networks as they are drawn, with the answer of the first."""
+    drawn = [program_of_network(n, n.init("glorot_normal", k)) for k, n in enumerate(networks)]
+    programs = [row_program(one) for one in drawn]
+    return RowProgram(tuple(p.networks[0] for p in programs), programs[0].answer)
 
 
 def test_networks_that_compute_the_same_share_a_function():
@@ -35,22 +31,15 @@ def test_networks_that_compute_the_same_share_a_function():
 def test_the_answer_does_not_share_with_a_network_where_subnormal_numbers_count():
     """A network that is alike to the answer of another: zeros for subnormals are its own."""
     network = Network((2, 2), loss="softmax_cross_entropy")
-    stage = row_stage(program_of_network(network, network.init("glorot_normal")).networks[0])
-    symbols = RowProgram((stage,), stage_alike(stage)).symbols(Target.host())
-    assert len(set(symbols)) == 2
-
-
-def stage_alike(stage):
-    return RowStage(stage.plan, stage.constants)
+    (stage,) = program_of(network).networks
+    alike = RowStage(stage.plan, stage.constants)
+    assert len(set(RowProgram((stage,), alike).symbols(Target.host()))) == 2
 
 
 @pytest.mark.parametrize("shows", [False, True])
 def test_what_there_is_of_y(shows):
     network = Network((3, 8, 5), loss="softmax_cross_entropy")
-    program = program_of_network(network, network.init("glorot_normal"))
-    rows = RowProgram(
-        (row_stage(program.networks[0]),), row_stage(program.answer), shows_logits=shows
-    )
+    rows = dataclasses.replace(program_of(network), shows_logits=shows)
     assert rows.results == (10 if shows else 5)
     assert rows.inputs == 3
     assert rows.dtype == np.float32

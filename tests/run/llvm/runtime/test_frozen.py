@@ -11,24 +11,16 @@ import pytest
 
 from backhand.export.program import program_of_network
 from backhand.network import Network
-from backhand.plan.step import plan_of_nodes
-from backhand.run.llvm.program.row_program import RowProgram, RowStage
 from backhand.run.llvm.runtime.frozen import RowFunctions
 from backhand.run.llvm.runtime.row_program import frozen_program
+from backhand.serve.serving import row_program
 
 
 @pytest.fixture(scope="module")
 def content():
     network = Network((4, 8, 2), activation="silu")
     program = program_of_network(network, network.init("glorot_normal"))
-    stages = [
-        RowStage(
-            plan_of_nodes(s.nodes, s.given, tuple(s.constants), s.result, s.dtype),
-            {buffer.name: a for buffer, a in s.constants.items()},
-        )
-        for s in program.stages
-    ]
-    return frozen_program(RowProgram((stages[0],), stages[1]))
+    return frozen_program(row_program(program))
 
 
 def test_memory_is_used_again(content):

@@ -18,20 +18,13 @@ from backhand.run.llvm import tuning
 from backhand.run.llvm.program.row_program import RowProgram, RowStage
 from backhand.run.llvm.runtime.frozen import RowFunctions
 from backhand.run.llvm.runtime.row_program import frozen_program
+from backhand.serve.serving import row_program
 from backhand.testing import assert_near
 
 
-def row_stage(stage):
-    plan = plan_of_nodes(
-        stage.nodes, stage.given, tuple(stage.constants), stage.result, stage.dtype
-    )
-    return RowStage(plan, {buffer.name: a for buffer, a in stage.constants.items()})
-
-
-def functions_of(program, **more):
+def functions_of(program):
     """The row functions of the stages of an export's program."""
-    networks = tuple(map(row_stage, program.networks))
-    return RowFunctions(frozen_program(RowProgram(networks, row_stage(program.answer)), **more))
+    return RowFunctions(frozen_program(row_program(program)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -95,7 +88,7 @@ def test_a_row_is_prepared_for_two_networks():
     networks = [Network((3, 8, 2), activation="tanh"), Network((3, 4, 2), activation="relu")]
     params = [network.init("glorot_normal", seed=k) for k, network in enumerate(networks)]
     stages = [
-        program_of_network(network, some).networks[0]
+        row_program(program_of_network(network, some)).networks[0]
         for network, some in zip(networks, params, strict=True)
     ]
     z1, z2 = (Buffer(f"z{k}", (BATCH, 2), role=Role.INPUT) for k in (1, 2))
@@ -103,9 +96,7 @@ def test_a_row_is_prepared_for_two_networks():
     answer = plan_of_nodes(
         [Map(lambda xp, a, b: a + 2.0 * b, (z1, z2), (y,))], [z1, z2], [], y, "float64"
     )
-    program = RowProgram(
-        tuple(map(row_stage, stages)), RowStage(answer, {}), prepare, (1, 0, 1), (2, 0, 1)
-    )
+    program = RowProgram(tuple(stages), RowStage(answer, {}), prepare, (1, 0, 1), (2, 0, 1))
     functions = RowFunctions(frozen_program(program, raw=2))
     rows = np.random.default_rng(0).standard_normal((10, 2))
     _, found = functions.raw(rows.tobytes(), 10)
