@@ -16,6 +16,7 @@ from backhand.export.javascript.files import js_text
 from backhand.export.program import program_of_network
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
+from backhand.plan.layers import Activate, Linear, PRelu
 from backhand.plan.step import gradient_plan
 from backhand.run.arrays import walk
 
@@ -162,7 +163,9 @@ def test_a_formula_with_a_fault_is_found(tmp_path):
 
 
 def test_steps_change_what_is_predicted(tmp_path):
-    network = Network((4, 6, 6, 2), activation="silu", loss="softmax_cross_entropy")
+    layers = [Linear(6, learning_rate=0.5), Activate("silu"), Linear(6), PRelu(), Linear(2)]
+    network = Network(layers, inputs=4, loss="softmax_cross_entropy")
+    rate = {p.buffer.name: np.float32(0.125 * p.factors.learning_rate) for p in network.parameters}
     ((_, (params, x, t, _)),) = cases = cases_of([network])
     body = """\
 const losses = [], own = { ...m.parameters, w1: m.parameters.w1.map((a) => 2 * a) };
@@ -179,7 +182,7 @@ return { losses, parameters: m.parameters, z: m.logits(data.x[0]), doubled };"""
     for loss in found["losses"]:
         expected, gradients = network.loss_and_grads(params, x[:1], t[:1])
         np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-6)
-        params = {name: a - np.float32(0.125) * gradients[name] for name, a in params.items()}
+        params = {name: a - rate[name] * gradients[name] for name, a in params.items()}
     assert found["losses"][-1] < 0.5 * found["losses"][0]
     for name, a in params.items():
         np.testing.assert_allclose(array(found["parameters"][name], a.shape), a, atol=1e-5)
