@@ -12,7 +12,7 @@ from backhand import Model, Network, load
 def test_a_table_as_onnx(backhand, people, tmp_path):
     onnx = pytest.importorskip("onnx")
     backhand("train", people[1], "--target", "label", "--epochs", "1", "--out", "run")
-    code, out, err = backhand("export", "run", "--onnx", "people.onnx")
+    code, out, err = backhand("export", "run", "--onnx", "people.onnx", "--rows", people[1])
     assert (code, err) == (0, "")
     assert out == f"people.onnx: {(tmp_path / 'people.onnx').stat().st_size:,} bytes\n"
     model = onnx.load(tmp_path / "people.onnx")
@@ -75,6 +75,10 @@ def test_a_table_as_javascript(backhand, people, tmp_path):
         (("--c", "none/net"), "cannot write none/net.h: No such file or directory"),
         (("--int8", "--onnx", "m.onnx"), "--int8 is for C: give --c NAME, too"),
         (("--onnx", "m.safetensors"), "--onnx m.safetensors: its name must end in .onnx"),
+        (
+            ("--js", "m.js", "--rows", "rows.csv"),
+            "--rows is for C and ONNX: give --c NAME or --onnx FILE, too",
+        ),
         (("--js", "m.ts"), "--js m.ts: its name must end in .js or .mjs"),
         (("--js", "none/m.js"), "cannot write none/m.js: No such file or directory"),
         (("--onnx", "none/m.onnx"), "cannot write none/m.onnx: No such file or directory"),

@@ -34,18 +34,19 @@ def run(
     for file, option, suffixes in ((onnx, "--onnx", (".onnx",)), (js, "--js", (".js", ".mjs"))):
         if file is not None and file.suffix.lower() not in suffixes:
             raise InputError(f"{option} {file}: its name must end in {' or '.join(suffixes)}")
-    for given, option in ((int8, "--int8"), (rows, "--rows")):
-        if given and c is None:
-            raise InputError(f"{option} is for C: give --c NAME, too")
+    if int8 and c is None:
+        raise InputError("--int8 is for C: give --c NAME, too")
+    if rows is not None and c is None and onnx is None:
+        raise InputError("--rows is for C and ONNX: give --c NAME or --onnx FILE, too")
     model = load(runs.model_file(model_file))
+    found, table = (None, None) if rows is None else rows_of(model, rows, form)
     if onnx is not None:
-        model.to_onnx(onnx)
+        model.to_onnx(onnx, found)
         _tell(onnx)
     if js is not None:
         model.to_js(js)
         _tell(js)
     if c is not None:
-        found, table = (None, None) if rows is None else rows_of(model, rows, form)
         for file in model.to_c(c, found, int8=int8):
             _tell(file)
         if int8 and found is not None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import re
 import shutil
-import subprocess
-import threading
 
 import numpy as np
 import pandas as pd
@@ -24,6 +20,7 @@ from backhand.preprocess.preparation import TablePreparation
 from backhand.tabular.model import TableModel
 
 from .modules import needs_node, ran, rows_of
+from .pages import dom
 
 pytestmark = [
     needs_node,
@@ -216,28 +213,5 @@ def test_a_page_in_a_browser_has_the_numbers_of_node(tmp_path):
     body = "return data.map((x) => [m.predict(x).probabilities, m.lossAndGradients(x, 1).loss]);"
     want = ran(tmp_path, model, rows, body)
     (tmp_path / "page.html").write_text(PAGE.replace("ROWS", json.dumps(rows)))
-    assert shown(tmp_path, "page.html") == want
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder without a word."""
-
-    def log_message(self, *_):
-        pass
-
-
-def shown(folder, page):
-    """What a page writes into its ``pre``, in headless Chromium."""
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/{page}"
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"]
-        flags.append(f"--user-data-dir={folder / 'profile'}")
-        done = subprocess.run(
-            ["chromium", *flags, "--dump-dom", url], capture_output=True, text=True, timeout=120
-        )
-        server.shutdown()
-    found = re.search(r'<pre id="out">(.+?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stdout + done.stderr[-2000:]
-    return json.loads(found[1])
+    found = re.search(r'<pre id="out">(.+?)</pre>', dom(tmp_path, "page.html"))
+    assert json.loads(found[1]) == want

@@ -10,11 +10,13 @@ import pytest
 from backhand import InputError, Network
 from backhand.check.examples import EXAMPLES
 from backhand.check.networks import random_case, random_network
+from backhand.check.rounding import FUNCTIONS, NUMPY_ULP, Rounded, Rounding
 from backhand.export.int8 import as_int8
 from backhand.export.javascript.files import js_text
 from backhand.export.program import program_of_network
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
+from backhand.plan.layers import Activate, Linear, PRelu
 from backhand.plan.step import gradient_plan
 from backhand.run.arrays import walk
 
@@ -34,6 +36,10 @@ CLOSE = {"float32": 1e-6, "float64": 1e-12}
 """Of the largest logit. Float32 has the bits of FMA, but for sums that a double takes for halfway
 between two floats: one in about 2**29. In float64 products are rounded before they are added,
 which costs 2**-53 of each term; layers multiply that by less than 1e4 here."""
+
+
+ULP = dict.fromkeys(FUNCTIONS, NUMPY_ULP)
+"""What NumPy's functions keep; those of modules have the bits of `expr.functions`, within 2."""
 
 
 def cases_of(networks, seed=0):
@@ -72,31 +78,34 @@ def check(found, cases):
 
 
 def check_gradients(found, network, params, x, t):
-    plan = gradient_plan(network, wrt_input=True)
+    """Within the bound on rounding, which follows each operation of the step."""
+    plan, xp = gradient_plan(network, wrt_input=True), Rounding(network.dtype, ULP)
+    written = {b.name: b for node in plan.nodes for b in node.writes}
+    known = {name: Rounded(xp, a) for name, a in params.items()}
     for one, row, target in zip(found, x[:, None], t[:, None], strict=False):
-        given = {"x": row, "t": target, "weight": np.ones((1, 1), network.dtype)}
+        real = target if network.loss.by_row else Rounded(xp, target.astype(network.dtype))
+        given = {"x": Rounded(xp, row), "t": real, "weight": Rounded(xp, np.ones((1, 1)))}
         with np.errstate(all="ignore"):
-            want = walk(plan, {**given, **params})
+            bound = walk(plan, {**given, **known}, xp)
             loss, grads = network.loss_and_grads(params, row, target, engine="numpy")
-        # executors differ by as much in the order of sums
-        rtol = {"float32": 1e-4, "float64": 1e-11}[network.dtype]
 
-        def near(got, want, what, rtol=rtol):
-            got, finite = array(got, np.shape(want)), np.isfinite(want)
-            scale = max(1e-3, np.abs(want[finite]).max(initial=0.0))
+        def near(got, want, bound, what):
+            got, error = array(got, np.shape(want)), np.broadcast_to(bound.error, np.shape(want))
             message = f"{network.summary} {network.loss.name}: {what}"
-            np.testing.assert_allclose(got, want, rtol=0, atol=rtol * scale, err_msg=message)
+            sure = np.isfinite(want) & np.isfinite(error)
+            assert np.all(np.abs(got - want)[sure] <= error[sure]), message
+            np.testing.assert_array_equal(got[np.isinf(want)], want[np.isinf(want)], message)
 
-        near(one["loss"], np.asarray(loss), "loss")
         assert set(one["gradients"]) == set(grads)
-        for name, a in grads.items():
-            near(one["gradients"][name], a, f"d{name}")
-        near(one["dx"], want[plan.dx.name], "dx")
-        written = {b.name: b for node in plan.nodes for b in node.writes}
         assert set(written) <= set(one["buffers"])
         for name, buffer in written.items():
             if buffer.base is None:
-                near(one["buffers"][name], want[name], name)
+                near(one["buffers"][name], bound[name].value, bound[name], name)
+        at = {p.name: bound[gradient.name] for p, gradient in plan.gradients}
+        near(one["loss"], np.asarray(loss), 2 * bound["loss"], "loss")
+        for name, a in grads.items():  # both are within the bound
+            near(one["gradients"][name], a, 2 * at[name], f"d{name}")
+        assert one["dx"] == one["buffers"][plan.dx.name]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -154,7 +163,9 @@ def test_a_formula_with_a_fault_is_found(tmp_path):
 
 
 def test_steps_change_what_is_predicted(tmp_path):
-    network = Network((4, 6, 6, 2), activation="silu", loss="softmax_cross_entropy")
+    layers = [Linear(6, learning_rate=0.5), Activate("silu"), Linear(6), PRelu(), Linear(2)]
+    network = Network(layers, inputs=4, loss="softmax_cross_entropy")
+    rate = {p.buffer.name: np.float32(0.125 * p.factors.learning_rate) for p in network.parameters}
     ((_, (params, x, t, _)),) = cases = cases_of([network])
     body = """\
 const losses = [], own = { ...m.parameters, w1: m.parameters.w1.map((a) => 2 * a) };
@@ -171,7 +182,7 @@ return { losses, parameters: m.parameters, z: m.logits(data.x[0]), doubled };"""
     for loss in found["losses"]:
         expected, gradients = network.loss_and_grads(params, x[:1], t[:1])
         np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-6)
-        params = {name: a - np.float32(0.125) * gradients[name] for name, a in params.items()}
+        params = {name: a - rate[name] * gradients[name] for name, a in params.items()}
     assert found["losses"][-1] < 0.5 * found["losses"][0]
     for name, a in params.items():
         np.testing.assert_allclose(array(found["parameters"][name], a.shape), a, atol=1e-5)

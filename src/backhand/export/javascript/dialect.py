@@ -3,7 +3,8 @@
 Numbers are doubles. In float32 each operation is rounded by ``Math.fround``, or as it is stored
 in a Float32Array: the bits are those of float32, since a double has more than twice the digits.
 Only ``fma`` may differ: its exact product and the sum are rounded to a double and then to a float,
-which is the right float nearly always; in float64 the product is rounded as well.
+which is the right float nearly always. In float64 functions have an ``fma`` that is as good, but
+matrix products round each product before they add it.
 Every name that a program makes begins with _, so that none is a word of the language.
 """
 
@@ -40,6 +41,18 @@ HELPERS: dict[str, tuple[tuple[str, ...], str]] = {
     "real": (
         ("views",),
         "function _real{mark}(a) {{ _word{mark}[0] = a; return _number{mark}[0]; }}",
+    ),
+    "fma": (
+        (),
+        """\
+// a b + c with the errors of the product (Dekker) and of the sum (Knuth), rounded at last
+function _fma{mark}(a, b, c) {{
+  const p = a * b, s = p + c, t = s - p;
+  const u = a * 134217729, a1 = u - (u - a), a2 = a - a1;
+  const v = b * 134217729, b1 = v - (v - b), b2 = b - b1;
+  const rest = (a2 * b2 - (p - a1 * b1 - a2 * b1 - a1 * b2)) + (p - (s - t) + (c - t));
+  return Number.isFinite(rest) ? s + rest : s;
+}}""",
     ),
     "copysign": (
         (),
@@ -195,7 +208,7 @@ class JavaScript(Dialect):
         rounded = "fround({})" if single else "{}"
         if op in ("add", "sub", "mul", "div"):
             return rounded.format(f"{arguments[0]} {SIGNS[op]} {arguments[1]}")
-        if op == "fma":
+        if op == "fma" and single:
             return rounded.format("{} * {} + {}".format(*arguments))
         if op == "sqrt":
             return rounded.format(f"Math.sqrt({arguments[0]})")
