@@ -195,7 +195,10 @@ class Network(Description):
 
         Of an ensemble within the network, the mean of what its members predict.
         """
-        z = self.forward(params, x)
+        return self.expected(self.forward(params, x))
+
+    def expected(self, z: Array) -> Array:
+        """What logits z (N, outputs) of any dtype mean, as `predict` gives it."""
         predicted = self.loss.inverse_link(namespace_of(z), z)
         return predicted if self.members is None else predicted.mean(1)
 
@@ -344,16 +347,7 @@ class Network(Description):
     ) -> Array:
         """The gradient at the inputs, dx (N, inputs), of what has a known gradient at the logits.
 
-        Parameters
-        ----------
-        params, x, engine
-            As of `forward`, but no tensors.
-        dz : array (N, outputs)
-
-        Raises
-        ------
-        InputError
-            If the shapes do not fit.
+        That is dz (N, outputs). Other parameters, and errors, are those of `forward`.
         """
         plan, given = propagation_plan(self), self._enter(x)
         assert plan.dlogits is not None

@@ -20,6 +20,7 @@ from ..estimators.parameters import validation_rows
 from ..estimators.persistence import Loadable, plain, read_plain
 from ..estimators.shown import Shown
 from ..estimators.weighing import checked_weight, product, weights_of_classes
+from ..export.exportable import Exportable
 from ..plan.ranges import check_unmasked
 from ..preprocess.checks import listed, positive_int, text
 from ..preprocess.tables import Columns, as_table, columns_of, is_missing
@@ -32,12 +33,13 @@ from .model import TableModel
 from .recipes import Recipe
 
 if TYPE_CHECKING:
+    from ..export.program import Program
     from ..report.page.report import Report
 
 Array = Any
 
 
-class BaseTabular(Shown, Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseTabular(Shown, Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  # scikit-learn
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:
@@ -222,6 +224,12 @@ class BaseTabular(Shown, Loadable, BaseEstimator):  # type: ignore[misc]  # scik
         """
         rows = self._rows(X)  # which raises if it is not fitted
         return self.model_.predict(rows)
+
+    def to_program(self) -> Program:
+        """The fitted model as straight-line programs, from which exports are written."""
+        check_is_fitted(self)
+        model: TableModel = self.model_
+        return model.to_program()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
