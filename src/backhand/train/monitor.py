@@ -23,7 +23,7 @@ from .rows import Rows
 
 Array = Any
 
-SHARE = 0.03
+SHARE = 0.04
 """Of the time that has gone by, at most, for looks."""
 
 GUESS = 0.01
