@@ -71,6 +71,7 @@ static void @product(const $real *x, const $weight *w, const $real *b, $real *y,
         } \\
         return; \\
     }
+$kernel
 #if defined(__AVX__) || defined(__aarch64__)
     @COLUMNS(64)
 #endif
@@ -78,11 +79,74 @@ static void @product(const $real *x, const $weight *w, const $real *b, $real *y,
     @COLUMNS(32)
     @COLUMNS(16)
     @COLUMNS(8)
+#endif
+#if defined(__SSE2__) || defined(__aarch64__) || $many
     @COLUMNS(4)
 #endif
     @COLUMNS(1)
 #undef @COLUMNS
 }"""
+
+CORTEX_M = """\
+#if $many
+/* 16 columns, whose sums stay in registers; what loads 8 weights is one instruction */
+static void @columns16(const float *x, const float *w, const float *b, float *y, int32_t depth,
+    const int32_t width)
+{
+    const int32_t step = 4 * width - 32;
+    if (!b) {
+        for (int32_t j = 0; j < 16; j++) {
+            y[j] = 0;
+        }
+        b = y;
+    }
+#define @HALF(X, A, B, C, D, E, F, G, H) \\
+    "vfma.f32 " #A ", s16, " X "\\n vfma.f32 " #B ", s17, " X "\\n" \\
+    "vfma.f32 " #C ", s18, " X "\\n vfma.f32 " #D ", s19, " X "\\n" \\
+    "vfma.f32 " #E ", s20, " X "\\n vfma.f32 " #F ", s21, " X "\\n" \\
+    "vfma.f32 " #G ", s22, " X "\\n vfma.f32 " #H ", s23, " X "\\n"
+#define @STEP(X) \\
+    "vldmia %[w]!, {s16-s23}\\n" @HALF(X, s0, s1, s2, s3, s4, s5, s6, s7) \\
+    "vldmia %[w], {s16-s23}\\n" @HALF(X, s8, s9, s10, s11, s12, s13, s14, s15) \\
+    "add %[w], %[w], %[step]\\n"
+    __asm__ volatile("vldmia %[b], {s0-s15}\\n"
+        "subs %[depth], %[depth], #4\\n"
+        "blt 2f\\n"
+        "1: vldmia %[x]!, {s24-s27}\\n" @STEP("s24") @STEP("s25") @STEP("s26") @STEP("s27")
+        "subs %[depth], %[depth], #4\\n"
+        "bge 1b\\n"
+        "2: adds %[depth], %[depth], #4\\n"
+        "beq 4f\\n"
+        "3: vldmia %[x]!, {s24}\\n" @STEP("s24")
+        "subs %[depth], %[depth], #1\\n"
+        "bne 3b\\n"
+        "4: vstmia %[y], {s0-s15}\\n"
+        : [x] "+r"(x), [w] "+r"(w), [depth] "+r"(depth)
+        : [b] "r"(b), [y] "r"(y), [step] "r"(step)
+        : "cc", "memory", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11",
+        "s12", "s13", "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23", "s24",
+        "s25", "s26", "s27");
+#undef @HALF
+#undef @STEP
+}
+#endif
+
+"""
+
+CALL_CORTEX_M = """\
+#if $many
+    if (width >= 16) {
+        for (int32_t c = 0; c < width; c += 16) {
+            const int32_t first = c < width - 16 ? c : width - 16;
+            @columns16(x, w + first, b ? b + first : 0, y + first, depth, width);
+        }
+        return;
+    }
+#endif"""
+
+IS_CORTEX_M = (
+    "(defined(__GNUC__) && @FMA_HAS && (defined(__ARM_ARCH_7EM__) || defined(__ARM_ARCH_8M_MAIN__)))"
+)
 
 TRANSPOSED = """\
 /* y = b + x w' of w (width, depth) */
@@ -311,6 +375,12 @@ class C(Dialect):
             else:
                 continue
             weight = "int8_t" if name.endswith("_int8") else REAL[dtype]
+            small = name == "product" and dtype == "float32"
+            if small:
+                texts[-1] = CORTEX_M + texts[-1]
+            kernel = CALL_CORTEX_M if small else ""
+            texts[-1] = texts[-1].replace("$kernel\n", kernel + "\n" * small)
+            texts[-1] = texts[-1].replace("$many", IS_CORTEX_M if small else "0")
             texts[-1] = self._filled(texts[-1].replace("$weight", weight), dtype)
         return texts
 
@@ -330,7 +400,7 @@ class C(Dialect):
         }
         for name, value in values.items():
             text = text.replace(name, value)
-        words = sorted({*HELPERS, "fma", "FMA_HAS", "COLUMNS"}, key=len, reverse=True)
+        words = sorted({*HELPERS, "fma", "FMA_HAS", "COLUMNS", "columns16", "HALF", "STEP"}, key=len, reverse=True)
         for word in words:
             text = text.replace(f"@{word}", self.local(word, dtype))
         return text.replace("_f64_f64", "_f64")
