@@ -110,6 +110,7 @@ static void @columns16(const float *x, const float *w, const float *b, float *y,
     "vldmia %[w], {s16-s23}\\n" @HALF(X, s8, s9, s10, s11, s12, s13, s14, s15) \\
     "add %[w], %[w], %[step]\\n"
     __asm__ volatile("vldmia %[b], {s0-s15}\\n"
+#if !defined(__OPTIMIZE_SIZE__)
         "subs %[depth], %[depth], #4\\n"
         "blt 2f\\n"
         "1: vldmia %[x]!, {s24-s27}\\n" @STEP("s24") @STEP("s25") @STEP("s26") @STEP("s27")
@@ -117,6 +118,7 @@ static void @columns16(const float *x, const float *w, const float *b, float *y,
         "bge 1b\\n"
         "2: adds %[depth], %[depth], #4\\n"
         "beq 4f\\n"
+#endif
         "3: vldmia %[x]!, {s24}\\n" @STEP("s24")
         "subs %[depth], %[depth], #1\\n"
         "bne 3b\\n"
