@@ -82,7 +82,10 @@ __attribute__((section(".support"))) void _start(void)
 """
 
 LAYOUT = """\
-MEMORY {{ flash (rx) : ORIGIN = 0, LENGTH = {flash}K  ram (rwx) : ORIGIN = 0x20000000, LENGTH = {ram}K }}
+MEMORY {{
+    flash (rx) : ORIGIN = 0, LENGTH = {flash}K
+    ram (rwx) : ORIGIN = 0x20000000, LENGTH = {ram}K
+}}
 ENTRY(start)
 SECTIONS {{
     .text : {{ KEEP(*(.vectors)) *(.text*) *(.rodata*) *(.support*) }} > flash
@@ -123,9 +126,13 @@ class Board:
         return bool(shutil.which(f"{self.prefix}gcc") and shutil.which(self.run[0]))
 
     def build(
-        self, folder: pathlib.Path, sources: Sequence[pathlib.Path], flags: Sequence[str] = ()
+        self,
+        folder: pathlib.Path,
+        sources: Sequence[pathlib.Path],
+        flags: Sequence[str] = (),
+        libraries: Sequence[str] = (),
     ) -> pathlib.Path:
-        """The program of some files, one of which has ``main``."""
+        """The program of some files, one of which has ``main``. RuntimeError if it has errors."""
         to = folder / "program.elf"
         more: list[str] = []
         if self.prefix != "aarch64-linux-gnu-":
@@ -137,7 +144,12 @@ class Board:
             (folder / "layout.ld").write_text(LAYOUT.format(flash=self.flash, ram=self.ram))
             more += ["-T", str(folder / "layout.ld")]
         command = [f"{self.prefix}gcc", *self.flags, *flags, *more, "-o", str(to)]
-        command += [*map(str, sources), *["-lgcc"] * bool(more), *["-static"] * (not more)]
+        command += [
+            *map(str, sources),
+            *libraries,
+            *["-lgcc"] * bool(more),
+            *["-static"] * (not more),
+        ]
         found = subprocess.run(command, capture_output=True, text=True)
         if found.returncode:
             raise RuntimeError(f"{' '.join(command)}:\n{found.stderr[:3000]}")
