@@ -12,7 +12,7 @@ from backhand import Model, Network, load
 def test_a_table_as_onnx(backhand, people, tmp_path):
     onnx = pytest.importorskip("onnx")
     backhand("train", people[1], "--target", "label", "--epochs", "1", "--out", "run")
-    code, out, err = backhand("export", "run", "--onnx", "people.onnx")
+    code, out, err = backhand("export", "run", "--onnx", "people.onnx", "--rows", people[1])
     assert (code, err) == (0, "")
     assert out == f"people.onnx: {(tmp_path / 'people.onnx').stat().st_size:,} bytes\n"
     model = onnx.load(tmp_path / "people.onnx")

@@ -173,7 +173,7 @@ def export(
         bool, typer.Option("--int8", help="in C, weights of eight bits: smaller, less exact")
     ] = False,
     rows: Annotated[
-        Path | None, option(metavar="FILE", help="rows to measure and to test C with")
+        Path | None, option(metavar="FILE", help="rows to measure and to test with")
     ] = None,
     separator: Separator = None,
     decimal: Decimal = None,

@@ -27,15 +27,14 @@ def run(
         raise InputError("say what to write: --c NAME or --onnx FILE")
     if onnx is not None and onnx.suffix.lower() != ".onnx":
         raise InputError(f"--onnx {onnx}: its name must end in .onnx")
-    for given, option in ((int8, "--int8"), (rows, "--rows")):
-        if given and c is None:
-            raise InputError(f"{option} is for C: give --c NAME, too")
+    if int8 and c is None:
+        raise InputError("--int8 is for C: give --c NAME, too")
     model = load(runs.model_file(model_file))
+    found, table = (None, None) if rows is None else rows_of(model, rows, form)
     if onnx is not None:
-        model.to_onnx(onnx)
+        model.to_onnx(onnx, found)
         _tell(onnx)
     if c is not None:
-        found, table = (None, None) if rows is None else rows_of(model, rows, form)
         for file in model.to_c(c, found, int8=int8):
             _tell(file)
         if int8 and found is not None:

@@ -17,7 +17,7 @@ class Exportable:
         """The fitted model as straight-line programs, from which exports are written."""
         raise NotImplementedError
 
-    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+    def to_onnx(self, path: str | os.PathLike[str], rows: Any = None) -> None:
         """Write an ONNX file, which onnxruntime has run beside this model if it is installed.
 
         Inputs have the names of the columns and are (N, 1) each: numbers as float64, dates as days
@@ -28,18 +28,21 @@ class Exportable:
         Parameters
         ----------
         path : path-like
+        rows : array or table, optional
+            Rows as `predict` takes them, to try the file with besides random ones.
 
         Raises
         ------
         InputError
-            If onnx is not installed, or the file cannot be written there.
+            If onnx is not installed, the file cannot be written there, or rows do not fit.
         DiffersError
             If onnxruntime gives something else than this model, beyond rounding. No file is
             written then.
         """
         from .onnx import write_onnx
+        from .programs import values_of
 
-        write_onnx(self, path)
+        write_onnx(self, path, None if rows is None else values_of(self, rows))
 
     def to_c(
         self, name: str | os.PathLike[str], rows: Any = None, *, int8: bool = False
