@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 from backhand.export.c import write_c
-from backhand.export.onnx import write_onnx
 from backhand.export.program import program_of_network
 from backhand.network import Network
 from emulation import BOARDS, Board
@@ -144,9 +143,35 @@ def of_emlearn(case: Case, folder: pathlib.Path) -> Source:
     )
 
 
+def plain_onnx(case: Case) -> bytes:
+    """The network in the operators that every tool knows: Gemm, Relu, Sigmoid and Softmax."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    inputs, outputs = case.network.widths[0], case.network.widths[-1]
+    names, values, nodes, given = list(case.params), list(case.params.values()), [], "x"
+    for number, (w, b) in enumerate(zip(names[::2], names[1::2], strict=True), 1):
+        nodes.append(helper.make_node("Gemm", [given, w, b], [f"z{number}"]))
+        last = number == len(names) // 2
+        kind = "Relu" if not last else "Sigmoid" if outputs == 1 else "Softmax"
+        given = "y" if last else f"y{number}"
+        nodes.append(helper.make_node(kind, [f"z{number}"], [given]))
+    real = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", real, [1, inputs])],
+        [helper.make_tensor_value_info("y", real, [1, outputs])],
+        [numpy_helper.from_array(a, name) for name, a in zip(names, values, strict=True)],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    content: bytes = made.SerializeToString()
+    return content
+
+
 def of_onnx2c(program: str) -> Callable[[Case, pathlib.Path], Source]:
     def source(case: Case, folder: pathlib.Path) -> Source:
-        write_onnx(program_of_network(case.network, case.params), folder / "net.onnx")
+        (folder / "net.onnx").write_bytes(plain_onnx(case))
         made = subprocess.run([program, folder / "net.onnx"], capture_output=True, text=True)
         if made.returncode:
             raise RuntimeError(made.stderr[-500:])
