@@ -20,6 +20,7 @@ START = """\
 
 int main(void);
 void *memcpy(void *to, const void *from, size_t n);
+void *memmove(void *to, const void *from, size_t n);
 void *memset(void *to, int value, size_t n);
 void start(void);
 
@@ -29,6 +30,20 @@ __attribute__((section(".support"))) void *memcpy(void *to, const void *from, si
     const char *b = from;
     while (n--) {
         *a++ = *b++;
+        __asm__ volatile("");
+    }
+    return to;
+}
+
+__attribute__((section(".support"))) void *memmove(void *to, const void *from, size_t n)
+{
+    char *a = to;
+    const char *b = from;
+    if (a <= b) {
+        return memcpy(to, from, n);
+    }
+    while (n--) {
+        a[n] = b[n];
         __asm__ volatile("");
     }
     return to;

@@ -246,8 +246,8 @@ PRAGMAS = """\
 #elif defined(__GNUC__)
 #if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) \\
     && (defined(__x86_64__) || defined(__aarch64__))
-#pragma GCC optimize ("O3", "fp-contract=off")
+#pragma GCC optimize ("O3", "fp-contract=off", "no-tree-loop-distribute-patterns")
 #else
-#pragma GCC optimize ("fp-contract=off")
+#pragma GCC optimize ("fp-contract=off", "no-tree-loop-distribute-patterns")
 #endif
 #endif"""
