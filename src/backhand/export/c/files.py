@@ -15,7 +15,8 @@ from ..int8 import as_int8
 from ..program import Program
 from ..programs import program_of
 from . import decision
-from .dialect import REAL, C
+from .dialect import C
+from .helpers import REAL
 from .names import Names, checked_prefix, comment
 from .selftest import SelfTest
 from .table import Table
