@@ -33,7 +33,7 @@ FLOORS = (
     {"network", "passes", "engines", "layers"},
     {"train"},
     {"preprocess"},
-    {"check", "estimators", "tabular", "datasets", "export", "report"},
+    {"check", "estimators", "tabular", "datasets", "export", "serve", "report"},
     {"bench"},
     {"cli", "__main__"},
 )
