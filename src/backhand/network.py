@@ -347,16 +347,7 @@ class Network(Description):
     ) -> Array:
         """The gradient at the inputs, dx (N, inputs), of what has a known gradient at the logits.
 
-        Parameters
-        ----------
-        params, x, engine
-            As of `forward`, but no tensors.
-        dz : array (N, outputs)
-
-        Raises
-        ------
-        InputError
-            If the shapes do not fit.
+        That is dz (N, outputs). Other parameters, and errors, are those of `forward`.
         """
         plan, given = propagation_plan(self), self._enter(x)
         assert plan.dlogits is not None

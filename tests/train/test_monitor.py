@@ -64,9 +64,11 @@ def test_of_many_looks_every_other_one_goes(monkeypatch):
     assert len(epochs) <= 10
 
 
-def test_looks_take_no_more_than_their_share(monkeypatch):
+@pytest.mark.parametrize("fast", [1.0, 3.0], ids=["alone", "beside others"])
+def test_looks_take_no_more_than_their_share(monkeypatch, fast):
     now = [0.0]
-    monkeypatch.setattr(monitor.time, "perf_counter", lambda: now[0])
+    for clock, speed in {"perf_counter": fast, "process_time": 1.0}.items():
+        monkeypatch.setattr(monitor.time, clock, lambda speed=speed: speed * now[0])
     budget = Budget()
     for _ in range(1000):
         now[0] += 0.01

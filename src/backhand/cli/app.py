@@ -272,7 +272,7 @@ def inspect(
     ] = False,
     plot: Picture = None,
 ) -> None:
-    """Show what initialisers and activations make of data, or training made of a model's layers.
+    """Show what initialisers and activations make of data.
 
     For each pair: the variance, mean and gradients of each layer, side by side, before training;
     and a verdict in words, with a remedy. Of a run, in place of a data set: what its layers looked

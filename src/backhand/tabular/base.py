@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Array = Any
 
 
-class BaseTabular(Shown, Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseTabular(Shown, Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  # scikit-learn
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:

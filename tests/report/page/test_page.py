@@ -127,3 +127,14 @@ def test_charts_have_their_numbers_as_tables(opened, subject):
     page.value("new Promise((done) => setTimeout(done, 50))")
     rows = page.value("document.querySelectorAll('[data-table=actual] tbody tr').length")
     assert rows == len(subject("regression"))
+
+
+def test_paper_is_white(opened):
+    page = opened("regression", dark=True)
+    colour = "getComputedStyle(document.body).backgroundColor"
+    page.value("document.getElementById('theme').click(); document.getElementById('theme').click()")
+    assert page.value("document.documentElement.dataset.theme") == "dark"
+    assert page.value(colour) == "rgb(18, 22, 28)"
+    page.call("Emulation.setEmulatedMedia", media="print")
+    assert page.value(colour) == "rgb(255, 255, 255)"
+    assert page.value("getComputedStyle(document.querySelector('nav')).display") == "none"
