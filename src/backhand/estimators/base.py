@@ -31,6 +31,7 @@ from .weighing import checked_weight, product
 
 if TYPE_CHECKING:
     from ..report.page.report import Report
+    from ..report.walk.subjects import Subject
 
 Array = Any
 
@@ -327,6 +328,14 @@ class BaseMLP(Shown, Watchable, Predicting, Persistent, BaseEstimator):  # type:
         parameters = f"{network.n_parameters:,} parameters"
         loss = "" if course.loss_ is None else f"; loss {course.loss_:.4g}"
         return f"Fitted: {network.summary}, {parameters}, {course.n_iter_} iterations{loss}"
+
+    def explored(self, rows: Any, y: Any) -> Subject:
+        """The networks, rows and targets that `explore` shows."""
+        from ..report.walk.subjects import of_fitted
+
+        fitted = self._record()
+        x = validated(self, rows, reset=False)
+        return of_fitted(fitted, self._params(fitted), x, y, type(self).__name__)
 
     def report(
         self,

@@ -25,6 +25,7 @@ from .exportable import Exportable
 if TYPE_CHECKING:
     from ..preprocess.preparation import Preparation
     from ..report.page.report import Report
+    from ..report.walk.subjects import Subject
     from ..train.monitor import Look
     from ..train.state import Epoch
     from .program import Program
@@ -127,6 +128,12 @@ class Model(Exportable):
         from .programs import program_of_model
 
         return program_of_model(self)
+
+    def explored(self, rows: Any, y: Any) -> Subject:
+        """The networks, rows and targets that `explore` shows."""
+        from ..report.walk.subjects import of_model
+
+        return of_model(self, rows, y)
 
     def report(
         self,

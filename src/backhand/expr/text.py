@@ -84,9 +84,9 @@ def lines_of(graph: Graph) -> tuple[Line, ...]:
             letter = NAMES.get(node.op, "a")
             taken[letter] += 1
             name = f"{letter}{taken[letter] if taken[letter] > 1 else ''}"
-        outputs = [k for k, output in enumerate(graph.outputs) if output == number] or [None]
+        outputs: list[int | None] = [k for k, of in enumerate(graph.outputs) if of == number]
         place[number] = len(found)
-        found += [Line(number, name, parts, output, node.uniform) for output in outputs]
+        found += [Line(number, name, parts, output, node.uniform) for output in outputs or [None]]
     return tuple(found)
 
 

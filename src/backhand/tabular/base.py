@@ -35,6 +35,7 @@ from .recipes import Recipe
 if TYPE_CHECKING:
     from ..export.program import Program
     from ..report.page.report import Report
+    from ..report.walk.subjects import Subject
 
 Array = Any
 
@@ -277,6 +278,15 @@ class BaseTabular(Shown, Loadable, Exportable, BaseEstimator):  # type: ignore[m
         if model.classes is not None:
             made.classes_ = model.classes
         return made
+
+    def explored(self, rows: Any, y: Any) -> Subject:
+        """The networks, rows and targets that `explore` shows."""
+        from ..report.walk.subjects import of_table
+
+        check_is_fitted(self)
+        raw = columns_of(self._rows(rows))
+        numbers, _ = self._targets(y, raw, self.model_.classes)
+        return of_table(self.model_, raw, numbers)
 
     def report(
         self,

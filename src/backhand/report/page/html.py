@@ -33,7 +33,7 @@ def embedded(data: Any) -> str:
 def _template() -> Any:
     import jinja2
 
-    loader = jinja2.FunctionLoader(_static)
+    loader = jinja2.FunctionLoader(static)
     made = jinja2.Environment(
         loader=loader,
         autoescape=True,

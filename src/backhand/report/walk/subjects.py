@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
+from ...estimators.fitted import Fitted
+from ...estimators.programs import program_of_fitted
+from ...estimators.targets import Classes
 from ...export.program import MISSING, Program
 from ...export.programs import program_of, values_of
 from ...network import Network, Params
 from ...preprocess.tables import columns_of
+from ...run.namespaces import is_sparse
 from ...tabular.model import TableModel
+from ..page.reports import numbers_of
 from ..page.sampling import drawn as sampled
 from ..page.subjects import taken
 from .parameters import in_float64
@@ -210,8 +215,8 @@ def of_network(
     )
 
 
-def of_model(model: Any, raw: Any, y: Array, title: str = "") -> Subject:
-    """A `backhand.Model`; rows as it takes them, targets as numbers of classes or values."""
+def of_model(model: Any, raw: Any, y: Any, title: str = "") -> Subject:
+    """A `backhand.Model`; rows as it takes them, targets as labels or values."""
     network = model.network
     _check(network)
     pictures = model.preparation is not None and not hasattr(model.preparation, "encoders")
@@ -219,7 +224,7 @@ def of_model(model: Any, raw: Any, y: Array, title: str = "") -> Subject:
         network,
         model.params,
         values_of(model, raw),
-        y,
+        numbers_of(y, model.classes),
         lambda other, params: program_of(dataclasses.replace(model, network=other, params=params)),
         title=title or f"{model.target or 'network'}, {model.task}",
         classes=model.classes,
@@ -227,6 +232,25 @@ def of_model(model: Any, raw: Any, y: Array, title: str = "") -> Subject:
         mean=model.target_mean,
         std=model.target_std,
         picture=pictures,
+    )
+
+
+def of_fitted(fitted: Fitted, params: Params, x: Array, y: Any, title: str) -> Subject:
+    """An estimator in scikit-learn's manner: its record, parameters, rows x (N, D), targets."""
+    targets = fitted.targets
+    classes = targets.labels.tolist() if isinstance(targets, Classes) else None
+    if getattr(targets, "several", False):
+        raise InputError(f"the model has {fitted.network.outputs} outputs; a walk is of one target")
+    if is_sparse(x):
+        raise InputError("a walk looks at every column of X: pass X.toarray()")
+    return of_network(
+        fitted.network,
+        params,
+        x,
+        numbers_of(y, classes),
+        lambda other, now: program_of_fitted(dataclasses.replace(fitted, network=other), now),
+        title=title,
+        classes=classes,
     )
 
 
