@@ -12,7 +12,7 @@ from ...export.imperative.memory import size_of
 from ...expr.text import lines_of
 from ...network import Network, Params
 from ...plan.buffers import BATCH, Buffer
-from ...plan.nodes import BatchSum, Node, Product
+from ...plan.nodes import BatchSum, Lookup, Node, Product
 from ...plan.step import Plan, gradient_plan
 from ...plan.wiring import Result
 
@@ -61,6 +61,7 @@ def plan_data(network: Network, params: Params, x: Array, t: Array) -> dict[str,
             for b in parameters
         ],
         "kinks": [[buffer.name, list(at)] for buffer, at in plan.kinks],
+        "lookups": sorted({n.index.name for n in plan.nodes if isinstance(n, Lookup)}),
         "categories": sorted(network.categories),
         "depth": max(depths, default=1),
     }
@@ -140,7 +141,7 @@ def _layers(
     """Results of one width that belong to one linear layer, as one column of units."""
     given = Result(0, "x", plan.x, plan.dx)
     results = [given, *plan.results]
-    arrays = network.passes(params, x, t)
+    arrays = network.passes(params, x, t, engine="numpy")
     values = [one.values for one in arrays[: len(results)]]
     back = iter(arrays[len(results) :])
     slopes = {r.buffer: next(back).values for r in reversed(results) if r.gradient is not None}

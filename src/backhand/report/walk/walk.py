@@ -184,6 +184,8 @@ def _options(
     base: Params = {}
     for scheme in SCHEMES:
         params = drawn(part.network, part.params, scheme, x[:DRAW_ROWS])
+        if base and all((a == base[name]).all() for name, a in params.items()):
+            continue  # layers that draw their own parameters
         found = {name: _drawn_text(a, base.get(name)) for name, a in params.items()}
         yield "params", {scheme: found}, {}
         base = base or (params if scheme in entry["params"] else {})

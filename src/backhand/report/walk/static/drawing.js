@@ -36,7 +36,9 @@ function pressed(element, label, act) {
 
 // The network for the row that it has run. `chosen` is { layer, k, m }; `choose` is told another.
 export function drawNetwork(place, net, { image, names, labels, chosen, choose }) {
-  const layers = net.plan.layers, gap = 150, top = 46, line = 36, at = [];
+  const layers = net.plan.layers, top = 46, line = 36, at = [];
+  const room = (place.parentElement.clientWidth - (image ? 350 : 270)) / Math.max(1, layers.length - (image ? 1 : 0));
+  const gap = Math.max(128, Math.min(290, room));
   const most = (values) => values.reduce((a, v) => Math.max(a, Math.abs(v)), 0);
   const picture = (j) => j === 0 && image !== null;
   const shownOf = (j) => {
@@ -135,7 +137,7 @@ function drawEdges(place, net, at, chosen, picture) {
 
 // Lines over the same places; each { name, colour, values, thick }; by logarithms.
 export function drawLines(place, lines, { names, label }) {
-  const width = 720, height = 250, left = 58, bottom = 34, right = 16, top = 12;
+  const width = Math.max(260, place.clientWidth), height = width < 500 ? 200 : 250, left = 58, bottom = 34, right = 16, top = 12;
   const values = lines.flatMap((l) => [...l.values]).filter((v) => v > 0 && Number.isFinite(v));
   const count = Math.max(...lines.map((l) => l.values.length), 2);
   let low = Math.floor(Math.log10(Math.min(...values, 1))), high = Math.ceil(Math.log10(Math.max(...values, 1)));
@@ -143,7 +145,7 @@ export function drawLines(place, lines, { names, label }) {
   if (low === high) low -= 1;
   const x = (i) => left + (i * (width - left - right)) / (count - 1);
   const y = (v) => v > 0 ? top + ((high - Math.min(high, Math.log10(v))) * (height - top - bottom)) / (high - low) : height - bottom;
-  const made = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img", "aria-label": label });
+  const made = svg("svg", { width, height, class: "plot", role: "img", "aria-label": label });
   const every = Math.max(1, Math.ceil((high - low) / 5));
   for (let e = low; e <= high; e += every) made.append(
     svg("line", { x1: left, x2: width - right, y1: y(10 ** e), y2: y(10 ** e), class: "grid" }),

@@ -75,7 +75,9 @@ export class Network {
   }
 
   values(name) {
-    const at = this.plan.buffers[name], members = at.size / at.width;
+    const at = this.plan.buffers[name], home = this.b[at.home];
+    if (at.apart === at.width) return home.subarray(at.first, at.first + at.size);
+    const members = at.size / at.width;
     return Float64Array.from({ length: at.size }, (_, i) =>
       this.value(name, i % at.width, Math.floor(i / at.width) % members));
   }
@@ -120,14 +122,15 @@ export class Network {
     return { derivative, ...found, agrees: Math.abs(derivative - found.slope) <= found.tolerance };
   }
 
-  // On which side of each corner the numbers lie.
+  // On which side of each corner the numbers lie, and what is looked up, as one number.
   #sides() {
-    let found = "";
+    let found = 0;
+    const add = (v) => { found = (Math.imul(found, 31) + v) | 0; };
     for (const [name, corners] of this.plan.kinks) {
-      for (const value of this.values(name)) {
-        for (const corner of corners) found += value > corner ? "+" : value < corner ? "-" : "0";
-      }
+      const values = this.values(name);
+      for (const corner of corners) for (const v of values) add(v > corner ? 1 : v < corner ? 2 : 3);
     }
+    for (const name of this.plan.lookups) for (const v of this.values(name)) add(v);
     return found;
   }
 
@@ -138,11 +141,12 @@ export class Network {
 
   // Of each array of each layer, forward and back: mean, spread, zeros, and units that never differ.
   statistics(xs, ts) {
-    const names = this.plan.layers.flatMap((l) => [...l.buffers, ...l.gradients.filter((g) => g !== null)]);
+    const { layers } = this.plan, slopes = layers.flatMap((l) => l.gradients).filter((g) => g !== null);
+    const names = [...layers.flatMap((l) => l.buffers), ...slopes.reverse()];
     const seen = new Map(names.map((name) => [name, []]));
     xs.forEach((x, i) => {
       this.run(x, ts[i]);
-      for (const [name, rows] of seen) rows.push(this.values(name));
+      for (const [name, rows] of seen) rows.push(this.values(name).slice());
     });
     return new Map([...seen].map(([name, rows]) => [name, summary(rows)]));
   }

@@ -102,6 +102,12 @@ function chooseRow(place) {
   flow();
 }
 
+// The row with the largest loss: of those that are answered well there is nothing to learn.
+function hardest() {
+  const losses = xs.map((x, i) => net.forward(x, entry().t[i]));
+  return losses.indexOf(losses.filter(Number.isFinite).reduce((a, v) => Math.max(a, v), -Infinity));
+}
+
 function setCell(i, value) {
   state.cells[i] = value;
   flow();
@@ -321,11 +327,14 @@ const flatLabel = (name, flat) => {
 function check(one) {
   const found = net.checked(one.gradient, one.name, one.k, one.m);
   const label = one.flat === undefined ? labelOf(one.name, one.k, one.m) : flatLabel(one.name, one.flat);
-  const [mark, kind, says] = found.agrees === null ? ["∠ corner", "corner", "there is a corner here, and no slope"] : found.agrees ? ["✓", "yes", "agrees"] : ["✗", "no", "does not agree"];
+  const nothing = Math.max(Math.abs(found.derivative), Math.abs(found.slope)) <= found.tolerance;
+  const [mark, kind, says] = found.agrees === null ? ["∠ corner", "corner", "there is a corner here, and no slope"]
+    : !found.agrees ? ["✗", "no", "does not agree"] : nothing ? ["✓ ≈ 0", "yes", "agrees: too small to tell from 0"] : ["✓", "yes", "agrees"];
   const cell = (text) => make("td", { className: "n", textContent: text });
   return make("tr", { dataset: { name: label, derivative: found.derivative, slope: found.slope, agrees: String(found.agrees) } },
-    make("th", { scope: "row", textContent: `d${label}` }), cell(number(found.derivative, 7)), cell(number(found.slope, 7)), cell(number(found.tolerance, 2)),
-    make("td", { className: kind }, mark, make("span", { className: "hidden", textContent: ` ${says}` })));
+    make("th", { scope: "row", textContent: `d${label}` }),
+    make("td", { className: `verdict-mark ${kind}` }, mark, make("span", { className: "hidden", textContent: ` ${says}` })),
+    cell(number(found.derivative, 7)), cell(number(found.slope, 7)), cell(number(found.tolerance, 2)));
 }
 
 function parameterAt(node, layer, k, m) {
@@ -474,10 +483,10 @@ function offerPlane() {
   by("boundary").hidden = numbers.length < 2;
   document.querySelector('nav a[href="#boundary"]').hidden = numbers.length < 2;
   if (numbers.length < 2) return;
-  const moves = data.image ? net.plan.layers[0].shown : numbers.map(([i]) => i);
-  const [a, b] = moves.filter((i) => numbers.some(([n]) => n === i));
-  fill(by("across"), numbers, a ?? numbers[0][0]);
-  fill(by("up"), numbers, b ?? numbers[1][0]);
+  const slope = net.plan.layers[0].gradients[0], moves = numbers.map(([i]) => i);
+  if (data.image && slope) moves.sort((i, j) => Math.abs(net.value(slope, j)) - Math.abs(net.value(slope, i)));
+  fill(by("across"), numbers, moves[0]);
+  fill(by("up"), numbers, moves[1]);
 }
 
 function showPlane() {
@@ -510,14 +519,14 @@ function showPlane() {
   });
   const share = (i, v) => (v - extent[i][0]) / (extent[i][1] - extent[i][0]);
   const marks = svg("svg", { viewBox: "0 0 100 100", "aria-hidden": "true" });
-  data.rows.forEach((row, i) => {
+  if (!data.image) data.rows.forEach((row, i) => {
     if (typeof row[a] !== "number" || typeof row[b] !== "number") return;
     const which = data.labels ? entry().t[i][0] : 0;
     marks.append(svg("circle", { cx: 100 * share(a, row[a]), cy: 100 - 100 * share(b, row[b]), r: 0.9, fill: `var(${palette[which % palette.length]})`, stroke: "var(--paper)", "stroke-width": 0.3 }));
   });
   if (state.cells[a] !== null && state.cells[b] !== null) marks.append(svg("circle", { cx: 100 * share(a, state.cells[a]), cy: 100 - 100 * share(b, state.cells[b]), r: 2.2, fill: "none", stroke: "var(--ink)", "stroke-width": 0.9 }));
-  const text = `${columns[a].name} from ${number(extent[a][0])} to ${number(extent[a][1])} across, ${columns[b].name} from ${number(extent[b][0])} to ${number(extent[b][1])} up. The ring is the chosen row; dots are all rows, by what they really are.`;
-  by("plane").replaceChildren(canvas, marks, make("p", { className: "faint", style: "margin-top: .5rem", textContent: text }));
+  const text = `${columns[a].name} from ${number(extent[a][0])} to ${number(extent[a][1])} across, ${columns[b].name} from ${number(extent[b][0])} to ${number(extent[b][1])} up. The ring is the chosen row${data.image ? "" : "; dots are all rows, by what they really are"}. The paler, the less sure.`;
+  by("plane").replaceChildren(make("div", { className: "plane" }, canvas, marks), make("p", { className: "faint", textContent: text }));
   legend(by("boundary-legend"), key);
 }
 
@@ -609,20 +618,22 @@ by("tour-back").addEventListener("click", () => visit(here - 1));
 by("tour-end").addEventListener("click", () => visit(-1));
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && here >= 0) visit(-1); });
 
+let wide = innerWidth;
+addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; later(showAll); } });
+
 fill(by("choose-network"), data.networks.map((one, i) => [i, `${one.name} (${one.summary})`]), 0);
 by("choose-network").parentElement.hidden = data.networks.length < 2;
 fill(by("choose-row"), data.rows.map((_, i) => [i, `${data.numbers[i]}: ${targetText(entry().t[i])}`]));
 showRate();
 nameTheme();
 await chooseNetwork();
-state.chosen = { layer: Math.min(1, net.plan.layers.length - 1), k: 0, m: 0 };
+state.chosen = { layer: Math.max(0, net.plan.layers.findIndex((layer) => layer.edges)), k: 0, m: 0 };
 state.chosen.k = net.plan.layers[state.chosen.layer].shown[0];
 settleUnit();
 offer();
+chooseRow(hardest());
+show();
 offerPlane();
-state.cells = [...data.rows[0]];
-state.t = [...entry().t[0]];
-chooseRow(0);
 showAll();
 showPlane();
 document.body.dataset.ready = "yes";
