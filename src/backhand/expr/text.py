@@ -80,7 +80,7 @@ def lines_of(graph: Graph) -> tuple[Line, ...]:
         node = graph.nodes[number]
         parts = tuple(_joined(_term(graph, number, place, inside=False)[0]))
         name = ""
-        if used[number] and number in own:
+        if used[number] and node.op not in ("constant", "input"):
             letter = NAMES.get(node.op, "a")
             taken[letter] += 1
             name = f"{letter}{taken[letter] if taken[letter] > 1 else ''}"

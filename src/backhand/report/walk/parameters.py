@@ -28,14 +28,15 @@ ACTIVATIONS = ("relu", "shifted_relu", "leaky_relu", "tanh", "silu")
 FEW = 16
 """Parameters of at most so many numbers are decimals."""
 
-LARGEST_HALF = 6e4
+LARGEST_HALF = 65504.0
 """Of float16."""
 
 
 def packed(a: Array, half: bool = False) -> Any:
     """Numbers as float32 or float16, in base64; a few, or what needs float64, as a list."""
     flat = np.ravel(a).astype(np.float64)
-    exact = flat.astype(np.float32).astype(np.float64) == flat
+    with np.errstate(over="ignore"):
+        exact = flat.astype(np.float32) == flat
     if len(flat) <= FEW or not (exact | np.isnan(flat)).all():
         return [_plain(value) for value in flat.tolist()]
     if not flat.any():
@@ -48,19 +49,17 @@ def _plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def drawn(network: Network, learned: Params, scheme: str, x: Array) -> Params:
-    """Parameters that a scheme draws, to 11 bits, which is all that a page keeps of them.
+def drawn(network: Network, scheme: str, x: Array) -> Params:
+    """What a scheme draws in the place of what was learned.
 
-    What is not learned stays as it is.
+    It is rounded to float16, which is all that a page keeps of it.
     """
-    found = network.init(scheme, 0, x)
-    for name, a in found.items():
-        small = np.isfinite(a).all() and np.abs(a).max(initial=0.0) < LARGEST_HALF
-        if not network.is_learned(name):
-            found[name] = learned[name]
-        elif small:
-            found[name] = a.astype(np.float16).astype(np.float64)
-    return found
+    made = network.init(scheme, 0, x)
+    return {
+        name: np.clip(a, -LARGEST_HALF, LARGEST_HALF).astype(np.float16).astype(np.float64)
+        for name, a in made.items()
+        if network.is_learned(name)
+    }
 
 
 def in_float64(network: Network) -> Network:

@@ -183,7 +183,7 @@ def _options(
     """What a page may have besides: drawn parameters, and other activations."""
     base: Params = {}
     for scheme in SCHEMES:
-        params = drawn(part.network, part.params, scheme, x[:DRAW_ROWS])
+        params = drawn(part.network, scheme, x[:DRAW_ROWS])
         if base and all((a == base[name]).all() for name, a in params.items()):
             continue  # layers that draw their own parameters
         found = {name: _drawn_text(a, base.get(name)) for name, a in params.items()}
@@ -205,4 +205,4 @@ def _drawn_text(a: Array, base: Array | None) -> Any:
         factor = float(np.abs(a).sum() / np.abs(base).sum())
         if factor != 1.0 and np.allclose(a, factor * base, rtol=2e-3, atol=1e-6):
             return {"factor": factor}
-    return packed(a, half=bool((a.astype(np.float16).astype(np.float64) == a).all()))
+    return packed(a, half=True)

@@ -34,6 +34,11 @@ export class Network {
     this.gradients = plan.parameters.filter((p) => p.gradient !== null);
   }
 
+  // The classes as texts, as predictions are compared with.
+  get labels() {
+    return this.module.describe().classes.map(String);
+  }
+
   setParameters(values) {
     for (const [name, array] of Object.entries(this.params)) array.set(values[name]);
   }

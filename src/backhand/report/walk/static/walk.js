@@ -44,13 +44,14 @@ const first = Object.keys(data.schemes)[0];
 function parametersOf(scheme) {
   if (scheme === TRAINED) return trained;
   const all = entry().params, base = all[first];
-  return Object.fromEntries(Object.entries(all[scheme]).map(([name, packed]) =>
-    [name, unpacked(packed, base ? unpacked(base[name]) : undefined)]));
+  return Object.fromEntries(Object.entries({ ...all.learned, ...all[scheme] }).map(([name, packed]) =>
+    [name, unpacked(packed, base?.[name] && unpacked(base[name]))]));
 }
 
 async function chooseNetwork() {
   net = await networkOf(state.network, state.activation);
   net.setParameters(parametersOf(state.scheme));
+  if (data.labels) data.labels = net.labels;
   xs = data.rows.map((row) => net.module.prepare(asRow(row)));
   const last = net.plan.layers.length;
   state.chosen.layer = Math.min(state.chosen.layer, last);
@@ -623,10 +624,10 @@ addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth;
 
 fill(by("choose-network"), data.networks.map((one, i) => [i, `${one.name} (${one.summary})`]), 0);
 by("choose-network").parentElement.hidden = data.networks.length < 2;
-fill(by("choose-row"), data.rows.map((_, i) => [i, `${data.numbers[i]}: ${targetText(entry().t[i])}`]));
 showRate();
 nameTheme();
 await chooseNetwork();
+fill(by("choose-row"), data.rows.map((_, i) => [i, `${data.numbers[i]}: ${targetText(entry().t[i])}`]));
 state.chosen = { layer: Math.max(0, net.plan.layers.findIndex((layer) => layer.edges)), k: 0, m: 0 };
 state.chosen.k = net.plan.layers[state.chosen.layer].shown[0];
 settleUnit();
