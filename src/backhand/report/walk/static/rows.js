@@ -209,7 +209,8 @@ export function nodesOf(plan, place) {
   const ahead = span(forward);
   const own = new Set(ahead.flatMap((i) => plan.nodes[i].reads));
   const learned = plan.parameters.filter((p) => p.gradient !== null && own.has(p.name));
-  const down = span(back).filter((i) => i > plan.lossNode);
+  const ofLoss = place === plan.layers.length - 1 && back.length > 0; // with what comes from the loss
+  const down = span(ofLoss ? [plan.lossNode + 1, ...back] : back);
   const ofParameters = learned.flatMap((p) => writers(p.gradient, plan.lossNode + 1, end));
   return { forward: ahead, backward: [...new Set([...down, ...ofParameters])], learned };
 }

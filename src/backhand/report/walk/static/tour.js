@@ -59,7 +59,7 @@ export const tour = (data) => [
   },
   ...(data.image ? [{
     title: "What it has learned", at: "weights", set: {},
-    text: "Every unit's weights are a picture. What began as noise turns to strokes and gaps by which digits are told apart. With the learned parameters, from a full training, you see more.",
+    text: "Every unit's weights are a picture. This is what the steps have added to the noise with which they began: strokes and gaps by which pictures are told apart.",
   }] : []),
   {
     title: "Now you", at: "boundary", set: { scheme: "learned", activation: "own" },

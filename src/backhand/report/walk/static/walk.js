@@ -29,7 +29,7 @@ const fill = (select, entries, chosen) => {
 };
 
 const state = { network: 0, scheme: "learned", activation: data.networks[0].own, row: 0, cells: [], t: [], chosen: { layer: 1, k: 0, m: 0 }, pixel: null, curve: [], next: 0 };
-let net, xs, trained = null;
+let net, xs, trained = null, origin = null; // where training here has come to, and where it began
 const entry = () => data.networks[state.network];
 
 // what is chosen -----------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ function showLoss() {
   const logits = Math.max(...plan.nodes.map((n, i) => (i <= plan.lossNode && n.writes.includes(last.buffers[last.buffers.length - 1]) ? i : -1)));
   const back = plan.nodes.findIndex((n) => n.writes.includes(name));
   const span = (a, b) => Array.from({ length: b - a + 1 }, (_, i) => a + i).filter(shared);
-  const at = (i) => { const w = plan.nodes[i].writes[0], b = plan.buffers[w]; return { name: w, k: b.width > 1 ? k : 0, m: 0 }; };
+  const at = (i) => ({ name: plan.nodes[i].writes[0], k, m: 0 });
   by("forward").replaceChildren(...span(logits + 1, plan.lossNode).map((i) => card(i, at(i))));
   by("backward").replaceChildren(...span(plan.lossNode + 1, back).map((i) => card(i, at(i))));
   by("check-all").hidden = true;
@@ -331,11 +331,11 @@ function check(one) {
   const nothing = Math.max(Math.abs(found.derivative), Math.abs(found.slope)) <= found.tolerance;
   const [mark, kind, says] = found.agrees === null ? ["∠ corner", "corner", "there is a corner here, and no slope"]
     : !found.agrees ? ["✗", "no", "does not agree"] : nothing ? ["✓ ≈ 0", "yes", "agrees: too small to tell from 0"] : ["✓", "yes", "agrees"];
-  const cell = (text) => make("td", { className: "n", textContent: text });
+  const cell = (text) => make("td", { className: "n", textContent: text }), digits = innerWidth < 720 ? 5 : 7;
   return make("tr", { dataset: { name: label, derivative: found.derivative, slope: found.slope, agrees: String(found.agrees) } },
     make("th", { scope: "row", textContent: `d${label}` }),
     make("td", { className: `verdict-mark ${kind}` }, mark, make("span", { className: "hidden", textContent: ` ${says}` })),
-    cell(number(found.derivative, 7)), cell(number(found.slope, 7)), cell(number(found.tolerance, 2)));
+    cell(number(found.derivative, digits)), cell(number(found.slope, digits)), cell(number(found.tolerance, 2)));
 }
 
 function parameterAt(node, layer, k, m) {
@@ -343,7 +343,7 @@ function parameterAt(node, layer, k, m) {
 }
 
 const valueOf = (value) => make("b", { dataset: { value }, textContent: number(value) });
-const inBrackets = (text) => (text.startsWith("−") ? `(${text})` : text);
+const inBrackets = (text, before = "× ") => (text.startsWith("−") && /[×/−+] ?$/.test(before) ? `(${text})` : text);
 
 // A node with this row's numbers.
 function card(i, at) {
@@ -366,11 +366,13 @@ function formula(i, node, at) {
   return own.map(([l, n]) => {
     const name = l.output === null ? l.name : labelOf(node.writes[l.output], at.k, at.m);
     const width = (of) => net.plan.buffers[of].width, place = (of) => (width(of) > 1 ? at.k : 0);
-    const text = (numbers) => l.parts.map(([kind, of]) => {
+    const text = (numbers) => l.parts.map(([kind, of], n) => {
+      const before = n > 0 ? String(l.parts[n - 1][1]) : "";
       if (kind === "text") return of;
       if (kind === "column") return numbers ? at.k : "k";
-      if (kind === "input") return numbers ? inBrackets(number(net.value(of, place(of), several(of) ? at.m : 0))) : labelOf(of, place(of), at.m);
-      return numbers ? inBrackets(number(pick(values[of]))) : node.lines[of].name || labelOf(node.writes[node.lines[of].output], at.k, at.m);
+      if (kind === "input" && before.endsWith("of all ")) return of;
+      if (kind === "input") return numbers ? inBrackets(number(net.value(of, place(of), several(of) ? at.m : 0)), before) : labelOf(of, place(of), at.m);
+      return numbers ? inBrackets(number(pick(values[of])), before) : node.lines[of].name || labelOf(node.writes[node.lines[of].output], at.k, at.m);
     }).join("");
     const whole = l.parts.some(([kind, of]) => kind === "text" && /of all/.test(of)), alone = l.parts.length === 1 && l.parts[0][0] !== "text";
     return line(`${name} = ${text(false)}`, whole || alone ? "" : text(true), pick(values[n]));
@@ -436,6 +438,10 @@ function showRate() {
 async function train(steps) {
   const size = Math.max(1, Math.min(xs.length, Math.round(Number(by("batch").value) || 1))), ts = entry().t;
   for (const id of ["one-step", "many-steps", "begin-again"]) by(id).disabled = true;
+  if (state.scheme !== TRAINED) {
+    origin = net.copyOfParameters();
+    Object.assign(state, { curve: [], next: 0 });
+  }
   for (let done = 0, start = performance.now(); done < steps; done++) {
     const rows = Array.from({ length: size }, (_, i) => (state.next + i) % xs.length);
     state.next = (state.next + size) % xs.length;
@@ -470,8 +476,10 @@ function showPictures() {
   const layer = net.plan.layers[1], edge = layer?.edges, place = by("pictures");
   if (!place || !edge || edge.left !== net.plan.x) return place?.replaceChildren(make("p", { className: "faint", textContent: "The first layer is not of weights for pixels." }));
   const weights = net.b[edge.right], many = Math.min(layer.width, 60), side = data.image;
+  const before = state.scheme === TRAINED ? origin[edge.right] : null;
+  by("added").hidden = before === null;
   place.replaceChildren(...Array.from({ length: many }, (_, k) => {
-    const own = data.features.map((_, i) => weights[i * layer.width + k]), canvas = make("canvas", { ariaHidden: "true" });
+    const own = data.features.map((_, i) => weights[i * layer.width + k] - (before?.[i * layer.width + k] ?? 0)), canvas = make("canvas", { ariaHidden: "true" });
     drawPixels(canvas, own, side, own.reduce((a, v) => Math.max(a, Math.abs(v)), 0));
     const button = make("button", { type: "button", ariaLabel: `Weights of unit ${k}` }, canvas, `unit ${k}`);
     button.addEventListener("click", () => { select(1, k); by("unit").scrollIntoView(); });
@@ -600,7 +608,7 @@ async function visit(place) {
   if (Object.keys(changes).length) await change(changes);
   if (where !== undefined) {
     const last = net.plan.layers.length - 1, layer = { logits: last, loss: last + 1 }[where] ?? (where < 0 ? Math.max(0, last + 1 + where) : where);
-    select(layer, net.plan.layers[layer]?.shown[0] ?? 0);
+    select(layer, where === "logits" && net.plan.byClass ? state.t[0] : net.plan.layers[layer]?.shown[0] ?? 0);
   }
   if (many) await train(many);
   by("tour-place").textContent = `Step ${place + 1} of ${steps.length}`;
