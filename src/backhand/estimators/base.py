@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..formulas.losses import Loss
 from ..network import Network, Params
 from ..plan.ranges import check_range
+from ..report.walk.explorable import Explorable
 from ..run.namespaces import stored_rows
 from ..train.rows import CheckedRows, Rows, parts
 from . import fitting, parameters
@@ -61,7 +62,7 @@ def can_learn_in_parts(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(Shown, Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseMLP(Shown, Watchable, Predicting, Explorable, Persistent, BaseEstimator):  # type: ignore[misc]
     """Fitting and prediction of both estimators; see `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints = parameters.COMMON

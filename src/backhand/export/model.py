@@ -17,6 +17,7 @@ from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Network, Params
 from ..plan.layers import Activate
 from ..plan.ranges import as_numbers
+from ..report.walk.explorable import Explorable
 from ..run.namespaces import NUMPY
 from ..sealed import UNFIT, read_sealed, usable, write_sealed
 from ..train.rows import check_finite
@@ -37,7 +38,7 @@ HOLDS = "model"
 
 
 @dataclasses.dataclass(frozen=True)
-class Model(Exportable):
+class Model(Exportable, Explorable):
     """A trained network, and what turns raw rows into its inputs and logits into answers.
 
     Attributes

@@ -24,6 +24,7 @@ from ..export.exportable import Exportable
 from ..plan.ranges import check_unmasked
 from ..preprocess.checks import listed, positive_int, text
 from ..preprocess.tables import Columns, as_table, columns_of, is_missing
+from ..report.walk.explorable import Explorable
 from ..run.namespaces import is_sparse
 from ..sealed import write_sealed
 from .fitting import Fitted, Labelled, Settings, fit_model
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 Array = Any
 
 
-class BaseTabular(Shown, Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  # scikit-learn
+class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # type: ignore[misc]  # scikit-learn
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ In the order in which data flows:
 - `parameters`: parameters as text: those that were learned, and some that are drawn
 - `subjects`: of each kind of model its networks, and rows
 - `walk`: all of this as a page
+- `explorable`: the method of models and estimators that gives it
 
 The page computes with modules that `export.javascript` writes; its own scripts are in ``static/``:
 `rows.js` (values, slopes, statistics and steps, without a page), `drawing.js`, `tour.js` and
