@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import pathlib
 import re
 import subprocess
@@ -137,7 +138,12 @@ def of_emlearn(case: Case, folder: pathlib.Path) -> Source:
         fitted.fit(rows, np.resize(classes, 40))
     values = [np.asarray(a) for a in case.params.values()]
     fitted.coefs_, fitted.intercepts_ = values[::2], values[1::2]
-    converted = emlearn.convert(fitted, method="inline", dtype="float")
+    here = os.getcwd()
+    os.chdir(folder)  # it leaves files where it is
+    try:
+        converted = emlearn.convert(fitted, method="inline", dtype="float")
+    finally:
+        os.chdir(here)
     converted.save(file=str(folder / "net.h"), name="net")
     (folder / "model.h").write_text('#include <math.h>\n#include "net.h"\n')
     call = f"net_predict_proba(x, {case.network.inputs}, y, {outputs});"
