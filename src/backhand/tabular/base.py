@@ -6,7 +6,7 @@ import dataclasses
 import numbers
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
@@ -27,6 +27,9 @@ from .fitting import Fitted, Labelled, Settings, fit_model
 from .metrics import Metric
 from .model import TableModel
 from .recipes import Recipe
+
+if TYPE_CHECKING:
+    from ..export.program import Program
 
 Array = Any
 
@@ -202,6 +205,12 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         """
         rows = self._rows(X)  # which raises if it is not fitted
         return self.model_.predict(rows)
+
+    def to_program(self) -> Program:
+        """The fitted model as straight-line programs, from which exports are written."""
+        check_is_fitted(self)
+        model: TableModel = self.model_
+        return model.to_program()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
