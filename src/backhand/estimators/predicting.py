@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
+from ..export.exportable import Exportable
 from ..network import Params
 from ..plan.ranges import check_range, squares_within
 from .entering import validated
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Array = Any
 
 
-class Predicting:
+class Predicting(Exportable):
     """The part of an estimator that predicts."""
 
     coefs_: list[Array]

@@ -1,7 +1,10 @@
 """What leaves the process: models as files that run nothing when they are loaded.
 
 - `model`, `loading`: our own files
-- `program`, `samples`: a trained model as straight-line programs on one row, and rows to try it on
+- `program`, `programs`: trained models as straight-line programs on one row
+- `samples`: rows to try a program on
+- `exportable`: `to_onnx` and its like, which models and estimators inherit
+- `int8`: programs with weights of eight bits
 - `imperative`: the base of languages like C; `c`
 - `onnx`
 """

@@ -20,6 +20,7 @@ from ..plan.ranges import as_numbers
 from ..run.namespaces import NUMPY
 from ..sealed import UNFIT, read_sealed, usable, write_sealed
 from ..train.rows import check_finite
+from .exportable import Exportable
 
 if TYPE_CHECKING:
     from ..preprocess.preparation import Preparation
@@ -32,7 +33,7 @@ HOLDS = "model"
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
+class Model(Exportable):
     """A trained network, and what turns raw rows into its inputs and logits into answers.
 
     Attributes

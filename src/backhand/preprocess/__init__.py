@@ -14,6 +14,7 @@ In the order in which data flows:
   on training rows
 - `choice`: which of them a column gets
 - `preparation`: all columns of a table; stored with the model
+- `one_row`: one row's values without Arrow, in microseconds
 - `pixels`: one mean and standard deviation for pictures
 - `checks`: entries of a description that comes from a file
 """

@@ -18,6 +18,7 @@ from ..estimators.entering import as_input_error
 from ..estimators.parameters import validation_rows
 from ..estimators.persistence import Loadable, plain, read_plain
 from ..estimators.weighing import checked_weight, product, weights_of_classes
+from ..export.exportable import Exportable
 from ..plan.ranges import check_unmasked
 from ..preprocess.checks import listed, positive_int, text
 from ..preprocess.tables import Columns, as_table, columns_of, is_missing
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Array = Any
 
 
-class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:

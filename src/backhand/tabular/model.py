@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..export.exportable import Exportable
 from ..formulas.answers import share
 from ..formulas.columns import within
 from ..formulas.sums import add
@@ -36,7 +37,7 @@ MOST_RESIDUALS = 10_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TableModel:
+class TableModel(Exportable):
     """An ensemble of networks with what turns raw rows into inputs, and outputs into answers.
 
     Attributes

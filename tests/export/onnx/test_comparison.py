@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.export.programs import chain_program, table_program
 
-from backhand.export.onnx.comparison import DiffersError, bounded_answers, compare, compare_samples
+from backhand.export.onnx.comparison import DiffersError, bounded, compare, compare_samples
 from backhand.export.onnx.writing import onnx_model
 from backhand.export.program import Decision
 from backhand.export.samples import sample_rows
@@ -43,11 +43,26 @@ def test_classes_in_another_order_are_found():
         compare_samples(program, content)
 
 
-def test_another_threshold_is_found():
-    program = chain_program((4, 6, 3), "binary_cross_entropy", decision=Decision("labels", "abc"))
-    content = edited(onnx_model(program), "float32.0.5", lambda a: a * 0.99 + 0.2)
-    with pytest.raises(DiffersError):
-        compare_samples(program, content)
+@pytest.mark.parametrize("kind", ["labels", "positive_logit", "threshold"])
+def test_another_threshold_is_found(kind):
+    if kind == "threshold":
+        program = table_program(kind, classes=("no", "yes"))
+    else:
+        widths = (4, 6, 3 if kind == "labels" else 1)
+        decision = Decision(kind, ("a", "b", "c")[: widths[-1] + 1])
+        program = chain_program(widths, "binary_cross_entropy", decision=decision)
+    model = onnx_model(program)
+    (above,) = (node for node in model.graph.node if node.output[0] == "is_above")
+    limit = "float64.0.4" if kind == "threshold" else "float32.0"
+    above.input[1] = "limit"
+    changed = onnx.numpy_helper.to_array(
+        next(t for t in model.graph.initializer if t.name == limit)
+    )
+    model.graph.initializer.append(
+        onnx.numpy_helper.from_array(changed + changed.dtype.type(0.2), "limit")
+    )
+    with pytest.raises(DiffersError, match=r"^the ONNX model gives .* in row \d+, where y is"):
+        compare_samples(program, model.SerializeToString())
 
 
 def test_what_onnxruntime_cannot_read_is_refused():
@@ -60,7 +75,8 @@ def test_bounds_are_small(dtype, unit):
     """A few hundred units of roundoff of the largest answer, for two layers on 8 numbers."""
     program = table_program("numbers", dtype)
     rows = sample_rows(program, 100)
-    y, bound = bounded_answers(program, rows)
+    _, found = bounded(program, rows)
+    y, bound = found.value, found.error
     inside = np.nanmax(np.abs(rows[:, :2]), axis=1, initial=0) < 1e5
     assert bound[inside].max() < 1000 * unit * np.abs(y[inside]).max()
     # and the program's own NumPy keeps them

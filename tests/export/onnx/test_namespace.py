@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backhand.export.onnx.comparison import ULP, rounding
+from backhand.export.onnx.comparison import ULP, Operators
 from backhand.export.program import Decision, Program, Stage, row_buffer
 from backhand.expr.trace import FUNCTIONS
 from backhand.plan.buffers import BATCH, Buffer
@@ -52,7 +52,7 @@ def arguments(name, dtype):
 def test_functions_keep_their_bounds(name, dtype):
     """The sine is tried as part of those of turns."""
     a = np.abs(arguments(name, dtype)) if name == "sqrt" else arguments(name, dtype)
-    want = rounding(dtype)
+    want = Operators(dtype)
     found = getattr(want, name)(want.real(a.astype(np.float64)))
     got = ran(of(name), a)
     assert (np.abs(got - found.value) <= found.error).all()

@@ -1,43 +1,49 @@
-"""`write_onnx`: a program as an ONNX file that was tried before it was written."""
+"""`write_onnx`: a trained model as an ONNX file that was tried before it was written."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+from typing import Any
 
 from ...errors import InputError
 from ...files import as_path, write_whole
-from ..program import Program
+from ..programs import program_of
 from .writing import onnx_model
 
 
-def write_onnx(program: Program, path: str | os.PathLike[str]) -> None:
-    """Write a program as an ONNX file; see `writing.onnx_model` for its inputs and outputs.
+def write_onnx(model: Any, path: str | os.PathLike[str], values: Any = None) -> None:
+    """Write a trained model as an ONNX file; see `writing.onnx_model` for its inputs and outputs.
 
     Where onnxruntime is installed, the model is run first, on random rows.
 
     Parameters
     ----------
-    program : Program
+    model : Model, TableModel, fitted estimator, (Network, parameters) or Program
     path : path-like
+    values : array (N, columns) or (N, D), optional
+        Of rows to try the file with besides random ones, as the program takes them.
 
     Raises
     ------
     InputError
         If onnx is not installed, or the file cannot be written there.
     DiffersError
-        If onnxruntime gives something else than the program, beyond rounding.
+        If onnxruntime gives something else than the model, beyond rounding.
     """
     path = as_path(path)
     if importlib.util.find_spec("onnx") is None:
         raise InputError("ONNX files need onnx: run pip install 'backhand[onnx]'")
     from onnx import checker
 
-    model = onnx_model(program)
-    checker.check_model(model, full_check=True)
-    content = model.SerializeToString()
+    program = program_of(model)
+    made = onnx_model(program)
+    checker.check_model(made, full_check=True)
+    content = made.SerializeToString()
     if importlib.util.find_spec("onnxruntime") is not None:
-        from .comparison import compare_samples
+        from .comparison import compare, compare_samples
 
         compare_samples(program, content)
+        if values is not None:
+            compare(program, content, values)
     write_whole(path, content)

@@ -36,11 +36,9 @@ def input_names(program: Program) -> list[str]:
     return names
 
 
-def input_type(program: Program, number: int) -> str:
-    """The NumPy dtype of an input: of texts object; without columns the network's."""
-    if not program.columns:
-        return program.dtype
-    return "object" if program.columns[number].kind == "category" else "float64"
+def input_type(program: Program) -> str:
+    """The dtype of inputs that are numbers: without columns that of the networks."""
+    return "float64" if program.columns else program.dtype
 
 
 def _value_of(writer: Writer, column: Column, given: str) -> str:
@@ -67,37 +65,53 @@ def _x(writer: Writer, program: Program, names: Sequence[str]) -> str:
         cells = [_value_of(writer, *pair) for pair in zip(program.columns, names, strict=True)]
         given = writer.emit("Concat", *(cells[s] for s in program.sources), name="cells", axis=1)
     else:
-        given = writer.cast(names[0], program.dtype, prepare.dtype, name="cells")
+        given = writer.columns(names[0], program.sources, program.inputs, name="cells")
+        given = writer.cast(given, program.dtype, prepare.dtype, name="values")
     found = StageWriter(writer, prepare, [given]).write()
     found = writer.columns(found, program.order, prepare.result.width, name="prepared")
     return writer.cast(found, prepare.dtype, program.dtype, name="x")
 
 
-def _outputs(writer: Writer, program: Program, y: str) -> dict[str, tuple[str, Any, list[Any]]]:
-    """Each output's value, dtype and shape."""
+Output = tuple[str, Any, list[Any]]
+"""A value, its dtype and its shape."""
+
+
+def _outputs(writer: Writer, program: Program, logits: Sequence[str], y: str) -> dict[str, Output]:
+    """What the model gives, by name. ``logits`` are in the networks' dtype."""
     decision, answer = program.decision, program.answer
-    width = answer.result.width
-    numbers = (y, answer.dtype, ["N", *answer.result.axes[1:]])
-    if decision.kind == "numbers":
-        return {NUMBERS: numbers}
-    if decision.kind == "labels":
-        above = writer.emit(
-            "Greater", y, writer.scalar(decision.threshold, answer.dtype), name="is_above"
-        )
-        label = writer.emit("Cast", above, name="labels", to=element_type("int64"))
-        return {LABEL: (label, "int64", ["N", width]), PROBABILITIES: numbers}
-    if decision.kind == "largest":
-        place = writer.emit("ArgMax", y, name="largest", axis=1, keepdims=0)
-    else:
-        second = writer.emit(
-            "Gather", y, writer.constant(np.int64(1), "int64.one"), name="second", axis=1
-        )
-        limit = writer.scalar(decision.threshold, answer.dtype)
-        reached = writer.emit("GreaterOrEqual", second, limit, name="reached")
-        place = writer.emit("Cast", reached, name="place", to=element_type("int64"))
+    numbers: Output = (y, answer.dtype, ["N", answer.result.width])
+
+    def above(score: str, operator: str, limit: str) -> str:
+        reached = writer.emit(operator, score, limit, name="is_above")
+        return writer.emit("Cast", reached, name="above", to=element_type("int64"))
+
+    match decision.kind:
+        case "numbers":
+            return {NUMBERS: numbers}
+        case "labels":
+            found = above(logits[0], "Greater", writer.scalar(0.0, program.dtype))
+            return {LABEL: (found, "int64", ["N", answer.result.width]), PROBABILITIES: numbers}
+        case "largest":
+            place = writer.emit("ArgMax", y, name="largest", axis=1, keepdims=0)
+        case "largest_logit":
+            place = writer.emit("ArgMax", logits[0], name="largest", axis=1, keepdims=0)
+        case "threshold":
+            second = _column(writer, y, 1, "second")
+            limit = writer.scalar(decision.threshold, answer.dtype)
+            place = above(second, "GreaterOrEqual", limit)
+        case _:
+            place = above(
+                _column(writer, logits[0], 0, "logit"), "Greater", writer.scalar(0.0, program.dtype)
+            )
     classes = class_array(decision.classes)
     label = writer.emit("Gather", writer.constant(classes, "classes"), place, name="class")
     return {LABEL: (label, classes.dtype, ["N"]), PROBABILITIES: numbers}
+
+
+def _column(writer: Writer, value: str, number: int, name: str) -> str:
+    """A column (N,) of a value (N, K)."""
+    place = writer.constant(np.int64(number), f"int64.column{number}")
+    return writer.emit("Gather", value, place, name=name, axis=1)
 
 
 def class_array(classes: Sequence[Any]) -> Array:
@@ -157,23 +171,28 @@ def onnx_model(program: Program) -> Any:
     x = _x(writer, program, names)
     logits = [StageWriter(writer, stage, [x]).write() for stage in program.networks]
     answer = program.answer
-    logits = [
+    given = [
         writer.cast(z, program.dtype, answer.dtype, name=f"{stage.name}.cast")
         for z, stage in zip(logits, program.networks, strict=True)
     ]
-    outputs = _outputs(writer, program, StageWriter(writer, answer, logits).write())
+    y = StageWriter(writer, answer, given).write()
+    if not given:  # the same for every row
+        rows = writer.emit("Shape", names[0], name="rows", start=0, end=1)
+        shape = writer.emit("Concat", rows, writer.whole(answer.result.width), name="shape", axis=0)
+        y = writer.emit("Expand", y, shape, name="each_row")
+    outputs = _outputs(writer, program, logits, y)
     for name, (value, _, _) in outputs.items():
         writer.nodes.append(helper.make_node("Identity", [value], [name], name=f"{name}.output"))
-    docs = [_meaning(column) for column in program.columns] or ["prepared numbers"]
+    number = input_type(program)
+    dtypes = [object if c.kind == "category" else number for c in program.columns] or [number]
+    docs = [_meaning(column) for column in program.columns] or ["numbers, one row a line"]
     width = 1 if program.columns else program.inputs
     graph = helper.make_graph(
         writer.nodes,
         "backhand",
         [
-            helper.make_tensor_value_info(
-                n, element_type(input_type(program, k)), ["N", width], doc
-            )
-            for k, (n, doc) in enumerate(zip(names, docs, strict=True))
+            helper.make_tensor_value_info(name, element_type(dtype), ["N", width], doc)
+            for name, dtype, doc in zip(names, dtypes, docs, strict=True)
         ],
         [
             helper.make_tensor_value_info(name, element_type(dtype), shape)
