@@ -27,6 +27,8 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4  # as GitHub makes them, so one link is right in both
 nb_execution_mode = "off"  # the notebook keeps its outputs; run_notebook.py runs it
 nb_merge_streams = True
+nb_code_prompt_show = "Show the answer"  # answers to exercises are all that is folded
+nb_code_prompt_hide = "Hide the answer"
 
 default_role = "py:obj"  # single backticks in docstrings: a link where there is one
 autosummary_generate = True
