@@ -36,7 +36,14 @@ def test_examples_run(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "module",
-    ["backhand", "backhand.check", "backhand.datasets", "backhand.export", "backhand.layers"],
+    [
+        "backhand",
+        "backhand.check",
+        "backhand.datasets",
+        "backhand.export",
+        "backhand.layers",
+        "backhand.serve",
+    ],
 )
 def test_what_is_public_stands_in_the_reference(module):
     names = set(importlib.import_module(module).__all__) - {
