@@ -17,13 +17,16 @@ from backhand.bench.peers import PEERS
 from backhand.bench.training import OURS, TASKS, Record, run_benchmarks
 from backhand.errors import count
 
+NAMES = {"torch": "PyTorch", "jax": "JAX"}
+
 
 def readme_table(record: Record) -> str:
     """Milliseconds of an epoch: ours, and those of each other library."""
     others = list(dict.fromkeys(line.who for result in record.results for line in result.lines))
     others.remove(OURS)
     lines = pages.head(
-        ["network", "batch", "rows"], [f"{OURS}, ms", *(f"{who}, ms" for who in others)]
+        ["network", "batch", "rows"],
+        [f"{OURS}, ms", *(f"{NAMES.get(who, who)}, ms" for who in others)],
     )
     for result in record.results:
         ours = result.lines[0].median
