@@ -169,6 +169,20 @@ def trained(blocks, **more):
     return fit(NET, NET.init("lecun_normal", 0), blocks, config(), **more)
 
 
+def breaking(rows):
+    """Rows that cannot be read to the end in the second epoch."""
+    passes, whole = [], in_pieces(rows)
+
+    def make(rng):
+        passes.append(1)
+        for number, piece in enumerate(whole(rng)):
+            if len(passes) == 2 and number == 12:
+                raise InputError("rows.parquet: has changed")
+            yield piece
+
+    return RereadRows(make, len(rows), ROW_BYTES, 800)
+
+
 def same(one, other):
     return all(np.array_equal(one[name], other[name]) for name in one)
 
@@ -203,20 +217,9 @@ def test_threads_change_no_bit():
 
 def test_a_training_goes_on_after_a_block_with_the_same_bits(tmp_path):
     """Its file changes in the midst of the second epoch, and is put right again."""
-    rows = rows_of()
-    passes = []
-
-    def make(rng, whole=in_pieces(rows)):
-        passes.append(1)
-        for number, piece in enumerate(whole(rng)):
-            if len(passes) == 2 and number == 12:
-                raise InputError("rows.parquet: has changed")
-            yield piece
-
-    path = tmp_path / "state"
-    broken = RereadRows(make, len(rows), ROW_BYTES, 800)
+    rows, path = rows_of(), tmp_path / "state"
     with pytest.raises(InputError, match="has changed"):
-        trained(broken, checkpoint=Checkpoint(path))
+        trained(breaking(rows), checkpoint=Checkpoint(path))
     state = load_checkpoint(path)
     assert state.epoch == 1
     assert state.part.blocks > 0
@@ -229,21 +232,8 @@ def test_a_training_goes_on_after_a_block_with_the_same_bits(tmp_path):
 def test_the_best_epoch_survives_in_a_checkpoint_of_a_block(tmp_path):
     """The parameters now are then others than those of the best epoch, even if that is the last."""
     rows, path = rows_of(), tmp_path / "state"
-    passes = []
-
-    def make(rng, whole=in_pieces(rows)):
-        passes.append(1)
-        for number, piece in enumerate(whole(rng)):
-            if len(passes) == 2 and number == 12:
-                raise InputError("rows.parquet: has changed")
-            yield piece
-
     with pytest.raises(InputError):
-        trained(
-            RereadRows(make, len(rows), ROW_BYTES, 800),
-            checkpoint=Checkpoint(path),
-            validation=rows_of(seed=1),
-        )
+        trained(breaking(rows), checkpoint=Checkpoint(path), validation=rows_of(seed=1))
     state = load_checkpoint(path)
     assert not same(state.params, state.best.params)
 

@@ -1,4 +1,4 @@
-"""Rows on the disk: the bits that were written, read by threads at once, and nothing left of them."""
+"""Rows on the disk: the bits that were written, and nothing left of them."""
 
 from __future__ import annotations
 
