@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import RobustScaler
 
 from backhand.errors import InputError
-from backhand.preprocess.scaling import Scale, Tail, levels, mean_and_std, smooth_clip
+from backhand.preprocess.distribution import mean_and_std
+from backhand.preprocess.scaling import Scale, Tail, levels, smooth_clip
 
 
 @pytest.mark.parametrize("draw", ["normal", "standard_cauchy", "exponential"])

@@ -9,6 +9,7 @@ In the order in which data flows:
 - `cells`: finds what a column holds (numbers, dates, booleans, text), and reads its values
 - `tables`: frames, arrays and lists of rows, column by column
 - `identifiers`: columns that say nothing
+- `distribution`: the numbers of a column, or a sketch of them
 - `scaling`: robust scales with a smooth clip
 - `encoder`: what `numbers`, `dates` and `categories` have in common; one encoder a column, fitted
   on training rows

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..preprocess.checks import entries, finite, flag
-from ..preprocess.scaling import mean_and_std
+from ..preprocess.distribution import mean_and_std
 
 Array = Any
 
