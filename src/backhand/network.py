@@ -219,7 +219,10 @@ class Network(Description):
 
         Of an ensemble within the network, the mean of what its members predict.
         """
-        z = self.forward(params, x)
+        return self.expected(self.forward(params, x))
+
+    def expected(self, z: Array) -> Array:
+        """What logits z (N, outputs) of any dtype mean, as `predict` gives it."""
         predicted = self.loss.inverse_link(namespace_of(z), z)
         return predicted if self.members is None else predicted.mean(1)
 

@@ -21,6 +21,7 @@ FORMULAS = {
     "quotient": lambda xp, z: (z + 0.7) / (z * z + 0.3),
     "root": lambda xp, z: xp.sqrt(xp.abs(z) + 0.1),
     "waves": lambda xp, z: xp.cos_turns(0.7 * z) + 0.3 * xp.sin_turns(z * z),
+    "steps": lambda xp, z: 0.1 * z + xp.round(0.7 * z),
     "row": lambda xp, z: z - xp.row_max(z) + xp.row_sum(xp.exp(xp.minimum(z, 3.0))),
     **{name: entry.forward for name, entry in ACTIVATIONS.items() if not entry.parameters},
 }

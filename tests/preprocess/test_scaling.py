@@ -9,23 +9,23 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import RobustScaler
 
 from backhand.errors import InputError
+from backhand.formulas import columns
 from backhand.preprocess.distribution import mean_and_std
-from backhand.preprocess.scaling import Scale, Tail, levels, smooth_clip
+from backhand.preprocess.scaling import Scale, Tail, levels
+from backhand.run.namespaces import NUMPY
+
+
+def standardised(tail, values):
+    return columns.standardised_tail(NUMPY, values, *tail.to_list())
 
 
 @pytest.mark.parametrize("draw", ["normal", "standard_cauchy", "exponential"])
 def test_the_linear_part_against_scikit_learn(rng, draw):
     values = getattr(rng, draw)(size=301)
-    z = Scale.of(values, "here").linear(values)
+    z = columns.linear(NUMPY, values, *Scale.of(values, "here").to_list())
     want = RobustScaler().fit_transform(values[:, None])[:, 0]
     # Both subtract and divide; the quantiles may differ by a rounding.
     np.testing.assert_allclose(z, want, rtol=1e-12, atol=1e-12)
-
-
-def test_the_smooth_clip():
-    z = np.array([-1e6, -3.0, 0.0, 1.0, 3.0, 1e6])
-    want = [-3, -3 / np.sqrt(2), 0, 1 / np.sqrt(1 + 1 / 9), 3 / np.sqrt(2), 3]
-    np.testing.assert_allclose(smooth_clip(z), want, rtol=1e-11)
 
 
 def test_half_the_range_where_the_middle_half_is_alike():
@@ -77,14 +77,16 @@ def test_a_tail_grows_slowly_beyond_its_quantiles(rng):
     kept = np.clip(values, low, high)
     z = (kept - kept.mean()) / kept.std()
     inside = values == kept
-    np.testing.assert_allclose(tail(values)[inside], z[inside], rtol=1e-9)
+    np.testing.assert_allclose(standardised(tail, values)[inside], z[inside], rtol=1e-9)
     far = np.array([high, high + 2 * kept.std(), low - 2 * kept.std(), np.nan])
-    step = tail(far) - (np.clip(far, low, high) - kept.mean()) / kept.std()
+    step = standardised(tail, far) - (np.clip(far, low, high) - kept.mean()) / kept.std()
     np.testing.assert_allclose(step[:3], [0, np.log(3), -np.log(3)], atol=1e-9)
     assert np.isnan(step[3])
-    assert 0 < tail(np.array([1.7e308]))[0] < tail(far[:1])[0] + 14  # the logarithm of `MOST`
+    assert (
+        0 < standardised(tail, 1.7e308) < standardised(tail, far[0]) + 14
+    )  # the logarithm of `MOST`
     order = np.argsort(values)
-    assert (np.diff(tail(values)[order]) >= 0).all()
+    assert (np.diff(standardised(tail, values)[order]) >= 0).all()
 
 
 def test_where_most_values_are_alike_the_differences_are_kept():
@@ -92,7 +94,7 @@ def test_where_most_values_are_alike_the_differences_are_kept():
     scale = Scale.of(values, "here")
     assert scale(100.0) < 0.01
     tail = Tail.of(values, scale, "here")
-    assert tail(np.array([1e5]))[0] > 10 * tail(np.array([0.0]))[0]
+    assert standardised(tail, 1e5) > 10 * standardised(tail, 0.0)
     assert Tail.of(values[:950], Scale(0.0, 1.0), "here") is None
 
 

@@ -62,7 +62,7 @@ def xp(request):
 
 def test_has_every_operation(xp):
     assert {name for name in OPERATIONS if callable(getattr(xp, name, None))} == OPERATIONS
-    assert len(OPERATIONS) == 21
+    assert len(OPERATIONS) == 22
 
 
 EXACT = {
@@ -125,6 +125,12 @@ def test_turns_keep_their_digits_near_zeros_and_far_out(xp, name, dtype):
     got = np.asarray(getattr(xp, name)(xp.array(a, dtype)))
     assert got.dtype == dtype
     assert_near(got, want, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
+
+
+def test_rounding_takes_halves_to_even(xp):
+    a = xp.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.499, 2.0**52 + 1, -INF, NAN])
+    want = [-2, -2, 0, 0, 2, 2, 0, 2.0**52 + 1, -INF, NAN]
+    np.testing.assert_array_equal(np.asarray(xp.round(a)), want)
 
 
 @pytest.mark.parametrize("name", ["minimum", "maximum"])

@@ -160,14 +160,15 @@ class Rounding:
     dtype : {"float32", "float64"}
         Of the kernel.
     ulp : mapping of str to float
-        Error bound of each of its functions in units in the last place.
+        Error bound of each of its functions in units in the last place; of ``sqrt`` only where it
+        is not correctly rounded.
     """
 
     def __init__(self, dtype: str, ulp: Mapping[str, float]) -> None:
         self.dtype = np.dtype(dtype)
         self._largest = float(np.finfo(self.dtype).max)
         self._smallest = float(np.finfo(self.dtype).smallest_normal)
-        for name, bound in {**ulp, "sqrt": 0.5}.items():
+        for name, bound in {"sqrt": 0.5, **ulp}.items():
             widened = self._periodic if name in PERIODIC else self._increasing
             setattr(self, name, functools.partial(widened, name, bound))
 
@@ -267,6 +268,11 @@ class Rounding:
     def abs(self, a: Any) -> Rounded:
         a = self.real(a)
         return Rounded(self, np.abs(a.value), a.error)
+
+    def round(self, a: Any) -> Rounded:
+        a = self.real(a)
+        value, low, high = (np.round(v) for v in (a.value, a.value - a.error, a.value + a.error))
+        return self.number(value, np.fmax(high - value, value - low))
 
     def minimum(self, a: Any, b: Any) -> Rounded:
         a, b = self.real(a), self.real(b)

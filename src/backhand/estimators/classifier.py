@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from ..errors import InputError
 from ..formulas.activations import logistic, softplus
+from ..formulas.answers import opposite
 from ..formulas.losses import Loss, softmax
 from ..run.namespaces import NUMPY
 from . import parameters
@@ -363,7 +364,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         z, fitted = self._logits(X)
         targets = fitted.targets
         if targets.several:
-            return targets.binarizer.inverse_transform(logistic(NUMPY, z))
+            return targets.binarizer.inverse_transform(targets.choose(z).astype(z.dtype))
         if len(targets.labels) == 1:
             return np.repeat(targets.labels, len(z))
         return targets.labels[targets.choose(z)[:, 0].astype(np.intp)]
@@ -403,7 +404,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             return softmax(NUMPY, z)
         if fitted.targets.several:
             return logistic(NUMPY, z)
-        return logistic(NUMPY, np.concatenate([-z, z], axis=1))
+        return logistic(NUMPY, np.concatenate([opposite(NUMPY, z), z], axis=1))
 
     def score(self, X: Array, y: Array, sample_weight: Array | None = None) -> float:
         """The share of rows whose class, or whose labels, are all right.

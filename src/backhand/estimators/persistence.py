@@ -1,4 +1,4 @@
-"""Fitted estimators as files that run nothing when they are loaded, and out of scikit-learn's."""
+"""Fitted estimators as files that run nothing when loaded, and out of and into scikit-learn's."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..train.state import TrainState
 from .course import LISTS, NUMBERS, Course
 from .fitted import Fitted, restored
 from .targets import Classes, Numbers
+from .to_sklearn import to_sklearn
 
 Array = Any
 L = TypeVar("L", bound="Loadable")
@@ -56,7 +57,7 @@ class Loadable:
 
 
 class Persistent(Loadable):
-    """`save` and `from_sklearn` of both estimators."""
+    """`save`, `from_sklearn` and `to_sklearn` of both estimators."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.
@@ -169,6 +170,28 @@ class Persistent(Loadable):
         others = {"engine": made.engine, "solver": made.solver, "scoring": made.scoring}
         _arrange(made, portable, params, targets, Course.of(seen), names, others)
         return made  # type: ignore[no-any-return]
+
+    def to_sklearn(self) -> Any:
+        """Scikit-learn's estimator of the same name, with these weights, parameters and curves.
+
+        It predicts the same within rounding, and needs nothing of backhand. The optimiser's state
+        stays behind.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        InputError
+            If there is something that scikit-learn has not: another activation, loss or solver, or
+            parameters such as dropout and class weights.
+        sklearn.exceptions.NotFittedError
+            If it is not fitted.
+        """
+        estimator: Any = self
+        fitted: Fitted = estimator._record()
+        return to_sklearn(self, fitted, dict(estimator._params(fitted)))
 
 
 def _arrange(

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
+from ..export.exportable import Exportable
 from ..network import Params
 from ..plan.ranges import check_range, squares_within
 from .entering import validated
 from .fitted import Fitted
 
+if TYPE_CHECKING:
+    from ..export.program import Program
+
 Array = Any
 
 
-class Predicting:
+class Predicting(Exportable):
     """The part of an estimator that predicts."""
 
     coefs_: list[Array]
@@ -56,6 +60,13 @@ class Predicting:
         """
         fitted = self._record()
         return fitted.network.predictor(self._params(fitted))
+
+    def to_program(self) -> Program:
+        """The fitted network as straight-line programs, from which exports are written."""
+        from .programs import program_of_fitted
+
+        fitted = self._record()
+        return program_of_fitted(fitted, self._params(fitted))
 
     def _forwarded(self, X: Array, fitted: Fitted) -> Array:
         sparse = type(X) is not np.ndarray and issparse(X)

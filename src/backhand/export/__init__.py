@@ -1,4 +1,12 @@
-"""What leaves the process: models as files that run nothing when they are loaded."""
+"""What leaves the process: models as files that run nothing when they are loaded.
+
+- `model`, `loading`: our own files
+- `program`, `programs`: trained models as straight-line programs on one row
+- `samples`: rows to try a program on
+- `exportable`: `to_onnx` and its like, which models and estimators inherit
+- `imperative`: the base of languages like C; `c`
+- `onnx`
+"""
 
 from __future__ import annotations
 

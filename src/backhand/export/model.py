@@ -11,16 +11,20 @@ import numpy as np
 
 from ..errors import InputError
 from ..formulas.activations import ACTIVATIONS
+from ..formulas.answers import complement, in_units
 from ..formulas.loss import OF
 from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Network, Params
 from ..plan.layers import Activate
 from ..plan.ranges import as_numbers
+from ..run.namespaces import NUMPY
 from ..sealed import UNFIT, read_sealed, usable, write_sealed
 from ..train.rows import check_finite
+from .exportable import Exportable
 
 if TYPE_CHECKING:
     from ..preprocess.preparation import Preparation
+    from .program import Program
 
 Array = Any
 
@@ -29,7 +33,7 @@ HOLDS = "model"
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
+class Model(Exportable):
     """A trained network, and what turns raw rows into its inputs and logits into answers.
 
     Attributes
@@ -86,7 +90,7 @@ class Model:
         if self.task != "classification":
             raise InputError(f"a {self.task} model has no class probabilities")
         p = self.network.predict(self.params, self.inputs(raw))
-        return np.concatenate([1 - p, p], axis=1) if p.shape[1] == 1 else p
+        return np.concatenate([complement(NUMPY, p), p], axis=1) if p.shape[1] == 1 else p
 
     def predict(self, raw: Any) -> Array:
         """Classes (N,), or values in the target's own unit (N,).
@@ -112,8 +116,14 @@ class Model:
         if self.task == "classification":
             assert self.classes is not None
             return np.asarray(self.classes)[self.predict_proba(raw).argmax(axis=1)]
-        y = self.network.predict(self.params, self.inputs(raw))[:, 0].astype(np.float64)
-        return y * self.target_std + self.target_mean
+        z = self.network.forward(self.params, self.inputs(raw)).astype(np.float64)
+        return in_units(NUMPY, self.network.expected(z), self.target_mean, self.target_std)[:, 0]
+
+    def to_program(self) -> Program:
+        """The model as straight-line programs, from which exports are written."""
+        from .programs import program_of_model
+
+        return program_of_model(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, which is there whole or not at all.

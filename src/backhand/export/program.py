@@ -10,17 +10,35 @@ nothing else of a model, so a new layer, formula or encoder is in all of them wi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..formulas import answers, sums
+from ..formulas.columns import MISSING, OTHER
 from ..network import Network
-from ..plan.buffers import BATCH, Buffer, Role
-from ..plan.nodes import Map, Node
+from ..plan.buffers import BATCH, Buffer, Role, broadcast
+from ..plan.nodes import Map, MemberSum, Node
 from ..plan.step import forward_plan
 from ..run.arrays import Values, perform
 from ..run.namespaces import NUMPY
+
+__all__ = [
+    "MISSING",
+    "OTHER",
+    "Column",
+    "Decision",
+    "Program",
+    "Stage",
+    "StageWriter",
+    "folded",
+    "link_stage",
+    "logits_buffer",
+    "network_stage",
+    "program_of_network",
+    "row_buffer",
+]
 
 Array = Any
 
@@ -95,13 +113,63 @@ def network_stage(network: Network, params: Mapping[str, Array], name: str = "ne
     return folded(Stage(name, network.dtype, (plan.x,), plan.nodes, constants, plan.logits))
 
 
+class StageWriter:
+    """Writes the nodes of a stage, whose buffers it names."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.constants: dict[Buffer, Array] = {}
+
+    def constant(self, name: str, values: Sequence[float]) -> Buffer:
+        """A row vector (K,) that maps read."""
+        buffer = Buffer(name, (len(values),), role=Role.CONSTANT)
+        self.constants[buffer] = np.array(values, np.float64)
+        return buffer
+
+    def map(
+        self,
+        formula: Callable[..., object],
+        *inputs: Buffer,
+        out: Buffer | None = None,
+        **keywords: float,
+    ) -> Buffer:
+        """What a formula makes of buffers, in a buffer of its own if none is given."""
+        if out is None:
+            out = Buffer(f"y{len(self.nodes) + 1}", broadcast(list(inputs), str(formula)))
+        self.nodes.append(Map(formula, inputs, (out,), tuple(keywords.items())))
+        return out
+
+    def beside(self, first: Buffer, second: Buffer) -> Buffer:
+        """Two buffers (N, 1) as one of two columns."""
+        both = Buffer(f"y{len(self.nodes) + 1}", (BATCH, 2))
+        for place, one in enumerate((first, second)):
+            self.map(sums.copy, one, out=both.view(f"{both.name}_{place}", place, 1))
+        return both
+
+    def expected(self, network: Network, z: Buffer) -> Buffer:
+        """What logits mean, as `Network.expected`."""
+        y = self.map(network.loss.inverse_link, z)
+        if network.members is None:
+            return y
+        total = Buffer(f"y{len(self.nodes) + 1}", (BATCH, y.width))
+        self.nodes.append(MemberSum(y, total))
+        return self.map(answers.mean_of, total, count=float(y.members))
+
+    def stage(self, name: str, dtype: str, given: Sequence[Buffer], result: Buffer) -> Stage:
+        """The stage of the nodes."""
+        constants = {buffer: a.astype(dtype) for buffer, a in self.constants.items()}
+        return Stage(name, dtype, tuple(given), tuple(self.nodes), constants, result)
+
+
+def logits_buffer(network: Network, name: str = "z") -> Buffer:
+    """The logits of a network as what a stage is given."""
+    return Buffer(name, forward_plan(network).logits.axes, role=Role.INPUT)
+
+
 def link_stage(network: Network, name: str = "answer") -> Stage:
     """The stage from a network's logits to what they mean, as `Network.predict` gives it."""
-    logits = forward_plan(network).logits
-    z = Buffer("z", logits.axes, role=Role.INPUT)
-    y = Buffer("y", logits.axes)
-    nodes: list[Node] = [Map(network.loss.inverse_link, (z,), (y,))]
-    return Stage(name, network.dtype, (z,), tuple(nodes), {}, y)
+    writer, z = StageWriter(), logits_buffer(network)
+    return writer.stage(name, network.dtype, [z], writer.expected(network, z))
 
 
 def row_buffer(name: str, width: int) -> Buffer:
@@ -129,20 +197,19 @@ class Column:
     values: tuple[str, ...] = ()
 
 
-OTHER, MISSING = -1, -2
-"""Places of categories that no training row has, and of missing ones."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Decision:
     """What answers y (N, K) stand for.
 
     Attributes
     ----------
-    kind : {"numbers", "largest", "threshold", "labels"}
+    kind : {"numbers", "largest", "threshold", "largest_logit", "positive_logit", "labels"}
         ``numbers``: y is what is predicted. ``largest``: the class whose y is largest, of equals
         the first. ``threshold``: of two classes the second where ``y[1] >= threshold``, else the
-        first. ``labels``: each label where its y is above the threshold.
+        first. The others look at the logits of the only network, of which y may lose digits:
+        ``largest_logit``: the class whose logit is largest, of equals the first.
+        ``positive_logit``: of two classes the second where the one logit is above 0.
+        ``labels``: each label where its logit is above 0.
     classes : tuple
         Labels in the order of y: texts, numbers or booleans.
     threshold : float
@@ -154,6 +221,22 @@ class Decision:
     classes: tuple[Any, ...] = ()
     threshold: float = 0.5
     target: str = ""
+
+    def of(self, logits: Sequence[Array], y: Array) -> Array:
+        """y itself; places of classes (N,); or which labels a row has (N, K)."""
+        match self.kind:
+            case "numbers":
+                return y
+            case "largest":
+                return y.argmax(1)
+            case "threshold":
+                return (y[:, 1] >= self.threshold).astype(np.intp)
+            case "largest_logit":
+                return logits[0].argmax(1)
+            case "positive_logit":
+                return (logits[0][:, 0] > 0).astype(np.intp)
+            case _:
+                return logits[0] > 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -218,7 +301,12 @@ class Program:
 
     def answers(self, x: Array) -> Array:
         """y (N, K) for x (N, D), by NumPy."""
-        return self.answer.run(*self.logits(x))
+        found = self.answer.run(*self.logits(x))
+        return np.broadcast_to(found, (len(x), self.answer.result.width))
+
+    def decided(self, x: Array) -> Array:
+        """What `Decision.of` decides for x (N, D), by NumPy."""
+        return self.decision.of(self.logits(x), self.answers(x))
 
 
 def program_of_network(network: Network, params: Mapping[str, Array]) -> Program:

@@ -129,10 +129,6 @@ class Primitives(Trace):
         """The magnitude of ``a`` with the sign of ``b``."""
         return self.real_node("copysign", a, b)
 
-    def round(self, a: Array) -> Array:
-        """The nearest whole number, half to even."""
-        return self.real_node("round", a)
-
     def bits(self, a: Array) -> Array:
         return self.record("bits", "bits", self.number_of(a, "real", "bits"))
 
@@ -257,13 +253,20 @@ def tanh(xp: Any, x: Array) -> Array:
     return xp.copysign(xp.fma(p, q, p - 1.0) / xp.fma(p, q, p + 1.0), x)
 
 
+def minus_log_erfc(xp: Any, x: Array) -> Array:
+    """``g = -log(erfc(|x|))`` as ``a (1 + P(a))``, from which erf follows.
+
+    That is accurate near zero, where expm1 is, and far out exp(-g) makes errors of g vanish: one
+    polynomial for the whole line.
+    """
+    a = xp.minimum(xp.abs(x), xp.format.erf_end)
+    return xp.fma(a, xp.horner(a, xp.format.erf), a)
+
+
 @function(means="scipy.special.erf", bound32=2.0, bound64=2.0)
 def erf(xp: Any, x: Array) -> Array:
-    # erf(a) = -expm1(-g) with g = -log(erfc(a)) = a (1 + P(a)). That is accurate near zero, where
-    # expm1 is, and far out exp(-g) makes errors of g vanish: one polynomial for the whole line.
-    a = xp.minimum(xp.abs(x), xp.format.erf_end)
-    g = xp.fma(a, xp.horner(a, xp.format.erf), a)
-    p, q = _power_and_rest(xp, -g)
+    # erf(|x|) = -expm1(-g)
+    p, q = _power_and_rest(xp, -minus_log_erfc(xp, x))
     return xp.copysign(xp.fma(p, q, p - 1.0), x)
 
 

@@ -23,7 +23,8 @@ from .graph import FUNCTIONS, Graph, Node
 __all__ = ["FUNCTIONS", "KINDS", "OPERATIONS", "Graph", "Node", "Trace", "Value", "trace"]
 
 OPERATIONS = (
-    *("+", "-", "*", "/", "<", "<=", ">", ">=", "==", "where", "abs", "sqrt", "minimum", "maximum"),
+    *("+", "-", "*", "/", "<", "<=", ">", ">=", "=="),
+    *("where", "abs", "sqrt", "round", "minimum", "maximum"),
     *FUNCTIONS,
     *("row_sum", "row_max", "is_column"),
     *("u32_multiply", "u32_high", "u32_xor", "u32_shift", "u32_below"),
@@ -238,6 +239,9 @@ class Trace:
 
     def sqrt(self, a: Any) -> Any:
         return self._unary("sqrt", math.sqrt, a)
+
+    def round(self, a: Any) -> Any:
+        return self._unary("round", lambda a: float(np.rint(a)), a)
 
     def exp(self, a: Any) -> Any:
         return self._unary("exp", math.exp, a)

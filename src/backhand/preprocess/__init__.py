@@ -15,6 +15,7 @@ In the order in which data flows:
   on training rows
 - `choice`: which of them a column gets
 - `preparation`: all columns of a table; stored with the model
+- `sketches`, `gathering`: statistics of columns that memory does not hold
 - `pixels`: one mean and standard deviation for pictures
 - `checks`: entries of a description that comes from a file
 """

@@ -26,10 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backhand.errors import InputError, count
+from backhand.formulas import columns
+from backhand.formulas.columns import MISSING, OTHER
 from backhand.preprocess import cells
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import flag, natural, positive_int, text
-from backhand.preprocess.encoder import Check, Encoder, Part, rare_below, tuple_of
+from backhand.preprocess.encoder import Check, Encoder, Part, Slot, Slots, rare_below, tuple_of
 from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import levels
 
@@ -42,39 +44,11 @@ MOST_ONE_HOT = 256
 MOST_SHOWN = 10
 
 
-@dataclass(frozen=True)
-class Levels:
-    """What some columns of zeros and ones become, robustly scaled.
-
-    Attributes
-    ----------
-    off, on, mean : ndarray of float32 (C,)
-        Of each column: what 0 and 1 become, and their mean over the training rows.
-    """
-
-    off: NDArray[np.float32]
-    on: NDArray[np.float32]
-    mean: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, ones: Any, rows: int, known: int) -> Levels:
-        """Return the levels of columns that have ``ones`` (C,) ones in the training rows.
-
-        ``known`` of the ``rows`` have a value, and the mean is theirs.
-        """
-        off, on = np.array([levels(n, rows) for n in ones]).T
-        mean = off + np.array(ones) / known * (on - off)
-        return cls(*(a.astype(np.float32) for a in (off, on, mean)))
-
-    def write(
-        self, places: NDArray[Any], absent: NDArray[np.bool_] | None, x: NDArray[np.float32]
-    ) -> None:
-        """Write rows with ones at places (N,); -1 is the mean, and what is absent is off."""
-        x[:] = self.off
-        known = places >= 0
-        rows = np.flatnonzero(known)
-        x[rows, places[rows]] = self.on[places[rows]]
-        x[~known if absent is None else ~known & ~absent] = self.mean
+def scaled_levels(ones: int, rows: int, known: int) -> tuple[float, float, float]:
+    """Return what 0 and 1 become in a column that has ``ones`` ones in ``rows`` rows, and their
+    mean in the ``known`` rows that have a value."""
+    off, on = levels(ones, rows)
+    return off, on, off + ones / known * (on - off)
 
 
 @dataclass(frozen=True)
@@ -150,7 +124,27 @@ class CategoryColumn(Encoder):
         rare = f"{', and ' if most else ''}{count(self.pooled, 'row')} with rare ones"
         return shown + (f" and {more} more" if more > 0 else "") + (rare if self.pooled else "")
 
-    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
+    @functools.cached_property
+    def slots(self) -> Slots:
+        if self.embedded:
+            absent = len(self.values) + 1 if self.has_gap else 0
+            return Slots([], [], [Slot(columns.code, (float(absent),))])
+        ones = self._ones
+        known = sum(ones)
+        scaled = [scaled_levels(n, self.rows, known) for n in ones]
+        if len(ones) <= 2:  # of two, one
+            scaled = [(-1.0, 1.0, (ones[1] - ones[0]) / known)] if len(ones) == 2 else []
+        places = [*range(len(self.values)), OTHER][len(ones) - len(scaled) :]
+        found = []
+        for place, (off, on, mean) in zip(places, scaled, strict=False):
+            absent_is = (0.0 if len(ones) == 2 else off) if self.has_gap else mean
+            other = off if self._has_other else mean
+            found.append(Slot(columns.one_hot, (float(place), off, on, other, absent_is)))
+        return Slots([], found + self.gap_slots, [])
+
+    def read(
+        self, table: Any, chosen: NDArray[Any] | None, strays: Strays
+    ) -> tuple[NDArray[np.float64], list[str]]:
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -158,36 +152,21 @@ class CategoryColumn(Encoder):
         if chosen is not None:
             found = found.take(pa.array(chosen))
         place = pc.index_in(found, value_set=pa.array(self.values, type=pa.string()))
-        places = np.array(pc.fill_null(place, -1), dtype=np.int64)
+        places = np.asarray(pc.fill_null(place, OTHER)).astype(np.float64)
         absent = np.asarray(pc.is_null(found))
-        other = (places < 0) & ~absent
-        if self.embedded:
-            codes = places + 1
-            if self.has_gap:
-                codes[absent] = len(self.values) + 1
-            x.codes[:, 0] = codes
-        else:
-            if self._has_other:
-                places[other] = len(self.values)
-            self._write(places, absent, x)
-        return self._unseen(found, other, absent) if other.any() else []
+        other = (places == OTHER) & ~absent
+        places[absent] = MISSING
+        return places, self._unseen(found, other, absent) if other.any() else []
 
-    def _write(self, places: NDArray[Any], absent: NDArray[np.bool_], x: Part) -> None:
-        self.write_gaps(absent, x)
-        ones = self._ones
-        known = sum(ones)
-        if len(ones) == 2:
-            mean = (ones[1] - ones[0]) / known
-            signs = np.array([-1.0, 1.0, mean], np.float32)[places]  # -1 is the last
-            x.indicators[:, 0] = np.where(absent, 0.0, signs) if self.has_gap else signs
-        elif len(ones) > 2:
-            self._levels.write(
-                places, absent if self.has_gap else None, x.indicators[:, : len(ones)]
-            )
-
-    @functools.cached_property
-    def _levels(self) -> Levels:
-        return Levels.of(self._ones, self.rows, sum(self._ones))
+    def write(self, values: NDArray[np.float64], x: Part) -> None:
+        # there are few places, and so few different rows
+        every = np.arange(MISSING, len(self.values), dtype=np.float64)
+        sizes = [(len(every), out.shape[1]) for out in x]
+        rows = Part(*(np.empty(size, np.float32) for size in sizes))
+        super().write(every, rows)
+        which = (values - MISSING).astype(np.intp)
+        for out, row in zip(x, rows, strict=True):
+            out[:] = row[which]
 
     def _unseen(self, found: Any, other: NDArray[np.bool_], absent: NDArray[np.bool_]) -> list[str]:
         """Tell of values that no training row has, as far as they differ from rare ones."""

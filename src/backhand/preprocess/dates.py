@@ -28,25 +28,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backhand.errors import InputError
+from backhand.formulas import columns
+from backhand.formulas.columns import MOST_DAYS
 from backhand.preprocess import cells
-from backhand.preprocess.categories import Levels
+from backhand.preprocess.categories import scaled_levels
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import finite, listed, natural
 from backhand.preprocess.distribution import Distribution
-from backhand.preprocess.encoder import Check, Encoder, Part, optional, rare_below, tuple_of
+from backhand.preprocess.encoder import (
+    Check,
+    Encoder,
+    Formula,
+    Slot,
+    Slots,
+    optional,
+    rare_below,
+    tuple_of,
+)
 from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import Scale
+from backhand.run.namespaces import NUMPY
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 TREND, OF_YEAR, OF_MONTH, TIME = "date", "day of year", "day of month", "hour"
-PARTS = {TREND: None, OF_YEAR: 365.25, OF_MONTH: None, TIME: 24.0}
-"""The parts that are numbers, in days or hours; and after how much they come round again."""
+PARTS: dict[str, Formula] = {
+    TREND: columns.day,
+    OF_YEAR: columns.day_of_year,
+    OF_MONTH: columns.day_of_month,
+    TIME: columns.hour,
+}
+"""The parts that are numbers, in days or hours."""
+
+PERIODS = {OF_YEAR: 365.25, TIME: 24.0}
+"""After how much those that do come round again."""
 
 NEARLY_ALL_MONTHS = 11
 """With fewer the trend says the same, and a month that is not there would be a guess."""
-
-MOST_DAYS = 1e8
-"""Days since 1970 with which NumPy's calendar is sure to reckon."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +73,6 @@ class Span:
     least: float
     most: float
     scale: Scale
-
-    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self.scale(np.clip(values, self.least, self.most))
 
     def to_list(self) -> list[Any]:
         """Return what `from_list` takes."""
@@ -105,7 +119,7 @@ class DateColumn(Encoder):
 
     @property
     def indicators(self) -> list[str]:
-        turns = [part for part in self._varying if PARTS[part]]
+        turns = [part for part in self._varying if part in PERIODS]
         cycles = [f"{self.name}: {kind} of {p}" for p in turns for kind in ("sine", "cosine")]
         days = [f"{self.name}: {WEEKDAYS[day]}" for day in self._days]
         return cycles + days + super().indicators
@@ -114,11 +128,6 @@ class DateColumn(Encoder):
     def _days(self) -> list[int]:
         """The weekdays that are there."""
         return [day for day, n in enumerate(self.weekdays) if n]
-
-    @functools.cached_property
-    def _levels(self) -> Levels:
-        ones = [self.weekdays[day] for day in self._days]
-        return Levels.of(ones, self.rows, sum(ones))
 
     @property
     def becomes(self) -> str:
@@ -133,28 +142,32 @@ class DateColumn(Encoder):
             return "one date"
         return f"{_shown(span.least)} to {_shown(span.most)}"
 
-    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
+    @functools.cached_property
+    def slots(self) -> Slots:
+        numbers, cycles = [], []
+        for part, span in self._varying.items():
+            constants = (span.least, span.most, span.scale.centre, span.scale.width)
+            numbers.append(Slot(columns.span, constants, PARTS[part]))
+            if part in PERIODS:
+                for wave in (columns.sine, columns.cosine):
+                    cycles.append(Slot(wave, (PERIODS[part],), PARTS[part]))
+        return Slots(numbers, cycles + self._weekday_slots + self.gap_slots, [])
+
+    @property
+    def _weekday_slots(self) -> list[Slot]:
+        found = []
+        for own in self._days:
+            off, on, mean = scaled_levels(self.weekdays[own], self.rows, sum(self.weekdays))
+            of_day = [off if n else mean for n in self.weekdays]
+            of_day[own] = on
+            found.append(Slot(columns.of_weekday, (*of_day, mean), columns.weekday))
+        return found
+
+    def read(
+        self, table: Any, chosen: NDArray[Any] | None, strays: Strays
+    ) -> tuple[NDArray[np.float64], list[str]]:
         days = cells.dates(table, self.name, self.reading, strays=strays)
-        days = days if chosen is None else days[chosen]
-        absent = np.isnan(days)
-        self.write_gaps(absent, x)
-        found = parts_of(np.where(absent, 0.0, days))
-        place = 0
-        for at, (part, span) in enumerate(self._varying.items()):
-            x.numbers[:, at] = np.where(absent, 0.0, span(found[part]))
-            period = PARTS[part]
-            if period:
-                angle = found[part] * (2 * np.pi / period)
-                x.indicators[:, place] = np.where(absent, 0.0, np.sin(angle))
-                x.indicators[:, place + 1] = np.where(absent, 0.0, np.cos(angle))
-                place += 2
-        if self.weekdays:
-            there = self._days
-            slots = np.full(len(WEEKDAYS), -1)
-            slots[there] = np.arange(len(there))
-            places = np.where(absent, -1, slots[_weekday(days, absent)])
-            self._levels.write(places, None, x.indicators[:, place : place + len(there)])
-        return []
+        return days if chosen is None else days[chosen], []
 
     def check(self, where: str) -> None:
         if len(self.spans) != len(PARTS):
@@ -173,25 +186,9 @@ def _shown(days: float) -> str:
     return str(np.datetime64(0, "D") + int(np.floor(days)))
 
 
-def _weekday(days: NDArray[np.float64], absent: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return 0 for Monday; 1970-01-01 was a Thursday."""
-    whole = np.clip(np.floor(np.where(absent, 0.0, days)), -MOST_DAYS, MOST_DAYS)
-    return (whole.astype(np.int64) + 3) % 7
-
-
 def parts_of(days: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """Return the parts of dates, in days since 1970 and none missing, that are numbers."""
-    days = np.clip(days, -MOST_DAYS, MOST_DAYS)
-    whole = np.floor(days)
-    dates = whole.astype(np.int64).astype("datetime64[D]")
-    of_year = dates - dates.astype("datetime64[Y]").astype("datetime64[D]")
-    of_month = dates - dates.astype("datetime64[M]").astype("datetime64[D]")
-    return {
-        TREND: days,
-        OF_YEAR: of_year.astype(np.float64),
-        OF_MONTH: of_month.astype(np.float64) + 1,
-        TIME: (days - whole) * 24,
-    }
+    return {part: formula(NUMPY, days) for part, formula in PARTS.items()}
 
 
 class DateStatistics(NamedTuple):
@@ -238,7 +235,8 @@ def months_of(known: NDArray[np.float64]) -> frozenset[int]:
 
 def weekdays_of(known: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return how many of some days since 1970 are of each weekday, from Monday."""
-    return np.bincount(_weekday(known, np.isnan(known)), minlength=len(WEEKDAYS))
+    found = columns.weekday(NUMPY, known).astype(np.int64)
+    return np.bincount(found, minlength=len(WEEKDAYS))
 
 
 def fit_dates(name: str, reading: Reading, found: DateStatistics) -> DateColumn | str:

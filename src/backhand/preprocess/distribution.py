@@ -18,12 +18,12 @@ class Distribution:
     Attributes
     ----------
     values : ndarray of float64 (N,)
-    weights : ndarray of int64 (N,), or None
+    weights : ndarray of float64 (N,), or None
         Rows that each of them stands for; None is 1, and values in any order. Else they increase.
     """
 
     values: NDArray[np.float64]
-    weights: NDArray[np.int64] | None = None
+    weights: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, values: Distribution | NDArray[np.float64]) -> Distribution:
@@ -40,8 +40,9 @@ class Distribution:
 
     def quantiles(self, shares: Any) -> NDArray[np.float64]:
         """Quantiles as `numpy.quantile` has them; a value stands in the middle of its rows."""
+        found: NDArray[np.float64]
         if self.weights is None:
-            found: NDArray[np.float64] = np.quantile(self.values, shares)
+            found = np.quantile(self.values, shares)
             return found
         ends = np.cumsum(self.weights)
         places = ends - (self.weights + 1) / 2
@@ -54,7 +55,7 @@ class Distribution:
 
 
 def mean_and_std(
-    values: NDArray[Any], where: str, weights: NDArray[np.int64] | None = None
+    values: NDArray[Any], where: str, weights: NDArray[np.float64] | None = None
 ) -> tuple[float, float]:
     """Return the mean and the population's standard deviation, without overflow on the way.
 

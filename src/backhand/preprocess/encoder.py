@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,10 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backhand.errors import InputError
+from backhand.formulas import columns
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import entries, listed, natural, positive_int, text
 from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import levels
+from backhand.run.namespaces import NUMPY
+
+AT_ONCE = 1 << 13
+"""Rows whose columns are computed at once, so that what is on the way stays in a cache."""
 
 Check = Callable[[object, str], Any]
 """What makes an entry of a file an attribute, or raises InputError."""
@@ -25,6 +31,42 @@ def rare_below(rows: int) -> int:
     Three tell something of a value; in a table of a few dozen rows every value is rare.
     """
     return min(3, 1 + rows // 50)
+
+
+Formula = Callable[..., Any]
+
+
+class Slot(NamedTuple):
+    """What one prepared column is made of.
+
+    Attributes
+    ----------
+    formula : callable
+        ``formula(xp, value, *constants)``, of `backhand.formulas.columns`.
+    constants : tuple of float
+    part : callable or None
+        ``part(xp, value)``: what of the column's value the formula takes; None for the value.
+    """
+
+    formula: Formula
+    constants: tuple[float, ...]
+    part: Formula | None = None
+
+
+class Slots(NamedTuple):
+    """The slots of an encoder, in the order of `Part`."""
+
+    numbers: list[Slot]
+    indicators: list[Slot]
+    codes: list[Slot]
+
+
+def alike(slots: Iterable[Slot]) -> dict[tuple[Formula, Formula | None], list[int]]:
+    """Return the places of slots that have one formula of one part."""
+    found: dict[tuple[Formula, Formula | None], list[int]] = {}
+    for place, slot in enumerate(slots):
+        found.setdefault((slot.formula, slot.part), []).append(place)
+    return found
 
 
 class Part(NamedTuple):
@@ -96,30 +138,68 @@ class Encoder:
         """Cells of training rows that could not be read, for people."""
         return self.reading.stray_note(self.name)
 
-    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
-        """Write the column's rows of a table, or those that are chosen, in their order.
+    @functools.cached_property
+    def slots(self) -> Slots:
+        """How each prepared column follows from the value of this one.
+
+        That is a number, the days since 1970-01-01, or the place of a category; see
+        `backhand.formulas.columns`.
+        """
+        raise NotImplementedError
+
+    @property
+    def gap_slots(self) -> list[Slot]:
+        """The slot that tells of missing values, the last of the indicators, if there is one."""
+        if not self.has_gap:
+            return []
+        gap = columns.category_gap if self.kind == "category" else columns.gap
+        return [Slot(gap, levels(self.missing, self.rows))]
+
+    def read(
+        self, table: Any, chosen: NDArray[Any] | None, strays: Strays
+    ) -> tuple[NDArray[np.float64], list[str]]:
+        """Read the column's rows of a table, or those that are chosen, in their order.
 
         Parameters
         ----------
         table : pyarrow.Table
         chosen : ndarray of int or None
-        x : Part
         strays : {"warn", "ignore", "raise"}
             As in `backhand.preprocess.cells.numbers`.
 
         Returns
         -------
+        values : ndarray of float64, shape (N,)
+            What `slots` take.
         notes : list of str
             What a user should know of the rows, apart from strays.
         """
         raise NotImplementedError
 
-    def write_gaps(self, absent: NDArray[np.bool_], x: Part) -> None:
-        """Write the indicator for missing values, the last one, if there is one."""
-        if self.has_gap:
-            off, on = levels(self.missing, self.rows)
-            x.indicators[:, -1] = off
-            x.indicators[absent, -1] = on
+    def write(self, values: NDArray[np.float64], x: Part) -> None:
+        """Write the prepared columns of values (N,)."""
+        jobs = []
+        for slots, out in zip(self.slots, x, strict=True):
+            for (formula, part), places in alike(slots).items():
+                given = zip(*(slots[place].constants for place in places), strict=True)
+                constants = [np.array(one)[:, None] for one in given]  # (K, 1) for (K, rows)
+                jobs.append((out, formula, part, places, constants))
+        for first in range(0, len(values), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            parts: dict[Formula | None, Any] = {None: values[some]}
+            with np.errstate(over="ignore", invalid="ignore"):
+                for out, formula, part, places, constants in jobs:
+                    if part is not None and part not in parts:
+                        parts[part] = part(NUMPY, values[some])
+                    found = formula(NUMPY, parts[part], *constants)
+                    for place, column in zip(places, found, strict=True):
+                        out[some, place] = column
+
+    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
+        """Write what becomes of rows that are `read`; return the notes."""
+        values, notes = self.read(table, chosen, strays)
+        self.write(values, x)
+        return notes
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `encoder_from_dict` takes."""

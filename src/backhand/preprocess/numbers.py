@@ -13,6 +13,7 @@ missing values       0 (of many values that is the median), and whether       an
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -20,16 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backhand.errors import InputError, count
+from backhand.formulas import columns
 from backhand.preprocess import arrow, cells
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import finite, flag
 from backhand.preprocess.distribution import Distribution
-from backhand.preprocess.encoder import Check, Encoder, Part, optional, rare_below
+from backhand.preprocess.encoder import Check, Encoder, Slot, Slots, optional, rare_below
 from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import Scale, Tail
-
-AT_ONCE = 1 << 16
-"""Rows; bounds the memory of what is computed on the way."""
 
 FAR = 1.0
 """Ranges of the training rows by which a value must be beyond them to be far outside."""
@@ -89,28 +88,26 @@ class NumberColumn(Encoder):
             return f"{self.least:.4g} and {self.most:.4g}"
         return f"{self.least:.4g} to {self.most:.4g}, median {self.scale.centre:.4g}"
 
-    def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
+    @functools.cached_property
+    def slots(self) -> Slots:
+        numbers, indicators = [], []
+        if self.scale is not None:
+            scale = (self.scale.centre, self.scale.width)
+            if self.two:
+                indicators.append(Slot(columns.one_of_two, scale))
+            else:
+                numbers.append(Slot(columns.number, scale))
+        if self.tail is not None:
+            constants = (self.least, self.most, *self.tail.to_list())
+            indicators.append(Slot(columns.tail, constants))
+        return Slots(numbers, indicators + self.gap_slots, [])
+
+    def read(
+        self, table: Any, chosen: NDArray[Any] | None, strays: Strays
+    ) -> tuple[NDArray[np.float64], list[str]]:
         values = cells.numbers(table, self.name, self.reading, strays=strays)
         values = values if chosen is None else values[chosen]
-        for first in range(0, len(values), AT_ONCE):
-            some = slice(first, first + AT_ONCE)
-            self._write(values[some], Part(*(part[some] for part in x)))
-        return [] if self.scale is None else self._far(table, chosen, values)
-
-    def _write(self, values: NDArray[np.float64], x: Part) -> None:
-        """Write some rows."""
-        absent = np.isnan(values)
-        self.write_gaps(absent, x)
-        if self.scale is None:
-            return
-        if self.two:
-            z = np.clip(self.scale.linear(values), -1.0, 1.0)
-            x.indicators[:, 0] = np.where(absent, 0.0, z)
-        else:
-            x.numbers[:, 0] = np.where(absent, 0.0, self.scale(values))
-        if self.tail is not None:
-            within = np.clip(values, self.least, self.most)
-            x.indicators[:, 0] = np.where(absent, 0.0, self.tail(within))
+        return values, [] if self.scale is None else self._far(table, chosen, values)
 
     def _far(self, table: Any, chosen: NDArray[Any] | None, values: NDArray[Any]) -> list[str]:
         """Tell of values far outside the range of the training rows."""

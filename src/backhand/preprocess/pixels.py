@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backhand.errors import InputError
+from backhand.formulas.columns import standardised
 from backhand.plan.ranges import as_numbers
 from backhand.preprocess.checks import entries, finite, positive_int
+from backhand.run.namespaces import NUMPY
 
 CHUNK_VALUES = 1 << 20
 
@@ -95,14 +97,13 @@ class Standardise:
             raise InputError(f"rows have {rows.shape[1]} pixels, the model takes {self.width}")
         if rows.dtype == np.uint8:
             byte = np.arange(256, dtype=np.float64)
-            prepared = ((byte * self.scale - self.mean) / self.std).astype(np.float32)
-            return np.take(prepared, rows)
+            return np.take(self._standardised(byte).astype(np.float32), rows)
         x = np.empty(rows.shape, dtype=np.float32)
         first = 0
         for piece in _pieces(rows):
             last = first + len(piece)
             with np.errstate(over="ignore"):
-                x[first:last] = (piece.astype(np.float64) * self.scale - self.mean) / self.std
+                x[first:last] = self._standardised(piece.astype(np.float64))
             first = last
         if not np.isfinite(x).all():
             row, pixel = np.argwhere(~np.isfinite(x))[0]
@@ -110,6 +111,10 @@ class Standardise:
                 f"row {row + 1}, pixel {pixel}: {rows[row, pixel]} is too large for float32"
             )
         return x
+
+    def _standardised(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        z: NDArray[np.float64] = standardised(NUMPY, pixels, self.scale, self.mean, self.std)
+        return z
 
     @property
     def feature_names(self) -> list[str]:

@@ -311,6 +311,27 @@ class TablePreparation:
                 warnings.warn(note, stacklevel=2)
         return out
 
+    def values(self, raw: Any, *, warn: bool = True) -> NDArray[np.float64]:
+        """Read the rows of a table without preparing them.
+
+        Parameters, errors and warnings are those of `apply`.
+
+        Returns
+        -------
+        values : ndarray of float64, shape (N, columns)
+            Of each of `columns` what its encoder's slots take: a number, days, or the place of a
+            category.
+        """
+        table = columns_of(raw)
+        self._check_names(table)
+        values = np.empty((table.rows, len(self.encoders)))
+        for column, encoder in enumerate(self.encoders):
+            strays: cells.Strays = "warn" if warn else "ignore"
+            values[:, column], notes = encoder.read(table.only(encoder.name), None, strays)
+            for note in notes if warn else ():
+                warnings.warn(note, stacklevel=2)
+        return values
+
     @property
     def places(self) -> dict[str, list[int]]:
         """Which prepared columns each original column has become."""

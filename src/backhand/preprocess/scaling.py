@@ -16,26 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backhand.errors import InputError
+from backhand.formulas.columns import linear, robust, smooth_clip
 from backhand.preprocess.checks import finite, listed
 from backhand.preprocess.distribution import Distribution
-
-CLIP = 3.0
-"""Prepared numbers are within this, and near 0 as they were. As RealMLP."""
-
-MOST = 1e6
-"""|z| beyond this is as good as infinite: z' differs from `CLIP` by less than float32 can tell."""
+from backhand.run.namespaces import NUMPY
 
 HEAVY = 1.5
 """Where the smooth clip moves a training value by more, the column has a tail worth an input."""
 
 TAIL = (0.0001, 0.9999)
 """Quantiles beyond which a tail's values grow as their logarithm."""
-
-
-def smooth_clip(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return z' = z / sqrt(1 + (z / 3)^2), for z within `MOST`."""
-    clipped: NDArray[np.float64] = z / np.sqrt(1.0 + np.square(z / CLIP))
-    return clipped
 
 
 @dataclass(frozen=True)
@@ -67,15 +57,11 @@ class Scale:
         # Neighbouring denormals have no half between them.
         return cls(float(centre), width or most - least)
 
-    def linear(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return z, within `MOST`."""
-        with np.errstate(over="ignore"):
-            z = (np.asarray(values, np.float64) - self.centre) / self.width
-        return np.clip(z, -MOST, MOST)
-
+    @np.errstate(over="ignore")
     def __call__(self, values: ArrayLike) -> NDArray[np.float64]:
         """Return z'; NaN stays NaN."""
-        return smooth_clip(self.linear(values))
+        z: NDArray[np.float64] = robust(NUMPY, np.asarray(values), self.centre, self.width)
+        return z
 
     def to_list(self) -> list[float]:
         """Return what `from_list` takes."""
@@ -111,25 +97,17 @@ class Tail:
         all but the largest.
         """
         found = Distribution.of(values)
-        z = scale.linear((found.least, found.most))
+        with np.errstate(over="ignore"):
+            ends = np.array([found.least, found.most])
+            z = linear(NUMPY, ends, scale.centre, scale.width)
         few_differ = found.quantiles(0.25) == found.quantiles(0.75)
-        if np.abs(z - smooth_clip(z)).max() <= HEAVY and not few_differ:
+        if np.abs(z - smooth_clip(NUMPY, z)).max() <= HEAVY and not few_differ:
             return None
         low, high = (float(v) for v in found.quantiles(TAIL))
         if not low < high:
             return None
         mean, std = found.mean_and_std(low, high, where)
         return cls(low, high, mean, std) if std > 0 else None
-
-    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the standardised values; NaN stays NaN."""
-        kept = np.clip(values, self.low, self.high)
-        z: NDArray[np.float64] = (kept - self.mean) / self.std
-        beyond = np.flatnonzero(values != kept)
-        with np.errstate(over="ignore"):
-            over = np.minimum(np.abs(values[beyond] - kept[beyond]) / self.std, MOST)
-        z[beyond] += np.copysign(np.log1p(over), values[beyond] - self.mean)
-        return z
 
     def to_list(self) -> list[float]:
         """Return what `from_list` takes."""

@@ -19,7 +19,7 @@ from ..formulas import turns
 Array = Any
 
 
-UNARY = ("abs", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "cos")
+UNARY = ("abs", "sqrt", "round", "exp", "expm1", "log", "log1p", "tanh", "cos")
 
 
 class NumpyNamespace:

@@ -6,7 +6,7 @@ import dataclasses
 import numbers
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
@@ -18,6 +18,7 @@ from ..estimators.entering import as_input_error
 from ..estimators.parameters import validation_rows
 from ..estimators.persistence import Loadable, plain, read_plain
 from ..estimators.weighing import checked_weight, product, weights_of_classes
+from ..export.exportable import Exportable
 from ..plan.ranges import check_unmasked
 from ..preprocess.checks import listed, positive_int, text
 from ..preprocess.tables import Columns, as_table, columns_of, is_missing
@@ -28,10 +29,13 @@ from .metrics import Metric
 from .model import TableModel
 from .recipes import Recipe
 
+if TYPE_CHECKING:
+    from ..export.program import Program
+
 Array = Any
 
 
-class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:
@@ -202,6 +206,12 @@ class BaseTabular(Loadable, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         """
         rows = self._rows(X)  # which raises if it is not fitted
         return self.model_.predict(rows)
+
+    def to_program(self) -> Program:
+        """The fitted model as straight-line programs, from which exports are written."""
+        check_is_fitted(self)
+        model: TableModel = self.model_
+        return model.to_program()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, whole or not at all.

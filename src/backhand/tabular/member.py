@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..network import Network, Params
-from ..run.namespaces import NUMPY
 from ..train.callbacks import Progress
 from ..train.result import FitResult
 from ..train.rows import parts
@@ -53,11 +52,8 @@ class Member:
 
 def outputs_of(network: Network, scale: TargetScale | None, z: Array) -> Array:
     """Logits z (N, K) as probabilities (N, K), or as values (N,)."""
-    y = network.loss.inverse_link(NUMPY, z)
-    if scale is not None:
-        return scale.decode(y)
-    p = y.astype(np.float64)
-    return p / p.sum(axis=1, keepdims=True)  # in float32 they add up to 1 within an ULP or two
+    y = network.expected(z.astype(np.float64))
+    return y if scale is None else scale.decode(y)
 
 
 @dataclasses.dataclass(frozen=True)

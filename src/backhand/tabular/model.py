@@ -6,18 +6,26 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..export.exportable import Exportable
+from ..formulas.answers import share
+from ..formulas.columns import within
+from ..formulas.sums import add
 from ..network import Network
 from ..preprocess.preparation import TablePreparation, preparation_from_dict
+from ..run.namespaces import NUMPY
 from ..train.rows import parts
 from .member import Member, outputs_of
 from .metrics import Metric
 from .targets import TargetScale
 from .weights import tempered
+
+if TYPE_CHECKING:
+    from ..export.program import Program
 
 Array = Any
 
@@ -29,7 +37,7 @@ MOST_RESIDUALS = 10_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TableModel:
+class TableModel(Exportable):
     """An ensemble of networks with what turns raw rows into inputs, and outputs into answers.
 
     Attributes
@@ -96,17 +104,18 @@ class TableModel:
         if not self.members:
             assert self.classes is not None
             return np.ones((len(x), len(self.classes)))
-        found: Array = 0.0
-        for member, weight, predict in zip(
-            self.members, self.weights, self._predictors, strict=True
-        ):
-            found = found + weight * outputs_of(member.network, member.scale, predict(x))
-        return self.finished(found)
+        shares = [
+            share(NUMPY, outputs_of(member.network, member.scale, predict(x)), weight)
+            for member, weight, predict in zip(
+                self.members, self.weights, self._predictors, strict=True
+            )
+        ]
+        return self.finished(functools.reduce(functools.partial(add, NUMPY), shares))
 
     def finished(self, found: Array) -> Array:
         """The means of what members predict, as the model predicts it."""
         if self.classes is None:
-            return np.clip(found, self.lowest, self.highest)
+            return within(NUMPY, found, self.lowest, self.highest)
         return tempered(found, self.temperature)
 
     def predictions(self, raw: Any) -> Array:
@@ -188,6 +197,12 @@ class TableModel:
         half = self.half_width(coverage)
         y = self.predictions(raw)
         return np.stack([y - half, y + half], axis=1)
+
+    def to_program(self) -> Program:
+        """The model as straight-line programs, from which exports are written."""
+        from ..export.programs import program_of_ensemble
+
+        return program_of_ensemble(self)
 
     # its file -------------------------------------------------------------------------------------
 

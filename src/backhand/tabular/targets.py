@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..formulas.answers import from_log, in_units
 from ..preprocess.checks import entries, finite, flag
 from ..preprocess.distribution import mean_and_std
+from ..run.namespaces import NUMPY
 
 Array = Any
 
@@ -49,8 +51,8 @@ class TargetScale:
 
     def decode(self, z: Array) -> Array:
         """Outputs (N, 1) in the target's unit (N,)."""
-        y = z[:, 0].astype(np.float64) * self.std + self.mean
-        return np.exp(np.minimum(y, 700.0)) * self.smear if self.log else y
+        y = in_units(NUMPY, z[:, 0].astype(np.float64), self.mean, self.std)
+        return from_log(NUMPY, y, self.smear) if self.log else y
 
     def smeared(self, y: Array, z: Array) -> TargetScale:
         """The scale with the `smear` of rows with targets y and outputs z."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..formulas import answers
+from ..run.namespaces import NUMPY
 from .metrics import Metric
 
 Array = Any
@@ -70,9 +72,7 @@ def tempered(p: Array, temperature: float) -> Array:
     if temperature == 1.0:
         return p
     with np.errstate(divide="ignore"):
-        z = np.log(p) / temperature
-    q = np.exp(z - z.max(axis=1, keepdims=True))
-    return q / q.sum(axis=1, keepdims=True)
+        return answers.tempered(NUMPY, p, temperature)
 
 
 def threshold_of(metric: Metric, y: Array, p: Array, weight: Array | None) -> float:

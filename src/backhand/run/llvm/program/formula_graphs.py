@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from ....expr.graph import Graph
+from ....expr.summable import Summable, plain
 from ....expr.trace import trace
 from ....formulas import noise
 from ....plan.buffers import Buffer
@@ -120,11 +121,11 @@ def _run(node: Any, xp: Any, at: dict[Region, Any], total: Any) -> None:
             results = found if len(node.outs) > 1 else (found,)
             at |= {region(out): a for out, a in zip(node.outs, results, strict=True)}
         case NormaliseWeights():
-            weight = _Summable(at[region(node.weight)], total=total)
-            at[region(node.out)] = _plain(node.formula(weight, node.outputs))
+            weight = Summable(at[region(node.weight)], total=total)
+            at[region(node.out)] = plain(node.formula(weight, node.outputs))
         case ScaleRows():
-            source = _Summable(at[region(node.source)], xp)
-            at[region(node.out)] = _plain(node.formula(source, at[region(node.share)]))
+            source = Summable(at[region(node.source)], xp)
+            at[region(node.out)] = plain(node.formula(source, at[region(node.share)]))
 
 
 def sum_graph(each: Sum, own: Names, phase: str) -> tuple[Graph, tuple[Buffer, ...]]:
@@ -164,25 +165,3 @@ def sum_graph(each: Sum, own: Names, phase: str) -> tuple[Graph, tuple[Buffer, .
     operands = update.parameter, *update.state
     inputs = [("gradient", "real"), *((f"read{i}", "real") for i in range(len(operands)))]
     return trace(formula, inputs, keywords), operands
-
-
-class _Summable:
-    """A traced value whose sum is one that a formula does not see: over its row, or the batch."""
-
-    def __init__(self, value: Any, xp: Any = None, total: Any = None) -> None:
-        self.value, self._xp, self._total = value, xp, total
-
-    def sum(self) -> Any:
-        """The batch's sum if it is known, else this row's part of it."""
-        return self._xp.row_sum(self.value) if self._total is None else self._total
-
-    def __mul__(self, other: Any) -> _Summable:
-        return _Summable(self.value * _plain(other), self._xp, self._total)
-
-    def __truediv__(self, other: Any) -> _Summable:
-        return _Summable(self.value / _plain(other), self._xp, self._total)
-
-
-def _plain(value: Any) -> Any:
-    """What a `_Summable` holds."""
-    return value.value if isinstance(value, _Summable) else value
