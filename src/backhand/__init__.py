@@ -36,6 +36,7 @@ _HOME = {
     "Loss": "formulas.losses",
     "Optimiser": "formulas.optimisers",
     "Schedule": "formulas.schedules",
+    "Stream": "datasets.stream",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "TabularClassifier": "tabular",

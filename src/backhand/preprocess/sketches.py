@@ -157,12 +157,12 @@ class Distinct:
     def add_numbers(self, values: NDArray[np.float64]) -> None:
         """Take in some numbers (N,)."""
         bits = np.where(values == 0, 0.0, values).view(np.uint64)  # -0.0 is 0.0
-        self._add(_mixed(bits), np.ones(len(values), np.int64))
+        self._add(mixed(bits), np.ones(len(values), np.int64))
 
     def add_texts(self, counted: Mapping[str, int]) -> None:
         """Take in how many of some rows have each text."""
         keys = [zlib.crc32(text.encode()) << 32 | zlib.adler32(text.encode()) for text in counted]
-        self._add(_mixed(np.array(keys, np.uint64)), np.array([*counted.values()], np.int64))
+        self._add(mixed(np.array(keys, np.uint64)), np.array([*counted.values()], np.int64))
 
     def _add(self, hashes: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
         if len(self._hashes) == HASHED:
@@ -185,7 +185,7 @@ class Distinct:
         return bool((self._counts == 1).all())
 
 
-def _mixed(bits: Any) -> Any:
+def mixed(bits: Any) -> Any:
     """Words of 64 bits, mixed well (Steele, Lea, Flood 2014, SplitMix64)."""
     z = bits + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -12,7 +12,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ..errors import InputError
 from .rows import Rows
 
 Array = Any
+T = TypeVar("T")
 
 WINDOW = 128 << 20
 """Bytes of rows that are shuffled together. More mix rows better, and two as many are in memory."""
@@ -78,9 +79,9 @@ class Blocks:
         rng = np.random.default_rng((seed, number)) if shuffle else None
         size, ended = self.block_rows(batch_size), threading.Event()
         made = _joined(self.pieces(rng), size, self.rows, done * size, ended)
-        with ThreadPoolExecutor(1, "backhand-read") as pool:
+        with ahead(made) as blocks:
             try:
-                yield _ahead(made, pool)
+                yield blocks
             finally:
                 ended.set()
 
@@ -96,12 +97,18 @@ class _Shorter(Blocks):
         return self._blocks.pieces(rng)
 
 
-def _ahead(made: Iterator[Rows], pool: ThreadPoolExecutor) -> Iterator[Rows]:
+@contextlib.contextmanager
+def ahead(made: Iterator[T]) -> Iterator[Iterator[T]]:
     """What an iterator makes; the next one is made on another thread while one is in use."""
-    waiting = pool.submit(next, made, None)
-    while (block := waiting.result()) is not None:
+
+    def each() -> Iterator[T]:
         waiting = pool.submit(next, made, None)
-        yield block
+        while (one := waiting.result()) is not None:
+            waiting = pool.submit(next, made, None)
+            yield one
+
+    with ThreadPoolExecutor(1, "backhand-read") as pool:
+        yield each()
 
 
 def _joined(

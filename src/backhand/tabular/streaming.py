@@ -1,0 +1,487 @@
+"""From a table that is read while it is learned from to a `TableModel`.
+
+A first pass takes the statistics of all columns, a second one prepares the rows and keeps them on
+the disk if there is room; then networks are trained as on a table in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..datasets.stream import MOST_CLASSES, Stream, TargetColumn
+from ..errors import InputError, count
+from ..estimators.weighing import weights_of_classes
+from ..preprocess import cells
+from ..preprocess.distribution import Distribution
+from ..preprocess.gathering import Gathering
+from ..preprocess.preparation import TablePreparation
+from ..preprocess.sketches import Quantiles, mixed
+from ..train.blocks import Blocks, RereadRows, ahead
+from ..train.rows import CheckedRows, Rows
+from ..train.stored import StoredRows
+from .fitting import FEWEST_FOLDED, Fitted, Settings, deadline_of, has_threshold, trained
+from .metrics import metric_of
+from .network import QUANTILED, code_counts
+from .targets import TargetScale
+from .training import SAMPLE, Task, some_of
+
+Array = Any
+
+MOST_VALIDATED = 200_000
+"""Validation rows of a stream: they are in memory, and more would tell little more."""
+
+MOST_GIVEN = 1_000_000
+"""Validation rows that somebody may give."""
+
+VALIDATION, SAMPLED = 1, 2
+"""What rows are drawn for by their numbers, each time the same ones."""
+
+
+class Labelled(NamedTuple):
+    """Some rows of a stream that have a target.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+    numbers : array of int (N,)
+        Their numbers in the stream.
+    y : array (N,)
+        Labels, or values.
+    weight : array of float64 (N,), or None
+        Over 0.
+    where : str
+        The file that they come from.
+    """
+
+    table: Any
+    numbers: Array
+    y: Array
+    weight: Array | None
+    where: str
+
+
+@dataclasses.dataclass
+class LabelledStream:
+    """A stream with its target, and with weights if it has some.
+
+    Attributes
+    ----------
+    stream : Stream
+    target : str
+    regression : bool
+    weight : str or None
+        The column of weights.
+    left_out : int
+        Rows without a target, in the last pass.
+    """
+
+    stream: Stream
+    target: str
+    regression: bool
+    weight: str | None = None
+    left_out: int = 0
+
+    def __post_init__(self) -> None:
+        source = self.stream.source
+        source.check_there([name for name in (self.target, self.weight) if name is not None])
+        self.sample = source.sample()
+        self._column = TargetColumn(source, self.sample, self.target, self.regression)
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that may be features."""
+        return [n for n in self.stream.source.names if n not in (self.target, self.weight)]
+
+    def rows(
+        self, rng: np.random.Generator | None = None, features: list[str] | None = None
+    ) -> Iterator[Labelled]:
+        """All rows that have a target, in one pass."""
+        import pyarrow as pa
+
+        needed = [*(self.names if features is None else features), self.target]
+        if self.weight is not None:
+            needed.append(self.weight)
+        self.left_out = 0
+        for table, numbers, where in self.stream.source.batches(rng, needed):
+            with named(where):
+                y, known = self._column.read(table)
+                weight = self._weights(table)
+            self.left_out += len(known) - len(y)
+            if weight is not None:
+                y, known = y[weight[known] > 0], known & (weight > 0)
+                weight = weight[known]
+            if not known.all():
+                table, numbers = table.filter(pa.array(known)), numbers[known]
+            if len(y):
+                yield Labelled(table, numbers, y, weight, where)
+
+    def _weights(self, table: Any) -> Array | None:
+        if self.weight is None:
+            return None
+        found = cells.numbers(table, self.weight, strays="raise")
+        bad = np.flatnonzero(~(found >= 0))
+        if bad.size:
+            raise InputError(
+                f"column {self.weight!r}: a weight is {found[bad[0]]:g}; all must be at least 0"
+            )
+        return found
+
+
+@contextlib.contextmanager
+def named(where: str) -> Iterator[None]:
+    """Errors of what is done with a file's rows name the file."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+class FirstPass:
+    """What is known of a stream after it has been read once.
+
+    Attributes
+    ----------
+    rows : int
+        With a target.
+    furthest : int
+        The largest number of a row.
+    labels : dict of label to int
+        Rows of each class.
+    y : Distribution or None
+        Of a regression's targets.
+    mean_weight : float
+    """
+
+    def __init__(self, labelled: LabelledStream) -> None:
+        skip = [labelled.target, *([labelled.weight] if labelled.weight else [])]
+        self.gathering = Gathering(labelled.sample, skip)
+        self.rows, self.furthest = 0, 0
+        self.labels: dict[Any, int] = {}
+        self.y: Distribution | None = None
+        quantiles, weights = Quantiles(), 0.0
+        with ahead(labelled.rows()) as found:
+            for some in found:
+                with named(some.where):
+                    self.gathering.add(some.table, some.numbers)
+                    if labelled.regression:
+                        _check_values(some.y, labelled.target)
+                        quantiles.add(some.y)
+                    else:
+                        self._count(some.y, labelled.target)
+                self.rows += len(some.y)
+                self.furthest = max(self.furthest, int(some.numbers.max()))
+                weights += len(some.y) if some.weight is None else float(some.weight.sum())
+        if self.rows < FEWEST_FOLDED:
+            raise InputError(
+                f"target column {labelled.target!r}: {count(self.rows, 'row')} with a target; "
+                f"{FEWEST_FOLDED} are needed"
+            )
+        if labelled.regression:
+            self.y = quantiles.distribution()
+        self.mean_weight = weights / self.rows
+
+    def _count(self, y: Array, target: str) -> None:
+        for label, number in zip(*np.unique(y, return_counts=True), strict=True):
+            self.labels[label] = self.labels.get(label, 0) + int(number)
+        if len(self.labels) > MOST_CLASSES:
+            raise InputError(
+                f"target column {target!r} has more than {MOST_CLASSES:,} distinct values, too "
+                "many for classes; TabularRegressor learns numbers"
+            )
+
+
+def _check_values(y: Array, target: str) -> None:
+    if not np.isfinite(y).all():
+        raise InputError(f"target column {target!r} has an infinite value; leave such rows out")
+
+
+@dataclasses.dataclass
+class Preparing:
+    """Turns a stream's rows into a network's, and says which of them are held out."""
+
+    labelled: LabelledStream
+    preparation: TablePreparation
+    classes: Array | None
+    factors: Array | None
+    mean_weight: float
+    held_out_share: float
+    last_from: float
+
+    def pieces(self, rng: np.random.Generator | None) -> Iterator[tuple[Rows, Array, bool]]:
+        """Prepared rows, their numbers, and whether they are held out."""
+        for some in self.labelled.rows(rng, self.preparation.columns):
+            which = self.is_held_out(some.numbers)
+            for held_out in (False, True):
+                rows = np.flatnonzero(which == held_out)
+                if len(rows):
+                    yield self._rows(some, rows), some.numbers[rows], held_out
+
+    def learned(self, rng: np.random.Generator | None) -> Iterator[Rows]:
+        """Prepared rows that are not held out."""
+        for some in self.labelled.rows(rng, self.preparation.columns):
+            rows = np.flatnonzero(~self.is_held_out(some.numbers))
+            if len(rows):
+                yield self._rows(some, rows)
+
+    def is_held_out(self, numbers: Array) -> Array:
+        """Which rows are held out, by their numbers."""
+        if self.last_from < np.inf:
+            return numbers >= self.last_from
+        return drawn(numbers, self.held_out_share, VALIDATION)
+
+    def _rows(self, some: Labelled, rows: Array) -> Rows:
+        with named(some.where):
+            x = self.preparation.apply(
+                some.table, None if len(rows) == len(some.y) else rows, warn=False
+            )
+        y = some.y[rows]
+        if self.classes is not None:
+            places = np.searchsorted(self.classes, y).clip(max=len(self.classes) - 1)
+            if (self.classes[places] != y).any():
+                strange = y[self.classes[places] != y][0]
+                raise InputError(
+                    f"{some.where}: target column {self.labelled.target!r} has the class "
+                    f"{strange!r}, which no row to learn from has"
+                )
+            y = places.astype(np.int64)
+        factor = None if self.factors is None else self.factors[y]
+        weight = None if some.weight is None else some.weight[rows] / self.mean_weight
+        if factor is not None:
+            weight = factor if weight is None else weight * factor
+        weight = None if weight is None else weight.astype(np.float32)[:, None]
+        return CheckedRows(x, y[:, None], weight)
+
+
+def drawn(numbers: Array, share: float, purpose: int) -> Array:
+    """Which rows a share of them is, by their numbers: always the same, from all over."""
+    salted = numbers.astype(np.uint64) + np.uint64(purpose << 56)
+    return mixed(salted) < np.uint64(min(share * 2.0**64, 2.0**64 - 2048))
+
+
+class Encoded(Blocks):
+    """Blocks whose targets are scaled.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    scale : TargetScale
+    """
+
+    def __init__(self, blocks: Blocks, scale: TargetScale) -> None:
+        super().__init__(len(blocks), blocks.row_bytes, blocks.window)
+        self._blocks, self._scale = blocks, scale
+
+    def pieces(self, rng: np.random.Generator | None) -> Iterator[Rows]:
+        for rows in self._blocks.pieces(rng):
+            yield CheckedRows(rows.x, self._scale.encode(rows.t[:, 0]), rows.weight)
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamedTask(Task):
+    """As `Task`, whose rows are those that are held out; what is learned from comes in blocks.
+
+    Attributes
+    ----------
+    some_x : array of float32 (M, D)
+        Some of the rows that are learned from.
+    counts : list of array of int
+        `code_counts` of all of these.
+    targets : Distribution or None
+        Of a regression.
+    """
+
+    some_x: Array = None
+    counts: Any = ()
+    targets: Distribution | None = None
+
+    @property
+    def sample(self) -> Array:
+        return self.some_x
+
+    def scale(self, log: bool) -> TargetScale:
+        assert self.targets is not None
+        return TargetScale.of(self.targets.values, log, self.targets.weights)
+
+    def start(self, rows: Any, seed: int) -> Array:
+        return self.some_x[some_of(len(self.some_x), SAMPLE, seed)]
+
+    def code_counts(self, rows: Any) -> list[Array]:
+        return [*self.counts]
+
+    def shortened(self, rows: Any, most: int, shuffled: bool, seed: int) -> Any:
+        return rows.first(most)
+
+    def rows(self, which: Any, scale: TargetScale | None) -> Any:
+        if not isinstance(which, Blocks):
+            return super().rows(which, scale)
+        return which if scale is None else Encoded(which, scale)
+
+
+def fit_stream(
+    stream: Stream,
+    target: str,
+    settings: Settings,
+    *,
+    regression: bool,
+    weight: str | None = None,
+    class_weight: Any = None,
+    validation: Stream | None = None,
+) -> tuple[Fitted, Array | None, list[str]]:
+    """Fit an ensemble of networks to a stream.
+
+    Parameters
+    ----------
+    stream : Stream
+    target : str
+        The column to predict.
+    settings : Settings
+    regression : bool
+    weight : str, optional
+        A column of sample weights.
+    class_weight : dict or "balanced", optional
+    validation : Stream, optional
+        Validation rows, instead of some of the stream.
+
+    Returns
+    -------
+    fitted : Fitted
+    classes : array or None
+    names : list of str
+        The columns that are no target and no weights.
+
+    Raises
+    ------
+    InputError
+        If a setting makes no sense, a column is missing, or a file is damaged or changes.
+    DivergedError
+        If training diverges.
+    """
+    deadline = deadline_of(settings.time_limit)
+    metric = metric_of(settings.metric, regression)
+    labelled = LabelledStream(stream, target, regression, weight)
+    first = FirstPass(labelled)
+    if labelled.left_out:
+        left = count(labelled.left_out, "row")
+        warnings.warn(f"target column {target!r}: {left} without a value left out", stacklevel=4)
+    log_target = False
+    if first.y is not None:
+        log_target = TargetScale.may_be_log(first.y.values, first.y.weights)
+    recipe = settings.recipe(regression, log_target)
+    preparation = first.gathering.preparation(drop=settings.drop, keep=settings.keep)
+    settings.tell(preparation)
+    classes = None if regression else np.array(sorted(first.labels))
+    preparing = _preparing(labelled, first, preparation, classes, class_weight, validation)
+    with contextlib.ExitStack() as stack:
+        learned, some_x, counts, held_out, numbers = _second_pass(preparing, first.rows, stack)
+        if validation is not None:
+            other = LabelledStream(validation, target, regression, weight)
+            held_out, numbers = _validation_rows(preparing, other)
+        task = StreamedTask(
+            preparation,
+            held_out.x,
+            held_out.t[:, 0],
+            None if held_out.weight is None else held_out.weight[:, 0].astype(float),
+            classes=0 if classes is None else len(classes),
+            metric=metric,
+            folds=[(learned, slice(0, len(held_out)))] * recipe.folds,
+            by_score=settings.metric is not None and not has_threshold(metric, classes),
+            some_x=some_x,
+            counts=counts,
+            targets=first.y,
+        )
+        bounds = None if first.y is None else (first.y.least, first.y.most)
+        fitted = trained(
+            task, recipe, settings, deadline, first.rows, bounds, classes, target, numbers
+        )
+    return fitted, classes, labelled.names
+
+
+def _preparing(
+    labelled: LabelledStream,
+    first: FirstPass,
+    preparation: TablePreparation,
+    classes: Array | None,
+    class_weight: Any,
+    validation: Stream | None,
+) -> Preparing:
+    stream, factors = labelled.stream, None
+    if class_weight is not None:
+        assert classes is not None
+        rows = np.array([first.labels[label] for label in classes])
+        if class_weight == "balanced":  # as `sklearn.utils.class_weight`
+            factors = rows.sum() / (len(classes) * rows)
+        else:
+            factors = weights_of_classes(class_weight, classes, np.arange(len(classes))[:, None])
+    share = 0.0 if validation else min(stream.validation, MOST_VALIDATED / first.rows)
+    last_from = first.furthest + 1 - round(share * first.rows) if stream.last else np.inf
+    return Preparing(labelled, preparation, classes, factors, first.mean_weight, share, last_from)
+
+
+def _second_pass(
+    preparing: Preparing, rows: int, stack: contextlib.ExitStack
+) -> tuple[Blocks, Array, Any, Rows, Array]:
+    """Prepare all rows once: what is learned from, some of it, its codes, and the held-out rows.
+
+    They are kept on the disk if there is room, until the stack is left.
+    """
+    stream, preparation = preparing.labelled.stream, preparing.preparation
+    row_bytes = 4 * preparation.width + 8 + (0 if preparing.labelled.weight is None else 4)
+    kept = None
+    if rows * row_bytes <= stream.disk_bytes:
+        kept = stack.enter_context(StoredRows(stream.folder, stream.window_bytes))
+    some, counts, learned = [], _no_counts(preparation), 0
+    held_out: list[tuple[Rows, Array]] = []
+    with ahead(preparing.pieces(None)) as found:
+        for piece, numbers, is_held_out in found:
+            if is_held_out:
+                held_out.append((piece, numbers))
+                continue
+            learned += len(piece)
+            some.append(piece.x[drawn(numbers, QUANTILED / rows, SAMPLED)])
+            new = code_counts(preparation, piece.x)
+            counts = [a + b for a, b in zip(counts, new, strict=True)]
+            if kept is not None:
+                kept.add(piece)
+    if not learned:
+        raise InputError(f"no row is left to learn from: all {rows} are held out")
+    blocks: Blocks = kept or RereadRows(preparing.learned, learned, row_bytes, stream.window_bytes)
+    judged, numbers = _in_memory(preparing, held_out)
+    return blocks, np.concatenate(some), counts, judged, numbers
+
+
+def _no_counts(preparation: TablePreparation) -> list[Array]:
+    return [np.zeros(len(known), np.int64) for known in preparation.frequencies]
+
+
+def _in_memory(preparing: Preparing, parts: list[tuple[Rows, Array]]) -> tuple[Rows, Array]:
+    """Parts of rows as one, with the numbers of the rows."""
+    if not parts:
+        kind = np.float64 if preparing.classes is None else np.int64
+        empty = np.zeros((0, preparing.preparation.width), np.float32)
+        return CheckedRows(empty, np.zeros((0, 1), kind)), np.zeros(0, np.int64)
+    rows = [part for part, _ in parts]
+    weight = None if rows[0].weight is None else np.concatenate([r.weight for r in rows])
+    x, t = (np.concatenate([getattr(r, name) for r in rows]) for name in ("x", "t"))
+    return CheckedRows(x, t, weight), np.concatenate([numbers for _, numbers in parts])
+
+
+def _validation_rows(preparing: Preparing, other: LabelledStream) -> tuple[Rows, Array]:
+    """All rows of a stream of validation rows."""
+    found: list[tuple[Rows, Array]] = []
+    every = dataclasses.replace(preparing, labelled=other, held_out_share=0.0, last_from=np.inf)
+    with ahead(every.pieces(None)) as parts:
+        for piece, numbers, _ in parts:
+            found.append((piece, numbers))
+            if sum(len(rows) for rows, _ in found) > MOST_GIVEN:
+                raise InputError(
+                    f"X_val has more than {MOST_GIVEN:,} rows, which are kept in memory: give fewer"
+                )
+    if not found:
+        raise InputError("X_val has no rows with a target")
+    return _in_memory(preparing, found)
