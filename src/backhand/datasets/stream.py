@@ -50,8 +50,8 @@ class Stream:
     disk : int or str, optional
         How many bytes prepared rows may take on the disk; by default half of what is free. If they
         would take more, none are kept, and rows are read and prepared again in each epoch.
-    folder : str, optional
-        Where they are kept while a fit lasts; by default the system's folder for temporary files.
+    scratch : str, optional
+        The folder where they are kept while a fit lasts; by default the system's folder for temporary files.
     separator, decimal, encoding : str, optional
         Of files of text, as of `backhand.datasets.reading.read_table`.
 
@@ -68,7 +68,7 @@ class Stream:
     last: bool = False
     window: int | str = WINDOW
     disk: int | str | None = None
-    folder: str | None = None
+    scratch: str | None = None
     separator: str | None = None
     decimal: str | None = None
     encoding: str | None = None
@@ -88,7 +88,9 @@ class Stream:
 
     @property
     def disk_bytes(self) -> int:
-        return disk_allowed(None if self.disk is None else as_bytes(self.disk, "disk"), self.folder)
+        return disk_allowed(
+            None if self.disk is None else as_bytes(self.disk, "disk"), self.scratch
+        )
 
     @functools.cached_property
     def source(self) -> Source:

@@ -118,7 +118,10 @@ class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  #
         """Fit to a table that is read while it is learned from."""
         for name, given in (("target", target), ("sample_weight", weight)):
             if not isinstance(given, str) and (given is not None or name == "target"):
-                raise InputError(f"{name} of a stream must be a column's name, got {given!r:.60}")
+                raise InputError(
+                    f"{name} of a stream must be a column's name, got {given!r:.60}; "
+                    f"X={X!r:.60} is one, and no table in memory"
+                )
         fitted, classes, names = fit_stream(
             _stream(X),
             target,

@@ -141,7 +141,7 @@ def disk_allowed(disk: int | None, folder: str | None) -> int:
         return int(SHARE_OF_DISK * shutil.disk_usage(folder or tempfile.gettempdir()).free)
     except OSError as error:
         raise InputError(
-            f"folder {folder}: {error.strerror or error}; name one that is there"
+            f"scratch folder {folder}: {error.strerror or error}; name one that is there"
         ) from None
 
 
