@@ -16,6 +16,7 @@ _HOME = {
     "Layer": "plan.layers",
     "TrainConfig": "train.config",
     "Rows": "train.rows",
+    "stream_rows": "train.stored",
     "fit": "train.fit",
     "fit_several": "train.several",
     "FitResult": "train.result",

@@ -9,8 +9,9 @@ import threading
 import numpy as np
 import pytest
 
-from backhand import InputError, Rows
+from backhand import InputError, Network, Rows, TrainConfig, fit, stream_rows
 from backhand.train import stored as module
+from backhand.train.blocks import RereadRows
 from backhand.train.stored import StoredRows, disk_allowed, stored
 
 RNG = np.random.default_rng(0)
@@ -112,3 +113,40 @@ def test_half_of_what_is_free_may_be_taken(tmp_path, monkeypatch):
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     assert disk_allowed(None, str(tmp_path)) == 50
     assert disk_allowed(7, str(tmp_path)) == 7
+
+
+# rows of a function ------------------------------------------------------------------------------
+
+
+def parts():
+    return (part for part in in_parts(Rows(ROWS.x, ROWS.t), 100, 333))
+
+
+@pytest.mark.parametrize(("disk", "kind"), [(None, StoredRows), (100, RereadRows)])
+def test_rows_of_a_function_are_learned_from(disk, kind, tmp_path):
+    net = Network((4, 8, 3), loss="softmax_cross_entropy")
+    config = TrainConfig(epochs=2, batch_size=50)
+    rows = stream_rows(parts, disk=disk, scratch=str(tmp_path), window="1K")
+    assert isinstance(rows, kind)
+    assert len(rows) == 500
+    start = net.init("lecun_normal", 0)
+    one, other = (fit(net, start, rows, config).params for _ in range(2))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    if kind is StoredRows:
+        rows.close()
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ([], "the function gives no rows"),
+        ([3], "part 1 of the rows must be Rows"),
+        ([(ROWS.x, ROWS.t), (ROWS.x[:, 1:], ROWS.t)], "part 2 of the rows has"),
+        ([(ROWS.x, ROWS.t[1:])], "part 1 of the rows has"),
+    ],
+    ids=["none", "number", "shape", "lengths"],
+)
+def test_parts_that_are_no_rows(made, message):
+    with pytest.raises(InputError, match=message):
+        stream_rows(lambda: iter(made))

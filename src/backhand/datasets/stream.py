@@ -51,7 +51,8 @@ class Stream:
         How many bytes prepared rows may take on the disk; by default half of what is free. If they
         would take more, none are kept, and rows are read and prepared again in each epoch.
     scratch : str, optional
-        The folder where they are kept while a fit lasts; by default the system's folder for temporary files.
+        The folder where they are kept while a fit lasts; by default the system's for temporary
+        files.
     separator, decimal, encoding : str, optional
         Of files of text, as of `backhand.datasets.reading.read_table`.
 

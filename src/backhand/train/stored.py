@@ -6,13 +6,15 @@ import math
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from .blocks import WINDOW, Blocks
+from ..memory import as_bytes
+from .blocks import WINDOW, Blocks, RereadRows
 from .rows import Rows
 
 Array = Any
@@ -42,6 +44,7 @@ class StoredRows(Blocks):
         super().__init__(0, 0, window)
         self._folder, self._lock = folder, threading.Lock()
         self._files: list[Any] = [None, None, None]
+        self._closing = weakref.finalize(self, _close, self._files)
         self._like: list[Array | None] = []
         self._kind: type[Rows] = Rows
         self.piece_bytes = PIECE
@@ -117,15 +120,19 @@ class StoredRows(Blocks):
     def close(self) -> None:
         """Remove the files."""
         with self._lock:
-            for file in self._files:
-                if file is not None:
-                    file.close()
+            self._closing()
 
     def __enter__(self) -> StoredRows:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _close(files: list[Any]) -> None:
+    for file in files:
+        if file is not None:
+            file.close()
 
 
 def bytes_of_row(a: Array) -> int:
@@ -155,3 +162,87 @@ def stored(rows: Iterable[Rows], folder: str | None = None, window: int = WINDOW
         made.close()
         raise
     return made
+
+
+def stream_rows(
+    make: Callable[[], Iterable[Any]],
+    *,
+    window: int | str = WINDOW,
+    disk: int | str | None = None,
+    scratch: str | None = None,
+) -> Blocks:
+    """Rows that a function gives a few at a time, for `backhand.fit`: more than memory holds.
+
+    They are read once now, to count them, and kept on the disk if there is room; else the function
+    is called again in each epoch, and rows are shuffled within the window only.
+
+    Parameters
+    ----------
+    make : callable
+        Returns an iterable of `Rows`, or of pairs (x, t) or triples (x, t, weight): the same ones
+        whenever it is called.
+    window, disk, scratch
+        As of `backhand.Stream`.
+
+    Returns
+    -------
+    Blocks
+
+    Raises
+    ------
+    InputError
+        If there are no rows, or parts of them differ in shape or dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from backhand import Network, TrainConfig, fit, stream_rows
+    >>> def parts():
+    ...     for seed in range(10):
+    ...         x = np.random.default_rng(seed).normal(size=(100, 3))
+    ...         yield x, (x.sum(axis=1) > 0).astype(int)
+    >>> net = Network((3, 8, 2), loss="softmax_cross_entropy")
+    >>> result = fit(net, net.init("lecun_normal", 0), stream_rows(parts), TrainConfig(epochs=2))
+    >>> len(result.history)
+    2
+    """
+    size, room = as_bytes(window, "window"), None if disk is None else as_bytes(disk, "disk")
+    room = disk_allowed(room, scratch)
+    kept: StoredRows | None = StoredRows(scratch, size)
+    count = row_bytes = 0
+    try:
+        for rows in _alike(make()):
+            count += len(rows)
+            row_bytes = sum(bytes_of_row(a) for a in rows if a is not None)
+            if kept is not None and count * row_bytes > room:
+                kept.close()
+                kept = None
+            if kept is not None:
+                kept.add(rows)
+    except BaseException:
+        if kept is not None:
+            kept.close()
+        raise
+    if not count:
+        raise InputError("the function gives no rows")
+    return kept or RereadRows(lambda rng: _alike(make()), count, row_bytes, size)
+
+
+def _alike(parts: Iterable[Any]) -> Iterator[Rows]:
+    """Parts as rows. Raises InputError if one is none, or differs from the first."""
+    first: list[Any] = []
+    for number, part in enumerate(parts, start=1):
+        try:
+            given = [None if a is None else np.asarray(a) for a in Rows(*part)]
+        except TypeError:
+            raise InputError(
+                f"part {number} of the rows must be Rows(x, t), (x, t) or (x, t, weight), got "
+                f"{type(part).__name__}"
+            ) from None
+        kinds = [None if a is None else (a.dtype.str, *a.shape[1:]) for a in given]
+        first = first or kinds
+        if kinds != first or len({len(a) for a in given if a is not None}) > 1:
+            raise InputError(f"part {number} of the rows has {kinds}, and the first has {first}")
+        rows = Rows(*given)
+        if len(rows):
+            yield rows
