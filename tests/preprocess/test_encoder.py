@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,15 @@ def test_slots_are_what_the_columns_of_x_are_made_of(rng):
     for encoder in TablePreparation.fit(table, keep=["d"]).encoders:
         named = encoder.numbers, encoder.indicators, [encoder.name] * bool(encoder.frequencies)
         assert [len(slots) for slots in encoder.slots] == [len(names) for names in named]
+
+
+def test_encoders_that_have_encoded_are_pickled_as_they_were_fitted(rng):
+    table = {"a": rng.normal(size=50), "c": rng.choice(list("uvw"), 50)}
+    preparation = TablePreparation.fit(table)
+    before = pickle.dumps(preparation)
+    x = preparation.apply(table)
+    assert pickle.dumps(preparation) == before
+    np.testing.assert_array_equal(pickle.loads(before).apply(table), x)
 
 
 def test_rows_are_written_some_at_a_time(monkeypatch, rng):

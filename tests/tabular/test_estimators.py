@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss, recall_score
 from sklearn.model_selection import train_test_split
 
 from backhand import InputError, TabularClassifier, TabularRegressor
+from backhand.export.programs import program_of
 from backhand.tabular.model import TableModel
 
 
@@ -127,6 +128,30 @@ def test_values_that_training_has_not_seen(recipe):
         unknown = model.predict(frame.assign(town="elsewhere"))
     # the town means nothing, so an unknown one must not either
     assert np.mean((unknown - y) ** 2) < 2 * np.mean((known - y) ** 2) + 0.05
+
+
+@pytest.mark.parametrize("kind", ["texts", "dates", "numbers"])
+def test_programs_decide_as_predict_does(kind, table, recipe, monkeypatch):
+    X, value = table
+    targets = {
+        "texts": np.array(["a", "b", "c"])[np.digitize(value, [-1.0, 1.0])],
+        "dates": np.array(["2020-01-01", "2021-01-01"], "M8[D]")[(value > 0).astype(int)],
+        "numbers": value,
+    }
+    make = TabularRegressor if kind == "numbers" else TabularClassifier
+    model = make(recipe, random_state=0).fit(X, targets[kind])
+    program = program_of(model)
+    preparation = model.model_.preparation
+    x = program.prepared(preparation.values(X))
+    np.testing.assert_array_equal(x, preparation.apply(X))
+    decided = program.decided(x)
+    monkeypatch.setenv("BACKHAND_ENGINE", "numpy")  # as programs are run, to the bit
+    if kind == "numbers":
+        np.testing.assert_array_equal(decided[:, 0], model.predict(X))
+    else:
+        assert program.decision.classes == tuple(map(str, model.classes_))
+        chosen = np.array(program.decision.classes)[decided]
+        np.testing.assert_array_equal(chosen, model.predict(X).astype(str))
 
 
 def test_intervals_are_refused_where_they_make_no_sense(table, recipe):

@@ -4,6 +4,7 @@
 - `program`, `programs`: trained models as straight-line programs on one row
 - `samples`: rows to try a program on
 - `exportable`: `to_onnx` and its like, which models and estimators inherit
+- `int8`: programs with weights of eight bits
 - `imperative`: the base of languages like C; `c`
 - `onnx`
 """

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..formulas import answers, columns, sums
 from ..network import Network
 from ..plan.buffers import BATCH, Buffer
+from ..plan.ranges import as_numbers
 from ..preprocess.encoder import Slot, alike
 from ..preprocess.pixels import Standardise
 from ..preprocess.preparation import Preparation, TablePreparation
@@ -51,6 +52,32 @@ def program_of(model: Any) -> Program:
         )
     made: Program = model.to_program()
     return made
+
+
+def values_of(model: Any, rows: Any) -> Array:
+    """The values (N, columns) of rows as a model's program takes them.
+
+    Parameters
+    ----------
+    model : Model, TableModel or fitted estimator
+    rows : array or table
+        As the model's ``predict`` takes them.
+
+    Raises
+    ------
+    InputError
+        If they do not fit.
+    """
+    table = getattr(model, "model_", model)  # of an estimator of tables
+    preparation = getattr(table, "preparation", None)
+    if isinstance(preparation, TablePreparation):
+        return preparation.values(rows)
+    found = np.asarray(as_numbers(rows, "rows"), np.float64)
+    found = found.reshape(len(found), -1)
+    inputs = program_of(model).inputs
+    if found.shape[1] != inputs:
+        raise InputError(f"rows have {found.shape[1]} numbers each; the model takes {inputs}")
+    return found
 
 
 # from columns to x ------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ In the order in which data flows:
 - `choice`: which of them a column gets
 - `preparation`: all columns of a table; stored with the model
 - `sketches`, `gathering`: statistics of columns that memory does not hold
+- `one_row`: one row's values without Arrow, in microseconds
 - `pixels`: one mean and standard deviation for pictures
 - `checks`: entries of a description that comes from a file
 """

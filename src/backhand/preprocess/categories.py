@@ -80,18 +80,19 @@ class CategoryColumn(Encoder):
     embedded: bool
 
     @property
-    def _has_other(self) -> bool:
+    def has_other(self) -> bool:
+        """Whether what is rare is pooled, and what no training row has with it."""
         return bool(self.pooled >= rare_below(self.rows))
 
     @property
     def _slots(self) -> list[str]:
         """The values, and what rare ones are pooled into."""
-        return [*self.values, *(["other"] if self._has_other else [])]
+        return [*self.values, *(["other"] if self.has_other else [])]
 
     @property
     def _ones(self) -> list[int]:
         """Training rows with each of the slots."""
-        return [*self.counts, *([self.pooled] if self._has_other else [])]
+        return [*self.counts, *([self.pooled] if self.has_other else [])]
 
     @property
     def indicators(self) -> list[str]:
@@ -106,7 +107,7 @@ class CategoryColumn(Encoder):
     def frequencies(self) -> tuple[int, ...]:
         if not self.embedded:
             return ()
-        other = self.pooled if self._has_other else 0
+        other = self.pooled if self.has_other else 0
         return (other, *self.counts, *((self.missing,) if self.has_gap else ()))
 
     @property
@@ -138,7 +139,7 @@ class CategoryColumn(Encoder):
         found = []
         for place, (off, on, mean) in zip(places, scaled, strict=False):
             absent_is = (0.0 if len(ones) == 2 else off) if self.has_gap else mean
-            other = off if self._has_other else mean
+            other = off if self.has_other else mean
             found.append(Slot(columns.one_hot, (float(place), off, on, other, absent_is)))
         return Slots([], found + self.gap_slots, [])
 
@@ -158,15 +159,19 @@ class CategoryColumn(Encoder):
         places[absent] = MISSING
         return places, self._unseen(found, other, absent) if other.any() else []
 
-    def write(self, values: NDArray[np.float64], x: Part) -> None:
-        # there are few places, and so few different rows
+    @functools.cached_property
+    def _rows(self) -> Part:
+        """What becomes of each place, from `MISSING` on."""
         every = np.arange(MISSING, len(self.values), dtype=np.float64)
-        sizes = [(len(every), out.shape[1]) for out in x]
-        rows = Part(*(np.empty(size, np.float32) for size in sizes))
+        rows = Part(*(np.empty((len(every), len(slots)), np.float32) for slots in self.slots))
         super().write(every, rows)
+        return rows
+
+    def write(self, values: NDArray[np.float64], x: Part) -> None:
         which = (values - MISSING).astype(np.intp)
-        for out, row in zip(x, rows, strict=True):
-            out[:] = row[which]
+        for out, rows in zip(x, self._rows, strict=True):
+            if out.shape[1]:
+                out[:] = rows[which]
 
     def _unseen(self, found: Any, other: NDArray[np.bool_], absent: NDArray[np.bool_]) -> list[str]:
         """Tell of values that no training row has, as far as they differ from rare ones."""
@@ -180,7 +185,7 @@ class CategoryColumn(Encoder):
         if 1 < len(strange) == known:
             none = f"none of its {known:,} values was seen in training{rare} ({some})"
             return [f"column {self.name!r}: {none}"]
-        if self._has_other:
+        if self.has_other:
             return []  # that is what the pool is for
         told = f"{count(len(values), 'value')} not seen in training{rare} ({some})"
         return [f"column {self.name!r}: {told}, in {count(len(strange), 'row')}"]

@@ -103,6 +103,10 @@ class Encoder:
     rows: int
     missing: int
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what follows from the attributes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @property
     def numbers(self) -> list[str]:
         """Names of prepared columns that are numbers, and worth an embedding of numbers."""
@@ -176,24 +180,29 @@ class Encoder:
         """
         raise NotImplementedError
 
-    def write(self, values: NDArray[np.float64], x: Part) -> None:
-        """Write the prepared columns of values (N,)."""
-        jobs = []
-        for slots, out in zip(self.slots, x, strict=True):
+    @functools.cached_property
+    def _maps(self) -> list[tuple[int, Formula, Formula | None, list[int], list[Any]]]:
+        """Slots with one formula of one part: in which part of x, both, where, constants (K, 1)."""
+        found = []
+        for which, slots in enumerate(self.slots):
             for (formula, part), places in alike(slots).items():
                 given = zip(*(slots[place].constants for place in places), strict=True)
-                constants = [np.array(one)[:, None] for one in given]  # (K, 1) for (K, rows)
-                jobs.append((out, formula, part, places, constants))
+                constants = [np.array(one)[:, None] for one in given]
+                found.append((which, formula, part, places, constants))
+        return found
+
+    def write(self, values: NDArray[np.float64], x: Part) -> None:
+        """Write the prepared columns of values (N,)."""
         for first in range(0, len(values), AT_ONCE):
             some = slice(first, first + AT_ONCE)
             parts: dict[Formula | None, Any] = {None: values[some]}
             with np.errstate(over="ignore", invalid="ignore"):
-                for out, formula, part, places, constants in jobs:
+                for which, formula, part, places, constants in self._maps:
                     if part is not None and part not in parts:
                         parts[part] = part(NUMPY, values[some])
-                    found = formula(NUMPY, parts[part], *constants)
+                    found = formula(NUMPY, parts[part], *constants)  # (K, rows)
                     for place, column in zip(places, found, strict=True):
-                        out[some, place] = column
+                        x[which][some, place] = column
 
     def encode(self, table: Any, chosen: NDArray[Any] | None, x: Part, strays: Strays) -> list[str]:
         """Write what becomes of rows that are `read`; return the notes."""

@@ -14,6 +14,7 @@ missing values       0 (of many values that is the median), and whether       an
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -107,13 +108,21 @@ class NumberColumn(Encoder):
     ) -> tuple[NDArray[np.float64], list[str]]:
         values = cells.numbers(table, self.name, self.reading, strays=strays)
         values = values if chosen is None else values[chosen]
-        return values, [] if self.scale is None else self._far(table, chosen, values)
+        return values, self._far(table, chosen, values)
+
+    @property
+    def usual(self) -> tuple[float, float]:
+        """The least and the largest value that are not far outside the training rows'."""
+        if self.scale is None:
+            return -math.inf, math.inf
+        # of parts, since the whole may be beyond float64
+        reach = FAR * self.most - FAR * self.least
+        return self.least - reach, self.most + reach
 
     def _far(self, table: Any, chosen: NDArray[Any] | None, values: NDArray[Any]) -> list[str]:
         """Tell of values far outside the range of the training rows."""
-        # of parts, since the whole may be beyond float64
-        reach = FAR * self.most - FAR * self.least
-        far = np.flatnonzero((values > self.most + reach) | (values < self.least - reach))
+        low, high = self.usual
+        far = np.flatnonzero((values > high) | (values < low))
         if not far.size:
             return []
         first = int(far[0])

@@ -225,6 +225,19 @@ def test_a_network_with_its_parameters(tmp_path):
     np.testing.assert_allclose(y, network.predict(params, x), rtol=1e-6)
 
 
+def test_rows_of_the_user_are_tried(prepared, tmp_path, monkeypatch):
+    from backhand.export.onnx import comparison
+
+    tried, real = [], comparison.compare
+    monkeypatch.setattr(comparison, "compare", lambda *a: tried.append(a[2]) or real(*a))
+    model = ensemble(prepared, 1)
+    model.to_onnx(tmp_path / "m.onnx", prepared[0])
+    values = prepared[1].values(prepared[0], warn=False)
+    np.testing.assert_array_equal(tried[-1], values)
+    with pytest.raises(InputError, match="column"):
+        model.to_onnx(tmp_path / "m.onnx", prepared[0][["number"]])
+
+
 def test_what_is_no_model(tmp_path):
     with pytest.raises(InputError, match="a list cannot be exported"):
         write_onnx([], tmp_path / "n.onnx")

@@ -79,25 +79,29 @@ def test_rows_of_any_number(rows):
 
 
 def test_nodes_that_networks_have_not_yet():
-    """A scaled product with a transposed matrix, sums of members, and running sums."""
+    """Scaled products with transposed matrices, sums of members, and running sums."""
     rng = np.random.default_rng(0)
     x = row_buffer("x", 6)
-    w = Buffer("w", (2, 5, 3), role=Role.PARAMETER)
-    v = Buffer("v", (2, 5, 3), role=Role.PARAMETER)
-    sums = Buffer("sums", w.axes)
-    members = x.view("members", 0, 3, 2)
-    each, total = Buffer("each", (BATCH, 2, 5)), Buffer("total", (BATCH, 5))
+    w, v = (Buffer(name, (2, 3, 5), role=Role.PARAMETER) for name in "wv")
+    u, t = Buffer("u", (2, 5, 3), role=Role.PARAMETER), Buffer("t", (4, 5), role=Role.PARAMETER)
+    sums, members = Buffer("sums", w.axes), x.view("members", 0, 3, 2)
+    first, second = (Buffer(name, (BATCH, 2, 5)) for name in ("first", "second"))
+    third, total = Buffer("third", (BATCH, 2, 4)), Buffer("total", (BATCH, 4))
     nodes = (
         Cumulate(w, sums, True, v),
-        Product(members, False, sums, True, each, scale=0.3),
-        MemberSum(each, total),
+        Product(members, False, sums, False, first, scale=0.3),
+        Product(members, False, u, True, second, bias=None),
+        Map(lambda xp, a, b: a + b, (first, second), (both := Buffer("both", first.axes),)),
+        Product(both, False, t, True, third),
+        MemberSum(third, total),
     )
-    constants = {w: rng.standard_normal((2, 5, 3)), v: rng.standard_normal((2, 5, 3))}
+    constants = {b: rng.standard_normal(b.axes) for b in (w, v, u, t)}
     network = Stage("network1", "float64", (x,), nodes, constants, total)
     z, y = Buffer("z", total.axes), Buffer("y", total.axes)
     answer = Stage("answer", "float64", (z,), (Map(lambda xp, a: a, (z,), (y,)),), {}, y)
-    model = checked(Program("nodes", 6, (network,), answer, Decision("numbers")))
-    assert {"CumSum", "Transpose", "ReduceSum"} <= {node.op_type for node in model.graph.node}
+    for rows in (0, 20):
+        model = checked(Program("nodes", 6, (network,), answer, Decision("numbers")), rows)
+    assert {"CumSum", "ReduceSum"} <= {node.op_type for node in model.graph.node}
 
 
 def test_what_is_computed_twice_is_written_once():

@@ -46,6 +46,58 @@ FMA = {
 #endif""",
 }
 
+PRODUCT = """\
+/* y = b + x w, each sum one fma after another; N columns at once, and the last N may overlap */
+static void @product(const $real *x, const $weight *w, const $real *b, $real *y,
+    const int32_t depth, const int32_t width)
+{
+#define @COLUMNS(N) \\
+    if (width >= N) { \\
+        for (int32_t c = 0; c < width; c += N) { \\
+            const int32_t first = c < width - N ? c : width - N; \\
+            const $weight *row = w + first; \\
+            $real sums[N]; \\
+            for (int32_t j = 0; j < N; j++) { \\
+                sums[j] = b ? b[first + j] : 0; \\
+            } \\
+            for (int32_t k = 0; k < depth; k++, row += width) { \\
+                for (int32_t j = 0; j < N; j++) { \\
+                    sums[j] = @fma(x[k], ($real)row[j], sums[j]); \\
+                } \\
+            } \\
+            for (int32_t j = 0; j < N; j++) { \\
+                y[first + j] = sums[j]; \\
+            } \\
+        } \\
+        return; \\
+    }
+#if defined(__AVX__) || defined(__aarch64__)
+    @COLUMNS(64)
+#endif
+#if defined(__SSE2__) || defined(__aarch64__)
+    @COLUMNS(32)
+    @COLUMNS(16)
+    @COLUMNS(8)
+    @COLUMNS(4)
+#endif
+    @COLUMNS(1)
+#undef @COLUMNS
+}"""
+
+TRANSPOSED = """\
+/* y = b + x w' of w (width, depth) */
+static void @product_transposed(const $real *x, const $weight *w, const $real *b, $real *y,
+    const int32_t depth, const int32_t width)
+{
+    for (int32_t c = 0; c < width; c++, w += depth) {
+        $real sum = b ? b[c] : 0;
+        for (int32_t k = 0; k < depth; k++) {
+            sum = @fma(x[k], ($real)w[k], sum);
+        }
+        y[c] = sum;
+    }
+}"""
+
 HELPERS: dict[str, tuple[tuple[str, ...], str]] = {
     "bits": (
         (),
@@ -189,50 +241,12 @@ static int32_t @place(const $real a, const int32_t values)
     return a >= 1 ? (a < ($real)values ? (int32_t)a : values - 1) : 0;
 }""",
     ),
-    "product": (
+    "product": (("fma",), PRODUCT),
+    "product_int8": (("fma",), PRODUCT.replace("@product", "@product_int8")),
+    "product_transposed": (("fma",), TRANSPOSED),
+    "product_transposed_int8": (
         ("fma",),
-        """\
-/* y = b + x w, each sum one fma after another */
-static void @product(const $real *x, const $real *w, const $real *b, $real *y,
-    const int32_t depth, const int32_t width)
-{
-    int32_t c = 0;
-#define @COLUMNS(N) \\
-    for (; c + N <= width; c += N) { \\
-        $real sums[N]; \\
-        const $real *row = w + c; \\
-        for (int32_t j = 0; j < N; j++) { \\
-            sums[j] = b ? b[c + j] : 0; \\
-        } \\
-        for (int32_t k = 0; k < depth; k++, row += width) { \\
-            for (int32_t j = 0; j < N; j++) { \\
-                sums[j] = @fma(x[k], row[j], sums[j]); \\
-            } \\
-        } \\
-        for (int32_t j = 0; j < N; j++) { \\
-            y[c + j] = sums[j]; \\
-        } \\
-    }
-    @COLUMNS(16)
-    @COLUMNS(1)
-#undef @COLUMNS
-}""",
-    ),
-    "product_transposed": (
-        ("fma",),
-        """\
-/* y = b + x w' of w (width, depth) */
-static void @product_transposed(const $real *x, const $real *w, const $real *b, $real *y,
-    const int32_t depth, const int32_t width)
-{
-    for (int32_t c = 0; c < width; c++, w += depth) {
-        $real sum = b ? b[c] : 0;
-        for (int32_t k = 0; k < depth; k++) {
-            sum = @fma(x[k], w[k], sum);
-        }
-        y[c] = sum;
-    }
-}""",
+        TRANSPOSED.replace("@product_transposed", "@product_transposed_int8"),
     ),
 }
 """Each helper with the others that it calls; @name is another one's name."""
@@ -253,6 +267,17 @@ def real_text(value: float, dtype: str) -> str:
     if "." in digits:
         digits = digits.rstrip("0").rstrip(".")
     return f"{digits}p{int(exponent)}{mark}"
+
+
+def wrapped(texts: Sequence[str]) -> list[str]:
+    """Texts with commas between them, in lines."""
+    lines, line = [], ""
+    for text in texts:
+        if len(line) + len(text) > 88:
+            lines.append(line.rstrip())
+            line = ""
+        line += f"{text}, "
+    return [*lines, line.rstrip(", ")]
 
 
 class C(Dialect):
@@ -285,7 +310,8 @@ class C(Dialect):
                 texts.append(HELPERS[name][1])
             else:
                 continue
-            texts[-1] = self._filled(texts[-1], dtype)
+            weight = "int8_t" if name.endswith("_int8") else REAL[dtype]
+            texts[-1] = self._filled(texts[-1].replace("$weight", weight), dtype)
         return texts
 
     def _filled(self, text: str, dtype: str) -> str:
@@ -386,12 +412,5 @@ class C(Dialect):
             texts = [real_text(float(a), dtype) for a in flat]
         else:
             texts = [str(a) for a in flat.tolist()]
-        lines, line = [], ""
-        for text in texts:
-            if len(line) + len(text) > 90:
-                lines.append(line.rstrip())
-                line = ""
-            line += f"{text}, "
-        lines.append(line.rstrip(", "))
         head = f"static const {TYPES[dtype]} {self.local(name, '')}[{len(texts)}] = {{"
-        return [head, *indented(lines), "};"]
+        return [head, *indented(wrapped(texts)), "};"]

@@ -63,6 +63,8 @@ class Dialect:
                 without a bias, b is `null`, and the sum begins with 0
             product_transposed(x, w, b, y, depth, width)
                 the same with w[c, k]
+            product_int8, product_transposed_int8
+                the same with w of int8
             tree_add(lanes), tree_maximum(lanes)
                 sixteen numbers as one: the first half with the second, and so on
             place(a, values)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,8 @@ class Writer:
     Parameters
     ----------
     dialect : Dialect
+    taken : collection of str
+        Names that functions and constants must not have.
 
     Attributes
     ----------
@@ -83,13 +85,13 @@ class Writer:
         `dialect.FUNCTIONS`, see `definitions`.
     """
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, taken: Collection[str] = ()) -> None:
         self.dialect = dialect
         self.arrays: list[tuple[str, Array]] = []
         self.functions: list[list[str]] = []
         self._constants: dict[tuple[str, bytes], str] = {}
         self._formulas: dict[Any, str] = {}
-        self._taken: set[str] = set(FUNCTIONS)
+        self._taken = {*FUNCTIONS, *taken}
 
     def definitions(self) -> list[list[str]]:
         """All functions: exp and its like first."""
@@ -168,7 +170,8 @@ class Writer:
             names[buffer] = self.dialect.local(self.constant(f"{name}_{buffer.name}", values), "")
         outs = {buffer: f"y{i}" for i, buffer in enumerate(results)}
         memory = Memory(nodes, names, outs)
-        body = _Body(self, memory, dtype)
+        whole = {b for b, a in constants.items() if self.dialect.dtype_of(a) == "int8"}
+        body = _Body(self, memory, dtype, whole)
         for node in nodes:
             body.add(node)
         for buffer, array in memory.copies:
@@ -187,8 +190,8 @@ class Writer:
 class _Body:
     """The statements of one routine."""
 
-    def __init__(self, writer: Writer, memory: Memory, dtype: str) -> None:
-        self.writer, self.memory, self.dtype = writer, memory, dtype
+    def __init__(self, writer: Writer, memory: Memory, dtype: str, whole: set[Buffer]) -> None:
+        self.writer, self.memory, self.dtype, self._whole = writer, memory, dtype, whole
         self.dialect = writer.dialect
         self.lines: list[str] = []
         self._several = False  # whether a node is done for several members
@@ -259,6 +262,7 @@ class _Body:
         if node.bias is not None and not scaled:
             bias = self._pointer(node.bias)
         name = "product_transposed" if node.right_transposed else "product"
+        name += "_int8" * (node.right in self._whole)
         weights, out = self._pointer(node.right, shared), self._pointer(node.out)
         sizes = str(node.left.width), str(node.out.width)
         call = self._helper(name, self._pointer(node.left), weights, bias, out, *sizes)

@@ -12,7 +12,7 @@ from ..programs import program_of
 from .writing import onnx_model
 
 
-def write_onnx(model: Any, path: str | os.PathLike[str]) -> None:
+def write_onnx(model: Any, path: str | os.PathLike[str], values: Any = None) -> None:
     """Write a trained model as an ONNX file; see `writing.onnx_model` for its inputs and outputs.
 
     Where onnxruntime is installed, the model is run first, on random rows.
@@ -21,6 +21,8 @@ def write_onnx(model: Any, path: str | os.PathLike[str]) -> None:
     ----------
     model : Model, TableModel, fitted estimator, (Network, parameters) or Program
     path : path-like
+    values : array (N, columns) or (N, D), optional
+        Of rows to try the file with besides random ones, as the program takes them.
 
     Raises
     ------
@@ -39,7 +41,9 @@ def write_onnx(model: Any, path: str | os.PathLike[str]) -> None:
     checker.check_model(made, full_check=True)
     content = made.SerializeToString()
     if importlib.util.find_spec("onnxruntime") is not None:
-        from .comparison import compare_samples
+        from .comparison import compare, compare_samples
 
         compare_samples(program, content)
+        if values is not None:
+            compare(program, content, values)
     write_whole(path, content)

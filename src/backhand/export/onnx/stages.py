@@ -192,21 +192,29 @@ class StageWriter:
                 raise InputError(f"{self.stage.name}: ONNX files have no {type(node).__name__}")
 
     def _product(self, node: Product) -> str:
-        name, swap = self.name(node.out), {2: (1, 0), 3: (0, 2, 1)}
-        left, right = self[node.left], self[node.right]
+        name, left = self.name(node.out), self[node.left]
+        right = self._transposed(node.right) if node.right_transposed else self[node.right]
         own = len(node.right.axes) == 3  # a matrix for each member: members go first
-        if node.right_transposed:
-            perm = swap[len(node.right.axes)]
-            right = self.emit("Transpose", right, name=f"{name}.transposed", perm=perm)
         if own:
+            # A further axis keeps onnxruntime from fusing Transpose and MatMul: version 1.20 has
+            # no such operator of float64, and divides by zero if there are no rows.
             left = self.emit("Transpose", left, name=f"{name}.members", perm=(1, 0, 2))
+            left = self.emit("Unsqueeze", left, self.writer.whole(0), name=f"{name}.apart")
         found = self.emit("MatMul", left, right, name=f"{name}.product")
         if own:
+            found = self.emit("Squeeze", found, self.writer.whole(0), name=f"{name}.together")
             found = self.emit("Transpose", found, name=f"{name}.rows", perm=(1, 0, 2))
         if node.scale != 1.0:
             scale = self.writer.scalar(node.scale, self.stage.dtype)
             found = self.emit("Mul", found, scale, name=f"{name}.scaled")
         return found if node.bias is None else self.emit("Add", found, self[node.bias], name=name)
+
+    def _transposed(self, matrix: Buffer) -> str:
+        """A parameter (D, K) or (M, D, K) with its last two axes swapped."""
+        if matrix not in self.stage.constants:
+            raise InputError(f"{self.stage.name}: ONNX files cannot transpose {matrix}")
+        a = np.asarray(self.stage.constants[matrix], self.stage.dtype)
+        return self.writer.constant(a.swapaxes(-1, -2), f"{self.name(matrix)}.transposed")
 
     def _lookup(self, node: Lookup) -> str:
         name, table = self.name(node.out), self[node.table]

@@ -34,10 +34,12 @@ def test_operations_at_nan_ties_and_infinities(dtype):
             -a,
             xp.sqrt(a),
             a / b,
+            xp.round(a),
+            xp.round(a / 3.0),
         )
 
     graph = trace(formula, [("a", "real"), ("b", "real")])
-    some = np.array([0.0, -0.0, 1.5, -2.0, np.inf, -np.inf, np.nan, 3.0], dtype)
+    some = np.array([0.0, -0.0, 1.5, 2.5, -2.0, np.inf, -np.inf, np.nan, 3.0], dtype)
     a, b = (m.ravel() for m in np.meshgrid(some, some))
     got = map_elements(graph, dtype, {"a": a, "b": b})
     with np.errstate(all="ignore"):

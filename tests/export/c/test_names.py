@@ -1,0 +1,102 @@
+"""Any text gives valid identifiers, strings and comments."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backhand import InputError
+from backhand.export.c.files import c_texts
+from backhand.export.c.names import Names, near_identifier, string
+from backhand.export.program import Decision
+
+from ..programs import table_program
+from .programs import compiled, needs_gcc
+
+NASTY = [
+    *("", " ", "int", "class", "2nd", "a*/b", "/* x", "??/", "??=", "\\", '"', "'", "\n", "\r\n"),
+    *("größe", "年齢", "😀", "a b", "a-b", "a_b", "OTHER", "of_text", "row", "predict", "linux"),
+    *(
+        "x" * 300,
+        "NULL",
+        "\x01",
+        "%s",
+        "0",
+        "-1",
+        "1e5",
+        "\u2028",
+        "ß",
+        "a\\",
+        "//",
+        "city_of_text",
+    ),
+]
+TEXTS = st.one_of(
+    st.sampled_from(NASTY), st.text(st.characters(exclude_characters="\0"), max_size=20)
+)
+
+
+def named(program, names, values, classes):
+    """The program with other texts."""
+    columns = [
+        dataclasses.replace(column, name=name, values=tuple(values) if column.values else ())
+        for column, name in zip(program.columns, names, strict=True)
+    ]
+    return dataclasses.replace(
+        program, columns=tuple(columns), decision=Decision("largest", tuple(classes))
+    )
+
+
+@needs_gcc
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(TEXTS, min_size=4, max_size=4, unique=True),
+    st.lists(TEXTS, min_size=3, max_size=3, unique=True),
+    st.lists(TEXTS, min_size=3, max_size=3, unique=True),
+)
+def test_any_names_compile_and_texts_are_found(tmp_path, names, values, classes):
+    program = named(table_program(), names, values, classes)
+    header, source = c_texts(program, "net")
+    (tmp_path / "net.h").write_text(header, "ascii")
+    (tmp_path / "net.c").write_text(source, "ascii")
+    number = len(list(tmp_path.glob("*.so")))
+    compiled(tmp_path / "net.c", tmp_path / f"{number}.so", flags=("-O0", "-shared", "-fPIC"))
+    lib = ctypes.CDLL(str(tmp_path / f"{number}.so"))
+    lib.net_class_name.restype = ctypes.c_char_p
+    assert [lib.net_class_name(i) for i in range(3)] == [c.encode() for c in classes]
+    assert lib.net_class_name(3) == lib.net_class_name(-1) == b""
+    functions = [
+        line.split("(")[0].split()[-1]
+        for line in header.splitlines()
+        if "_of_text(" in line and line.startswith("int32_t")
+    ]
+    assert len(functions) == 2
+    for function in functions:
+        find = getattr(lib, function)
+        assert [find(value.encode()) for value in values] == list(range(len(values)))
+        assert find(b"\xff never") == -1
+        assert find(None) == -2
+
+
+def test_identifiers_are_readable():
+    assert near_identifier("Größe in m²", "c") == "Groe_in_m2"
+    assert near_identifier("2nd", "c") == "n2nd"
+    assert near_identifier("年齢", "column3") == "column3"
+    names = Names(frozenset({"int"}))
+    assert [names.new(n) for n in ("int", "a", "a", "a_2")] == ["int_2", "a", "a_2", "a_2_2"]
+
+
+@pytest.mark.parametrize("text", ["x" * 4096, "a\0b"])
+def test_texts_that_c_does_not_allow_are_refused(text):
+    with pytest.raises(InputError, match="cannot be a text in C"):
+        string(text)
+
+
+def test_strings_hold_any_byte():
+    assert string('a"?\n\\é') == r'"a\042\077\012\134\303\251"'
+    assert np.all(np.array(list(string("".join(map(chr, range(1, 128)))).encode())) < 127)
