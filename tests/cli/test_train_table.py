@@ -316,7 +316,7 @@ def test_a_folder_is_streamed(backhand, people, tmp_path):
     assert out.splitlines()[0] == f"{first}rows of unknown number, streamed"
     record = run_of(tmp_path / "run")
     assert record["scores"]["test"]["accuracy"] > 0.8
-    assert load(tmp_path / "run").model_.about["rows"] == 300
+    assert load(tmp_path / "run" / "model.safetensors").model_.about["rows"] == 300
     backhand(*shlex.split(record["command"])[1:], "--out", "two")
     one, two = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("run", "two"))
     assert one == two

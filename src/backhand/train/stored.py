@@ -19,8 +19,9 @@ from .rows import Rows
 
 Array = Any
 
-PIECE = 1 << 17
-"""Bytes of rows that are read from the disk at once. Fewer mix rows better and take more time."""
+PIECE, PIECES = 1 << 17, 256
+"""Bytes of rows that are read from the disk at once, at most; and how many times a block holds such
+a piece, at least. Smaller pieces mix rows better and take more time."""
 
 SHARE_OF_DISK = 0.5
 """Of the room that is free in a folder, what prepared rows may take if nobody says how much."""
@@ -47,7 +48,7 @@ class StoredRows(Blocks):
         self._closing = weakref.finalize(self, _close, self._files)
         self._like: list[Array | None] = []
         self._kind: type[Rows] = Rows
-        self.piece_bytes = PIECE
+        self.piece_bytes = min(PIECE, window // PIECES)
 
     def add(self, rows: Rows) -> None:
         """Write rows behind the others; all of one shape and dtype.
