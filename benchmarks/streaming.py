@@ -31,7 +31,6 @@ TITLES = {
 }
 PART = 250_000
 GROUP = 100_000
-EPOCHS = 3
 EVERY = 0.25  # seconds between two looks at the memory
 
 
@@ -85,7 +84,7 @@ def make(folder: Path, rows: int, columns: int) -> None:
 # one training, in a process of its own ------------------------------------------------------------
 
 
-def train(way: str, folder: Path, window: str) -> dict:
+def train(way: str, folder: Path, window: str, epochs: int) -> dict:
     """Train; what was measured."""
     from backhand import Stream, TabularClassifier
     from backhand.tabular.recipes import PIECES, Recipe
@@ -108,7 +107,7 @@ def train(way: str, folder: Path, window: str) -> dict:
         used.append(time.process_time())
 
     kind = dataclasses.replace(PIECES, members=1, epochs=1.0)
-    recipe = Recipe((kind,), lengths=((10**12, EPOCHS, 512),))
+    recipe = Recipe((kind,), lengths=((10**12, epochs, 512),))
     model = TabularClassifier(recipe, random_state=0, callbacks=[note])
     if way == "memory":
         import pyarrow.parquet as pq
@@ -137,9 +136,9 @@ def train(way: str, folder: Path, window: str) -> dict:
 def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
     found = []
     for turn in range(options.rounds):
-        for way in WAYS:
+        for way in options.ways:
             command = [sys.executable, __file__, "--one", way, "--window", options.window]
-            command += ["--folder", str(folder)]
+            command += ["--folder", str(folder), "--epochs", str(options.epochs)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             result = json.loads(done.stdout.splitlines()[-1])
             found.append({"turn": turn, **result})
@@ -162,13 +161,14 @@ def speed(found: list[dict], way: str) -> float:
     return float(np.median([s for r in found if r["way"] == way for s in r["rows_per_second"]]))
 
 
-def tell(found: list[dict], rows: int) -> None:
-    print(f"\n{rows:,} rows, median of {len(found) // len(WAYS)} x {EPOCHS} epochs:\n")
-    print("| rows are | rows/s | of in memory | CPU s an epoch | fit, s | log-loss | peak, MB |")
+def tell(found: list[dict], options: argparse.Namespace) -> None:
+    turns = f"{options.rounds} x {options.epochs}"
+    print(f"\n{options.rows:,} rows of {options.columns} columns, median of {turns} epochs:\n")
+    print("| rows are | rows/s | of the first | CPU s an epoch | fit, s | log-loss | peak, MB |")
     print("|---|---|---|---|---|---|---|")
-    for way in WAYS:
+    for way in options.ways:
         mine = [r for r in found if r["way"] == way]
-        share = speed(found, way) / speed(found, "memory")
+        share = speed(found, way) / speed(found, options.ways[0])
         seconds = np.median([r["seconds"] for r in mine])
         used = np.median([s for r in mine for s in r["cpu_seconds"]])
         print(
@@ -218,6 +218,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--columns", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--window", default="64M")
     parser.add_argument("--folder", type=Path, default=Path("streaming-data"))
     parser.add_argument("--records", type=Path, default=Path("streaming.csv"))
@@ -225,12 +227,12 @@ def main() -> None:
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(train(options.one, options.folder, options.window)))
+        print(json.dumps(train(options.one, options.folder, options.window, options.epochs)))
         return
     folder = options.folder / f"{options.rows}x{options.columns}"
     make(folder, options.rows, options.columns)
     found = measure(options, folder)
-    tell(found, options.rows)
+    tell(found, options)
     record(found, options.records, options.rows)
     if options.plot:
         plot(found, options.plot)

@@ -44,7 +44,13 @@ def test_row_groups_come_in_an_order_that_the_generator_decides(folder):
 
 def test_row_groups_are_read_a_few_rows_at_a_time(folder, monkeypatch):
     monkeypatch.setattr("backhand.datasets.parquet_files.ROWS", 30)
-    assert max(len(batch.numbers) for batch in source_of(folder).batches()) == 30
+    monkeypatch.setattr("backhand.datasets.parquet_files.ROWS_MIXED", 7)
+    source, rng = source_of(folder), np.random.default_rng(0)
+    assert max(len(batch.numbers) for batch in source.batches()) == 30
+    mixed = [batch.numbers for batch in source.batches(rng)]
+    assert max(map(len, mixed)) == 7
+    # eight groups of 100 rows come in turns
+    assert len({int(some[0]) // 250 * 250 + int(some[0]) % 250 // 100 for some in mixed[:30]}) >= 6
     assert module.ROWS >= 1 << 16
 
 

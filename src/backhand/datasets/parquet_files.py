@@ -13,6 +13,15 @@ from backhand.datasets.source import ROWS, SAMPLE, Batch, Source
 from backhand.errors import BackhandError, InputError, first_line
 from backhand.preprocess import arrow
 
+GROUPS_MIXED = 8
+"""Row groups that are read at a time where they come in random order, in turns by chance."""
+
+ROWS_MIXED = 1 << 13
+"""Rows that are taken from one of them at a time."""
+
+BUFFER = 1 << 18
+"""Bytes of a column of a row group that are read ahead."""
+
 GROUPS_SAMPLED = 8
 """Row groups of which a sample has the first rows."""
 
@@ -101,11 +110,23 @@ class ParquetFiles(Source):
         self, rng: np.random.Generator | None = None, columns: Sequence[str] | None = None
     ) -> Iterator[Batch]:
         names = self.names if columns is None else list(columns)
-        places = range(len(self._groups))
-        for place in places if rng is None else rng.permutation(len(self._groups)).tolist():
-            yield from self._read(self._groups[place], names)
+        if rng is None:
+            for group in self._groups:
+                yield from self._read(group, names, ROWS)
+            return
+        waiting: list[int] = rng.permutation(len(self._groups)).tolist()
+        begun: list[Iterator[Batch]] = []
+        while waiting or begun:
+            while waiting and len(begun) < GROUPS_MIXED:
+                begun.append(self._read(self._groups[waiting.pop()], names, ROWS_MIXED))
+            place = int(rng.integers(len(begun)))
+            batch = next(begun[place], None)
+            if batch is None:
+                begun.pop(place)
+            else:
+                yield batch
 
-    def _read(self, which: _Group, names: list[str]) -> Iterator[Batch]:
+    def _read(self, which: _Group, names: list[str], rows: int) -> Iterator[Batch]:
         import pyarrow as pa
         import pyarrow.dataset as ds
         import pyarrow.parquet as pq
@@ -121,9 +142,10 @@ class ParquetFiles(Source):
         texts = [name for name in inside if arrow.is_text(self._fields[name].type)]
         with self._reading(place):
             handle = fragment.filesystem.open_input_file(fragment.path)
-            with handle, pq.ParquetFile(handle, read_dictionary=texts) as file:
+            form = {"read_dictionary": texts, "buffer_size": BUFFER}
+            with handle, pq.ParquetFile(handle, **form) as file:
                 parts = file.iter_batches(
-                    batch_size=ROWS, row_groups=[group], columns=needed, use_threads=False
+                    batch_size=rows, row_groups=[group], columns=needed, use_threads=False
                 )
                 for part in parts:
                     table = pa.Table.from_batches([part])
@@ -147,7 +169,7 @@ class ParquetFiles(Source):
         each = -(-SAMPLE // max(len(places), 1))
         found = []
         for place in places:
-            first = next(self._read(self._groups[place], self.names), None)
+            first = next(self._read(self._groups[place], self.names, ROWS), None)
             if first is not None:
                 found.append(first.table.slice(0, each))
         if not found:
