@@ -42,12 +42,18 @@ def relation():
     return duckdb.arrow(TABLE)
 
 
+def lazy(folder):
+    if not hasattr(pl.LazyFrame, "collect_batches"):
+        pytest.skip("Polars of before frames in batches")
+    return pl.scan_parquet(folder / "*.parquet")
+
+
 SOURCES = {
     "folder": lambda folder: folder,
     "text": lambda folder: str(folder),
     "list": lambda folder: sorted(folder.glob("*.parquet")),
     "dataset": lambda folder: ds.dataset(folder, format="parquet", exclude_invalid_files=True),
-    "lazy": lambda folder: pl.scan_parquet(folder / "*.parquet"),
+    "lazy": lambda folder: lazy(folder),
     "relation": lambda folder: relation(),
     "frame": lambda folder: pl.from_arrow(TABLE),
     "function": lambda folder: lambda: (TABLE.slice(i, 90) for i in range(0, N, 90)),

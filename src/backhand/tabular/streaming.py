@@ -247,7 +247,8 @@ def _second_pass(
     They are kept on the disk if there is room, until the stack is left.
     """
     stream, preparation = preparing.labelled.stream, preparing.preparation
-    row_bytes = 4 * preparation.width + 8 + (0 if preparing.labelled.weight is None else 4)
+    weighted = preparing.labelled.weight is not None or preparing.factors is not None
+    row_bytes = 4 * preparation.width + 8 + 4 * weighted
     kept = None
     if rows * row_bytes <= stream.disk_bytes:
         kept = stack.enter_context(StoredRows(stream.scratch, stream.window_bytes))
