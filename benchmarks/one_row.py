@@ -3,14 +3,20 @@
     pip install onnx onnxruntime torch==2.13.0
     python benchmarks/one_row.py [--rounds 15]
 
-``network.predictor(params)`` beside ONNX Runtime, PyTorch, scikit-learn and NumPy, all with the
-same weights and one thread. Peers that are not installed are left out and named.
+``network.predictor(params)`` beside C from `to_c` (called from C), ONNX Runtime, PyTorch,
+scikit-learn and NumPy, all with the same weights and one thread. Peers that are not installed are
+left out and named.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import pathlib
+import shutil
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from backhand.bench.training import spread
+from backhand.export.c import write_c
 from backhand.network import Network, Params
 
-SHAPES = ((10, 32, 32, 2), (784, 256, 128, 10))
+SHAPES = ((10, 32, 32, 2), (784, 50, 10), (784, 256, 128, 10))
 SECONDS = 0.02
 """Of a measurement: calls are repeated for about so long."""
 
@@ -30,6 +37,42 @@ Call = Callable[[], Any]
 def backhand(network: Network, params: Params, x: Any) -> Call:
     predict = network.predictor(params)
     return lambda: predict(x)
+
+
+C_CALLS = 100
+"""Rows in a call of the C program: a call from Python takes longer than a row."""
+
+
+def exported(network: Network, params: Params, x: Any) -> Call:
+    """`C_CALLS` rows through the exported C, compiled with -O3 -march=native."""
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        raise ImportError("it needs gcc")
+    with tempfile.TemporaryDirectory() as text:
+        folder = pathlib.Path(text)
+        write_c((network, params), folder / "net")
+        (folder / "many.c").write_text(MANY.replace("$calls", str(C_CALLS)))
+        flags = ["-std=c99", "-O3", "-march=native", "-shared", "-fPIC"]
+        subprocess.run([compiler, *flags, "-o", "net.so", "many.c"], cwd=folder, check=True)
+        many = ctypes.CDLL(str(folder / "net.so")).many
+    out = np.empty(network.widths[-1], np.float32)
+    many.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    return lambda: many(x.ctypes.data, out.ctypes.data)
+
+
+MANY = """\
+#include "net.c"
+
+void many(const float *x, float *y);
+
+void many(const float *x, float *y)
+{
+    for (int i = 0; i < $calls; i++) {
+        net_logits(x, y);
+        __asm__ volatile("" : : "r"(x), "r"(y) : "memory");
+    }
+}
+"""
 
 
 def numpy(network: Network, params: Params, x: Any) -> Call:
@@ -96,6 +139,8 @@ def scikit_learn(network: Network, params: Params, x: Any) -> Call:
     return lambda: model.predict_proba(x)
 
 
+EXPORTED = "backhand's C"
+
 PEERS = {
     "ONNX Runtime": onnxruntime,
     "PyTorch": torch,
@@ -106,7 +151,7 @@ PEERS = {
 
 def contenders(network: Network, params: Params, x: Any) -> Iterator[tuple[str, Call]]:
     yield "backhand", backhand(network, params, x)
-    for name, make in PEERS.items():
+    for name, make in {EXPORTED: exported, **PEERS}.items():
         try:
             yield name, make(network, params, x)
         except ImportError as error:
@@ -139,7 +184,8 @@ def main() -> None:
         found: dict[str, list[float]] = {name: [] for name in calls}
         for _ in range(rounds + 1):
             for name, call in calls.items():
-                found[name].append(microseconds(call))
+                taken = microseconds(call)
+                found[name].append(taken / C_CALLS if name == EXPORTED else taken)
         ours = statistics.median(found["backhand"][1:])
         for name, times in found.items():
             median, low, high = spread(times[1:])

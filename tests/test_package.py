@@ -33,7 +33,7 @@ FLOORS = (
     {"network", "engines", "layers"},
     {"train"},
     {"preprocess"},
-    {"check", "estimators", "tabular", "datasets", "export"},
+    {"check", "estimators", "tabular", "datasets", "export", "serve"},
     {"report", "bench"},
     {"cli", "__main__"},
 )

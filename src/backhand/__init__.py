@@ -44,6 +44,8 @@ _HOME = {
     "TabularRegressor": "tabular",
     "Model": "export",
     "load": "export",
+    "Predictor": "serve",
+    "load_predictor": "serve",
     "BackhandError": "errors",
     "InputError": "errors",
 }

@@ -113,7 +113,7 @@ def files(dice: Dice, memory: Any) -> Calls:
             ).save(path)
         text = _forged(dice, path) if dice.chance(0.7) else _flipped(dice, path)
 
-        read = backhand.load if dice.chance(0.5) else kind.load
+        read = dice.one((backhand.load, backhand.load_predictor, kind.load))
 
         def do() -> Any:
             made = read(path)
@@ -338,14 +338,19 @@ def places(dice: Dice, memory: Any) -> Calls:
     place = dice.one(
         (None, 3, "", "/nonexistent/m", b"m", nothing(dice, np.ones((2, 2))).value, "/", "a\x00b")
     )
-    way = dice.one(("load", "save", "backhand.load", "datasets.load"))
+    way = dice.one(("load", "save", "backhand.load", "load_predictor", "datasets.load"))
     fitted = MLPRegressor(hidden_layer_sizes=(2,), max_iter=1)
     fitted.fit(np.ones((4, 2)), np.arange(4.0))
 
     def do() -> Any:
         if way == "save":
             return fitted.save(place)
-        ways = {"load": MLPRegressor.load, "backhand.load": backhand.load, "datasets.load": load}
+        ways = {
+            "load": MLPRegressor.load,
+            "backhand.load": backhand.load,
+            "load_predictor": backhand.load_predictor,
+            "datasets.load": load,
+        }
         return ways[way](place)
 
     yield Call(f"{way}({place!r:.80})", do, {}, lambda _: "accepted", harmless=False)

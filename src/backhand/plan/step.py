@@ -85,6 +85,44 @@ class Plan:
         return found
 
 
+def plan_of_nodes(
+    nodes: Sequence[Node],
+    given: Sequence[Buffer],
+    constants: Sequence[Buffer],
+    result: Buffer,
+    dtype: str,
+) -> Plan:
+    """A plan of nodes that are not those of a network, such as a stage of an exported model.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+    given : sequence of Buffer
+        What they read that has a row for each of the batch: at least one. The first is x, and
+        others are gathered.
+    constants : sequence of Buffer
+        What they read besides, in the place of parameters.
+    result : Buffer
+        In the place of logits.
+    dtype : {"float32", "float64"}
+        Of all numbers.
+    """
+    x, *others = given
+    gathers = (Gather(f"all_{buffer.name}", buffer) for buffer in others)
+    return Plan(
+        Description((x.width, result.width), dtype=dtype),
+        (*gathers, *nodes),
+        tuple(Parameter(buffer, None) for buffer in constants),
+        scalars=(),
+        results=(),
+        kinks=(),
+        x=x,
+        t=Buffer("t", (BATCH, 1), role=Role.TARGET),
+        weight=Buffer("weight", (BATCH, 1), role=Role.WEIGHT),
+        logits=result,
+    )
+
+
 class _Planner:
     """Walks the layers of a network and collects the parts of a plan."""
 

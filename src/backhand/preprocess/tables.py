@@ -154,9 +154,9 @@ def _of_mapping(raw: Mapping[Any, Any]) -> Opened:
     import pyarrow as pa
 
     given = [(str(name), values) for name, values in raw.items()]
-    single = [name for name, values in given if _is_single(values)]
+    single = [name for name, values in given if is_single(values)]
     if single and len(single) < len(given):
-        other = next(name for name, values in given if not _is_single(values))
+        other = next(name for name, values in given if not is_single(values))
         raise InputError(
             f"column {single[0]!r} is a single value and column {other!r} is not: "
             "give lists for a table, single values for one row"
@@ -274,7 +274,7 @@ def _first_misfit(values: Any) -> str:
     return f", row {1 + bisect.bisect_left(range(len(values) - 1), True, key=fails)}"
 
 
-def _is_single(values: Any) -> bool:
+def is_single(values: Any) -> bool:
     """Say whether it is a number, a text, a date and the like, or an array of no dimension."""
     one = not hasattr(values, "__iter__") or getattr(values, "ndim", 1) == 0
     return one or isinstance(values, (str, bytes))

@@ -1,6 +1,9 @@
 """C99 files of trained models:
 
-- `dialect`: C as a dialect of `export.imperative`, with its small functions;
+- `helpers`: the small functions that programs need;
+- `dialect`: C as a dialect of `export.imperative`;
+- `names`: any text as identifiers, strings and comments;
+- `table`, `decision`, `selftest`: rows of tables, classes, and sample rows with expected bits;
 - `files`: `write_c`, which writes ``NAME.h`` and ``NAME.c``.
 """
 

@@ -15,241 +15,20 @@ import numpy as np
 from ...expr.graph import Node
 from ..imperative.dialect import Dialect, Parameter
 from ..imperative.expressions import indented
+from .helpers import (
+    BITS,
+    CALL_CORTEX_M,
+    CORTEX_M,
+    FMA,
+    FRACTION,
+    HELPERS,
+    IS_CORTEX_M,
+    REAL,
+)
 
 Array = Any
 
-REAL = {"float32": "float", "float64": "double"}
-BITS = {"float32": "uint32_t", "float64": "uint64_t"}
 TYPES = {**REAL, "int32": "int32_t", "uint32": "uint32_t", "uint64": "uint64_t", "int8": "int8_t"}
-FRACTION = {"float32": 23, "float64": 52}
-
-FMA = {
-    "float32": """\
-#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__) \\
-    || (defined(__ARM_FEATURE_FMA) && (__ARM_FP & 4)) \\
-    || (defined(__riscv_flen) && __riscv_flen >= 32)
-#define @FMA_HAS 1
-#define @fma(a, b, c) __builtin_fmaf(a, b, c)
-#else
-#define @FMA_HAS 0
-#define @fma(a, b, c) ((a) * (b) + (c))
-#endif""",
-    "float64": """\
-#if defined(__FP_FAST_FMA) || defined(__FMA__) || defined(__aarch64__) \\
-    || (defined(__ARM_FEATURE_FMA) && (__ARM_FP & 8)) \\
-    || (defined(__riscv_flen) && __riscv_flen >= 64)
-#define @FMA_HAS_f64 1
-#define @fma_f64(a, b, c) __builtin_fma(a, b, c)
-#else
-#define @FMA_HAS_f64 0
-#define @fma_f64(a, b, c) ((a) * (b) + (c))
-#endif""",
-}
-
-PRODUCT = """\
-/* y = b + x w, each sum one fma after another; N columns at once, and the last N may overlap */
-static void @product(const $real *x, const $weight *w, const $real *b, $real *y,
-    const int32_t depth, const int32_t width)
-{
-#define @COLUMNS(N) \\
-    if (width >= N) { \\
-        for (int32_t c = 0; c < width; c += N) { \\
-            const int32_t first = c < width - N ? c : width - N; \\
-            const $weight *row = w + first; \\
-            $real sums[N]; \\
-            for (int32_t j = 0; j < N; j++) { \\
-                sums[j] = b ? b[first + j] : 0; \\
-            } \\
-            for (int32_t k = 0; k < depth; k++, row += width) { \\
-                for (int32_t j = 0; j < N; j++) { \\
-                    sums[j] = @fma(x[k], ($real)row[j], sums[j]); \\
-                } \\
-            } \\
-            for (int32_t j = 0; j < N; j++) { \\
-                y[first + j] = sums[j]; \\
-            } \\
-        } \\
-        return; \\
-    }
-#if defined(__AVX__) || defined(__aarch64__)
-    @COLUMNS(64)
-#endif
-#if defined(__SSE2__) || defined(__aarch64__)
-    @COLUMNS(32)
-    @COLUMNS(16)
-    @COLUMNS(8)
-    @COLUMNS(4)
-#endif
-    @COLUMNS(1)
-#undef @COLUMNS
-}"""
-
-TRANSPOSED = """\
-/* y = b + x w' of w (width, depth) */
-static void @product_transposed(const $real *x, const $weight *w, const $real *b, $real *y,
-    const int32_t depth, const int32_t width)
-{
-    for (int32_t c = 0; c < width; c++, w += depth) {
-        $real sum = b ? b[c] : 0;
-        for (int32_t k = 0; k < depth; k++) {
-            sum = @fma(x[k], ($real)w[k], sum);
-        }
-        y[c] = sum;
-    }
-}"""
-
-HELPERS: dict[str, tuple[tuple[str, ...], str]] = {
-    "bits": (
-        (),
-        """\
-static $bits @bits(const $real a)
-{
-    union { $real real; $bits bits; } u;
-    u.real = a;
-    return u.bits;
-}""",
-    ),
-    "real": (
-        (),
-        """\
-static $real @real(const $bits a)
-{
-    union { $real real; $bits bits; } u;
-    u.bits = a;
-    return u.real;
-}""",
-    ),
-    "abs": (
-        ("bits", "real"),
-        """\
-static $real @abs(const $real a)
-{
-    return @real(@bits(a) & ~$sign);
-}""",
-    ),
-    "copysign": (
-        ("bits", "real"),
-        """\
-static $real @copysign(const $real a, const $real b)
-{
-    return @real((@bits(a) & ~$sign) | (@bits(b) & $sign));
-}""",
-    ),
-    "round": (
-        ("abs", "copysign"),
-        """\
-/* the nearest whole number, half to even */
-static $real @round(const $real a)
-{
-    const $real large = $large, b = @abs(a);
-    return b < large ? @copysign((b + large) - large, a) : a;
-}""",
-    ),
-    "minimum": (
-        (),
-        """\
-static $real @minimum(const $real a, const $real b)
-{
-    return a != a || a < b ? a : b;
-}""",
-    ),
-    "maximum": (
-        (),
-        """\
-static $real @maximum(const $real a, const $real b)
-{
-    return a != a || a > b ? a : b;
-}""",
-    ),
-    "add": (
-        (),
-        """\
-static $real @add(const $real a, const $real b)
-{
-    return a + b;
-}""",
-    ),
-    "sqrt": (
-        ("bits", "real"),
-        """\
-/* the square root, rounded to nearest, bit by bit */
-static $real @sqrt(const $real a)
-{
-    $bits m = @bits(a), root = 0, bit, rest = 0;
-    int32_t e = (int32_t)(m >> $fraction);
-    if (!(a > 0) || a - a != 0) {
-        return a == 0 || a > 0 ? a : @real($nan);
-    }
-    m &= ($one << $fraction) - 1;
-    if (e > 0) {
-        m |= $one << $fraction;
-    } else {
-        e = 1;
-        while (!(m >> $fraction)) {
-            m <<= 1;
-            e -= 1;
-        }
-    }
-    e -= $bias;
-    if (e & 1) {
-        m <<= 1;
-        e -= 1;
-    }
-    for (bit = $one << ($fraction + 1); bit != 0; bit >>= 1) {
-        m <<= 1;
-        if (m >= rest + bit) {
-            m -= rest + bit;
-            rest += bit << 1;
-            root += bit;
-        }
-    }
-    root += (m != 0) & root;
-    return @real((root >> 1) + (($bits)(e / 2 + $bias - 1) << $fraction));
-}""",
-    ),
-    "tree_add": (
-        ("add",),
-        """\
-static $real @tree_add($real *a)
-{
-    for (int32_t half = 8; half > 0; half /= 2) {
-        for (int32_t i = 0; i < half; i++) {
-            a[i] = @add(a[i], a[i + half]);
-        }
-    }
-    return a[0];
-}""",
-    ),
-    "tree_maximum": (
-        ("maximum",),
-        """\
-static $real @tree_maximum($real *a)
-{
-    for (int32_t half = 8; half > 0; half /= 2) {
-        for (int32_t i = 0; i < half; i++) {
-            a[i] = @maximum(a[i], a[i + half]);
-        }
-    }
-    return a[0];
-}""",
-    ),
-    "place": (
-        (),
-        """\
-static int32_t @place(const $real a, const int32_t values)
-{
-    return a >= 1 ? (a < ($real)values ? (int32_t)a : values - 1) : 0;
-}""",
-    ),
-    "product": (("fma",), PRODUCT),
-    "product_int8": (("fma",), PRODUCT.replace("@product", "@product_int8")),
-    "product_transposed": (("fma",), TRANSPOSED),
-    "product_transposed_int8": (
-        ("fma",),
-        TRANSPOSED.replace("@product_transposed", "@product_transposed_int8"),
-    ),
-}
-"""Each helper with the others that it calls; @name is another one's name."""
 
 
 def real_text(value: float, dtype: str) -> str:
@@ -311,6 +90,12 @@ class C(Dialect):
             else:
                 continue
             weight = "int8_t" if name.endswith("_int8") else REAL[dtype]
+            small = name == "product" and dtype == "float32"
+            if small:
+                texts[-1] = CORTEX_M + texts[-1]
+            kernel = CALL_CORTEX_M if small else ""
+            texts[-1] = texts[-1].replace("$kernel\n", kernel + "\n" * small)
+            texts[-1] = texts[-1].replace("$many", IS_CORTEX_M if small else "0")
             texts[-1] = self._filled(texts[-1].replace("$weight", weight), dtype)
         return texts
 
@@ -330,7 +115,11 @@ class C(Dialect):
         }
         for name, value in values.items():
             text = text.replace(name, value)
-        words = sorted({*HELPERS, "fma", "FMA_HAS", "COLUMNS"}, key=len, reverse=True)
+        words = sorted(
+            {*HELPERS, "fma", "FMA_HAS", "COLUMNS", "columns16", "HALF", "STEP"},
+            key=len,
+            reverse=True,
+        )
         for word in words:
             text = text.replace(f"@{word}", self.local(word, dtype))
         return text.replace("_f64_f64", "_f64")

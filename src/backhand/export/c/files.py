@@ -15,7 +15,8 @@ from ..int8 import as_int8
 from ..program import Program
 from ..programs import program_of
 from . import decision
-from .dialect import REAL, C
+from .dialect import C
+from .helpers import REAL
 from .names import Names, checked_prefix, comment
 from .selftest import SelfTest
 from .table import Table
@@ -246,8 +247,8 @@ PRAGMAS = """\
 #elif defined(__GNUC__)
 #if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) \\
     && (defined(__x86_64__) || defined(__aarch64__))
-#pragma GCC optimize ("O3", "fp-contract=off")
+#pragma GCC optimize ("O3", "fp-contract=off", "no-tree-loop-distribute-patterns")
 #else
-#pragma GCC optimize ("fp-contract=off")
+#pragma GCC optimize ("fp-contract=off", "no-tree-loop-distribute-patterns")
 #endif
 #endif"""

@@ -38,7 +38,7 @@ def checked_prefix(prefix: str) -> str:
         If it is no identifier of C, or a word that means something else.
     """
     fits = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", prefix) and len(prefix) <= LONGEST
-    if not fits or prefix.lower() in KEYWORDS or prefix in MACROS:
+    if not fits or prefix.lower() in KEYWORDS:
         raise InputError(
             f"{prefix!r:.60} cannot begin the names in a C file: take at most {LONGEST} letters, "
             "digits and _, a letter first, and no word of C"

@@ -11,7 +11,8 @@ from ..imperative.exact import WORDS, run_exactly
 from ..imperative.expressions import indented
 from ..program import Program
 from ..samples import sample_rows
-from .dialect import BITS, REAL, C, real_text, wrapped
+from .dialect import C, real_text, wrapped
+from .helpers import BITS, REAL
 from .table import Table
 
 Array = np.ndarray

@@ -6,8 +6,9 @@
 - `comparison`: runs the model beside the program, within a derived bound;
 - `files`: `write_onnx`, which does all of this and writes the file.
 
-Only operators of the default domain are written, of opset 19: the first that compares texts, which
-onnxruntime has had since version 1.16 of 2023.
+Only operators of the default domain are written, of opset 19, the first that compares texts.
+onnxruntime 1.20 of November 2024 and 1.32 are tested. Version 1.16 of 2023 runs the files, but
+loses a NaN in a minimum or maximum, and with it missing dates.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def compare(program: Program, model: bytes, rows: Array) -> float:
     logits, y = bounded(program, rows)
     worst = worst_element(got[PROBABILITIES if LABEL in got else NUMBERS], y.value, 0.0, y.error)
     if worst.ratio > 1:
-        raise DiffersError(f"the ONNX model differs from its own at {worst} (row, output)")
+        raise _differs(f"{worst} (row, output)")
     if LABEL in got:
         possible = _possible(program.decision, logits, y)
         if program.decision.kind == "labels":
@@ -174,10 +174,17 @@ def compare(program: Program, model: bytes, rows: Array) -> float:
             fits = (possible & (got[LABEL][:, None] == classes)).any(axis=1)
         if not fits.all():
             row = int(np.argwhere(~fits)[0][0])
-            raise DiffersError(
-                f"the ONNX model gives {got[LABEL][row]!r} in row {row}, where y is {y.value[row]}"
-            )
+            raise _differs(f"row {row}: got {got[LABEL][row]!r}, where y is {y.value[row]}")
     return worst.ratio
+
+
+def _differs(where: str) -> DiffersError:
+    import onnxruntime
+
+    return DiffersError(
+        f"onnxruntime {onnxruntime.__version__} differs from the model by more than rounding at "
+        f"{where}: nothing was written; try another version of onnxruntime"
+    )
 
 
 def _possible(decision: Decision, logits: list[Rounded], y: Rounded) -> Array:

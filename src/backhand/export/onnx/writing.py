@@ -15,7 +15,7 @@ from .stages import StageWriter, Writer, element_type
 Array = Any
 
 OPSET, IR_VERSION = 19, 9
-"""Texts are compared from opset 19 on; onnxruntime has had it since version 1.16 of 2023."""
+"""The first that compares texts."""
 
 NUMBERS, LABEL, PROBABILITIES = "variable", "label", "probabilities"
 """The outputs' names: those of skl2onnx, without its ZipMap."""

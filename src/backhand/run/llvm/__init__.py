@@ -22,9 +22,10 @@ Where things happen:
 - The number of threads is first chosen by the cost model in `program.compiled`, within what
   `host.team` finds available, and then measured and corrected while training by
   `host.thread_tuner`.
-- An array reaches native code through `runtime.binding`, which checks it. There is one exception:
-  `runtime.single_row` reads one row of inputs where it is, after the checks of
-  `runtime.engine.Forward.__call__`.
+- An array reaches native code through `runtime.binding`, which checks it. There are two
+  exceptions: `runtime.single_row` reads one row of inputs where it is, after the checks of
+  `runtime.engine.Forward.__call__`, and `runtime.frozen` puts arrays that were checked when a model
+  was compiled where another process wants them.
 - An activation, a loss or an optimiser is added in `backhand.formulas`, and nothing here changes;
   a layer is wired in `backhand.plan`.
 """

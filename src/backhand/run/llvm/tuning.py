@@ -219,3 +219,7 @@ for a cache. Larger: fewer barriers, more memory."""
 
 IDLE_INSTANCES = 8
 """Programs whose buffers are kept for later calls. Larger: more memory, fewer allocations."""
+
+UNLOCKING_WORK = 2_000_000
+"""Operations from which on a call for rows releases the interpreter's lock, which takes other
+threads up to 5 ms to give back. Larger: rows of larger networks keep all other threads waiting."""

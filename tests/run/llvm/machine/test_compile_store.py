@@ -258,15 +258,15 @@ def test_a_name_says_what_the_code_is():
 
 def test_packing():
     parts = [b"", b"one", bytes(1000)]
-    assert compile_store.unpacked(compile_store.packed(parts)) == parts
-    assert compile_store.unpacked(b"") == []
+    assert object_cache.unpacked(object_cache.packed(parts)) == parts
+    assert object_cache.unpacked(b"") == []
 
 
 def test_entries_of_two_processes_may_need_each_other(monkeypatch):
     """Each has compiled one of two functions, and found the other in the other's index."""
     kept = {"E1": (b"b", b"code of a"), "E2": (b"a", b"code of b")}
     monkeypatch.setattr(
-        compile_store.object_cache, "read", lambda key: compile_store.packed(kept[key.split()[-1]])
+        compile_store.object_cache, "read", lambda key: object_cache.packed(kept[key.split()[-1]])
     )
     store = compile_store.CompileStore(HOST, "test")
     store._places = {"a": "E1", "b": "E2"}

@@ -13,7 +13,7 @@ import pytest
 
 from backhand.errors import BackhandError
 from backhand.run.llvm.machine.elf_linker import Image, linked
-from backhand.run.llvm.machine.target import Library, Target, _processor, emit_object
+from backhand.run.llvm.machine.target import Library, Target, emit_object, processor
 
 HOST = Target.host()
 pytestmark = pytest.mark.skipif(
@@ -142,7 +142,7 @@ print([name for name in names if name in sys.modules])
 """
 
 
-@pytest.mark.skipif(not _processor(), reason="this C library does not describe the processor")
+@pytest.mark.skipif(not processor(), reason="this C library does not describe the processor")
 def test_with_a_warm_cache_a_fit_loads_no_compiler(tmp_path):
     environment = {
         **os.environ,

@@ -180,6 +180,6 @@ def test_what_llvm_says_of_a_processor_is_kept_for_processors_of_its_kind(monkey
     asked = []
     monkeypatch.setattr(target_module, "_asked", lambda: asked.append(1) or NAMED["avx2"])
     for said, times in (("one", 1), ("one", 1), ("another", 2), ("", 3), ("", 4)):
-        monkeypatch.setattr(target_module, "_processor", lambda said=said: said)
+        monkeypatch.setattr(target_module, "processor", lambda said=said: said)
         assert target_module._host.__wrapped__() == NAMED["avx2"]
         assert len(asked) == times

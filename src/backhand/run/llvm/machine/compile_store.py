@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -25,7 +24,7 @@ from ..host.workers import Task, Workers, run_to_end
 from ..ir.builder import ir
 from . import object_cache
 from .elf_linker import Image, linked
-from .target import Library, Target, emit_object, fork_safe_lock
+from .target import Library, Target, emit_object, fork_safe_lock, loaded
 
 CompileReady = Callable[["ir.Module"], None]
 """Called with a module while it is written, whenever functions of it are complete."""
@@ -209,7 +208,7 @@ class CompileStore:
             if content is None:
                 del self._places[symbol]
                 return None
-            needs, *codes = unpacked(content)
+            needs, *codes = object_cache.unpacked(content)
             self._entries[place] = SharedObjects(tuple(codes), tuple(needs.decode().split()))
         return self._entries[place]
 
@@ -233,7 +232,8 @@ class CompileStore:
         self._entries[place] = entry
         self._places |= dict.fromkeys(symbols, place)
         object_cache.write(
-            f"{self.key} {place}", packed([" ".join(entry.needs).encode(), *entry.codes])
+            f"{self.key} {place}",
+            object_cache.packed([" ".join(entry.needs).encode(), *entry.codes]),
         )
         lines = [f"{symbol} {where}" for symbol, where in sorted(self._places.items())]
         object_cache.write(f"{self.key} index", "\n".join(lines).encode())
@@ -346,28 +346,16 @@ def load(key: str, target: Target, emit: Callable[[CompileReady], ir.Module]) ->
     emit : callable
         Gives the module if it must be compiled; see `CompileStore.objects`.
     """
-
-    def build() -> bytes:
-        if target not in _stores:
-            _stores[target] = CompileStore(target, object_cache.generator())
-        files = _stores[target].objects(emit)
-        image = linked(files)
-        return packed([b"image", *image] if image else [b"files", *files])
-
-    kind, *parts = unpacked(object_cache.cached(key, build))
-    return Image(*parts) if kind == b"image" else Library(*parts)
+    return loaded(object_cache.cached(key, lambda: built(target, emit)))
 
 
-def packed(parts: Sequence[bytes]) -> bytes:
-    """Several byte strings as one."""
-    return b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+def built(target: Target, *emits: Callable[[CompileReady], ir.Module]) -> bytes:
+    """The machine code of modules that may refer to each other, as `loaded` takes it.
 
-
-def unpacked(whole: bytes) -> list[bytes]:
-    """What `packed` put together."""
-    parts, at = [], 0
-    while at < len(whole):
-        (size,) = struct.unpack_from("<Q", whole, at)
-        parts.append(whole[at + 8 : at + 8 + size])
-        at += 8 + size
-    return parts
+    Call it holding `COMPILING`; ``emits`` are as of `CompileStore.objects`.
+    """
+    if target not in _stores:
+        _stores[target] = CompileStore(target, object_cache.generator())
+    files = [*dict.fromkeys(file for emit in emits for file in _stores[target].objects(emit))]
+    image = linked(files)
+    return object_cache.packed([b"image", *image] if image else [b"files", *files])

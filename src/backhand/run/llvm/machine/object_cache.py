@@ -17,11 +17,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import itertools
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,17 +54,33 @@ class UnsafeError(OSError):
 
 
 @functools.cache
-def generator() -> str:
-    """A checksum of the code that generates code, of the formulas, and llvmlite's version."""
-    import llvmlite
+def generator(parts: tuple[str, ...] = GENERATING) -> str:
+    """A checksum of code that generates code, the formulas among it, and llvmlite's version.
 
-    package = Path(__file__).parents[3]
-    digest = hashlib.sha256(f"{llvmlite.__version__} {np.__version__}".encode())
-    for part in GENERATING:
-        for source in sorted((package / part).rglob("*.py")):
-            content = source.read_bytes()
-            digest.update(f"{source.relative_to(package)} {len(content)} ".encode() + content)
+    Parameters
+    ----------
+    parts : tuple of str
+        Folders of the package; ``("",)`` is all of it.
+    """
+    package = str(Path(__file__).parents[3])
+    digest = hashlib.sha256(_llvmlite() + f" {np.__version__}".encode())
+    for part in parts:
+        for folder, folders, names in os.walk(os.path.join(package, part)):
+            folders.sort()
+            for name in sorted(names):
+                if name.endswith(".py"):
+                    source = os.path.join(folder, name)
+                    with open(source, "rb", buffering=0) as file:
+                        content = file.read()
+                    digest.update(f"{source[len(package) :]} {len(content)} ".encode() + content)
     return digest.hexdigest()
+
+
+def _llvmlite() -> bytes:
+    """What llvmlite says of its version, read without importing it."""
+    found = importlib.util.find_spec("llvmlite")
+    folders = (found.submodule_search_locations if found else None) or ()
+    return b"".join(Path(folder, "_version.py").read_bytes() for folder in folders)
 
 
 def folder() -> Path | None:
@@ -261,3 +279,18 @@ def _prune(path: Path) -> None:
         for name in oldest[: -LARGEST // 2] if len(oldest) > LARGEST else ():
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=within)
+
+
+def packed(parts: Sequence[bytes]) -> bytes:
+    """Several byte strings as one."""
+    return b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+
+
+def unpacked(whole: bytes) -> list[bytes]:
+    """What `packed` put together."""
+    parts, at = [], 0
+    while at < len(whole):
+        (size,) = struct.unpack_from("<Q", whole, at)
+        parts.append(whole[at + 8 : at + 8 + size])
+        at += 8 + size
+    return parts

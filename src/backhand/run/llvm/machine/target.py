@@ -21,6 +21,7 @@ import numpy as np
 
 from ....errors import BackhandError, unknown_name
 from . import object_cache
+from .elf_linker import Image
 
 if TYPE_CHECKING:
     from llvmlite import binding, ir
@@ -203,18 +204,18 @@ def _initialised() -> Any:
 
 @functools.cache
 def _host() -> Target:
-    processor = _processor()
-    key = f"{object_cache.generator()} {processor}"
-    kept = object_cache.read(key) if processor else None
+    known = processor()
+    key = f"{object_cache.generator()} {known}"
+    kept = object_cache.read(key) if known else None
     if kept is not None:
         return Target(*json.loads(kept))
     target = _asked()
-    if processor:
+    if known:
         object_cache.write(key, json.dumps(dataclasses.astuple(target)).encode())
     return target
 
 
-def _processor() -> str:
+def processor() -> str:
     """What the C library knows of this process's processor, if it says; LLVM takes long to load.
 
     These are the answers of the instruction ``cpuid``: family and model, and which features may be
@@ -340,6 +341,12 @@ class Library:
                 except RuntimeError as error:
                     raise BackhandError(f"compiled engine: no symbol {name!r}: {error}") from None
             return int(self._found[name][name])
+
+
+def loaded(code: bytes) -> Library | Image:
+    """Machine code that `compile_store.built` made, in memory. LLVM loads only what is no image."""
+    kind, *parts = object_cache.unpacked(code)
+    return Image(*parts) if kind == b"image" else Library(*parts)
 
 
 def compile_module(

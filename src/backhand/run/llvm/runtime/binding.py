@@ -4,6 +4,8 @@ Native code trusts its table and checks nothing. So an address is only ever writ
 array has been compared with what the program was compiled for, and the array is kept alive for as
 long as its address stands in the table. Two are in no table: the single row of inputs that
 `single_row` reads after the checks of `engine.Forward.__call__`, and the result that it makes.
+`frozen` writes tables anew of arrays that were bound here when a model was compiled; the rows that
+its functions read are bytes, whose length it checks.
 """
 
 from __future__ import annotations

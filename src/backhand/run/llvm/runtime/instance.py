@@ -18,19 +18,11 @@ from ..kernels.gather import READABLE
 from ..program.buffers import DTYPES, LINE_WORDS, Slot, inputs_of_a_thread, transposed
 from ..program.compiled import Compiled, PartitionMode
 from .binding import Table, check_sources, with_padding
+from .memory import aligned
 
 Array = Any
 
 NOTHING = 0, (), 0, ""  # the arguments of `Instance.reserve` before its first call
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros that begin on a cache line."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
-    raw = np.zeros(size + tuning.CACHE_LINE, np.uint8)
-    start = -raw.ctypes.data % tuning.CACHE_LINE
-    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def allocate_arena(wanted: Mapping[str, tuple[tuple[int, ...], Any]]) -> dict[str, Array]:

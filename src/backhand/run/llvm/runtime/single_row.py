@@ -14,27 +14,22 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ....plan.description import Description
 from ....plan.step import forward_plan
-from ..ir.builder import define, element, for_range, index, ir
+from ..ir.builder import define, element, index, ir
 from ..machine.compile_store import COMPILING, RecentlyUsed, load
 from ..machine.elf_linker import Image
 from ..machine.fp_mode import flush_subnormals
 from ..machine.target import Library, Target
-from ..program.buffers import Layout, Slot, Slots
+from ..program.buffers import Layout
 from ..program.compiled import program_key
-from ..program.context import Context
-from ..program.emit import load_table
-from ..program.kernel_plan import KernelPlan, plan_kernels
-from ..program.kernel_set import Kernels
-from ..program.partition import Range
-from ..program.row_code import RowCode
-from ..program.sum_code import SumCode
+from ..program.kernel_plan import KernelPlan
+from ..program.one_row import emit_row, one_row_plan, slots
 from .binding import Table
 
 Array = Any
@@ -72,7 +67,7 @@ class SingleRow:
         from .instance import aligned_buffers, allocate_arena
 
         plan = forward_plan(description)
-        kernel_plan = plan_kernels(plan, (plan.logits,))
+        kernel_plan = one_row_plan(plan)
         dtype = np.dtype(description.dtype)
         layout = Layout(kernel_plan)
         self._library = _library(kernel_plan)
@@ -96,11 +91,6 @@ class SingleRow:
         return out
 
 
-def slots(layout: Layout) -> Slots:
-    """What the function expects in its table; its argument x may be copied there."""
-    return {"zeros": Slot(layout.real, (None,)), **layout.buffer_slots()}
-
-
 def _library(kernel_plan: KernelPlan) -> Library | Image:
     target = Target.host()
     key = f"single row {OBJECT_HEADER} {program_key(kernel_plan, target, {})}"
@@ -113,54 +103,13 @@ def _library(kernel_plan: KernelPlan) -> Library | Image:
 def emit_single(kernel_plan: KernelPlan, target: Target) -> ir.Module:
     """The module that defines ``one(table, x, out)`` for the kernel plan of a forward plan."""
     module = ir.Module("backhand")
-    kernels = Kernels(module, target, kernel_plan, single_row=True)
-    layout, top = Layout(kernel_plan), kernel_plan.plan.logits
     function, build = define(module, "one", [ir.PointerType()] * 3, external=True)
-    (table, x, out), entry = function.args, build.block
+    table, x, out = function.args
     as_before = flush_subnormals(build, target)
-    x_name = kernel_plan.plan.x.name
-    at = load_table(build, table, slots(layout))
-    x, out = (_elements(build, a) for a in (x, out))
-
-    def move(base: ir.Value, to: ir.Value, many: int) -> None:
-        def one(k: ir.Value) -> None:
-            value = build.load(element(build, base, k, kernels.real), typ=kernels.real)
-            build.store(value, element(build, to, k, kernels.real))
-
-        for_range(build, "number", index(0), index(many), one)
-
-    if kernel_plan.reads_x_in_products_only:
-        at[x_name] = x
-    else:
-        move(x, at[x_name], layout.inputs)
-    at |= {"x.ld": index(0), "x.per_thread": index(0), "x.split_k": index(0), "threads": index(1)}
-    at["batch"] = index(1)
-    context = SingleRowContext(kernel_plan, layout, kernels, {}, build, at, index(0))
-    context.now = {"begin": index(0), "rows": index(1)}
-    rows = RowCode(context)
-    SumCode(context, rows, None, entry).run(kernel_plan.parameter_only)
-    for kernel in kernel_plan.kernels:
-        rows.run(kernel, (index(0), index(1)))
-    where = layout.place(top)
-    for member in range(top.members):
-        start = context.address(where, index(member * where.member))
-        move(start, element(build, out, index(member * top.width), kernels.real), top.width)
+    emit_row(kernel_plan, target, build, table, [_elements(build, x)], _elements(build, out))
     as_before()
     build.ret_void()
     return module
-
-
-class SingleRowContext(Context):
-    """A program whose work is soon done, and which nobody waits for."""
-
-    def pieces(
-        self,
-        which: int,
-        between: Range,
-        piece: ir.Value,
-        body: Callable[[ir.Value, ir.Value], None],
-    ) -> None:
-        body(*between)
 
 
 def _elements(build: ir.IRBuilder, array: ir.Value) -> ir.Value:
