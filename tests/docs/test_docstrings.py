@@ -21,7 +21,9 @@ def module_of(path):
 
 
 WITH_EXAMPLES = [
-    module_of(path) for path in sorted(SOURCE.rglob("*.py")) if ">>> " in path.read_text("utf-8")
+    module_of(path)
+    for path in sorted(SOURCE.rglob("*.py"))
+    if re.search(r"^ *>>> ", path.read_text("utf-8"), re.MULTILINE)
 ]
 
 
