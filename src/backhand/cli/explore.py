@@ -79,7 +79,7 @@ def _subject(model: Any, path: Path, file: Path | None, target: str | None, form
     if trained_on in EXAMPLES:
         data = datasets.load(trained_on)
         return of_model(model, _raw(data), _labels(data), f"{path.resolve().name}: {trained_on}")
-    if trained_on is not None and Path(trained_on).exists():
+    if trained_on is not None and Path(trained_on).is_file():
         file = Path(trained_on)
     if file is None:
         raise InputError(

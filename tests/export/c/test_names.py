@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backhand import InputError
 from backhand.export.c.files import c_texts
-from backhand.export.c.names import Names, near_identifier, string
+from backhand.export.c.names import comment, near_identifier, string
 from backhand.export.program import Decision
 
 from ..programs import table_program
@@ -20,6 +20,7 @@ from .programs import compiled, needs_gcc
 
 NASTY = [
     *("", " ", "int", "class", "2nd", "a*/b", "/* x", "??/", "??=", "\\", '"', "'", "\n", "\r\n"),
+    *("*\\", "tree", "add", "network1", "w1"),
     *("größe", "年齢", "😀", "a b", "a-b", "a_b", "OTHER", "of_text", "row", "predict", "linux"),
     *(
         "x" * 300,
@@ -83,12 +84,31 @@ def test_any_names_compile_and_texts_are_found(tmp_path, names, values, classes)
         assert find(None) == -2
 
 
+@needs_gcc
+def test_categories_called_as_functions_and_constants_of_the_file_compile(tmp_path):
+    called = ["tree", "network1", "FLASH", "map"]
+    values = ["add", "w1", "BYTES"]
+    header, source = c_texts(named(table_program(), called, values, "abc"), "NET")
+    for taken in ("#define NET_FLASH_BYTES ", " NET_tree_add_f64(", " NET_network1_w1["):
+        assert taken in header + source
+    (tmp_path / "NET.h").write_text(header, "ascii")
+    (tmp_path / "NET.c").write_text(source, "ascii")
+    compiled(tmp_path / "NET.c", tmp_path / "NET.so", flags=("-O0", "-shared", "-fPIC"))
+
+
+@pytest.mark.parametrize("text", ["*\\", "a *\\ int x; /\\*", "**//", "/*/", "*/*/", "/**/"])
+def test_comments_neither_end_nor_begin_in_a_text(text):
+    assert not {"*/", "/*"} & {comment(text)[i : i + 2] for i in range(len(text) * 2)}
+
+
+def test_comments_have_no_trigraphs():
+    assert comment("????/") == "? ? ? ?/"
+
+
 def test_identifiers_are_readable():
     assert near_identifier("Größe in m²", "c") == "Groe_in_m2"
     assert near_identifier("2nd", "c") == "n2nd"
     assert near_identifier("年齢", "column3") == "column3"
-    names = Names(frozenset({"int"}))
-    assert [names.new(n) for n in ("int", "a", "a", "a_2")] == ["int_2", "a", "a_2", "a_2_2"]
 
 
 @pytest.mark.parametrize("text", ["x" * 4096, "a\0b"])

@@ -16,15 +16,16 @@ from ..program import Program
 from ..programs import program_of
 from . import decision
 from .dialect import C
-from .helpers import REAL
-from .names import Names, checked_prefix, comment
+from .helpers import HELPERS, REAL, WITHIN
+from .names import checked_prefix, comment
 from .selftest import SelfTest
 from .table import Table
 
 Array = np.ndarray
 
 _API = """predict predict_in logits networks answers prepare predict_row row days missing find
-class_of has_label class_name test_x test_y test_logits test_rows test_near"""
+class_of has_label class_name test_x test_y test_logits test_rows test_near
+H INPUTS LOGITS OUTPUTS SCRATCH SCRATCH_BYTES FLASH_BYTES CLASSES SELFTEST"""
 
 API = frozenset(_API.split())
 """What a file has after its prefix, whatever the program."""
@@ -96,7 +97,9 @@ class _File:
             return None
         prepare = self.writer.stage(self.program.prepare)
         call = self._call(prepare, "values", "prepared")
-        return Table(self.program, self.prefix, prepare, call, Names(API))
+        others = {*self.writer.taken, *HELPERS, *WITHIN}
+        taken = {name + mark for name in others for mark in ("", "_f64")}
+        return Table(self.program, self.prefix, prepare, call, taken)
 
     def texts(self) -> tuple[str, str]:
         """The header and the source."""
