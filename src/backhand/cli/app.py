@@ -212,9 +212,9 @@ def export(
     decimal: Decimal = None,
     encoding: Encoding = None,
 ) -> None:
-    """Write a model for programs without Python, with the preprocessing inside.
+    """Write a model for programs without Python.
 
-    The last part of NAME begins every name in C. With --int8 and --rows it says what eight bits
+    The preprocessing is inside. The last part of NAME begins every name in C. With --int8 and --rows it says what eight bits
     cost in accuracy. ONNX needs the extra: pip install 'backhand[onnx]'. Where onnxruntime is
     installed, the file is run beside the model before it is written.
     """
