@@ -214,9 +214,10 @@ def export(
 ) -> None:
     """Write a model for programs without Python.
 
-    The preprocessing is inside. The last part of NAME begins every name in C. With --int8 and --rows it says what eight bits
-    cost in accuracy. ONNX needs the extra: pip install 'backhand[onnx]'. Where onnxruntime is
-    installed, the file is run beside the model before it is written.
+    The preprocessing is inside. The last part of NAME begins every name in C. With --int8 and
+    --rows it says what eight bits cost in accuracy. ONNX needs the extra: pip install
+    'backhand[onnx]'. Where onnxruntime is installed, the file is run beside the model before it is
+    written.
     """
     from .export import run
 
