@@ -57,14 +57,30 @@ def test_a_table_as_c(backhand, people, tmp_path):
     assert len((tmp_path / "net.c").read_text()) > 0
 
 
+def test_a_table_as_javascript(backhand, people, tmp_path):
+    backhand("train", people[1], "--target", "label", "--epochs", "1", "--out", "run")
+    code, out, err = backhand("export", "run", "--js", "people.mjs")
+    assert (code, err) == (0, "")
+    text = (tmp_path / "people.mjs").read_text()
+    assert out == f"people.mjs: {len(text):,} bytes\n"
+    assert "export function predict(row)" in text
+    assert '"Oslo"' in text
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ((), "say what to write: --c NAME or --onnx FILE"),
+        ((), "say what to write: --c NAME, --js FILE or --onnx FILE"),
         (("--c", "2nd"), "'2nd' cannot begin the names in a C file"),
         (("--c", "none/net"), "cannot write none/net.h: No such file or directory"),
         (("--int8", "--onnx", "m.onnx"), "--int8 is for C: give --c NAME, too"),
         (("--onnx", "m.safetensors"), "--onnx m.safetensors: its name must end in .onnx"),
+        (
+            ("--js", "m.js", "--rows", "rows.csv"),
+            "--rows is for C and ONNX: give --c NAME or --onnx FILE, too",
+        ),
+        (("--js", "m.ts"), "--js m.ts: its name must end in .js or .mjs"),
+        (("--js", "none/m.js"), "cannot write none/m.js: No such file or directory"),
         (("--onnx", "none/m.onnx"), "cannot write none/m.onnx: No such file or directory"),
     ],
 )

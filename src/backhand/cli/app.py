@@ -199,6 +199,9 @@ def export(
     c: Annotated[
         Path | None, option("--c", metavar="NAME", help="NAME.h and NAME.c: C99 without libraries")
     ] = None,
+    js: Annotated[
+        Path | None, option(metavar="FILE", help="an ES module for pages and Node; it can train")
+    ] = None,
     onnx: Annotated[
         Path | None, option(metavar="FILE", help="an ONNX file, with the preprocessing inside")
     ] = None,
@@ -222,7 +225,7 @@ def export(
     from .export import run
 
     form = {"separator": separator, "decimal": decimal, "encoding": encoding}
-    run(model, onnx, c, int8, rows, form)
+    run(model, onnx, c, js, int8, rows, form)
 
 
 @app.command()

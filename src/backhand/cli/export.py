@@ -20,20 +20,32 @@ Array = Any
 
 
 def run(
-    model_file: Path, onnx: Path | None, c: Path | None, int8: bool, rows: Path | None, form: Form
+    model_file: Path,
+    onnx: Path | None,
+    c: Path | None,
+    js: Path | None,
+    int8: bool,
+    rows: Path | None,
+    form: Form,
 ) -> None:
     """Write a model in each language that was asked for."""
-    if onnx is None and c is None:
-        raise InputError("say what to write: --c NAME or --onnx FILE")
-    if onnx is not None and onnx.suffix.lower() != ".onnx":
-        raise InputError(f"--onnx {onnx}: its name must end in .onnx")
+    if onnx is None and c is None and js is None:
+        raise InputError("say what to write: --c NAME, --js FILE or --onnx FILE")
+    for file, option, suffixes in ((onnx, "--onnx", (".onnx",)), (js, "--js", (".js", ".mjs"))):
+        if file is not None and file.suffix.lower() not in suffixes:
+            raise InputError(f"{option} {file}: its name must end in {' or '.join(suffixes)}")
     if int8 and c is None:
         raise InputError("--int8 is for C: give --c NAME, too")
+    if rows is not None and c is None and onnx is None:
+        raise InputError("--rows is for C and ONNX: give --c NAME or --onnx FILE, too")
     model = load(runs.model_file(model_file))
     found, table = (None, None) if rows is None else rows_of(model, rows, form)
     if onnx is not None:
         model.to_onnx(onnx, found)
         _tell(onnx)
+    if js is not None:
+        model.to_js(js)
+        _tell(js)
     if c is not None:
         for file in model.to_c(c, found, int8=int8):
             _tell(file)

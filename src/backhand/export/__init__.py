@@ -6,6 +6,7 @@
 - `exportable`: `to_onnx` and its like, which models and estimators inherit
 - `int8`: programs with weights of eight bits
 - `imperative`: the base of languages like C; `c`
+- `javascript`, also of that base
 - `onnx`
 """
 

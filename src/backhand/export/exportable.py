@@ -44,6 +44,28 @@ class Exportable:
 
         write_onnx(self, path, None if rows is None else values_of(self, rows))
 
+    def to_js(self, path: str | os.PathLike[str]) -> None:
+        """Write an ES module that needs nothing but a browser or Node.
+
+        It exports ``predict(row)``, which takes an object with the table's columns (numbers, texts,
+        Dates or texts such as 2026-01-31, and null where a value is missing), or without columns
+        the array that `predict` takes a row of. It gives ``{label, probabilities}``, in the
+        order of ``describe().classes``, or numbers. The module also has the loss of a row and the
+        derivatives by every parameter; see `export.javascript`.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written there.
+        """
+        from .javascript import write_js
+
+        write_js(self, path)
+
     def to_c(
         self, name: str | os.PathLike[str], rows: Any = None, *, int8: bool = False
     ) -> tuple[pathlib.Path, pathlib.Path]:

@@ -49,7 +49,8 @@ def _stage(stage: Stage) -> Stage:
             nodes.append(node)
     read = {buffer.home for node in nodes for buffer in node.reads}
     kept = {buffer: a for buffer, a in stage.constants.items() if buffer in read}
-    return dataclasses.replace(stage, nodes=tuple(nodes), constants={**kept, **constants})
+    constants |= kept
+    return dataclasses.replace(stage, nodes=tuple(nodes), constants=constants, origin=None)
 
 
 def _product(node: Product, given: Mapping[Buffer, Array], new: dict[Buffer, Array]) -> list[Node]:

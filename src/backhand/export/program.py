@@ -62,6 +62,8 @@ class Stage:
         Parameters and constants that nodes read, in the stage's dtype.
     result : Buffer
         What it gives: (N, K), or (N, M, K) of M members.
+    origin : (Network, dict of str to array), optional
+        The network and the parameters whose forward pass it is, for languages that train, too.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Stage:
     nodes: tuple[Node, ...]
     constants: Mapping[Buffer, Array]
     result: Buffer
+    origin: tuple[Network, Mapping[str, Array]] | None = None
 
     def run(self, *given: Array) -> Array:
         """What the stage gives for rows (N, K), by NumPy: the reference."""
@@ -110,7 +113,8 @@ def network_stage(network: Network, params: Mapping[str, Array], name: str = "ne
     """
     plan, params = forward_plan(network), network.checked_parameters(params)
     constants = {p.buffer: params[p.buffer.name] for p in plan.parameters}
-    return folded(Stage(name, network.dtype, (plan.x,), plan.nodes, constants, plan.logits))
+    origin = network, params
+    return folded(Stage(name, network.dtype, (plan.x,), plan.nodes, constants, plan.logits, origin))
 
 
 class StageWriter:

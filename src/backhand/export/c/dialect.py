@@ -24,6 +24,7 @@ from .helpers import (
     HELPERS,
     IS_CORTEX_M,
     REAL,
+    WITHIN,
 )
 
 Array = Any
@@ -81,23 +82,16 @@ class C(Dialect):
 
     def helper_texts(self) -> list[str]:
         """The definitions of all helpers that are used."""
-        texts = []
-        for name, dtype in self.used:
-            if name == "fma":
-                texts.append(FMA[dtype])
-            elif name in HELPERS:
-                texts.append(HELPERS[name][1])
-            else:
-                continue
-            weight = "int8_t" if name.endswith("_int8") else REAL[dtype]
-            small = name == "product" and dtype == "float32"
-            if small:
-                texts[-1] = CORTEX_M + texts[-1]
-            kernel = CALL_CORTEX_M if small else ""
-            texts[-1] = texts[-1].replace("$kernel\n", kernel + "\n" * small)
-            texts[-1] = texts[-1].replace("$many", IS_CORTEX_M if small else "0")
-            texts[-1] = self._filled(texts[-1].replace("$weight", weight), dtype)
-        return texts
+        return [self._text(*used) for used in self.used if used[0] in ("fma", *HELPERS)]
+
+    def _text(self, name: str, dtype: str) -> str:
+        text = FMA[dtype] if name == "fma" else HELPERS[name][1]
+        small = name == "product" and dtype == "float32"  # what Cortex-M4F has a kernel for
+        for mark, kernel in (("$kernel", CORTEX_M), ("$call", CALL_CORTEX_M)):
+            text = text.replace(mark, kernel if small else "")
+        text = text.replace("$many", IS_CORTEX_M if small else "0")
+        weight = "int8_t" if name.endswith("_int8") else REAL[dtype]
+        return self._filled(text.replace("$weight", weight), dtype)
 
     def _filled(self, text: str, dtype: str) -> str:
         single = dtype == "float32"
@@ -115,12 +109,7 @@ class C(Dialect):
         }
         for name, value in values.items():
             text = text.replace(name, value)
-        words = sorted(
-            {*HELPERS, "fma", "FMA_HAS", "COLUMNS", "columns16", "HALF", "STEP"},
-            key=len,
-            reverse=True,
-        )
-        for word in words:
+        for word in sorted({*HELPERS, *WITHIN}, key=len, reverse=True):
             text = text.replace(f"@{word}", self.local(word, dtype))
         return text.replace("_f64_f64", "_f64")
 

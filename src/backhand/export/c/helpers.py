@@ -34,7 +34,7 @@ FMA = {
 }
 
 PRODUCT = """\
-/* y = b + x w, each sum one fma after another; N columns at once, and the last N may overlap */
+$kernel/* y = b + x w, each sum one fma after another; N columns at once, the last N may overlap */
 static void @product(const $real *x, const $weight *w, const $real *b, $real *y,
     const int32_t depth, const int32_t width)
 {
@@ -58,8 +58,7 @@ static void @product(const $real *x, const $weight *w, const $real *b, $real *y,
         } \\
         return; \\
     }
-$kernel
-#if defined(__AVX__) || defined(__aarch64__)
+$call#if defined(__AVX__) || defined(__aarch64__)
     @COLUMNS(64)
 #endif
 #if defined(__SSE2__) || defined(__aarch64__)
@@ -131,7 +130,8 @@ CALL_CORTEX_M = """\
         }
         return;
     }
-#endif"""
+#endif
+"""
 
 IS_CORTEX_M = """(defined(__GNUC__) && @FMA_HAS \\
     && (defined(__ARM_ARCH_7EM__) || defined(__ARM_ARCH_8M_MAIN__)))"""
