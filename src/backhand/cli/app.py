@@ -162,40 +162,6 @@ def info(model: Model) -> None:
 
 
 @app.command()
-def export(
-    model: Model,
-    c: Annotated[
-        Path | None, option("--c", metavar="NAME", help="NAME.h and NAME.c: C99 without libraries")
-    ] = None,
-    js: Annotated[
-        Path | None, option(metavar="FILE", help="an ES module for pages and Node; it can train")
-    ] = None,
-    onnx: Annotated[
-        Path | None, option(metavar="FILE", help="an ONNX file, with the preprocessing inside")
-    ] = None,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="in C, weights of eight bits: smaller, less exact")
-    ] = False,
-    rows: Annotated[
-        Path | None, option(metavar="FILE", help="rows to measure and to test with")
-    ] = None,
-    separator: Separator = None,
-    decimal: Decimal = None,
-    encoding: Encoding = None,
-) -> None:
-    """Write a model for programs without Python, with the preprocessing inside.
-
-    The last part of NAME begins every name in C. With --int8 and --rows it says what eight bits
-    cost in accuracy. ONNX needs the extra: pip install 'backhand[onnx]'. Where onnxruntime is
-    installed, the file is run beside the model before it is written.
-    """
-    from .export import run
-
-    form = {"separator": separator, "decimal": decimal, "encoding": encoding}
-    run(model, onnx, c, js, int8, rows, form)
-
-
-@app.command()
 def report(
     model: Model,
     file: Annotated[
@@ -226,6 +192,41 @@ def report(
 
     form = {"separator": separator, "decimal": decimal, "encoding": encoding}
     run(model, file, target, out, form)
+
+
+@app.command()
+def export(
+    model: Model,
+    c: Annotated[
+        Path | None, option("--c", metavar="NAME", help="NAME.h and NAME.c: C99 without libraries")
+    ] = None,
+    js: Annotated[
+        Path | None, option(metavar="FILE", help="an ES module for pages and Node; it can train")
+    ] = None,
+    onnx: Annotated[
+        Path | None, option(metavar="FILE", help="an ONNX file, with the preprocessing inside")
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="in C, weights of eight bits: smaller, less exact")
+    ] = False,
+    rows: Annotated[
+        Path | None, option(metavar="FILE", help="rows to measure and to test with")
+    ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+) -> None:
+    """Write a model for programs without Python.
+
+    The preprocessing is inside. The last part of NAME begins every name in C. With --int8 and
+    --rows it says what eight bits cost in accuracy. ONNX needs the extra: pip install
+    'backhand[onnx]'. Where onnxruntime is installed, the file is run beside the model before it is
+    written.
+    """
+    from .export import run
+
+    form = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    run(model, onnx, c, js, int8, rows, form)
 
 
 app.command()(explore)

@@ -115,8 +115,8 @@ def report_of_run(
     ----------
     estimator : TabularClassifier or TabularRegressor
     options : TableOptions
-    table : pyarrow.Table or None
-        That it was fitted to; None if it was streamed.
+    table : pyarrow.Table
+        That it was fitted to.
     test : pyarrow.Table or None
     watcher : Watcher
     """
@@ -124,9 +124,7 @@ def report_of_run(
     if test is not None and options.target is not None:
         y, kept = read_known_target(test, options.target, classes_of(estimator))
         return of_tabular(estimator, test.take(kept), y, looks=seen)
-    if table is not None and estimator.held_out_ is not None:
+    if estimator.held_out_ is not None:
         return of_tabular(estimator, table, (), held_out=True, looks=seen)
     note = "There are too few rows to hold any out, so nothing can be said of new ones."
-    if table is None:
-        note = NO_ROWS
     return of_tabular(estimator, looks=seen, notes=(note,))

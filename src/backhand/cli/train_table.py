@@ -342,8 +342,7 @@ def _finish(
     estimator.model_ = dataclasses.replace(made, target=options.target, about=about)
     page = None
     if watcher is not None:
-        table = None if data.stream is not None else data.table
-        page = report_of_run(estimator, options, table, test, watcher)
+        page = report_of_run(estimator, options, data.table, test, watcher)
     folder = runs.RunFolder(place)
 
     def write(path: Path) -> None:

@@ -76,17 +76,17 @@ class MemberProgress(Progress):
     kind : int
         Which of the recipe's networks.
     network : Network or None
-    sample : Rows
-        Some of its training rows, if they are asked for.
+    sample : Rows or None
+        Some of its training rows, or of the rows that are held out where training rows are
+        streamed; None if there are none of these.
     """
 
     member: int = 1
     members: int = 1
     kind: int = 0
     network: Network | None = None
-    _sample: Callable[[], Rows] | None = dataclasses.field(default=None, repr=False)
+    _sample: Callable[[], Rows | None] = dataclasses.field(default=lambda: None, repr=False)
 
     @property
-    def sample(self) -> Rows:
-        assert self._sample is not None
+    def sample(self) -> Rows | None:
         return self._sample()

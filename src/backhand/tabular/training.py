@@ -307,13 +307,6 @@ def _member(task: Task, job: _Job, result: FitResult) -> Member:
     return dataclasses.replace(member, held_out=member.predictions(job.validation.x))
 
 
-def _sample_of(rows: Rows | Blocks, seed: int) -> Rows:
-    """Some rows, to look at layers with; of streamed ones the first that are read."""
-    if isinstance(rows, Blocks):
-        return next(rows.pieces(None)).take(slice(0, SAMPLE))
-    return rows.take(some_of(len(rows), SAMPLE, seed))
-
-
 class _Watch:
     """Hands each epoch of each member to the user's callbacks, and ends what has no time left."""
 
@@ -327,12 +320,14 @@ class _Watch:
     def callback_of(self, number: int, job: _Job) -> Callback:
         """The callback of one member."""
         last = time.monotonic()
+        # of rows that are streamed, those that are held out are in memory
+        rows = job.rows if isinstance(job.rows, Rows) else job.validation
         about: dict[str, Any] = {
             "member": number + 1,
             "members": self._members,
             "kind": job.kind,
             "network": job.network,
-            "_sample": lambda: _sample_of(job.rows, job.seed),
+            "_sample": lambda: rows and rows.take(some_of(len(rows), SAMPLE, job.seed)),
         }
 
         def notify(now: Progress) -> bool:

@@ -130,8 +130,10 @@ class Watcher:
         if now.member not in self.monitors:
             if not self._budget.allows():
                 return
-            assert now.network is not None
-            self.monitors[now.member] = Monitor(now.network, now.sample, self._budget)
+            sample = now.sample
+            if now.network is None or sample is None:
+                return
+            self.monitors[now.member] = Monitor(now.network, sample, self._budget)
         self.monitors[now.member](now)
 
 
