@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backhand import InputError
 from backhand.export.c.files import c_texts
-from backhand.export.c.names import Names, near_identifier, string
+from backhand.export.c.names import Names, comment, near_identifier, prefixed, string
 from backhand.export.program import Decision
 
 from ..programs import table_program
@@ -34,6 +34,10 @@ NASTY = [
         "a\\",
         "//",
         "city_of_text",
+        "*\\",
+        "\\*",
+        "*/*/",
+        "???/",
     ),
 ]
 TEXTS = st.one_of(
@@ -78,9 +82,32 @@ def test_any_names_compile_and_texts_are_found(tmp_path, names, values, classes)
     assert len(functions) == 2
     for function in functions:
         find = getattr(lib, function)
-        assert [find(value.encode()) for value in values] == list(range(len(values)))
+        assert [find(v.encode()) for v in values] == [k if v else -2 for k, v in enumerate(values)]
         assert find(b"\xff never") == -1
         assert find(None) == -2
+
+
+@given(st.text("*/\\? x", max_size=12))
+def test_a_comment_ends_where_it_should(text):
+    within = f"/* {comment(text)} */"[2:-2]
+    assert not any(mark in within for mark in ("*/", "/*", "??", "\\"))
+    assert comment("a/b *c* d?") == "a/b *c* d?"
+
+
+@needs_gcc
+@pytest.mark.parametrize("prefix", ["net", "NET"])
+def test_names_of_categories_are_none_of_the_file(tmp_path, prefix):
+    program = table_program()
+    own = sorted(prefixed(prefix, c_texts(program, prefix)))
+    for column in sorted({name.partition("_")[0] for name in own}):
+        values = tuple(name.partition("_")[2] for name in own if name.startswith(f"{column}_"))
+        last = dataclasses.replace(program.columns[-1], name=column, values=values)
+        columns = (*program.columns[:-1], last)
+        header, source = c_texts(dataclasses.replace(program, columns=columns), prefix)
+        (tmp_path / f"{prefix}.h").write_text(header, "ascii")
+        (tmp_path / f"{prefix}.c").write_text(source, "ascii")
+        test = f"-D{prefix.upper()}_SELFTEST"
+        compiled(tmp_path / f"{prefix}.c", tmp_path / "out", flags=("-O0", test))
 
 
 def test_identifiers_are_readable():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...files import as_path, write_whole
+from ...files import as_path, write_together
 from ..imperative import Routine, Writer
 from ..imperative.expressions import indented
 from ..int8 import as_int8
@@ -17,17 +17,19 @@ from ..programs import program_of
 from . import decision
 from .dialect import C
 from .helpers import REAL
-from .names import Names, checked_prefix, comment
+from .names import Names, checked_prefix, comment, prefixed
 from .selftest import SelfTest
 from .table import Table
 
 Array = np.ndarray
 
 _API = """predict predict_in logits networks answers prepare predict_row row days missing find
-class_of has_label class_name test_x test_y test_logits test_rows test_near"""
+class_of has_label class_name test_x test_y test_logits test_rows test_near H INPUTS LOGITS OUTPUTS
+SCRATCH SCRATCH_BYTES FLASH_BYTES CLASSES SELFTEST"""
 
 API = frozenset(_API.split())
-"""What a file has after its prefix, whatever the program."""
+"""What a file has after its prefix, whatever the program; a prefix of capitals meets macros, too.
+"""
 
 
 def write_c(
@@ -59,8 +61,8 @@ def write_c(
     path, program = pathlib.Path(as_path(name)), program_of(model)
     header, source = c_texts(as_int8(program) if int8 else program, path.name, rows)
     written = path.with_name(f"{path.name}.h"), path.with_name(f"{path.name}.c")
-    for to, text in zip(written, (header, source), strict=True):
-        write_whole(to, text.encode("ascii"))
+    texts = zip(written, (header, source), strict=True)
+    write_together({str(to): text.encode("ascii") for to, text in texts})
     return written
 
 
@@ -88,27 +90,30 @@ class _File:
         one = decision.names_one(program.decision)
         self.gives, self.returned = ("int32_t", "return ") if one else ("void", "")
         self.says = "; gives the number of the class" * one
-        self.table = self._table()
+        prepare = None if program.prepare is None else self.writer.stage(program.prepare)
+        functions = self.writer.definitions()
+        self.numeric = [
+            *self.dialect.helper_texts(),
+            *("\n".join(self.dialect.array(*array)) for array in self.writer.arrays),
+            *("\n".join(lines) for lines in functions),
+        ]
+        self.table = None if prepare is None else self._table(prepare)
         self.test = SelfTest(program, prefix, self.dialect, rows)
 
-    def _table(self) -> Table | None:
-        if self.program.prepare is None:
-            return None
-        prepare = self.writer.stage(self.program.prepare)
+    def _table(self, prepare: Routine) -> Table:
         call = self._call(prepare, "values", "prepared")
-        return Table(self.program, self.prefix, prepare, call, Names(API))
+        taken = API | prefixed(self.prefix, self.numeric)
+        return Table(self.program, self.prefix, prepare, call, Names(taken))
 
     def texts(self) -> tuple[str, str]:
         """The header and the source."""
-        p, functions = self.prefix, self.writer.definitions()
+        p = self.prefix
         test = self.test.text(self.table)
         decided = self.program.decision
         source = [
             f'#include <stdint.h>\n\n#include "{p}.h"',
             PRAGMAS,
-            *self.dialect.helper_texts(),
-            *("\n".join(self.dialect.array(*array)) for array in self.writer.arrays),
-            *("\n".join(lines) for lines in functions),
+            *self.numeric,
             *self._functions(),
             *(self.table.definitions(self.real) if self.table else []),
             *([self._of_row()] if self.table else []),

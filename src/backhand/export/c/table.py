@@ -14,7 +14,7 @@ from .names import KEYWORDS, MACROS, Names, comment, near_identifier, string
 FIND = """\
 static int32_t @find(const char *text, const char *const *texts, const int32_t many)
 {
-    if (!text) {
+    if (!text || !*text) {
         return $missing;
     }
     for (int32_t i = 0; i < many; i++) {
@@ -125,7 +125,8 @@ class Table:
         lines += [f"}} {p}_row;", ""]
         for i, _ in self._categories():
             lines += [
-                "/* the category of a text in UTF-8; 0 is a missing one */",
+                "/* the category of a text in UTF-8, without spaces around it; a null pointer and",
+                " * an empty text are a missing one */",
                 f"int32_t {p}_{self._functions[i]}(const char *text);",
             ]
         if any(column.kind == "date" for column in self.program.columns):
@@ -144,7 +145,7 @@ class Table:
         for i, column in self._categories():
             name = self._functions[i]
             if not column.values:
-                body = [f"    return text ? {OTHER} : {MISSING};"]
+                body = [f"    return text && *text ? {OTHER} : {MISSING};"]
             else:
                 texts = [f"        {string(value)}" for value in column.values]
                 body = ["    static const char *const texts[] = {", ",\n".join(texts), "    };"]
