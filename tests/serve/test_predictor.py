@@ -79,6 +79,15 @@ def test_classifiers(target, dtype, tmp_path):
         )
 
 
+def test_a_row_as_json_has_it(tmp_path):
+    predictor = backhand.load_predictor(saved(classifier(), tmp_path))
+    row = X[3].astype(float).tolist()
+    assert predictor.predict(row) == predictor.predict(X[3].astype(float))
+    np.testing.assert_array_equal(predictor.predict_proba(row), predictor.predict_proba(X[3:4])[0])
+    with pytest.raises(ValueError, match="X has 2 features"):
+        predictor.predict(row[:2])
+
+
 def test_a_tiny_logit_decides_as_the_model_does(tmp_path):
     model = MLPClassifier((), max_iter=1, random_state=0).fit(X, TARGETS["two"])
     model.coefs_[0][:] = 1e-20

@@ -178,9 +178,10 @@ class _File:
         ]
         given, answer = "logits", ["(void)logits;"] * (not self.networks)
         if not self.same:
+            answer += [f"{real_y} s[{self.answer.scratch}];"] * (self.answer.scratch > 0)
+        if not self.same and self.networks:
             given = "given"
             answer.append(f"{real_y} given[{self.logits}];")
-            answer += [f"{real_y} s[{self.answer.scratch}];"] * (self.answer.scratch > 0)
             cast = f"given[k] = ({real_y})logits[k];"
             answer += self.dialect.loop("k", str(self.logits), [cast])
         answer.append(self._call(self.answer, *(place.format(given) for place in places), "y"))

@@ -115,7 +115,9 @@ class Table:
             ]
             lines += [*entries, "};", ""]
         if not self.program.columns:
-            return []
+            return [
+                f"/* a row is {p.upper()}_INPUTS numbers, as they are before they are prepared */"
+            ]
         lines += ["/* a row of the table */", "typedef struct {"]
         for column, field in zip(self.program.columns, self.fields, strict=True):
             kind = "int32_t" if column.kind == "category" else "double"
