@@ -14,6 +14,7 @@ import pytest
 NEEDS = {
     "torch": ("torch", "PyTorch is not installed (pip install torch==2.13.0)"),
     "notebook": ("nbclient", "what runs notebooks is not installed (pip install '.[dev]')"),
+    "documentation": ("myst_nb", "what builds pages is not installed (pip install '.[docs]')"),
 }
 """For each marker, the package that its tests need, and the reason if it is missing."""
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from backhand.errors import InputError
-from backhand.memory import most_bytes
+from backhand.memory import as_bytes, most_bytes
 
 
 def test_how_much_a_file_may_ask_for(tmp_path, monkeypatch):
@@ -22,6 +22,13 @@ def test_how_much_a_file_may_ask_for(tmp_path, monkeypatch):
     monkeypatch.setenv("BACKHAND_MEMORY", "much")
     with pytest.raises(InputError, match="BACKHAND_MEMORY=much: must be a size such as 8G"):
         most_bytes()
+
+
+def test_sizes_are_numbers_or_text():
+    assert [as_bytes(given, "disk") for given in (0, 7, "7", "1G")] == [0, 7, 7, 1 << 30]
+    for wrong in (-1, True, 1.5, None, "1X", "-1"):
+        with pytest.raises(InputError, match=r"disk=.*: must be a size such as 8G"):
+            as_bytes(wrong, "disk")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of the address space")

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from .control_groups import places
 from .errors import InputError
@@ -39,14 +40,21 @@ def most_bytes(path: str | os.PathLike[str] | None = None) -> int:
     """
     given = os.environ.get(VARIABLE, "").strip()
     if given:
-        parts = re.fullmatch(r"(\d{1,18})\s*([kmgt]?)(i?b)?", given.lower())
-        if parts is None:
-            raise InputError(f"{VARIABLE}={given}: must be a size such as 8G")
-        return int(parts[1]) * _UNITS[parts[2]]
+        return as_bytes(given, VARIABLE)
     allowed = _memory() // PARTS_OF_MEMORY
     if path is None:
         return allowed
     return min(allowed, max(ALWAYS_ALLOWED, MOST_EXPANSION * os.path.getsize(path)))
+
+
+def as_bytes(given: Any, name: str) -> int:
+    """Return a size, such as 8G or a number of bytes, in bytes; InputError for anything else."""
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+        return given
+    parts = re.fullmatch(r"(\d{1,18})\s*([kmgt]?)(i?b)?", str(given).strip().lower())
+    if not isinstance(given, str) or parts is None:
+        raise InputError(f"{name}={given}: must be a size such as 8G")
+    return int(parts[1]) * _UNITS[parts[2]]
 
 
 def check_size(size: int, limit: int, where: str, what: str) -> None:

@@ -298,3 +298,39 @@ def test_options_of_a_text_file(backhand, tmp_path):
     assert code == 0
     assert out.splitlines()[1].startswith('"0,5",blau,')
     assert run_of(tmp_path / "run")["options"]["separator"] == "|"
+
+
+# folders ------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_streamed(backhand, people, tmp_path):
+    columns = people[0]
+    (tmp_path / "parts").mkdir()
+    for number in range(3):
+        some = {n: v[100 * number : 100 * (number + 1)] for n, v in columns.items()}
+        write_csv(tmp_path / "parts" / f"{number}.csv", some)
+    words = "train", "parts", "--target", "label", *FAST
+    code, out, _ = backhand(*words, "--test", people[1], "--out", "run")
+    assert code == 0
+    first = "parts: classification of 'label' (inferred; --task decides), "
+    assert out.splitlines()[0] == f"{first}rows of unknown number, streamed"
+    record = run_of(tmp_path / "run")
+    assert record["scores"]["test"]["accuracy"] > 0.8
+    assert load(tmp_path / "run" / "model.safetensors").model_.about["rows"] == 300
+    backhand(*shlex.split(record["command"])[1:], "--out", "two")
+    one, two = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("run", "two"))
+    assert one == two
+
+
+def test_what_a_folder_has_not(backhand, people, tmp_path):
+    (tmp_path / "parts").mkdir()
+    write_csv(tmp_path / "parts" / "a.csv", people[0])
+    words = "train", "parts", "--target"
+    for more, message in (
+        (("label", "--cv", "3"), "--cv 3: parts is a folder, and is streamed"),
+        (("labels",), "no column 'labels': did you mean 'label'?"),
+        (("label", "--hidden", "8"), "parts: is a folder, not a file"),
+    ):
+        code, _, err = backhand(*words, *more)
+        assert code == 2
+        assert message in err

@@ -10,7 +10,8 @@ from sklearn.preprocessing import RobustScaler
 
 from backhand.errors import InputError
 from backhand.formulas import columns
-from backhand.preprocess.scaling import Scale, Tail, levels, mean_and_std
+from backhand.preprocess.distribution import mean_and_std
+from backhand.preprocess.scaling import Scale, Tail, levels
 from backhand.run.namespaces import NUMPY
 
 

@@ -183,6 +183,11 @@ def test_without_a_cache_or_machine_code(name, tmp_path, monkeypatch, cache):
     assert_near(predictor.predict_prepared(X[0]), model.predict_proba(X[:1])[0], few_ulp, few_ulp)
 
 
+def test_an_empty_name_of_an_engine_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("BACKHAND_ENGINE", "")
+    assert "model" not in vars(both(saved(classifier(), tmp_path))[1])  # which was in the cache
+
+
 def test_where_the_c_library_knows_no_processor(tmp_path, monkeypatch, cache):
     monkeypatch.setattr(predictor_module, "processor", lambda: "")
     path = saved(model := classifier(), tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backhand.preprocess.preparation import TablePreparation
-from backhand.tabular.network import network_of, with_unseen
+from backhand.tabular.network import code_counts, network_of, with_unseen
 from backhand.tabular.recipes import PIECES, WAVES
 
 
@@ -46,19 +46,19 @@ def test_hidden_layers_begin_with_unit_spread(made):
 
 
 def test_a_code_without_rows_gets_the_mean_of_the_others(made):
-    _preparation, x, network = made
+    preparation, x, network = made
     params = network.init("data_kinks", 0, x)
     (table,) = (name for name in network.shapes if name.startswith("table"))
     codes = x[:, -1].astype(int)
     some = x[codes != 2]
     counts = np.bincount(some[:, -1].astype(int), minlength=len(params[table]))
-    found = with_unseen(network, params, some, [counts + 1])
+    found = with_unseen(network, params, code_counts(preparation, some), [counts + 1])
     wanted = (counts / counts.sum()) @ params[table].astype(np.float64)
     np.testing.assert_allclose(found[table][2], wanted, rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(found[table][counts > 0], params[table][counts > 0])
     rare = np.where(np.arange(len(counts)) == 3, 0, 9)  # too few rows to have trained it
     assert counts[3] > 0
-    found_rare = with_unseen(network, params, some, [rare])[table]
+    found_rare = with_unseen(network, params, code_counts(preparation, some), [rare])[table]
     assert (found_rare[3] != params[table][3]).all()
     for name in set(params) - {table}:
         np.testing.assert_array_equal(found[name], params[name])

@@ -12,7 +12,8 @@ from backhand.estimators.parameters import optimiser_of
 from backhand.run.namespaces import NUMPY, stored_rows
 from backhand.train import rows as module
 from backhand.train.lbfgs import squares
-from backhand.train.loop import Penalty, TrainLoop
+from backhand.train.loop import TrainLoop
+from backhand.train.penalty import Penalty
 from backhand.train.rows import parts
 
 NET = Network((3, 4, 2), loss="half_squared_error", dtype="float64")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..datasets.reading import read_table
-from ..datasets.tables import read_known_target, read_labelled
+from ..datasets.stream import Stream, TargetColumn
+from ..datasets.tables import read_known_target, read_labelled, read_target
 from ..errors import BackhandError, InputError, count, printable, unknown_name
 from ..report import ensemble, tables
 from ..report.score_tables import number, show
@@ -45,19 +47,23 @@ class TableRows(NamedTuple):
         The rows that have one.
     classes : array or None
         Labels; None for a regression.
+    stream : Stream or None
+        Of a folder: where all rows come from; the others are a sample.
     """
 
     table: Any
     y: Array
     kept: Array
     classes: Array | None
+    stream: Stream | None = None
 
 
 def run(options: TableOptions, out: Path | None) -> int:
     """Train; return the exit code."""
     _check(options)  # what is wrong with an option is said before data is read
     place = runs.checked_place(out, Path(options.name).stem)
-    data = _rows(options)
+    is_folder = Path(options.name).is_dir()
+    data = _sample(options) if is_folder else _rows(options)
     metric = None
     if options.metric is not None:
         metric = metric_of(options.metric, data.classes is None)
@@ -74,7 +80,7 @@ def run(options: TableOptions, out: Path | None) -> int:
     start = time.perf_counter()
     live = ensemble.Live(screen)
     with live:
-        _fit(estimator, data, data.kept, [live, lambda now: heed()])
+        _fit(estimator, data, data.kept, [live, lambda now: heed()], options.target)
     with undisturbed():  # a second Ctrl-C must not lose what the first one kept
         seconds = time.perf_counter() - start
         return _finish(estimator, options, metric, test, seconds, place, screen)
@@ -100,6 +106,29 @@ def _rows(options: TableOptions) -> TableRows:
     return TableRows(table.drop_columns([options.target]), y, kept, classes)
 
 
+def _sample(options: TableOptions) -> TableRows:
+    """Some rows of a folder of files, which is streamed while it is learned from."""
+    if options.cv is not None:
+        raise InputError(f"--cv {options.cv}: {options.name} is a folder, and is streamed")
+    form = options.form
+    stream = Stream(
+        options.name,
+        separator=form["separator"],
+        decimal=form["decimal"],
+        encoding=form["encoding"],
+    )
+    table = stream.source.sample()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the fit tells of all rows without a target
+        task, _, _ = read_target(table, options.target, options.task)
+    assert options.target is not None
+    column = TargetColumn(stream.source, table, options.target, task == "regression")
+    y, known = column.read(table)
+    classes = None if task == "regression" else np.unique(y)
+    features = table.drop_columns([options.target])
+    return TableRows(features, y, np.flatnonzero(known), classes, stream)
+
+
 def _check_test(data: TableRows, test: Any, options: TableOptions) -> None:
     """Raise InputError if the rows of --test cannot be scored; training would be in vain."""
     assert options.target is not None
@@ -115,6 +144,11 @@ def _check_test(data: TableRows, test: Any, options: TableOptions) -> None:
 
 def _headline(options: TableOptions, data: TableRows) -> str:
     guessed = " (inferred; --task decides)" if options.task is None else ""
+    if data.stream is not None:
+        task = "regression" if data.classes is None else "classification"
+        many = data.stream.source.length
+        rows = "rows of unknown number" if many is None else count(many, "row")
+        return f"{options.name}: {task} of {options.target!r}{guessed}, {rows}, streamed"
     rows = count(len(data.kept), "row")
     if data.classes is None:
         return f"{options.name}: regression of {options.target!r}{guessed}, {rows}"
@@ -152,15 +186,24 @@ def _estimator(options: TableOptions, data: TableRows) -> Any:
     return TabularClassifier(class_weight=weights, **shared)
 
 
-def _fit(estimator: Any, data: TableRows, rows: Array, callbacks: Sequence[Any]) -> None:
+def _fit(
+    estimator: Any,
+    data: TableRows,
+    rows: Array,
+    callbacks: Sequence[Any],
+    target: str | None = None,
+) -> None:
     """Fit to some rows. The table stays whole, so that messages give the file's row numbers."""
-    weight = None
-    if len(rows) < len(data.y):
+    weight: Any = None
+    x, y = data.table, data.y
+    if data.stream is not None:
+        x, y = data.stream, target
+    elif len(rows) < len(data.y):
         weight = np.zeros(len(data.y))
         weight[rows] = 1.0
     estimator.set_params(callbacks=callbacks)
     try:
-        estimator.fit(data.table, data.y, weight)
+        estimator.fit(x, y, weight)
     except DivergedError as error:
         raise BackhandError(f"{error} (nothing was written)") from None
     finally:
@@ -180,8 +223,6 @@ def _cross_validate(
     estimator: Any, options: TableOptions, data: TableRows, metric: Metric | None, screen: Any
 ) -> None:
     """Print scores of each part of the rows, by an ensemble that learned from the others."""
-    import warnings
-
     from sklearn.base import clone
     from sklearn.model_selection import KFold, StratifiedKFold
 

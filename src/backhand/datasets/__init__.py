@@ -2,6 +2,9 @@
 
 - `files`, `dialect`: a file unpacked; its encoding, separator and header
 - `reading`: a CSV, TSV or Parquet file as a table with every row in its place
+- `source`, `parquet_files`, `text_files`, `sources`: tables that are read again and again, since
+  memory does not hold them
+- `stream`: how such a table is learned from
 - `tables`: the column to predict, and a table with one as a data set
 - `splitting`: which rows train, validate and test
 - `digits`, `mnist`, `pickled`, `idx`: pictures of digits

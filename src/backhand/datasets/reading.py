@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,19 +111,19 @@ def read_table(
             dialect = find_dialect(path, separator, encoding, SEPARATORS[kind])
             table = _read_text(path, dialect)
             if decimal is None:
-                table = _noted(table, arrow.LIKELY_DECIMAL, _likely_decimal(table, dialect))
+                table = noted(table, arrow.LIKELY_DECIMAL, likely_decimal(table, dialect))
     if decimal is not None:
-        table = _noted(table, arrow.DECIMAL, decimal)
+        table = noted(table, arrow.DECIMAL, decimal)
     if not table.num_rows:
         raise InputError(f"{path}: has a header but no rows")
     return table
 
 
-def _noted(table: Any, key: bytes, value: str) -> Any:
+def noted(table: Any, key: bytes, value: str) -> Any:
     return table.replace_schema_metadata({**(table.schema.metadata or {}), key: value.encode()})
 
 
-def _likely_decimal(table: Any, dialect: Dialect) -> str:
+def likely_decimal(table: Any, dialect: Dialect) -> str:
     """Return the decimal mark of most numbers that can have only one."""
     import pyarrow.compute as pc
 
@@ -139,7 +141,7 @@ def _likely_decimal(table: Any, dialect: Dialect) -> str:
 read_table.__doc__ = (read_table.__doc__ or "").format(formats=FORMATS)
 
 
-def _check_names(path: Path, names: list[str]) -> None:
+def check_names(path: Path, names: list[str]) -> None:
     if len(names) > MOST_COLUMNS:
         raise InputError(f"{path}: has {len(names):,} columns; at most {MOST_COLUMNS:,} are read")
     seen: set[str] = set()
@@ -158,7 +160,7 @@ def _read_parquet(path: Path) -> Any:
 
     with reading(path, "is not a readable Parquet file"), pq.ParquetFile(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
-        _check_names(path, schema.names)
+        check_names(path, schema.names)
         # What pandas writes for a row index is no feature.
         fields = [field for field in schema if not field.name.startswith("__index_level_")]
         groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
@@ -225,42 +227,78 @@ def _length(column: Any) -> int:
 
 
 def _read_text(path: Path, dialect: Dialect) -> Any:
-    import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     names = dialect.names
     if len(names) <= MOST_COLUMNS:
         # Arrow shows a traceback for a ragged row that is not UTF-8, so that is looked for first.
         blank = checked_text(path, dialect.encoding, len(names))
-    _check_names(path, [name for name in names if name])
+    check_names(path, [name for name in names if name])
+    with _parsed(path, dialect) as (file, options):
+        table = arrow_csv.read_csv(file, **options)
+    if len(names) > 1:  # or a blank line is how a missing value is written
+        table = table.slice(0, table.num_rows - _blank_at_the_end(table, blank))
+    unnamed = [i for i, name in enumerate(names) if not name]
+    if unnamed and table.num_rows:
+        places = ", ".join(str(i + 1) for i in unnamed)
+        warnings.warn(f"{path}: column {places} has no name and is left out", stacklevel=4)
+    return _named(table, dialect, dialect.header + 1)
+
+
+def text_parts(path: Path, dialect: Dialect) -> Iterator[Any]:
+    """The rows of a file of text as tables, one after another: it may be larger than the memory.
+
+    Errors are those of `read_table`, when the place is reached.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    check_names(path, [name for name in dialect.names if name])
+    row = dialect.header + 1
+    with (
+        reading(path),
+        _parsed(path, dialect) as (file, options),
+        arrow_csv.open_csv(file, **options) as parts,
+    ):
+        for part in parts:
+            yield _named(pa.Table.from_batches([part]), dialect, row)
+            row += part.num_rows
+
+
+@contextlib.contextmanager
+def _parsed(path: Path, dialect: Dialect) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """An open file of text, and how Arrow is to read it: all cells as text."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
     # Arrow wants distinct names, and two columns may both have none.
-    marks = [f"{i}" for i in range(len(names))]
+    marks = [f"{i}" for i in range(len(dialect.names))]
     ragged: list[Any] = []
 
     def note(row: Any) -> str:
         ragged.append(row)
         return "error"
 
+    options = {
+        "read_options": arrow_csv.ReadOptions(
+            column_names=marks,
+            skip_rows_after_names=dialect.header,
+            block_size=_BLOCK,
+            use_threads=False,  # row numbers in messages need one thread
+        ),
+        "parse_options": arrow_csv.ParseOptions(
+            delimiter=dialect.separator,
+            newlines_in_values=True,
+            ignore_empty_lines=False,
+            invalid_row_handler=note,
+        ),
+        "convert_options": arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(marks, pa.string()), strings_can_be_null=False
+        ),
+    }
     try:
         with open_text(path, dialect.encoding) as file:
-            table = arrow_csv.read_csv(
-                file,
-                read_options=arrow_csv.ReadOptions(
-                    column_names=marks,
-                    skip_rows_after_names=dialect.header,
-                    block_size=_BLOCK,
-                    use_threads=False,  # row numbers in messages need one thread
-                ),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=dialect.separator,
-                    newlines_in_values=True,
-                    ignore_empty_lines=False,
-                    invalid_row_handler=note,
-                ),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(marks, pa.string()), strings_can_be_null=False
-                ),
-            )
+            yield file, options
     except pa.ArrowInvalid as error:
         if not ragged:
             raise InputError(f"{path}: cannot be read ({first_line(error)})") from None
@@ -270,15 +308,14 @@ def _read_text(path: Path, dialect: Dialect) -> Any:
             f"{count(row.expected_columns, 'column')} (separated by {mark!r}; if that is wrong, "
             "name another with --separator)"
         ) from None
-    if len(names) > 1:  # or a blank line is how a missing value is written
-        table = table.slice(0, table.num_rows - _blank_at_the_end(table, blank))
-    unnamed = [i for i, name in enumerate(names) if not name]
-    if unnamed and table.num_rows:
-        places = ", ".join(str(i + 1) for i in unnamed)
-        warnings.warn(f"{path}: column {places} has no name and is left out", stacklevel=4)
+
+
+def _named(table: Any, dialect: Dialect, row: int) -> Any:
+    """The columns that have names, by these; ``row`` is the number of the first row."""
+    names = dialect.names
     table = table.select([i for i, name in enumerate(names) if name])
     table = table.rename_columns([name for name in names if name])
-    return table.replace_schema_metadata({arrow.FIRST_ROW: f"{dialect.header + 1}".encode()})
+    return table.replace_schema_metadata({arrow.FIRST_ROW: f"{row}".encode()})
 
 
 def _blank_at_the_end(table: Any, most: int) -> int:

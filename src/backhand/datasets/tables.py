@@ -15,10 +15,10 @@ from backhand.datasets.reading import read_table
 from backhand.datasets.splitting import checked_seed, split_rows
 from backhand.errors import InputError, count, printable, unknown_name
 from backhand.preprocess import arrow, cells
+from backhand.preprocess.distribution import mean_and_std
 from backhand.preprocess.missing import spells
 from backhand.preprocess.preparation import TablePreparation
 from backhand.preprocess.readings import Reading, shown
-from backhand.preprocess.scaling import mean_and_std
 from backhand.preprocess.tables import nearest
 from backhand.train.rows import Rows
 

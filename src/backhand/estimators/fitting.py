@@ -21,7 +21,8 @@ from ..run.namespaces import is_sparse
 from ..train.callbacks import Callback, Progress
 from ..train.config import LBFGS, TrainConfig
 from ..train.evaluate import Evaluation
-from ..train.loop import AfterEpoch, Penalty, TrainLoop, divided
+from ..train.loop import AfterEpoch, TrainLoop
+from ..train.penalty import Penalty, divided
 from ..train.result import DivergedError
 from ..train.rows import Rows
 from ..train.state import Epoch, TrainState

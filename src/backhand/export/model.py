@@ -145,12 +145,6 @@ class Model(Exportable):
         InputError
             If there is no such file, or it is truncated, foreign, edited or of another version; the
             message says which.
-
-        Examples
-        --------
-        >>> model = backhand.Model.load("runs/flats/model.safetensors")  # doctest: +SKIP
-        >>> model.predict({"size": 70, "city": "Oslo"})  # doctest: +SKIP
-        array([412000.])
         """
         tensors, about = read_sealed(path)
         with usable(path, HOLDS):

@@ -21,6 +21,7 @@ from ..network import Network
 from ..plan.buffers import BATCH, Buffer, Role, broadcast
 from ..plan.nodes import Map, MemberSum, Node
 from ..plan.step import forward_plan
+from ..preprocess.decision import Decision
 from ..run.arrays import Values, perform
 from ..run.namespaces import NUMPY
 
@@ -199,48 +200,6 @@ class Column:
     name: str
     kind: str
     values: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Decision:
-    """What answers y (N, K) stand for.
-
-    Attributes
-    ----------
-    kind : {"numbers", "largest", "threshold", "largest_logit", "positive_logit", "labels"}
-        ``numbers``: y is what is predicted. ``largest``: the class whose y is largest, of equals
-        the first. ``threshold``: of two classes the second where ``y[1] >= threshold``, else the
-        first. The others look at the logits of the only network, of which y may lose digits:
-        ``largest_logit``: the class whose logit is largest, of equals the first.
-        ``positive_logit``: of two classes the second where the one logit is above 0.
-        ``labels``: each label where its logit is above 0.
-    classes : tuple
-        Labels in the order of y: texts, numbers or booleans.
-    threshold : float
-    target : str
-        What is predicted, for people; may be empty.
-    """
-
-    kind: str
-    classes: tuple[Any, ...] = ()
-    threshold: float = 0.5
-    target: str = ""
-
-    def of(self, logits: Sequence[Array], y: Array) -> Array:
-        """y itself; places of classes (N,); or which labels a row has (N, K)."""
-        match self.kind:
-            case "numbers":
-                return y
-            case "largest":
-                return y.argmax(1)
-            case "threshold":
-                return (y[:, 1] >= self.threshold).astype(np.intp)
-            case "largest_logit":
-                return logits[0].argmax(1)
-            case "positive_logit":
-                return (logits[0][:, 0] > 0).astype(np.intp)
-            case _:
-                return logits[0] > 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def values_of(model: Any, rows: Any) -> Array:
     if isinstance(preparation, TablePreparation):
         return preparation.values(rows)
     found = np.asarray(as_numbers(rows, "rows"), np.float64)
-    found = found.reshape(len(found), -1)
+    found = found.reshape(len(found), math.prod(found.shape[1:]))
     inputs = program_of(model).inputs
     if found.shape[1] != inputs:
         raise InputError(f"rows have {found.shape[1]} numbers each; the model takes {inputs}")

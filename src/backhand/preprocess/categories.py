@@ -18,8 +18,9 @@ the network must see to). So is a missing value where hardly any training row mi
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,31 +203,62 @@ class CategoryColumn(Encoder):
             raise InputError(f"{where}: values of a boolean are 'false' and 'true'")
 
 
-def fit_categories(name: str, reading: Reading, found: Any, embed: bool) -> CategoryColumn | str:
-    """Return the encoder of training rows' values, or why there is none.
+class CategoryStatistics(NamedTuple):
+    """What the encoder of a column of categories is fitted to.
 
-    Parameters
+    Attributes
     ----------
-    found : pyarrow.StringArray
-        Null where missing.
-    embed : bool
-        Whether many values become a code, to be embedded.
+    rows, missing : int
+    counts : dict of str to int
+        Rows with each value; of a column with very many, those of the frequent ones.
+    distinct : int
+        How many values there are.
+    identifier : str or None
+        Why they tell rows apart and say nothing of them, if they do.
     """
+
+    rows: int
+    missing: int
+    counts: Mapping[str, int]
+    distinct: int
+    identifier: str | None = None
+
+    @classmethod
+    def of(cls, found: Any, identifier: str | None = None) -> CategoryStatistics:
+        """Those of a pyarrow.StringArray, null where missing."""
+        counts = counted(found)
+        return cls(len(found), found.null_count, counts, len(counts), identifier)
+
+
+def counted(found: Any) -> dict[str, int]:
+    """Return how many rows of a pyarrow.StringArray have each of its values."""
     import pyarrow.compute as pc
 
-    missing = found.null_count
-    if missing == len(found):
+    pairs = pc.value_counts(found.drop_null())
+    return dict(
+        zip(pairs.field("values").to_pylist(), pairs.field("counts").to_pylist(), strict=True)
+    )
+
+
+def fit_categories(
+    name: str, reading: Reading, found: CategoryStatistics, embed: bool
+) -> CategoryColumn | str:
+    """Return the encoder of training rows, or why there is none.
+
+    ``embed`` says whether many values become a code, to be embedded.
+    """
+    rows, missing = found.rows, found.missing
+    if missing == rows:
         return "no value in the training rows"
-    counted = pc.value_counts(found.drop_null())
-    values = counted.field("values").to_pylist()
-    counts = counted.field("counts").to_pylist()
-    rare = rare_below(len(found))
-    if len(values) == 1 and missing < rare:
+    if found.identifier is not None:
+        return found.identifier
+    rare = rare_below(rows)
+    if found.distinct == 1 and missing < rare:
         return "constant in the training rows"
-    kept = sorted((n, value) for value, n in zip(values, counts, strict=True) if n >= rare)
+    kept = sorted((n, value) for value, n in found.counts.items() if n >= rare)
     if not embed:
         kept = kept[-MOST_ONE_HOT:]
-    pooled = len(found) - missing - sum(n for n, _ in kept)
+    pooled = rows - missing - sum(n for n, _ in kept)
     slots = len(kept) + (pooled >= rare)
     if slots + (missing >= rare) < 2:
         return "nearly constant in the training rows" if kept else "hardly any value is there often"
@@ -234,7 +266,7 @@ def fit_categories(name: str, reading: Reading, found: Any, embed: bool) -> Cate
     return CategoryColumn(
         name,
         reading,
-        len(found),
+        rows,
         missing,
         tuple(value for value, _ in by_name),
         tuple(n for _, n in by_name),

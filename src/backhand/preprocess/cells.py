@@ -352,6 +352,42 @@ def _from_text(
     return values
 
 
+def strays_among(
+    table: Any, name: str, reading: Reading, unread: NDArray[np.bool_]
+) -> tuple[int, str, int]:
+    """Count the cells of text that hold something and were not read.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    name : str
+    reading : Reading
+    unread : ndarray of bool (N,)
+        Cells of which nothing was read.
+
+    Returns
+    -------
+    strays : int
+    first : str
+        What stands in the first, to be shown.
+    row : int
+        Its number.
+    """
+    import pyarrow as pa
+
+    column = plain(table, name)
+    if not pa.types.is_string(column.type):
+        return 0, "", 0
+    places = np.flatnonzero(unread)
+    some = _trimmed(column.take(pa.array(places)))
+    strange = np.flatnonzero(~spells(some, *MISSING, *map(str.lower, reading.words)))
+    if not strange.size:
+        return 0, "", 0
+    first = int(strange[0])
+    row = row_number(table, int(places[first]))
+    return len(strange), shown(some[first].as_py()), row
+
+
 def categories(table: Any, name: str, reading: Reading) -> Any:
     """Read a column as text, or as booleans spelt "true" and "false".
 

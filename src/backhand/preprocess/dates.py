@@ -20,8 +20,9 @@ miss a few.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ from backhand.preprocess import cells
 from backhand.preprocess.categories import scaled_levels
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import finite, listed, natural
+from backhand.preprocess.distribution import Distribution
 from backhand.preprocess.encoder import (
     Check,
     Encoder,
@@ -189,27 +191,70 @@ def parts_of(days: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     return {part: formula(NUMPY, days) for part, formula in PARTS.items()}
 
 
-def fit_dates(name: str, reading: Reading, values: NDArray[np.float64]) -> DateColumn | str:
-    """Return the encoder of training rows' dates, in days since 1970, or why there is none."""
-    absent = np.isnan(values)
-    known = values[~absent]
-    missing = int(absent.sum())
-    if not known.size:
-        return "no value in the training rows"
-    if known.min() == known.max():
-        if missing < rare_below(len(values)):
-            return "constant in the training rows"
-        return DateColumn(name, reading, len(values), missing, (None,) * len(PARTS), ())
-    found = parts_of(known)
+class DateStatistics(NamedTuple):
+    """What the encoder of a column of dates is fitted to.
+
+    Attributes
+    ----------
+    rows, missing : int
+    least, most : float
+        In days since 1970; NaN if all are missing.
+    parts : dict of str to Distribution
+        By `PARTS`; empty if all are missing.
+    months : frozenset of int
+        Those of a year that are there, from 0.
+    weekdays : ndarray of int (7,)
+        Rows with each, from Monday.
+    """
+
+    rows: int
+    missing: int
+    least: float
+    most: float
+    parts: Mapping[str, Distribution]
+    months: frozenset[int]
+    weekdays: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> DateStatistics:
+        """Those of an array (N,) in days since 1970, NaN where missing."""
+        known = values[~np.isnan(values)]
+        rows, missing = len(values), len(values) - len(known)
+        if not known.size:
+            return cls(rows, missing, np.nan, np.nan, {}, frozenset(), weekdays_of(known))
+        parts = {part: Distribution(numbers) for part, numbers in parts_of(known).items()}
+        least, most = float(known.min()), float(known.max())
+        return cls(rows, missing, least, most, parts, months_of(known), weekdays_of(known))
+
+
+def months_of(known: NDArray[np.float64]) -> frozenset[int]:
+    """Return the months of a year, from 0, that are among days since 1970."""
     months = np.unique(np.floor(known).astype(np.int64).astype("datetime64[D]").astype("M8[M]"))
-    seasons = len(np.unique(months.astype(np.int64) % 12)) >= NEARLY_ALL_MONTHS
+    return frozenset((months.astype(np.int64) % 12).tolist())
+
+
+def weekdays_of(known: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return how many of some days since 1970 are of each weekday, from Monday."""
+    found = columns.weekday(NUMPY, known).astype(np.int64)
+    return np.bincount(found, minlength=len(WEEKDAYS))
+
+
+def fit_dates(name: str, reading: Reading, found: DateStatistics) -> DateColumn | str:
+    """Return the encoder of training rows, or why there is none."""
+    rows, missing = found.rows, found.missing
+    if not found.parts:
+        return "no value in the training rows"
+    if found.least == found.most:
+        if missing < rare_below(rows):
+            return "constant in the training rows"
+        return DateColumn(name, reading, rows, missing, (None,) * len(PARTS), ())
+    seasons = len(found.months) >= NEARLY_ALL_MONTHS
     spans: list[Span | None] = []
-    for part, numbers in found.items():
+    for part, numbers in found.parts.items():
         scale = Scale.of(numbers, f"column {name!r}")
         if scale is None or (part == OF_YEAR and not seasons):
             spans.append(None)
         else:
-            spans.append(Span(float(numbers.min()), float(numbers.max()), scale))
-    weekdays = np.bincount(columns.weekday(NUMPY, known).astype(np.int64), minlength=len(WEEKDAYS))
-    shown = tuple(weekdays.tolist()) if (weekdays > 0).sum() > 1 else ()
-    return DateColumn(name, reading, len(values), missing, tuple(spans), shown)
+            spans.append(Span(numbers.least, numbers.most, scale))
+    shown = tuple(found.weekdays.tolist()) if (found.weekdays > 0).sum() > 1 else ()
+    return DateColumn(name, reading, rows, missing, tuple(spans), shown)

@@ -59,14 +59,34 @@ def number_identifier(
         return None
     if (values != np.floor(values)).any() or np.abs(values).max() >= 2**53:
         return None
-    named = NAMED.match(name) is not None
-    if not (named or MAY_BE_NAMED.match(name)) or len(np.unique(values)) < len(values):
+    if not may_be_named(name) or len(np.unique(values)) < len(values):
         return None
     steps = np.diff(values[np.argsort(places)])
-    if (steps == np.diff(np.sort(places))).all():
-        return f"row numbers{KEEP}"
     dense = values.max() - values.min() <= DENSE * places.max()
-    if named or dense or (steps > 0).all():
+    counting = (steps == np.diff(np.sort(places))).all()
+    return told_of_numbers(name, counting, dense or (steps > 0).all())
+
+
+def may_be_named(name: str) -> bool:
+    """Say whether a column's name permits that numbers are an identifier."""
+    return bool(NAMED.match(name) or MAY_BE_NAMED.match(name))
+
+
+def told_of_numbers(name: str, counting: Any, orderly: Any) -> str | None:
+    """Say why numbers that are different in every row are an identifier, None if they are not.
+
+    Parameters
+    ----------
+    name : str
+        It `may_be_named` so.
+    counting : bool
+        Whether they grow by one from row to row.
+    orderly : bool
+        Whether they grow, or are `DENSE`.
+    """
+    if counting:
+        return f"row numbers{KEEP}"
+    if NAMED.match(name) or orderly:
         return f"an identifier, different in every row{KEEP}"
     return None
 
@@ -75,11 +95,13 @@ def text_identifier(found: Any) -> str | None:
     """Say why texts (a pyarrow.StringArray of the training rows) are an identifier, or None."""
     import pyarrow.compute as pc
 
-    known = len(found) - found.null_count
-    if known < FEWEST:
-        return None
     distinct = pc.count_distinct(found, mode="only_valid").as_py()
-    if distinct < UNIQUE * known:
+    return told_of_texts(len(found) - found.null_count, distinct)
+
+
+def told_of_texts(known: int, distinct: int) -> str | None:
+    """Say why so many known texts, of which so many differ, are an identifier, or None."""
+    if known < FEWEST or distinct < UNIQUE * known:
         return None
     often = "different in every row" if distinct == known else "hardly any text twice"
     return f"an identifier, {often}{KEEP}"

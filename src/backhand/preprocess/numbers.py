@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from backhand.formulas import columns
 from backhand.preprocess import arrow, cells
 from backhand.preprocess.cells import Strays
 from backhand.preprocess.checks import finite, flag
+from backhand.preprocess.distribution import Distribution
 from backhand.preprocess.encoder import Check, Encoder, Slot, Slots, optional, rare_below
 from backhand.preprocess.readings import Reading
 from backhand.preprocess.scaling import Scale, Tail
@@ -140,24 +141,55 @@ class NumberColumn(Encoder):
             raise InputError(f"{where}: least {self.least} is more than most {self.most}")
 
 
-def fit_numbers(name: str, reading: Reading, values: NDArray[np.float64]) -> NumberColumn | str:
-    """Return the encoder of training rows' values, NaN where missing, or why there is none."""
-    known = values[~np.isnan(values)]
-    missing = len(values) - len(known)
-    if not known.size:
+class NumberStatistics(NamedTuple):
+    """What the encoder of a column of numbers is fitted to.
+
+    Attributes
+    ----------
+    rows, missing : int
+    known : Distribution or None
+        None if all are missing.
+    two : bool
+        Whether the known ones have at most two values.
+    identifier : str or None
+        Why they tell rows apart and say nothing of them, if they do.
+    """
+
+    rows: int
+    missing: int
+    known: Distribution | None
+    two: bool
+    identifier: str | None = None
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64], identifier: str | None = None) -> NumberStatistics:
+        """Those of an array (N,), NaN where missing."""
+        known = values[~np.isnan(values)]
+        if not known.size:
+            return cls(len(values), len(values), None, False, identifier)
+        two = bool(((known == known.min()) | (known == known.max())).all())
+        missing = len(values) - len(known)
+        return cls(len(values), missing, Distribution(known), two, identifier)
+
+
+def fit_numbers(name: str, reading: Reading, found: NumberStatistics) -> NumberColumn | str:
+    """Return the encoder of training rows, or why there is none."""
+    rows, missing, known, two, identifier = found
+    if known is None:
         return "no value in the training rows"
+    if identifier is not None:
+        return identifier
     where = f"column {name!r}"
-    least, most = float(known.min()), float(known.max())
+    least, most = known.least, known.most
     scale = Scale.of(known, where)
     if scale is None:
-        if missing < rare_below(len(values)):
+        if missing < rare_below(rows):
             return "constant in the training rows"
-        return NumberColumn(name, reading, len(values), missing, least, most, None, None, False)
-    two = bool(((known == least) | (known == most)).all())
+        return NumberColumn(name, reading, rows, missing, least, most, None, None, False)
     tail = None
     if two:
         # Neighbouring denormals have no half between them.
         scale = Scale(least / 2 + most / 2, most / 2 - least / 2 or most - least)
     else:
         tail = Tail.of(known, scale, where)
-    return NumberColumn(name, reading, len(values), missing, least, most, scale, tail, two)
+    return NumberColumn(name, reading, rows, missing, least, most, scale, tail, two)

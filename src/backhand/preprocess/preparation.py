@@ -8,7 +8,7 @@ edited.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -133,18 +133,56 @@ class TablePreparation:
             Names the columns that are left out, with the reason, and cells that cannot be read.
         """
         source = columns_of(table)
-        skip, dropped, kept = set(exclude), _names(source, drop), _names(source, keep)
+
+        def chosen(name: str, keep: bool) -> Encoder | LeftOut:
+            return choose(source.only(name), name, rows, keep, embed)
+
+        return cls.of(
+            source.names,
+            chosen,
+            source.has_names,
+            exclude=exclude,
+            drop=drop,
+            keep=keep,
+            warn=warn,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str],
+        chosen: Callable[[str, bool], Encoder | LeftOut],
+        has_names: bool = True,
+        *,
+        exclude: Iterable[str] = (),
+        drop: Iterable[str] = (),
+        keep: Iterable[str] = (),
+        warn: bool = True,
+    ) -> TablePreparation:
+        """Ask for the encoder of each column.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of the columns.
+        chosen : callable
+            From a column's name, and whether it is used though it looks like an identifier, to its
+            encoder or why there is none.
+        has_names, exclude, drop, keep, warn
+            As of `fit`, whose errors and warnings these are as well.
+        """
+        skip, dropped, kept = set(exclude), _names(names, drop), _names(names, keep)
         if dropped & kept:
             raise InputError(f"column {min(dropped & kept)!r} is both to drop and to keep")
         fitted: list[Encoder] = []
         left: list[LeftOut] = []
-        for name in source.names:
+        for name in names:
             if name in skip:
                 continue
             if name in dropped:
                 left.append(LeftOut(name, "", AS_ASKED))
                 continue
-            result = choose(source.only(name), name, rows, name in kept, embed)
+            result = chosen(name, name in kept)
             if isinstance(result, LeftOut):
                 left.append(result)
             else:
@@ -154,7 +192,7 @@ class TablePreparation:
         if not fitted:
             why = "; ".join(f"{one.name!r}: {one.reason}" for one in left[:5])
             raise InputError(f"no usable feature column{f' ({why})' if why else ''}")
-        return cls(tuple(fitted), tuple(left), source.has_names)
+        return cls(tuple(fitted), tuple(left), has_names)
 
     @property
     def columns(self) -> list[str]:
@@ -353,12 +391,12 @@ class TablePreparation:
         return cls(encoders, left, flag(d["has_names"], f"{where}: has_names"))
 
 
-def _names(source: Columns, given: Iterable[str]) -> set[str]:
+def _names(there: Sequence[str], given: Iterable[str]) -> set[str]:
     """Return names as a set. Raises InputError, with the nearest, for one that is no column."""
     names = [given] if isinstance(given, str) else [str(name) for name in given]
     for name in names:
-        if name not in source:
-            near = nearest(name, source.names)
+        if name not in there:
+            near = nearest(name, there)
             hint = f": did you mean {near!r}?" if near else ""
             raise InputError(f"no column {name!r} to drop or keep{hint}")
     return set(names)
@@ -368,7 +406,7 @@ def _warn(fitted: Sequence[Encoder], left: Sequence[LeftOut]) -> None:
     """Warn of cells that could not be read, and of what is left out and not as asked."""
     for encoder in fitted:
         if encoder.strays:
-            warnings.warn(encoder.strays, stacklevel=3)
+            warnings.warn(encoder.strays, stacklevel=4)
     reasons: dict[str, list[str]] = {}
     for one in left:
         reasons.setdefault(one.reason, []).append(one.name)
@@ -377,7 +415,7 @@ def _warn(fitted: Sequence[Encoder], left: Sequence[LeftOut]) -> None:
             many = "columns are" if len(names) > 1 else "column is"
             listed_names = ", ".join(map(repr, names))
             told = f"{len(names)} {many} left out ({reason}): {listed_names}"
-            warnings.warn(told, stacklevel=3)
+            warnings.warn(told, stacklevel=4)
 
 
 Preparation = Standardise | TablePreparation

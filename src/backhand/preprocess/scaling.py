@@ -11,7 +11,6 @@ same way: {0, 1.664} where ones are rare.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from backhand.errors import InputError
 from backhand.formulas.columns import linear, robust, smooth_clip
 from backhand.preprocess.checks import finite, listed
+from backhand.preprocess.distribution import Distribution
 from backhand.run.namespaces import NUMPY
 
 HEAVY = 1.5
@@ -36,7 +36,7 @@ class Scale:
     width: float
 
     @classmethod
-    def of(cls, values: NDArray[np.float64], where: str) -> Scale | None:
+    def of(cls, values: Distribution | NDArray[np.float64], where: str) -> Scale | None:
         """Return the scale of training values, finite and at least one; None if all are alike.
 
         Raises
@@ -44,11 +44,12 @@ class Scale:
         InputError
             If the spread is beyond float64, which happens for values about 1e308.
         """
-        least, most = float(values.min()), float(values.max())
+        found = Distribution.of(values)
+        least, most = found.least, found.most
         if least == most:
             return None
         with np.errstate(over="ignore", invalid="ignore"):
-            low, centre, high = np.quantile(values, (0.25, 0.5, 0.75))
+            low, centre, high = found.quantiles((0.25, 0.5, 0.75))
             # of halves, since the range itself may be beyond float64
             width = float(high - low) or most / 2 - least / 2
         if not (np.isfinite(width) and np.isfinite(centre)):
@@ -87,22 +88,25 @@ class Tail:
     std: float
 
     @classmethod
-    def of(cls, values: NDArray[np.float64], scale: Scale, where: str) -> Tail | None:
+    def of(
+        cls, values: Distribution | NDArray[np.float64], scale: Scale, where: str
+    ) -> Tail | None:
         """Return the tail of training values; None if the robust scale takes little from them.
 
         Where most values are alike, the scale is half the range and takes the differences between
         all but the largest.
         """
+        found = Distribution.of(values)
         with np.errstate(over="ignore"):
-            ends = np.array([values.min(), values.max()])
+            ends = np.array([found.least, found.most])
             z = linear(NUMPY, ends, scale.centre, scale.width)
-        few_differ = np.quantile(values, 0.25) == np.quantile(values, 0.75)
+        few_differ = found.quantiles(0.25) == found.quantiles(0.75)
         if np.abs(z - smooth_clip(NUMPY, z)).max() <= HEAVY and not few_differ:
             return None
-        low, high = (float(v) for v in np.quantile(values, TAIL))
+        low, high = (float(v) for v in found.quantiles(TAIL))
         if not low < high:
             return None
-        mean, std = mean_and_std(np.clip(values, low, high), where)
+        mean, std = found.mean_and_std(low, high, where)
         return cls(low, high, mean, std) if std > 0 else None
 
     def to_list(self) -> list[float]:
@@ -133,23 +137,3 @@ def levels(ones: int, rows: int) -> tuple[float, float]:
     low, centre, high = quantile(0.25), quantile(0.5), quantile(0.75)
     off, on = Scale(centre, (high - low) or 0.5)((0.0, 1.0))
     return float(off), float(on)
-
-
-def mean_and_std(values: NDArray[Any], where: str) -> tuple[float, float]:
-    """Return the mean and the population's standard deviation, without overflow on the way.
-
-    Raises
-    ------
-    InputError
-        If they are beyond float64, which happens for values about 1e308.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = float(values.mean())
-        distance = np.abs(values - mean)
-    most = float(distance.max())
-    if not np.isfinite(most):
-        raise InputError(f"{where}: values up to {np.abs(values).max():g} are too large")
-    if most == 0:
-        return mean, 0.0
-    # Dividing by the largest first keeps the squares of 1e200 and of 1e-200 in range.
-    return mean, most * float(np.sqrt(np.square(distance / most).mean()))

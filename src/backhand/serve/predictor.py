@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import BackhandError, InputError
 from ..files import as_path, reading
+from ..preprocess.decision import Decision
 from ..run.llvm.machine import object_cache
 from ..run.llvm.machine.target import Target, processor
 from ..run.llvm.runtime.frozen import RowFunctions
@@ -50,14 +51,18 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
 
     Examples
     --------
-    >>> predictor = backhand.load_predictor("runs/flats/model.safetensors")  # doctest: +SKIP
-    >>> predictor.predict({"size": 70, "city": "Oslo"})  # doctest: +SKIP
-    412000.0
+    >>> import backhand
+    >>> flats = {"size": [35, 48, 60, 71, 84, 90], "city": ["Oslo", "Bergen"] * 3}
+    >>> model = backhand.TabularRegressor("fast", random_state=0)
+    >>> model.fit(flats, [210, 240, 330, 350, 470, 440]).save("flats.safetensors")
+    >>> predictor = backhand.load_predictor("flats.safetensors")
+    >>> 210 <= predictor.predict({"size": 70, "city": "Oslo"}) <= 470
+    True
     """
     path = os.path.abspath(as_path(path))
     digest = _checksum(path)
     machine = _machine()
-    numpy_only = os.environ.get("BACKHAND_ENGINE", "llvm") != "llvm"
+    numpy_only = (os.environ.get("BACKHAND_ENGINE") or "llvm") != "llvm"
     # all of the package decides what is in an entry, and its key says which model it is of
     key = f"predictor {digest} {object_cache.generator(('',))} {machine}"
     cached = bool(digest and machine and not numpy_only)
@@ -117,7 +122,7 @@ class Predictor:
     Attributes
     ----------
     columns : list of str
-        Names of the columns of a row; empty if rows are arrays.
+        Names of the columns of a row; empty if rows are arrays, which have no names.
     classes : list or None
         Labels in the order of probabilities, dates as text; None if numbers are predicted.
     inputs : int
@@ -133,8 +138,8 @@ class Predictor:
         model: Any = None,
     ) -> None:
         self._path, self._digest, self._functions = path, digest, functions
-        self._name, self._kind = about["name"], about["kind"]
-        self._threshold, self._k = about["threshold"], about["answers"]
+        self._name, self._kind, self._k = about["name"], about["kind"], about["answers"]
+        self._decision = Decision(self._kind, threshold=about["threshold"])
         self.columns: list[str] = about["columns"]
         self.classes: list[Any] | None = about["classes"]
         self.inputs: int = about["inputs"]
@@ -255,6 +260,8 @@ class Predictor:
             )
         if self._categories and (strange := self._strange(x)):
             raise InputError(strange)
+        if not rows:
+            return np.empty((0, self._k))
         if self._functions is None:
             found: Array = np.asarray(self._program.answers(x.reshape(rows, -1)), np.float64)
         else:
@@ -300,6 +307,8 @@ class Predictor:
 
     def _of_values(self, values: Array) -> Any:
         """y of the values (N, V) of rows of a table."""
+        if not len(values):
+            return None
         _, y = self._raw(values.tobytes(), len(values))
         found = np.array(y).reshape(len(values), -1)
         return found if np.isfinite(found).all() else None
@@ -307,7 +316,7 @@ class Predictor:
     def _of_array(self, rows: Array) -> Any:
         """y of rows of an array."""
         functions = self._functions
-        if functions is None or self.columns or rows.dtype.kind not in NUMBERS:
+        if functions is None or self._reader or rows.dtype.kind not in NUMBERS:
             return None
         if rows.ndim not in (1, 2) or rows.shape[-1] != self._width or not rows.size:
             return None
@@ -353,7 +362,7 @@ class Predictor:
         return first.item() if isinstance(first, np.generic) else first
 
     def _decided(self, y: list[float]) -> Any:
-        """The answer of one row, as `Decision.of`."""
+        """The answer of one row, as `Decision.of` and without arrays, which take longer."""
         kind, classes, k = self._kind, self.classes, self._k
         if kind == "numbers":
             return y[0] if k == 1 else np.array(y)
@@ -361,7 +370,7 @@ class Predictor:
             return self._all_decided(np.array([y]))[0]
         assert classes is not None
         if kind == "threshold":
-            return classes[y[1] >= self._threshold]
+            return classes[y[1] >= self._decision.threshold]
         if kind == "positive_logit":
             return classes[y[k] > 0]
         y = y[k:] if kind == "largest_logit" else y
@@ -369,14 +378,11 @@ class Predictor:
 
     def _all_decided(self, y: Array) -> Array:
         """The answers of rows, y (N, K)."""
-        kind, k = self._kind, self._k
-        if kind == "numbers":
-            return y[:, 0] if k == 1 else y
-        if kind == "labels":
-            return (y[:, k:] > 0).astype(int)
+        found: Array = self._decision.of([y[:, self._k :]], y[:, : self._k])
+        if self._kind == "numbers":
+            return found[:, 0] if self._k == 1 else found
+        if self._kind == "labels":
+            return found.astype(int)
         assert self._labels is not None
-        if kind == "threshold":
-            return self._labels[(y[:, 1] >= self._threshold).astype(int)]
-        if kind == "positive_logit":
-            return self._labels[(y[:, k] > 0).astype(int)]
-        return self._labels[(y[:, k:] if kind == "largest_logit" else y).argmax(axis=1)]
+        labels: Array = self._labels[found]
+        return labels

@@ -12,6 +12,7 @@ In the order in which a fit uses them:
 - `weights`: how much each kind of network counts, and how sure the ensemble may be
 - `model`: all that predicts, and its file
 - `fitting`: goes this way, from rows and targets to a model
+- `stream_rows`, `streaming`: the same for a table that is read while it is learned from
 - `base`: what both estimators share
 - `estimators`: `TabularClassifier` and `TabularRegressor`
 """

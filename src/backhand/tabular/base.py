@@ -13,6 +13,8 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..datasets.sources import is_source
+from ..datasets.stream import Stream
 from ..errors import InputError, first_line
 from ..estimators.entering import as_input_error
 from ..estimators.parameters import validation_rows
@@ -28,6 +30,7 @@ from .fitting import Fitted, Labelled, Settings, fit_model
 from .metrics import Metric
 from .model import TableModel
 from .recipes import Recipe
+from .streaming import fit_stream
 
 if TYPE_CHECKING:
     from ..export.program import Program
@@ -46,9 +49,10 @@ class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  #
     def fit(
         self,
         X: Any,
-        y: Array,
-        sample_weight: Array | None = None,
+        y: Array = None,
+        sample_weight: Any = None,
         *,
+        target: str | None = None,
         X_val: Any = None,
         y_val: Array | None = None,
         sample_weight_val: Array | None = None,
@@ -60,13 +64,17 @@ class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  #
         X : table of shape (n_samples, n_features)
             A DataFrame of pandas or Polars, an Arrow table, an array of numbers or objects, or a
             list of rows as dicts. Numbers, texts, booleans and dates are recognised; values may be
-            missing.
+            missing. Or a table that memory does not hold: a `backhand.Stream`, or what one is made
+            of, such as a folder of Parquet files.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), default=None
-            At least 0; only their ratios matter. A row of weight 0 is as if it were not there.
+            At least 0; only their ratios matter. A row of weight 0 is as if it were not there. Of a
+            stream, the name of a column.
+        target : str, default=None
+            Of a stream, in the place of y: the column to predict.
         X_val, y_val, sample_weight_val : as X, y and sample_weight, default=None
             Rows to choose epochs and weights by, instead of some of X; they go through the same
-            preparation, which is fitted to X only.
+            preparation, which is fitted to X only. Of a stream, X_val is another one.
 
         Returns
         -------
@@ -77,13 +85,24 @@ class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  #
         InputError
             A ``ValueError``: if a parameter or the data make no sense, or training diverges.
         """
+        if isinstance(X, Stream) or is_source(X):
+            return self._fit_stream(X, target if y is None else y, sample_weight, X_val)
+        if target is not None:
+            raise InputError(f"target={target!r:.60} is for a stream; of a table in memory, pass y")
         given = validation_rows(X_val, y_val, sample_weight_val)
         scratch = self._scratch()
         rows, classes = self._entered(scratch, X, y, sample_weight, None, "", reset=True)
         validation = None
         if given is not None:
             validation, _ = self._entered(scratch, *given, classes, "_val", reset=False)
-        settings = Settings(
+        settings = self._settings()
+        fitted = fit_model(rows, classes, settings, validation, getattr(y, "name", None))
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__ |= scratch.__dict__ | self._attributes(fitted, classes)
+        return self
+
+    def _settings(self) -> Settings:
+        return Settings(
             self.preset,
             self.n_members,
             self.time_limit,
@@ -94,9 +113,27 @@ class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  #
             _sequence(self.drop, "drop", "columns"),
             _sequence(self.keep, "keep", "columns"),
         )
-        fitted = fit_model(rows, classes, settings, validation, getattr(y, "name", None))
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__ |= scratch.__dict__ | self._attributes(fitted, classes)
+
+    def _fit_stream(self, X: Any, target: Any, weight: Any, X_val: Any) -> Any:
+        """Fit to a table that is read while it is learned from."""
+        for name, given in (("target", target), ("sample_weight", weight)):
+            if not isinstance(given, str) and (given is not None or name == "target"):
+                raise InputError(
+                    f"{name} of a stream must be a column's name, got {given!r:.60}; "
+                    f"X={X!r:.60} is one, and no table in memory"
+                )
+        fitted, classes, names = fit_stream(
+            _stream(X),
+            target,
+            self._settings(),
+            regression=is_regressor(self),
+            weight=weight,
+            class_weight=getattr(self, "class_weight", None),
+            validation=None if X_val is None else _stream(X_val),
+        )
+        self.__dict__ |= self._attributes(fitted, classes)
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array(names, dtype=object)
         return self
 
     def _scratch(self) -> Any:
@@ -310,6 +347,10 @@ class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  #
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _stream(given: Any) -> Stream:
+    return given if isinstance(given, Stream) else Stream(given)
 
 
 def _is_list_of_dicts(X: Any) -> bool:

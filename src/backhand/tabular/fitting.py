@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,9 +77,21 @@ class Settings:
     metric: str | None = None
     seed: int = 0
     threads: int | None = None
-    callbacks: Iterable[Callback] = ()
+    callbacks: Sequence[Callback] = ()
     drop: Sequence[str] = ()
     keep: Sequence[str] = ()
+
+    def recipe(self, regression: bool, log_target: bool) -> Recipe:
+        """The recipe of the preset; ``log_target`` says that a logarithm is worth trying."""
+        return recipe_of(
+            self.preset, regression=regression, log_target=log_target, members=self.n_members
+        )
+
+    def tell(self, preparation: TablePreparation) -> None:
+        """Tell callbacks that want to know how columns are treated."""
+        for callback in self.callbacks:
+            if hasattr(callback, "prepared"):
+                callback.prepared(preparation)
 
 
 class HeldOut(NamedTuple):
@@ -147,30 +159,18 @@ def fit_model(
     DivergedError
         If training diverges.
     """
-    deadline = _deadline(settings.time_limit)
+    deadline = deadline_of(settings.time_limit)
     regression = classes is None
     metric = metric_of(settings.metric, regression)
-    log_target = regression and TargetScale.may_be_log(rows.y)
-    recipe = recipe_of(
-        settings.preset,
-        regression=regression,
-        log_target=log_target,
-        members=settings.n_members,
-    )
+    recipe = settings.recipe(regression, regression and TargetScale.may_be_log(rows.y))
     preparation = TablePreparation.fit(
         rows.table, rows.which, drop=settings.drop, keep=settings.keep
     )
-    callbacks = list(settings.callbacks)
-    for callback in callbacks:
-        if hasattr(callback, "prepared"):
-            callback.prepared(preparation)
+    settings.tell(preparation)
     x, y, weight, folds, places = _arranged(
         preparation, rows, validation, recipe, regression, settings.seed
     )
-    about = {"rows": len(rows.y), "metric": metric.name}
-    if classes is not None and len(classes) == 1:
-        model = TableModel(preparation, (), (), classes, target, about=about)
-        return Fitted(model, [], math.nan)
+    bounds = (float(rows.y.min()), float(rows.y.max())) if regression else None
     task = Task(
         preparation,
         x,
@@ -179,20 +179,52 @@ def fit_model(
         classes=0 if classes is None else len(classes),
         metric=metric,
         folds=folds,
-        by_score=settings.metric is not None and not _has_threshold(metric, classes),
+        by_score=settings.metric is not None and not has_threshold(metric, classes),
     )
+    return trained(task, recipe, settings, deadline, len(rows.y), bounds, classes, target, places)
+
+
+def trained(
+    task: Task,
+    recipe: Recipe,
+    settings: Settings,
+    deadline: float,
+    rows: int,
+    bounds: tuple[float, float] | None,
+    classes: Array | None,
+    target: str | None,
+    places: Array,
+) -> Fitted:
+    """Train the networks of a recipe, and weigh them.
+
+    Parameters
+    ----------
+    task, recipe, settings, deadline
+    rows : int
+        How many were learned from, and validation rows.
+    bounds : (float, float) or None
+        Of a regression: the least and the largest target.
+    classes, target
+        As of `fit_model`.
+    places : array of int
+        The number of each of the task's rows, for people.
+    """
+    about = {"rows": rows, "metric": task.metric.name}
+    if classes is not None and len(classes) == 1:
+        model = TableModel(task.preparation, (), (), classes, target, about=about)
+        return Fitted(model, [], math.nan)
     members = train_members(
         task,
         recipe,
         seed=settings.seed,
         threads=settings.threads,
-        callbacks=callbacks,
+        callbacks=list(settings.callbacks),
         deadline=deadline,
     )
-    return _weighed(task, members, rows, classes, target, about, places)
+    return _weighed(task, members, bounds, classes, target, about, places)
 
 
-def _has_threshold(metric: Metric, classes: Array | None) -> bool:
+def has_threshold(metric: Metric, classes: Array | None) -> bool:
     """Whether a metric scores a threshold between two classes more than the probabilities.
 
     Before the threshold is chosen, such as for a rare class by the balanced accuracy, it would
@@ -202,7 +234,8 @@ def _has_threshold(metric: Metric, classes: Array | None) -> bool:
     return of_two and metric.is_of_classes and metric.name != "accuracy"
 
 
-def _deadline(time_limit: float | None) -> float:
+def deadline_of(time_limit: float | None) -> float:
+    """When a fit is to be over, as `time.monotonic`. Raises InputError for what is no time."""
     if time_limit is None:
         return math.inf
     number = isinstance(time_limit, (int, float, np.number)) and not isinstance(time_limit, bool)
@@ -255,7 +288,7 @@ def _weights(rows: Labelled) -> Array:
 def _weighed(
     task: Task,
     members: list[Member],
-    rows: Labelled,
+    bounds: tuple[float, float] | None,
     classes: Array | None,
     target: str | None,
     about: dict[str, Any],
@@ -281,8 +314,8 @@ def _weighed(
         target,
         about=about,
     )
-    if classes is None:
-        low, high = float(rows.y.min()), float(rows.y.max())
+    if bounds is not None:
+        low, high = bounds
         model = dataclasses.replace(model, lowest=low, highest=high)
     if held_out is None:
         return Fitted(model, members, math.nan)

@@ -83,27 +83,39 @@ def network_of(
     return Network(layers, inputs=x.shape[1], loss=loss)
 
 
+def code_counts(preparation: TablePreparation, x: Array) -> list[Array]:
+    """How many rows of x (N, D) have each code of each embedded column."""
+    known = preparation.frequencies
+    codes = x[:, preparation.width - len(known) :].astype(np.int64)
+    return [
+        np.bincount(column, minlength=len(counts))
+        for column, counts in zip(codes.T, known, strict=True)
+    ]
+
+
 def with_unseen(
-    network: Network, params: Params, x: Array, frequencies: Sequence[Sequence[int]]
+    network: Network,
+    params: Params,
+    rows: Sequence[Array],
+    frequencies: Sequence[Sequence[int]],
 ) -> Params:
-    """Parameters in which a code that no row of x has is the mean of those that some have.
+    """Parameters in which a code that no training row has is the mean of those that some have.
 
     Parameters
     ----------
     network : Network
     params : dict of str to array
-    x : array of float32 (N, D)
-        The rows that they were trained on.
+    rows : sequence of array of int
+        `code_counts` of the rows that they were trained on.
     frequencies : sequence of sequence of int
         Of each embedded column, as `TablePreparation.frequencies`: a code with 0 counts as if no
         row had it.
     """
     plan, params = forward_plan(network), dict(params)
     found = (n for n in plan.nodes if isinstance(n, Lookup) and n.index.home == plan.x)
-    for node, known in zip(found, frequencies, strict=True):
+    for node, known, of_rows in zip(found, frequencies, rows, strict=True):
         table = params[node.table.name]
-        codes = x[:, node.index.first].astype(np.int64)
-        counts = np.bincount(codes, minlength=len(table)).astype(np.float64)
+        counts = np.array(of_rows, np.float64)
         counts[np.array(known) == 0] = 0
         if counts.all():
             continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..formulas.answers import from_log, in_units
 from ..preprocess.checks import entries, finite, flag
-from ..preprocess.scaling import mean_and_std
+from ..preprocess.distribution import mean_and_std
 from ..run.namespaces import NUMPY
 
 Array = Any
@@ -39,9 +39,9 @@ class TargetScale:
     smear: float = 1.0
 
     @classmethod
-    def of(cls, y: Array, log: bool = False) -> TargetScale:
-        """The scale of the training rows' targets y (N,)."""
-        mean, std = mean_and_std(np.log(y) if log else y, "y")
+    def of(cls, y: Array, log: bool = False, weights: Array | None = None) -> TargetScale:
+        """The scale of the training rows' targets y (N,), each as often as its weight says."""
+        mean, std = mean_and_std(np.log(y) if log else y, "y", weights)
         return cls(mean, std or 1.0, log)
 
     def encode(self, y: Array) -> Array:
@@ -74,9 +74,9 @@ class TargetScale:
         )
 
     @staticmethod
-    def may_be_log(y: Array) -> bool:
+    def may_be_log(y: Array, weights: Array | None = None) -> bool:
         """Whether the logarithm of a target is worth trying: all positive, with a long tail."""
         if y.min() <= 0:
             return False
-        mean, std = mean_and_std(y, "y")
-        return std > 0 and float(np.mean(((y - mean) / std) ** 3)) > SKEWED
+        mean, std = mean_and_std(y, "y", weights)
+        return std > 0 and float(np.average(((y - mean) / std) ** 3, weights=weights)) > SKEWED

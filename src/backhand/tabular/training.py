@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..network import Network
 from ..preprocess.preparation import TablePreparation
 from ..run.llvm.host.team import available_threads, checked_threads
+from ..train.blocks import Blocks
 from ..train.callbacks import Callback, Progress
 from ..train.config import TrainConfig
 from ..train.fit import fit
@@ -25,7 +26,7 @@ from ..train.several import fit_several
 from .folds import Fold
 from .member import Member, MemberProgress, outputs_of
 from .metrics import Metric, metric_of
-from .network import network_of, with_unseen
+from .network import code_counts, network_of, with_unseen
 from .recipes import LOG, NetworkRecipe, Recipe
 from .targets import TargetScale
 
@@ -73,7 +74,29 @@ class Task:
     folds: Sequence[Fold]
     by_score: bool = False
 
-    def rows(self, which: Array | slice, scale: TargetScale | None) -> Rows:
+    @property
+    def sample(self) -> Array:
+        """Prepared rows (M, D) of which bins are made."""
+        return self.x
+
+    def scale(self, log: bool) -> TargetScale:
+        """The scale of a regression's target."""
+        return TargetScale.of(self.y, log)
+
+    def start(self, rows: Any, seed: int) -> Array:
+        """Some of a network's training rows, that its initial weights are made for."""
+        return rows.x[some_of(len(rows), SAMPLE, seed)]
+
+    def code_counts(self, rows: Any) -> list[Array]:
+        """How many of a network's training rows have each code of each embedded column."""
+        return code_counts(self.preparation, rows.x)
+
+    def shortened(self, rows: Any, most: int, shuffled: bool, seed: int) -> Any:
+        """At most so many of a network's training rows."""
+        # the beginning of shuffled rows is no copy
+        return rows.take(slice(0, most) if shuffled else some_of(len(rows), most, seed))
+
+    def rows(self, which: Any, scale: TargetScale | None) -> Any:
         """Some of the rows, as a network with this target takes them."""
         y = self.y[which]
         t = y if scale is None else scale.encode(y)
@@ -90,7 +113,7 @@ class _Job:
     network: Network
     scale: TargetScale | None
     fold: Fold
-    rows: Rows
+    rows: Rows | Blocks
     validation: Rows | None
     seed: int
 
@@ -130,7 +153,7 @@ def train_members(
     epochs, batch_size = recipe.length(len(jobs[0].rows))
     at_once = min(checked_threads(threads) or available_threads(), len(jobs))
     if deadline < math.inf:
-        jobs, epochs = _affordable(jobs, epochs, batch_size, at_once, deadline)
+        jobs, epochs = _affordable(jobs, epochs, batch_size, at_once, deadline, task)
     watch = _Watch(list(callbacks), len(jobs), deadline)
     rounds = [jobs] if deadline == math.inf else _rounds(jobs, at_once)
     results: list[FitResult] = []
@@ -154,12 +177,12 @@ def train_members(
 def _jobs(task: Task, recipe: Recipe, seed: int) -> list[_Job]:
     """Every kind of network on every fold; what comes last is left out first."""
     jobs: list[_Job] = []
-    taken: dict[Any, tuple[Rows, Rows | None]] = {}
+    taken: dict[Any, tuple[Rows | Blocks, Rows | None]] = {}
     kinds = []
     for settings in recipe.networks:
-        scale = None if task.classes else TargetScale.of(task.y, settings.target == LOG)
+        scale = None if task.classes else task.scale(settings.target == LOG)
         loss = "softmax_cross_entropy" if task.classes else "mean_squared_error"
-        network = network_of(settings, task.preparation, task.x, max(task.classes, 1), loss)
+        network = network_of(settings, task.preparation, task.sample, max(task.classes, 1), loss)
         kinds.append((settings, network, scale))
     for number, (learned, held_out) in enumerate(task.folds):
         for kind, (settings, network, scale) in enumerate(kinds):
@@ -205,8 +228,7 @@ def _train(
     """Train jobs, after ``before`` others; ``rate_factor`` is a factor of the learning rate."""
     configs = [_config(job, recipe, epochs, batch_size, rate_factor) for job in jobs]
     starts = [
-        job.network.init("data_kinks", job.seed, job.rows.x[_some(len(job.rows), SAMPLE, job.seed)])
-        for job in jobs
+        job.network.init("data_kinks", job.seed, task.start(job.rows, job.seed)) for job in jobs
     ]
     has_validation = jobs[0].validation is not None
     scores = [_score(task, job) for job in jobs] if has_validation and task.by_score else None
@@ -250,7 +272,7 @@ def _config(
     )
 
 
-def _some(rows: int, most: int, seed: int) -> Array | slice:
+def some_of(rows: int, most: int, seed: int) -> Array | slice:
     """Which rows to take of a number of them: all, or ``most`` by chance."""
     if rows <= most:
         return slice(None)
@@ -273,7 +295,8 @@ def _score(task: Task, job: _Job) -> Callable[[Array, Array], float]:
 
 
 def _member(task: Task, job: _Job, result: FitResult) -> Member:
-    params = with_unseen(job.network, result.params, job.rows.x, task.preparation.frequencies)
+    counts = task.code_counts(job.rows)
+    params = with_unseen(job.network, result.params, counts, task.preparation.frequencies)
     member = Member(job.network, params, job.scale, job.kind, job.fold[1], result=result)
     if job.validation is None:
         return member
@@ -313,7 +336,7 @@ class _Watch:
 
 
 def _affordable(
-    jobs: list[_Job], epochs: int, batch_size: int, at_once: int, deadline: float
+    jobs: list[_Job], epochs: int, batch_size: int, at_once: int, deadline: float, task: Task
 ) -> tuple[list[_Job], int]:
     """What there is time for, of jobs and epochs. Each kind is timed on some batches."""
     seconds: dict[int, float] = {}
@@ -321,7 +344,7 @@ def _affordable(
     for job in jobs:
         if job.kind in seconds or (seconds and deadline - time.monotonic() < whole / 2):
             continue  # to compile one more kind may take all there is
-        some = job.rows.take(slice(0, 20 * batch_size))
+        some = task.shortened(job.rows, 20 * batch_size, True, job.seed)
         config = TrainConfig(epochs=1, batch_size=min(batch_size, len(some)), threads=1)
         config = dataclasses.replace(config, optimiser="adamw", learning_rate=1e-6)
         start = job.network.init("lecun_normal", 0)
@@ -347,8 +370,6 @@ def _affordable(
     if (share := left / needed(jobs, epochs)) < 1:
         for job in jobs:
             most = max(2 * batch_size, int(share * len(job.rows)))
-            # the rows of a slice are shuffled, and its beginning is no copy
             shuffled = isinstance(job.fold[0], slice)
-            which = slice(0, most) if shuffled else _some(len(job.rows), most, job.seed)
-            job.rows = job.rows.take(which)
+            job.rows = task.shortened(job.rows, most, shuffled, job.seed)
     return jobs, epochs

@@ -3,15 +3,17 @@
 The rooms, in the order in which a training goes through them:
 
 - `rows`: what is learned from, and the checks that it passes
+- `blocks`, `stored`: more rows than memory holds, block by block; rows that are kept on the disk
 - `config`: `TrainConfig`, how to train
-- `trainer`: what an executor offers, and the table of executors
 - `state`: `TrainState`, all that is needed to continue, as arrays and JSON
 - `stopping`: the best epoch so far, and when to wait no longer
-- `loop`: `TrainLoop`, one epoch after another
+- `penalty`: L2 as scikit-learn has it
+- `loop`: `TrainLoop`, one epoch after another, and what follows each: evaluation, the best so far,
+  callbacks, a checkpoint
 - `lbfgs`: L-BFGS, which takes all rows at each step
 - `evaluate`: loss and score on other rows
 - `callbacks`: what is called after each epoch, and what it is told
 - `checkpoint`: the state in a file, from time to time
-- `course`: what follows each epoch: evaluation, the best so far, callbacks, a checkpoint
-- `fit`: all of it together
+- `result`: what it ends with
+- `fit`: all of it together; `several`: networks at once
 """

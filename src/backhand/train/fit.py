@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import InputError
 from ..formulas.schedules import SCHEDULES
 from ..network import Network
+from .blocks import Blocks
 from .callbacks import Callback
 from .checkpoint import Checkpoint
 from .config import LBFGS, SCHEDULED, TrainConfig
@@ -30,7 +31,7 @@ CONSTANT = SCHEDULES["constant"]
 def fit(
     network: Network,
     params: Mapping[str, Array] | None,
-    rows: Rows,
+    rows: Rows | Blocks,
     config: TrainConfig,
     *,
     validation: Rows | None = None,
@@ -46,8 +47,9 @@ def fit(
     network : Network
     params : mapping of str to array
         Where training starts; they are not changed. With ``state`` they do not count.
-    rows : Rows
-        What to learn from.
+    rows : Rows or Blocks
+        What to learn from; blocks are for more rows than memory holds, see
+        `backhand.train.blocks`.
     config : TrainConfig
     validation : Rows, optional
         What to judge each epoch by; the parameters of the best epoch are then returned.
@@ -76,8 +78,9 @@ def fit(
     DivergedError
         If the loss or a parameter stops being finite; it names epoch and layer.
     """
-    rows = checked(network, rows, "training")
-    check_lbfgs(network, config)
+    if not isinstance(rows, Blocks):
+        rows = checked(network, rows, "training")
+    check_lbfgs(network, config, rows)
     if state is not None:
         _check_state(network, state, config)
         params, best = network.checked_parameters(state.params), state.best
@@ -100,18 +103,22 @@ def fit(
         after.evaluate = lambda now: evaluate(network, now, held_out, score, config.engine)
         after.merit = _by_score if config.monitor == "score" and score is not None else _by_loss
     params = network.checked_parameters(params)
-    loop = TrainLoop(network, params, config, rows.x.shape[0], state=state)
+    loop = TrainLoop(network, params, config, len(rows), state=state)
     if checkpoint is not None:
         checkpoint.begin(loop.state.epoch)
     try:
         if after.patience.is_over(loop.state.best):
             stopped = "patience"  # the state is that of a training that had ended
-        elif config.optimiser == LBFGS:
+        elif config.optimiser == LBFGS and not isinstance(rows, Blocks):
             stopped = loop.run_lbfgs(rows, after, l2=config.l2)
         else:
             stopped = loop.run(rows, after)
     except DivergedError as error:
         error.result = _result(loop, after, "diverged")
+        raise
+    except InputError:  # such as of a file that has changed while it was learned from
+        if checkpoint is not None and isinstance(rows, Blocks):
+            checkpoint.write(loop.resumable)
         raise
     if stopped == "interrupted" and checkpoint is not None:
         with contextlib.suppress(KeyboardInterrupt):  # a second one is for the file only
@@ -141,8 +148,13 @@ def _by_loss(line: Epoch) -> float | None:
     return None if line.validation_loss is None else -line.validation_loss
 
 
-def check_lbfgs(network: Network, config: TrainConfig) -> None:
-    """Raise InputError for dropout with L-BFGS."""
+def check_lbfgs(network: Network, config: TrainConfig, rows: Rows | Blocks | None = None) -> None:
+    """Raise InputError for dropout with L-BFGS, and for rows in blocks."""
+    if config.optimiser == LBFGS and isinstance(rows, Blocks):
+        raise InputError(
+            "rows that come in blocks need another optimiser than 'lbfgs', which takes all rows at "
+            "each step"
+        )
     if config.optimiser == LBFGS and network.drops:
         raise InputError(
             "dropout needs another optimiser than 'lbfgs', which takes the loss to be the same "

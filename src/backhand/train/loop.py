@@ -7,7 +7,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,35 +19,22 @@ from ..plan.scalars import L2, at_step, step_scalars
 from ..plan.step import Plan, training_plan
 from ..run.arrays import first_nonfinite
 from ..run.executor import Trainer
+from .blocks import Blocks
 from .callbacks import Callback, Progress, entered, notify
 from .checkpoint import Checkpoint
 from .config import TrainConfig
 from .evaluate import Evaluation
 from .lbfgs import Minimum, minimise, penalised_first, squares
-from .result import DivergedError
-from .rows import Rows, checked
-from .state import Epoch, TrainState
+from .penalty import Penalty, divided
+from .result import check_finite
+from .rows import CheckedRows, Rows, checked
+from .state import Epoch, Part, TrainState
 from .stopping import Patience
 
 Array = Any
 
 SAMPLED_STEPS = 1001
 """Steps of a training at which schedules are looked at before it begins."""
-
-
-class Penalty(NamedTuple):
-    """The L2 penalty as scikit-learn has it, instead of a config's ``l2``.
-
-    Parameters
-    ----------
-    alpha : float
-        Divided by the weight of each batch it is the factor of half the squared weights.
-    averaged : int
-        The loss that is shown is divided by this, and then the penalty is added.
-    """
-
-    alpha: float
-    averaged: int = 1
 
 
 class TrainLoop:
@@ -79,6 +66,8 @@ class TrainLoop:
         What the schedule scales; it may be changed between epochs.
     nonfinite : str or None
         Where the first value was that is not finite, if that ended the last epoch.
+    after_block : callable
+        Called after each block of rows, when ``state`` is that after the block.
     """
 
     def __init__(
@@ -104,6 +93,7 @@ class TrainLoop:
         self.step, self.learning_rate = self.state.step, self.state.learning_rate
         self.done, self.best = self.state.epoch, self.state.best
         self.nonfinite: str | None = None
+        self.after_block: Callable[[], None] = lambda: None
         self.minimum: Minimum | None = None
         self._begun = self.state
         self._latest: Params | None = None if self._trainer else self.state.params
@@ -146,7 +136,7 @@ class TrainLoop:
 
     def snapshot(self, **changes: Any) -> TrainState:
         """All that is needed to continue from here."""
-        now = {"step": self.step, "learning_rate": self.learning_rate}
+        now = {"step": self.step, "learning_rate": self.learning_rate, "part": Part()}
         changes = {**now, "epoch": self.done, "best": self.best, **changes}
         if self._trainer is not None:
             changes |= {"params": self.latest(), "arrays": self._trainer.state}
@@ -159,7 +149,7 @@ class TrainLoop:
         return trainer
 
     @np.errstate(over="ignore", invalid="ignore")  # DivergedError tells it, and where
-    def epoch(self, rows: Rows, order: Array | None = None) -> float:
+    def epoch(self, rows: Rows | Blocks, order: Array | None = None) -> float:
         """Train on all rows once; return the mean loss.
 
         A loss that is not finite ends the epoch before the update; ``nonfinite`` then tells where
@@ -167,13 +157,34 @@ class TrainLoop:
 
         Parameters
         ----------
-        rows : Rows
+        rows : Rows or Blocks
         order : (rows used,) int64, optional
             Which rows, in which order. By default all, in an order that follows from the seed.
         """
+        if not isinstance(rows, Blocks):
+            return self._train(checked(self.network, rows, "training"), order)
+        config = self.config
+        done, mean, total = self.state.part
+        begin = rows.epoch(
+            self.done, self._seed, config.batch_size, shuffle=config.shuffle, done=done
+        )
+        with begin as blocks:
+            for number, block in enumerate(blocks, start=done + 1):
+                block = checked(self.network, block, "training")
+                loss = self._train(block, None)
+                if self.nonfinite:
+                    return loss
+                weight = len(block) if block.weight is None else float(block.weight.sum())
+                total += weight
+                mean += (loss - mean) * (weight / total)
+                self.state = self.snapshot(part=Part(number, mean, total))
+                self.after_block()
+        return mean
+
+    def _train(self, rows: CheckedRows, order: Array | None) -> float:
+        """Train on rows once; as `epoch`."""
         assert self._trainer is not None
         assert self._optimiser is not None
-        rows = checked(self.network, rows, "training")
         config, count = self.config, rows.x.shape[0]
         if order is None and config.shuffle:
             order = self._trainer.shuffled(count, self.step)
@@ -278,23 +289,28 @@ class TrainLoop:
 
     # a whole training -----------------------------------------------------------------------------
 
-    def run(self, rows: Rows, after: AfterEpoch, order: Callable[[], Array] | None = None) -> str:
+    def run(
+        self, rows: Rows | Blocks, after: AfterEpoch, order: Callable[[], Array] | None = None
+    ) -> str:
         """Train by epochs until something ends it; what ends it, see `FitResult.stopped`.
 
         Parameters
         ----------
-        rows : Rows
+        rows : Rows or Blocks
         after : AfterEpoch
         order : callable, optional
             Called before each epoch: which rows, in which order.
         """
+        checkpoint = after.checkpoint
+        if checkpoint is not None:
+            self.after_block = lambda: checkpoint.offer(self.resumable)
         try:
             with entered(after.callbacks):
                 while self.done < after.epochs:
                     which = None if order is None else order()
                     start = time.perf_counter()
                     loss = self.epoch(rows, which)
-                    count = rows.x.shape[0] if which is None else len(which)
+                    count = len(rows) if which is None else len(which)
                     speed = count / max(time.perf_counter() - start, 1e-9)
                     ends = after(self, loss, self._rate, speed)
                     if ends:
@@ -382,7 +398,8 @@ class AfterEpoch:
         """What ends the training after this epoch, if anything does."""
         number, best = loop.done + 1, loop.best
         now = loop.latest() if self.whole or self.evaluate else None
-        check_finite(loop, loss, now, number)
+        rate_given = None if loop.state.optimiser is None else loop.config.learning_rate
+        check_finite(number, loss, now, loop.nonfinite, rate_given)
         held_out_loss, score = None, None
         if self.evaluate is not None:
             held_out_loss, score = self.evaluate(now or {})
@@ -415,30 +432,3 @@ class AfterEpoch:
             _params=lambda: loop.params,
             _state=(lambda: loop.resumable) if self.whole else loop.snapshot,
         )
-
-
-def check_finite(loop: TrainLoop, loss: float, params: Params | None, epoch: int) -> None:
-    """Raise DivergedError if the loss or a parameter is not finite; it names the layer."""
-    bad = [name for name, a in (params or {}).items() if not np.isfinite(a).all()]
-    if math.isfinite(loss) and not bad:
-        return
-    # gradients go from the last layer to the first
-    where = loop.nonfinite or (f"{bad[-1]} (a parameter)" if bad else "the loss")
-    rate = loop.config.learning_rate
-    remedy = f"a smaller learning rate than {rate:g}" if loop.state.optimiser else "inputs in scale"
-    raise DivergedError(
-        f"training diverged in epoch {epoch}: loss {loss:g}, values of {where} are not finite; "
-        f"try {remedy}"
-    )
-
-
-def divided(alpha: float, weights: Array, dtype: str) -> Array:
-    """The L2 penalty divided by the weight of each batch. Raises InputError beyond the dtype."""
-    with np.errstate(over="ignore"):
-        found = alpha / weights
-    if not found.max() <= np.finfo(dtype).max:
-        raise InputError(
-            f"alpha divided by the weight of a batch, {alpha:.3g} / {weights.min():.3g}, is "
-            "beyond what the network's dtype holds: set alpha=0, or scale sample_weight up"
-        )
-    return np.asarray(found)

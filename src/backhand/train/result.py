@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+
+import numpy as np
 
 from ..errors import BackhandError
 from ..network import Params
@@ -39,3 +42,30 @@ class DivergedError(BackhandError):
     """The loss or a parameter is no longer finite; ``result`` is the best before that."""
 
     result: FitResult
+
+
+def check_finite(
+    epoch: int, loss: float, params: Params | None, where: str | None, rate: float | None
+) -> None:
+    """Raise DivergedError if the loss or a parameter is not finite; it names the layer.
+
+    Parameters
+    ----------
+    epoch : int
+    loss : float
+    params : mapping of str to array, or None
+    where : str or None
+        The first buffer with a value that is not finite, if that is known.
+    rate : float or None
+        The learning rate; None of L-BFGS.
+    """
+    bad = [name for name, a in (params or {}).items() if not np.isfinite(a).all()]
+    if math.isfinite(loss) and not bad:
+        return
+    # gradients go from the last layer to the first
+    where = where or (f"{bad[-1]} (a parameter)" if bad else "the loss")
+    remedy = "inputs in scale" if rate is None else f"a smaller learning rate than {rate:g}"
+    raise DivergedError(
+        f"training diverged in epoch {epoch}: loss {loss:g}, values of {where} are not finite; "
+        f"try {remedy}"
+    )

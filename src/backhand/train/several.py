@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import InputError
 from ..network import Network
 from ..run.llvm.host.team import available_threads, checked_threads
+from .blocks import Blocks
 from .callbacks import Callback
 from .config import TrainConfig
 from .evaluate import Score
@@ -30,7 +31,7 @@ Array = Any
 def fit_several(
     networks: Network | Sequence[Network],
     starts: Sequence[Mapping[str, Array]],
-    rows: Rows | Sequence[Rows],
+    rows: Rows | Blocks | Sequence[Rows | Blocks],
     configs: TrainConfig | Sequence[TrainConfig],
     *,
     validation: Rows | Sequence[Rows | None] | None = None,
@@ -46,7 +47,7 @@ def fit_several(
         The same for all, or one for each.
     starts : sequence of mappings of str to array
         The parameters that each training begins with; they are not changed.
-    rows : Rows, or a sequence of them
+    rows : Rows or Blocks, or a sequence of them
         What to learn from: the same for all, or one for each, such as the folds of a
         cross-validation.
     configs : TrainConfig, or a sequence of them
@@ -77,16 +78,17 @@ def fit_several(
         raise InputError("starts must be a list of parameters, one dict for each training")
     count = len(starts)
     each_network = _each(networks, Network, count, "networks")
-    each_rows = _each(rows, Rows, count, "rows")
+    each_rows = _each(rows, (Rows, Blocks), count, "rows")
     each_config = _each(configs, TrainConfig, count, "configs")
     each_held_out = _each(validation, Rows, count, "validation")
     each_score = [score] * count if callable(score) else _each(score, type(None), count, "score")
-    seen: dict[tuple[int, int], Rows] = {}
+    seen: dict[tuple[int, int], Any] = {}
     for what, several in (("training", each_rows), ("validation", each_held_out)):
         for network, some in zip(each_network, several, strict=True):
             key = id(network), id(some)
             if some is not None and key not in seen:  # the same rows are checked once
-                seen[key] = checked(network, some, what)
+                whole = not isinstance(some, Blocks)
+                seen[key] = checked(network, some, what) if whole else some
     at_once = checked_threads(threads) or available_threads()
     busy: dict[int, int] = {}
     ended = threading.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,9 +49,25 @@ class Epoch:
 COLUMNS = len(dataclasses.fields(Epoch))
 
 
+class Part(NamedTuple):
+    """What has been done of an epoch whose rows come in blocks.
+
+    Attributes
+    ----------
+    blocks : int
+        Blocks that were trained on.
+    loss, weight : float
+        Their mean loss, and the weight of their rows.
+    """
+
+    blocks: int = 0
+    loss: float = 0.0
+    weight: float = 0.0
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """Where a training stands after a whole number of epochs; it goes on from there to the bit.
+    """Where a training stands after a whole epoch, or block; it goes on from there to the bit.
 
     Attributes
     ----------
@@ -77,6 +93,8 @@ class TrainState:
         Its first ``epoch`` entries are those of this state.
     schedules : mapping of str to Schedule
         Of other settings; see `TrainConfig`.
+    part : Part
+        What has been done of the next epoch, where its rows come in blocks.
     """
 
     params: Params
@@ -90,6 +108,7 @@ class TrainState:
     best: Best = dataclasses.field(default_factory=Best)
     history: list[Epoch] = dataclasses.field(default_factory=list)
     schedules: Mapping[str, Schedule] = dataclasses.field(default_factory=dict)
+    part: Part = dataclasses.field(default_factory=Part)
 
     @classmethod
     def at_start(cls, params: Any, config: TrainConfig) -> TrainState:
@@ -112,7 +131,7 @@ class TrainState:
 
     def tensors(self) -> dict[str, Array]:
         """Its arrays by name, contiguous: ``now.w1``, ``optimiser.m_w1``, ``best.w1``..."""
-        same = self.params and self.best.epoch == self.epoch
+        same = self.params and self.best.epoch == self.epoch and not self.part.blocks
         kept = None if same else self.best.params
         named = {
             f"{part}.{name}": a
@@ -138,6 +157,7 @@ class TrainState:
             "epoch": self.epoch,
             "best": [str(self.best.merit), self.best.epoch, self.best.waited],
             "keeps_best": self.best.params is not None,
+            "part": [*self.part],
         }
 
     @classmethod
@@ -173,10 +193,20 @@ class TrainState:
             "arrays": _of("optimiser", tensors),
             "learning_rate": rate,
         }
+        blocks, loss, weight = described["part"]
+        if type(blocks) is not int or blocks < 0:
+            raise InputError(f"its part has {blocks!r} blocks, not a whole number")
+        part = Part(blocks, float(loss), float(weight))
         schedule = choose_schedule(described["schedule"])
         others = {name: choose_schedule(spec) for name, spec in described["schedules"].items()}
         return cls(
-            **known, schedule=schedule, best=best, history=history, schedules=others, **counts
+            **known,
+            schedule=schedule,
+            best=best,
+            history=history,
+            schedules=others,
+            part=part,
+            **counts,
         )
 
 

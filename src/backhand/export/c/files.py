@@ -16,20 +16,19 @@ from ..program import Program
 from ..programs import program_of
 from . import decision
 from .dialect import C
-from .helpers import REAL
-from .names import Names, checked_prefix, comment, prefixed
+from .helpers import HELPERS, REAL, WITHIN
+from .names import checked_prefix, comment
 from .selftest import SelfTest
 from .table import Table
 
 Array = np.ndarray
 
 _API = """predict predict_in logits networks answers prepare predict_row row days missing find
-class_of has_label class_name test_x test_y test_logits test_rows test_near H INPUTS LOGITS OUTPUTS
-SCRATCH SCRATCH_BYTES FLASH_BYTES CLASSES SELFTEST"""
+class_of has_label class_name test_x test_y test_logits test_rows test_near
+H INPUTS LOGITS OUTPUTS SCRATCH SCRATCH_BYTES FLASH_BYTES CLASSES SELFTEST"""
 
 API = frozenset(_API.split())
-"""What a file has after its prefix, whatever the program; a prefix of capitals meets macros, too.
-"""
+"""What a file has after its prefix, whatever the program."""
 
 
 def write_c(
@@ -90,30 +89,29 @@ class _File:
         one = decision.names_one(program.decision)
         self.gives, self.returned = ("int32_t", "return ") if one else ("void", "")
         self.says = "; gives the number of the class" * one
-        prepare = None if program.prepare is None else self.writer.stage(program.prepare)
-        functions = self.writer.definitions()
-        self.numeric = [
-            *self.dialect.helper_texts(),
-            *("\n".join(self.dialect.array(*array)) for array in self.writer.arrays),
-            *("\n".join(lines) for lines in functions),
-        ]
-        self.table = None if prepare is None else self._table(prepare)
+        self.table = self._table()
         self.test = SelfTest(program, prefix, self.dialect, rows)
 
-    def _table(self, prepare: Routine) -> Table:
+    def _table(self) -> Table | None:
+        if self.program.prepare is None:
+            return None
+        prepare = self.writer.stage(self.program.prepare)
         call = self._call(prepare, "values", "prepared")
-        taken = API | prefixed(self.prefix, self.numeric)
-        return Table(self.program, self.prefix, prepare, call, Names(taken))
+        others = {*self.writer.taken, *HELPERS, *WITHIN}
+        taken = {name + mark for name in others for mark in ("", "_f64")}
+        return Table(self.program, self.prefix, prepare, call, taken)
 
     def texts(self) -> tuple[str, str]:
         """The header and the source."""
-        p = self.prefix
+        p, functions = self.prefix, self.writer.definitions()
         test = self.test.text(self.table)
         decided = self.program.decision
         source = [
             f'#include <stdint.h>\n\n#include "{p}.h"',
             PRAGMAS,
-            *self.numeric,
+            *self.dialect.helper_texts(),
+            *("\n".join(self.dialect.array(*array)) for array in self.writer.arrays),
+            *("\n".join(lines) for lines in functions),
             *self._functions(),
             *(self.table.definitions(self.real) if self.table else []),
             *([self._of_row()] if self.table else []),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 
 from ...errors import InputError
 
@@ -30,7 +29,7 @@ MACROS = frozenset(_OFTEN_DEFINED.split())
 """Words that compilers, or headers that are often there, define as something else."""
 
 LONGEST = 41
-"""Letters of an identifier that C is bound to tell apart, with a prefix before it."""
+"""Letters of a prefix, and of what people recognise a text by, at most."""
 
 LONGEST_TEXT = 4095
 """Characters that a string may have in C99."""
@@ -62,31 +61,6 @@ def near_identifier(text: str, otherwise: str) -> str:
     return f"n{found}" if found[0].isdigit() else found
 
 
-class Names:
-    """Identifiers that are taken: each is given once.
-
-    Parameters
-    ----------
-    taken : iterable of str
-    """
-
-    def __init__(self, taken: frozenset[str] = frozenset()) -> None:
-        self._taken = set(taken)
-
-    def new(self, wanted: str) -> str:
-        """``wanted`` if it is free, else with a number behind it."""
-        number, name = 2, wanted
-        while name in self._taken:
-            name, number = f"{wanted}_{number}", number + 1
-        self._taken.add(name)
-        return name
-
-
-def prefixed(prefix: str, texts: Iterable[str]) -> frozenset[str]:
-    """What stands after the prefix in the identifiers of texts in C."""
-    return frozenset(name for text in texts for name in re.findall(rf"\b{prefix}_(\w+)", text))
-
-
 def string(text: str) -> str:
     """A text as a string of C, in UTF-8.
 
@@ -110,5 +84,6 @@ def _character(byte: int) -> str:
 
 def comment(text: str) -> str:
     """A text within a comment: ends none, and begins none."""
-    plain = "".join(c if " " <= c <= "~" else "_" for c in text[:200]).replace("\\", "/")
-    return re.sub(r"(?<=\?)\?|(?<=\*)/|(?<=/)\*", r" \g<0>", plain)
+    plain = "".join(c if " " <= c <= "~" and c != "\\" else "_" for c in text[:200])
+    plain = plain.replace("*/", "* /").replace("/*", "/ *")
+    return re.sub(r"\?(?=\?)", "? ", plain)  # trigraphs

@@ -36,6 +36,7 @@ from ...plan.nodes import (
     ScatterAdd,
     formula_name,
 )
+from ..free_names import free_name
 from ..program import Stage
 from .dialect import Dialect, Parameter
 from .expressions import function_lines, row_lines
@@ -82,7 +83,9 @@ class Writer:
         Constants in memory, by name.
     functions : list of list of str
         Definitions, in an order in which each comes after what it calls; without those of
-        `dialect.FUNCTIONS`, see `definitions`.
+        `expr.graph.FUNCTIONS`, see `definitions`.
+    taken : set of str
+        Names of functions and constants by now, and those that they must not have.
     """
 
     def __init__(self, dialect: Dialect, taken: Collection[str] = ()) -> None:
@@ -91,7 +94,7 @@ class Writer:
         self.functions: list[list[str]] = []
         self._constants: dict[tuple[str, bytes], str] = {}
         self._formulas: dict[Any, str] = {}
-        self._taken = {*FUNCTIONS, *taken}
+        self.taken = {*FUNCTIONS, *taken}
 
     def definitions(self) -> list[list[str]]:
         """All functions: exp and its like first."""
@@ -104,11 +107,7 @@ class Writer:
     def name(self, wanted: str) -> str:
         """A name that nothing else has, as an identifier near to what was wanted."""
         base = re.sub(r"[^A-Za-z0-9]+", "_", wanted).strip("_") or "f"
-        number, name = 2, base
-        while name in self._taken:
-            name, number = f"{base}_{number}", number + 1
-        self._taken.add(name)
-        return name
+        return free_name(base, self.taken)
 
     def constant(self, name: str, values: Array) -> str:
         """The array of constants with these values; equal ones are there once."""

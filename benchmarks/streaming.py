@@ -1,0 +1,242 @@
+"""Rows per second and memory of a training on a table that is streamed, and on one in memory.
+
+    python benchmarks/streaming.py --rows 2000000 --records streaming.csv --plot streaming.png
+
+makes a folder of Parquet files from a seed, unless it is there, and trains one network of the
+preset "fast" on it by turns: in memory; streamed, with prepared rows on the disk; and streamed,
+with rows that are read and prepared again in each epoch. Each training has a process of its own,
+whose resident memory is written down from its start to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+WAYS = ("memory", "stored", "reread")
+TITLES = {
+    "memory": "in memory",
+    "stored": "streamed, prepared rows on the disk",
+    "reread": "streamed, read again in each epoch",
+}
+PART = 250_000
+GROUP = 100_000
+EVERY = 0.25  # seconds between two looks at the memory
+
+
+def table_of(rows: int, columns: int, seed: int):
+    """Numbers, some heavy, some missing; dates; texts, few and many; and a target of two classes.
+
+    Four fifths of the columns are numbers.
+    """
+    import pyarrow as pa
+
+    rng = np.random.default_rng(seed)
+    others = columns // 5
+    x = rng.normal(size=(rows, columns - others)).astype(np.float32)
+    z = x @ np.linspace(1, -1, x.shape[1], dtype=np.float32) + x[:, 0] * x[:, 1]
+    found = {}
+    for place, column in enumerate(x.T):
+        if place % 5 == 1:
+            column = np.exp(2 * column)
+        if place % 5 == 2:
+            column = np.where(rng.random(rows) < 0.03, np.float32(np.nan), column)
+        found[f"number{place}"] = pa.array(column, from_pandas=True)
+    for place in range(others):
+        if place % 3 == 2:
+            days = rng.integers(0, 2000, rows)
+            z += np.cos(days / 58.1)
+            found[f"date{place}"] = pa.array(np.datetime64("2020-01-01") + days.astype("m8[D]"))
+        else:
+            kinds = 5 if place % 3 else 200
+            code = rng.zipf(1.5, rows) % kinds
+            z += np.sin(code)
+            names = pa.array([f"value {kind}" for kind in range(kinds)])
+            found[f"text{place}"] = pa.DictionaryArray.from_arrays(pa.array(code), names)
+    found["target"] = (z + rng.logistic(size=rows) > 0).astype(np.int64)
+    return pa.table(found)
+
+
+def make(folder: Path, rows: int, columns: int) -> None:
+    """Write the folder, unless it is there."""
+    import pyarrow.parquet as pq
+
+    if folder.exists():
+        return
+    beside = folder.with_name(f"{folder.name}.part")
+    beside.mkdir(parents=True, exist_ok=True)
+    for number, first in enumerate(range(0, rows, PART)):
+        table = table_of(min(PART, rows - first), columns, number)
+        pq.write_table(table, beside / f"{number:05}.parquet", row_group_size=GROUP)
+    beside.rename(folder)
+
+
+# one training, in a process of its own ------------------------------------------------------------
+
+
+def train(way: str, folder: Path, window: str, epochs: int) -> dict:
+    """Train; what was measured."""
+    from backhand import Stream, TabularClassifier
+    from backhand.tabular.recipes import PIECES, Recipe
+
+    begun, sizes, marks = time.monotonic(), [], []
+    ended = threading.Event()
+
+    def watch() -> None:
+        page = os.sysconf("SC_PAGE_SIZE")
+        while not ended.wait(EVERY):
+            resident = int(Path("/proc/self/statm").read_text().split()[1]) * page
+            sizes.append([time.monotonic() - begun, resident])
+
+    threading.Thread(target=watch, daemon=True).start()
+    speeds, used = [], []
+
+    def note(now) -> None:
+        speeds.append(now.rows_per_second)
+        marks.append(time.monotonic() - begun)
+        used.append(time.process_time())
+
+    kind = dataclasses.replace(PIECES, members=1, epochs=1.0)
+    recipe = Recipe((kind,), lengths=((10**12, epochs, 512),))
+    model = TabularClassifier(recipe, random_state=0, callbacks=[note])
+    if way == "memory":
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(folder)
+        y = table.column("target").to_numpy()
+        model.fit(table.drop_columns(["target"]), y)
+    else:
+        disk = 0 if way == "reread" else None
+        model.fit(Stream(str(folder), disk=disk, window=window), "target")
+    ended.set()
+    return {
+        "way": way,
+        "seconds": time.monotonic() - begun,
+        "rows_per_second": speeds,
+        "cpu_seconds": np.diff(used, prepend=used[0]).tolist()[1:],  # of all but the first epoch
+        "epochs_end": marks,
+        "score": model.held_out_score_,
+        "memory": sizes,
+    }
+
+
+# by turns -----------------------------------------------------------------------------------------
+
+
+def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
+    found = []
+    for turn in range(options.rounds):
+        for way in options.ways:
+            command = [sys.executable, __file__, "--one", way, "--window", options.window]
+            command += ["--folder", str(folder), "--epochs", str(options.epochs)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            result = json.loads(done.stdout.splitlines()[-1])
+            found.append({"turn": turn, **result})
+            speeds = ", ".join(f"{speed:,.0f}" for speed in result["rows_per_second"])
+            print(
+                f"{TITLES[way]}: {speeds} rows/s; {result['seconds']:.0f} s, "
+                f"{np.mean(result['cpu_seconds']):.1f} s of CPU an epoch, "
+                f"score {result['score']:.4f}, peak {peak(result):,.0f} MB",
+                flush=True,
+            )
+    return found
+
+
+def peak(result: dict) -> float:
+    return max(size for _, size in result["memory"]) / 2**20
+
+
+def speed(found: list[dict], way: str) -> float:
+    """The median over all epochs and turns."""
+    return float(np.median([s for r in found if r["way"] == way for s in r["rows_per_second"]]))
+
+
+def tell(found: list[dict], options: argparse.Namespace) -> None:
+    turns = f"{options.rounds} x {options.epochs}"
+    print(f"\n{options.rows:,} rows of {options.columns} columns, median of {turns} epochs:\n")
+    print("| rows are | rows/s | of the first | CPU s an epoch | fit, s | log-loss | peak, MB |")
+    print("|---|---|---|---|---|---|---|")
+    for way in options.ways:
+        mine = [r for r in found if r["way"] == way]
+        share = speed(found, way) / speed(found, options.ways[0])
+        seconds = np.median([r["seconds"] for r in mine])
+        used = np.median([s for r in mine for s in r["cpu_seconds"]])
+        print(
+            f"| {TITLES[way]} | {speed(found, way):,.0f} | {share:.0%} | {used:.1f} | "
+            f"{seconds:.0f} | {-mine[0]['score']:.4f} | {max(map(peak, mine)):,.0f} |"
+        )
+
+
+def record(found: list[dict], path: Path, rows: int) -> None:
+    """One line for each epoch."""
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["rows", "turn", "way", "epoch", "rows_per_second", "score", "peak_mb"])
+        for result in found:
+            for epoch, value in enumerate(result["rows_per_second"], start=1):
+                known = rows, result["turn"], result["way"], epoch, round(value)
+                lines.writerow([*known, f"{result['score']:.5f}", round(peak(result))])
+
+
+def plot(found: list[dict], path: Path) -> None:
+    """Memory over time, of the first turn."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 3.5), layout="constrained")
+    for result in found:
+        if result["turn"]:
+            continue
+        seconds, sizes = np.array(result["memory"]).T
+        (line,) = axes.plot(seconds, sizes / 2**20, label=TITLES[result["way"]])
+        axes.plot(
+            result["epochs_end"],
+            np.interp(result["epochs_end"], seconds, sizes / 2**20),
+            "o",
+            color=line.get_color(),
+            markersize=4,
+        )
+    axes.set(xlabel="seconds; dots end epochs", ylabel="resident memory, MB", ylim=(0, None))
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--columns", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--window", default="64M")
+    parser.add_argument("--folder", type=Path, default=Path("streaming-data"))
+    parser.add_argument("--records", type=Path, default=Path("streaming.csv"))
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(train(options.one, options.folder, options.window, options.epochs)))
+        return
+    folder = options.folder / f"{options.rows}x{options.columns}"
+    make(folder, options.rows, options.columns)
+    found = measure(options, folder)
+    tell(found, options)
+    record(found, options.records, options.rows)
+    if options.plot:
+        plot(found, options.plot)
+
+
+if __name__ == "__main__":
+    main()

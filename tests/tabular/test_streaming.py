@@ -1,0 +1,257 @@
+"""Fits to streams: scores as in memory, the same bits again, and clear lines where a file fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+import backhand
+from backhand import InputError, Stream, TabularClassifier, TabularRegressor
+from backhand.tabular import streaming
+from backhand.tabular.recipes import PIECES, WAVES, Recipe, _with
+
+N = 4000
+SMALL = {"hidden": (32,), "learning_rate": 0.02}
+ONE = Recipe((_with(PIECES, 1, **SMALL),), lengths=((10**9, 8, 64),))
+TWO = Recipe((_with(WAVES, 1, **SMALL), _with(PIECES, 1, **SMALL)), lengths=((10**9, 3, 64),))
+
+
+def made(count=N, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count, 3))
+    kind = rng.choice(["a", "b", "c", "d"], count)
+    z = 2 * x[:, 0] + x[:, 1] * x[:, 2] + (kind == "a")
+    return pa.table(
+        {
+            "p": x[:, 0],
+            "q": x[:, 1],
+            "r": x[:, 2],
+            "kind": kind,
+            "weight": rng.uniform(0.5, 2, count),
+            "y": np.where(z + rng.logistic(size=count) / 2 > 0, "yes", "no"),
+            "v": np.exp(z / 2 + rng.normal(size=count) / 5),
+        }
+    )
+
+
+TABLE, TEST = made(), made(3000, 1)
+FEATURES = ["p", "q", "r", "kind"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("table")
+    for number in range(4):
+        part = TABLE.slice(1000 * number, 1000)
+        pq.write_table(part, path / f"{number}.parquet", row_group_size=250)
+    return path
+
+
+def classifier(recipe=ONE, **more):
+    return TabularClassifier(recipe, random_state=0, **more)
+
+
+def stream(folder, target="y", **more):
+    more = {"window": "32K", **more}
+    return Stream(folder, columns=[*FEATURES, target], **more)
+
+
+def same(one, other):
+    first, second = (m.model_.members[0].params for m in (one, other))
+    return all(np.array_equal(a, second[name]) for name, a in first.items())
+
+
+@pytest.mark.parametrize("disk", [None, 0], ids=["stored", "reread"])
+def test_a_stream_is_learned_as_well_as_a_table(folder, disk):
+    memory = classifier().fit(TABLE.select(FEATURES), TABLE["y"].to_numpy(zero_copy_only=False))
+    streamed = classifier().fit(stream(folder, disk=disk), target="y")
+    y = TEST["y"].to_numpy(zero_copy_only=False)
+    scores = [m.score(TEST.select(FEATURES), y) for m in (memory, streamed)]
+    # twice the standard error of a difference of accuracies of so many rows
+    assert abs(scores[0] - scores[1]) < 2 * np.sqrt(2 * 0.15 * 0.85 / len(y))
+    assert min(scores) > 0.8
+    assert streamed.classes_.tolist() == ["no", "yes"]
+    assert streamed.feature_names_in_.tolist() == FEATURES
+    assert len(streamed.held_out_.rows) == pytest.approx(N / 10, abs=60)
+    assert streamed.model_.about["rows"] == N
+
+
+@pytest.mark.parametrize("disk", [None, 0], ids=["stored", "reread"])
+def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(folder, disk):
+    one, two = (
+        classifier(TWO, threads=threads).fit(stream(folder, disk=disk), "y") for threads in (1, 2)
+    )
+    assert len(one.model_.members) == len(two.model_.members)
+    assert same(one, two)
+    other = TabularClassifier(TWO, random_state=1).fit(stream(folder, disk=disk), "y")
+    assert not same(one, other)
+
+
+def test_a_stream_that_is_one_block_has_the_statistics_of_a_table(folder):
+    memory = classifier().fit(TABLE.select(FEATURES), TABLE["y"].to_numpy(zero_copy_only=False))
+    streamed = classifier().fit(stream(folder), "y")
+    want, got = (m.model_.preparation.to_dict() for m in (memory, streamed))
+    assert want["columns"] == got["columns"]
+
+
+def test_numbers_are_learned_and_their_logarithms_too(folder):
+    recipe = TabularRegressor(n_members=2, preset="fast", random_state=0)
+    found = recipe.fit(stream(folder, "v"), "v")
+    assert {member.scale.log for member in found.members_} == {False, True}
+    assert found.score(TEST.select(FEATURES), TEST["v"].to_numpy()) > 0.8
+    low, high = found.predict_interval(TEST.select(FEATURES)).T
+    y = TEST["v"].to_numpy()
+    assert 0.85 < np.mean((low <= y) & (y <= high)) < 0.95
+    assert found.model_.lowest == TABLE["v"].to_numpy().min()
+
+
+def lazy(folder):
+    if not hasattr(pl.LazyFrame, "collect_batches"):
+        pytest.skip("Polars of before frames in batches")
+    return pl.scan_parquet(folder / "*.parquet")
+
+
+SOURCES = {
+    "path": lambda folder: str(folder),
+    "files": lambda folder: sorted(folder.glob("*.parquet")),
+    "lazy": lambda folder: lazy(folder),
+    "function": lambda folder: lambda: (TABLE.slice(i, 999) for i in range(0, N, 999)),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_sources_need_no_stream_around_them(folder, kind):
+    found = classifier(drop=["v", "weight"]).fit(SOURCES[kind](folder), target="y")
+    assert found.score(TEST.drop_columns(["y"]), TEST["y"].to_numpy(zero_copy_only=False)) > 0.8
+
+
+def test_text_is_streamed(tmp_path):
+    table = TABLE.append_column("number", pa.array((np.arange(N) % 3).tolist()))
+    table = table.set_column(5, "y", pa.array(TABLE["y"].to_numpy(zero_copy_only=False) == "yes"))
+    pa_csv.write_csv(table.slice(0, 3000), tmp_path / "a.csv")
+    pa_csv.write_csv(table.slice(3000), tmp_path / "b.csv")
+    found = classifier().fit(Stream(tmp_path, columns=[*FEATURES, "y"]), "y")
+    assert found.classes_.tolist() == [False, True]
+    assert classifier().fit(Stream(tmp_path), "number").classes_.tolist() == [0, 1, 2]
+
+
+def test_the_last_rows_validate_if_that_is_asked_for(folder):
+    found = classifier().fit(stream(folder, validation=0.2, last=True), "y")
+    assert np.array_equal(np.sort(found.held_out_.rows), np.arange(N - N // 5, N))
+
+
+def test_other_rows_validate_if_they_are_given(folder):
+    found = classifier().fit(stream(folder), "y", X_val=lambda: TEST)
+    assert len(found.held_out_.y) == len(TEST)
+
+
+def test_few_validation_rows_are_taken_of_many(folder, monkeypatch):
+    monkeypatch.setattr(streaming, "MOST_VALIDATED", 100)
+    assert 60 < len(classifier().fit(stream(folder), "y").held_out_.y) < 140
+
+
+def test_weights_are_a_column_and_those_of_classes(folder):
+    weighted = Stream(folder, columns=[*FEATURES, "weight", "y"])
+    found = classifier(class_weight="balanced").fit(weighted, "y", "weight")
+    assert found.feature_names_in_.tolist() == FEATURES
+    assert not same(found, classifier().fit(stream(folder), "y"))
+
+
+def test_rows_without_a_target_are_left_out_and_told(tmp_path):
+    y = TABLE["y"].to_pylist()
+    y[::10] = [None] * (N // 10)
+    pq.write_table(TABLE.set_column(5, "y", pa.array(y)), tmp_path / "a.parquet")
+    with pytest.warns(UserWarning, match="target column 'y': 400 rows without a value left out"):
+        found = classifier().fit(stream(tmp_path), "y")
+    assert found.model_.about["rows"] == N - 400
+
+
+def test_a_time_limit_takes_part_of_the_rows(folder):
+    found = classifier(time_limit=1e-3).fit(stream(folder), "y")
+    assert found.members_
+
+
+def test_a_model_of_a_stream_is_saved_and_predicts_the_same(folder, tmp_path):
+    found = classifier().fit(stream(folder), "y")
+    found.save(tmp_path / "model")
+    again = backhand.load(tmp_path / "model")
+    p, q = (m.predict_proba(TEST.select(FEATURES)) for m in (found, again))
+    assert np.array_equal(p, q)
+
+
+# what goes wrong ----------------------------------------------------------------------------------
+
+
+def copied(folder, there):
+    for path in folder.glob("*.parquet"):
+        (there / path.name).write_bytes(path.read_bytes())
+    return there
+
+
+def test_a_file_that_changes_while_it_is_learned_from(folder, tmp_path):
+    copied(folder, tmp_path)
+
+    def change(now):
+        os.utime(tmp_path / "2.parquet", (1, 1))
+
+    with pytest.raises(InputError, match=r"2\.parquet: has changed since it was first read"):
+        classifier(callbacks=[change]).fit(stream(tmp_path, disk=0), "y")
+
+
+def test_a_cell_that_cannot_be_names_its_file(folder, tmp_path):
+    copied(folder, tmp_path)
+    p = np.where(np.arange(1000) == 300, np.inf, TABLE["p"].to_numpy()[:1000])
+    pq.write_table(TABLE.slice(0, 1000).set_column(0, "p", pa.array(p)), tmp_path / "1.parquet")
+    with pytest.raises(InputError, match=r"1\.parquet: column 'p', row 301: inf is not a finite"):
+        classifier().fit(stream(tmp_path), "y")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_nothing_is_left_on_the_disk(folder, tmp_path, error):
+    seen = []
+
+    def fail(now):
+        seen.append([*os.scandir(tmp_path)])
+        raise error
+
+    model = classifier(callbacks=[fail])
+    with contextlib.suppress(RuntimeError, KeyboardInterrupt):
+        model.fit(stream(folder, scratch=str(tmp_path)), "y")
+    assert seen
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda f: classifier().fit(f, "Y"), "no column 'Y': did you mean 'y'"),
+        (lambda f: classifier().fit(f), "target of a stream must be a column's name, got None"),
+        (lambda f: classifier().fit(f, "y", [1.0]), "sample_weight of a stream must be a column"),
+        (lambda f: classifier().fit(TABLE, target="y"), "target='y' is for a stream"),
+        (lambda f: TabularRegressor().fit(f, "y"), "holds text; regression needs numbers"),
+        (lambda f: Stream(f, validation=1.5), "validation must be a share of the rows"),
+        (lambda f: Stream(f, window="much"), "window=much: must be a size such as 8G"),
+        (
+            lambda f: Stream(f, scratch="/nowhere"),
+            "scratch folder /nowhere: No such file or directory",
+        ),
+        (lambda f: classifier().fit(lambda: TABLE.slice(0, 5), "y"), "5 rows with a target; 10"),
+    ],
+    ids=["name", "none", "weights", "table", "text", "share", "window", "folder", "few"],
+)
+def test_what_makes_no_sense_is_one_line(folder, call, message):
+    with pytest.raises(InputError, match=message):
+        call(str(folder))
+
+
+def test_too_many_classes_are_no_classes(folder, monkeypatch):
+    monkeypatch.setattr(streaming, "MOST_CLASSES", 100)
+    with pytest.raises(InputError, match="more than 100 distinct values, too many for classes"):
+        classifier().fit(stream(folder, "v"), "v")
