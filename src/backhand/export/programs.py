@@ -55,7 +55,7 @@ def program_of(model: Any) -> Program:
 
 
 def values_of(model: Any, rows: Any) -> Array:
-    """The values (N, columns) of rows as a model's program takes them.
+    """The values (N, columns) of rows to try a model's program with, as it takes them.
 
     Parameters
     ----------
@@ -66,14 +66,17 @@ def values_of(model: Any, rows: Any) -> Array:
     Raises
     ------
     InputError
-        If they do not fit.
+        If they do not fit, or there are none.
     """
     table = getattr(model, "model_", model)  # of an estimator of tables
-    preparation = getattr(table, "preparation", None)
-    if isinstance(preparation, TablePreparation):
-        return preparation.values(rows)
-    found = np.asarray(as_numbers(rows, "rows"), np.float64)
-    found = found.reshape(len(found), -1)
+    preparation: Any = getattr(table, "preparation", None)
+    of_table = isinstance(preparation, TablePreparation)
+    found: Array = preparation.values(rows) if of_table else np.asarray(as_numbers(rows, "rows"))
+    if not found.size:
+        raise InputError("there are no rows to try the model with: give some, or leave rows out")
+    if of_table:
+        return found
+    found = found.astype(np.float64).reshape(len(found) if found.ndim else 1, -1)
     inputs = program_of(model).inputs
     if found.shape[1] != inputs:
         raise InputError(f"rows have {found.shape[1]} numbers each; the model takes {inputs}")
