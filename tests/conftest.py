@@ -21,6 +21,8 @@ NEEDS = {
 MISSING = {
     marker: why for marker, (package, why) in NEEDS.items() if not importlib.util.find_spec(package)
 }
+if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+    MISSING["browser"] = "Chromium is not installed (apt-get install chromium)"
 
 hypothesis.settings.register_profile(
     "backhand", deadline=None, derandomize=True, max_examples=25, database=None

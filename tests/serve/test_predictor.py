@@ -165,6 +165,14 @@ def test_what_is_wrong_with_rows_is_said_by_the_model(tmp_path):
         assert str(raised.value) == str(expected.value)
     with pytest.raises(InputError, match=r"row 1 of x has a number that is not finite"):
         predictor.predict_prepared(np.array([[1] * 5, [np.inf] * 5]))
+    with pytest.raises(InputError, match=r"row 0 of x has a number that is not finite"):
+        predictor.predict_prepared(np.full(5, 1e300))
+    for bad in ("abc", [1j] * 5, ["a"] * 5):
+        with pytest.raises(InputError, match=r"^x "):
+            predictor.predict_prepared(bad)
+    np.testing.assert_array_equal(
+        predictor.predict_prepared(X[0].tolist()), predictor.predict_prepared(X[0])
+    )
     with pytest.raises(InputError, match=r"x has shape \(4,\): a row has shape \(5,\)"):
         predictor.predict_prepared(X[0, 1:])
     np.testing.assert_array_equal(predictor.predict(X.tolist()), model.predict(X))

@@ -162,6 +162,39 @@ def info(model: Model) -> None:
 
 
 @app.command()
+def report(
+    model: Model,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="ROWS", help="rows whose target is known: CSV, TSV or Parquet"),
+    ] = None,
+    target: Annotated[
+        str | None,
+        option(metavar="COLUMN", help="what is predicted; by default as the model was trained"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        option(
+            "--out", "-o", metavar="FILE", help="the HTML file; by default report.html in the run"
+        ),
+    ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+) -> None:
+    """Write what can be seen of a model as one HTML file.
+
+    Scores beside a baseline, thresholds and costs, calibration or errors, which columns matter and
+    how, the rows that are most wrong and why, training, and the health of the layers. Without rows
+    only what the run has recorded. The file loads nothing from anywhere.
+    """
+    from .report import run
+
+    form = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    run(model, file, target, out, form)
+
+
+@app.command()
 def export(
     model: Model,
     c: Annotated[
@@ -183,11 +216,12 @@ def export(
     decimal: Decimal = None,
     encoding: Encoding = None,
 ) -> None:
-    """Write a model for programs without Python, with the preprocessing inside.
+    """Write a model for programs without Python.
 
-    The last part of NAME begins every name in C. With --int8 and --rows it says what eight bits
-    cost in accuracy. ONNX needs the extra: pip install 'backhand[onnx]'. Where onnxruntime is
-    installed, the file is run beside the model before it is written.
+    The preprocessing is inside. The last part of NAME begins every name in C. With --int8 and
+    --rows it says what eight bits cost in accuracy. ONNX needs the extra: pip install
+    'backhand[onnx]'. Where onnxruntime is installed, the file is run beside the model before it is
+    written.
     """
     from .export import run
 
@@ -242,7 +276,9 @@ def inspect(
 ) -> None:
     """Show what initialisers and activations make of data.
 
-    For each pair: the variance, mean and gradients of each layer, side by side, before training.
+    For each pair: the variance, mean and gradients of each layer, side by side, before training;
+    and a verdict in words, with a remedy. Of a run, in place of a data set: what its layers looked
+    like while it was trained with --report.
     """
     from .inspect import run
 

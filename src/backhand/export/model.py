@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,9 @@ from .exportable import Exportable
 
 if TYPE_CHECKING:
     from ..preprocess.preparation import Preparation
+    from ..report.page.report import Report
+    from ..train.monitor import Look
+    from ..train.state import Epoch
     from .program import Program
 
 Array = Any
@@ -124,6 +127,49 @@ class Model(Exportable):
         from .programs import program_of_model
 
         return program_of_model(self)
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        raw: Any = None,
+        y: Any = None,
+        *,
+        title: str = "Model",
+        history: Sequence[Epoch] = (),
+        looks: Sequence[Look] = (),
+        notes: Sequence[str] = (),
+    ) -> Report:
+        """Everything that can be seen of the model, as one HTML file; a notebook shows it.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            The file to write.
+        raw : table or array, optional
+            Rows as `predict` takes them, that were not learned from. Without any, only training
+            and health are shown.
+        y : array-like (N,), optional
+            Their classes, or values in the target's own unit.
+        title : str
+            What it is called, if the target has no name.
+        history : sequence of Epoch
+            Of the training, `FitResult.history`.
+        looks : sequence of Look
+            At the layers, `backhand.Monitor.looks`.
+        notes : sequence of str
+            Said below the result.
+
+        Raises
+        ------
+        InputError
+            If rows or targets do not fit, or the file cannot be written.
+        """
+        from ..report.page.reports import of_model
+
+        found = of_model(self, raw, y, title=title, history=history, looks=looks, notes=notes)
+        if path is not None:
+            found.save(path)
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, which is there whole or not at all.

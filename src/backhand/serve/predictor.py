@@ -246,10 +246,15 @@ class Predictor:
         Raises
         ------
         InputError
-            If x has another shape, a number is not finite, or a category is none.
+            If x has another shape, something is no finite number, or a category is none.
         """
-        if type(x) is not np.ndarray or x.dtype is not self._dtype:
-            x = np.asarray(x, self._dtype)
+        if type(x) is not np.ndarray or x.dtype.kind not in NUMBERS:
+            from ..plan.ranges import as_numbers
+
+            x = np.asarray(as_numbers(x, "x"))
+        if x.dtype is not self._dtype:
+            with np.errstate(over="ignore"):  # it is then not finite
+                x = x.astype(self._dtype)
         if x.shape == self._one_row:
             rows = 1
         elif x.ndim == 2 and x.shape[1] == self.inputs:

@@ -56,12 +56,6 @@ def pointer(a):
     return a.ctypes.data_as(ctypes.c_void_p)
 
 
-def test_no_rows_are_as_if_they_were_not_given(tmp_path):
-    model = MLPClassifier((3,), max_iter=3).fit(X, TARGETS["three"])
-    none = [file.read_text() for file in model.to_c(tmp_path / "net", X[:0])]
-    assert none == [file.read_text() for file in model.to_c(tmp_path / "net")]
-
-
 def test_a_table_of_one_class(tmp_path):
     rows = {"a": X[:, 0], "b": X[:, 1]}
     model = TabularClassifier(preset="fast", random_state=0).fit(rows, np.full(len(X), "only"))

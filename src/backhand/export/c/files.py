@@ -43,7 +43,7 @@ def write_c(
         Where, without a suffix; its last part is the prefix of all names in the files.
     rows : array (N, columns), optional
         Rows as the program takes them (see `samples.sample_rows`), to measure and to test with;
-        random ones by default, and if there are none.
+        random ones by default.
     int8 : bool
         Whether weights are stored as whole numbers of eight bits; see `export.int8`.
 

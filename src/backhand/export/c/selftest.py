@@ -76,8 +76,7 @@ class SelfTest:
     def __init__(self, program: Program, prefix: str, dialect: C, rows: Array | None) -> None:
         self.program, self.prefix, self.dialect = program, prefix, dialect
         self.dtype_y = program.answer.dtype
-        some = rows is not None and len(rows) > 0
-        given = np.asarray(rows, np.float64) if some else sample_rows(program, KEPT)
+        given = sample_rows(program, KEPT) if rows is None else np.asarray(rows, np.float64)
         self.rows = given[:MEASURED]
         single, double = (True, False), (True, False)
         found = {fused: self._run(*fused) for fused in itertools.product(single, double)}
