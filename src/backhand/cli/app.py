@@ -49,7 +49,8 @@ from .train_command import train
 
 
 class _InterruptedError(BackhandError):
-    """Ctrl-C, before the library that parses the command line makes an exit code of it."""
+    """Ctrl-C, before the library that parses the command line makes an exit code of it; may say
+    what was written."""
 
 
 class _Group(TyperGroup):
@@ -62,8 +63,8 @@ class _Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise _InterruptedError from None
+        except KeyboardInterrupt as stop:
+            raise _InterruptedError(*stop.args) from None
 
 
 app = typer.Typer(
@@ -400,8 +401,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return code if isinstance(code, int) else 0
     except typer.Exit as stop:
         return stop.exit_code
-    except (_InterruptedError, KeyboardInterrupt, typer.Abort):
-        print("interrupted: nothing was written", file=sys.stderr)
+    except (_InterruptedError, KeyboardInterrupt, typer.Abort) as stop:
+        print(f"interrupted: {str(stop) or 'nothing was written'}", file=sys.stderr)
         return INTERRUPTED
     except BackhandError as error:
         return _say(str(error), 2 if isinstance(error, InputError) else 1)

@@ -32,7 +32,7 @@ __all__ = [
     "Decision",
     "Program",
     "Stage",
-    "StageWriter",
+    "StageBuilder",
     "folded",
     "link_stage",
     "logits_buffer",
@@ -118,8 +118,8 @@ def network_stage(network: Network, params: Mapping[str, Array], name: str = "ne
     return folded(Stage(name, network.dtype, (plan.x,), plan.nodes, constants, plan.logits, origin))
 
 
-class StageWriter:
-    """Writes the nodes of a stage, whose buffers it names."""
+class StageBuilder:
+    """Collects the nodes of a stage, whose buffers it names."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -173,8 +173,8 @@ def logits_buffer(network: Network, name: str = "z") -> Buffer:
 
 def link_stage(network: Network, name: str = "answer") -> Stage:
     """The stage from a network's logits to what they mean, as `Network.predict` gives it."""
-    writer, z = StageWriter(), logits_buffer(network)
-    return writer.stage(name, network.dtype, [z], writer.expected(network, z))
+    builder, z = StageBuilder(), logits_buffer(network)
+    return builder.stage(name, network.dtype, [z], builder.expected(network, z))
 
 
 def row_buffer(name: str, width: int) -> Buffer:

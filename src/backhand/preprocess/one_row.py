@@ -17,16 +17,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..errors import InputError
-from ..formulas.columns import MISSING, OTHER
-from . import missing
-from .categories import CategoryColumn
-from .cells import LARGEST_EXACT, TRUE_AND_FALSE
-from .dates import DateColumn
-from .encoder import Encoder
-from .numbers import NumberColumn
-from .preparation import TablePreparation
-from .tables import columns_of
+from backhand.errors import InputError
+from backhand.formulas.columns import MISSING, OTHER
+from backhand.preprocess import missing
+from backhand.preprocess.categories import CategoryColumn
+from backhand.preprocess.cells import LARGEST_EXACT, TRUE_AND_FALSE
+from backhand.preprocess.dates import DateColumn
+from backhand.preprocess.encoder import Encoder
+from backhand.preprocess.numbers import NumberColumn
+from backhand.preprocess.preparation import TablePreparation
+from backhand.preprocess.tables import columns_of
 
 Reader = Callable[[Any], "float | None"]
 """From a cell to its column's value; None where it is not certain."""

@@ -106,13 +106,18 @@ def _check_same(path: str, digest: str) -> None:
         raise InputError(f"{path} was changed since it was read: load the predictor again")
 
 
+def _is_row(rows: Any) -> bool:
+    """Whether it is a list of numbers, as JSON has a row of an array."""
+    return type(rows) is list and bool(rows) and isinstance(rows[0], float | int)
+
+
 class Predictor:
     """A trained model that predicts, and nothing else; safe from many threads at once.
 
-    One row, a dict or an array (D,), gives one answer. A list of dicts, a dict of columns or an
-    array (N, D) gives N. These go through machine code. Arrow reads cells of which it is not
-    certain what they hold, and warns or raises as for the model. Any other table, and an array
-    with which something is wrong, goes through the model as `backhand.load` reads it.
+    One row, a dict, an array (D,) or a list of D numbers, gives one answer. A list of dicts, a dict
+    of columns or an array (N, D) gives N. These go through machine code. Arrow reads cells of which
+    it is not certain what they hold, and warns or raises as for the model. Any other table, and an
+    array with which something is wrong, goes through the model as `backhand.load` reads it.
 
     Attributes
     ----------
@@ -193,7 +198,7 @@ class Predictor:
 
         Parameters
         ----------
-        rows : dict, list of dict, array (D,) or (N, D), or table
+        rows : dict, list of dict, array (D,) or (N, D), list of float, or table
             See the class; each as the model's ``predict`` takes it.
 
         Returns
@@ -241,10 +246,15 @@ class Predictor:
         Raises
         ------
         InputError
-            If x has another shape, a number is not finite, or a category is none.
+            If x has another shape, something is no finite number, or a category is none.
         """
-        if type(x) is not np.ndarray or x.dtype is not self._dtype:
-            x = np.asarray(x, self._dtype)
+        if type(x) is not np.ndarray or x.dtype.kind not in NUMBERS:
+            from ..plan.ranges import as_numbers
+
+            x = np.asarray(as_numbers(x, "x"))
+        if x.dtype is not self._dtype:
+            with np.errstate(over="ignore"):  # it is then not finite
+                x = x.astype(self._dtype)
         if x.shape == self._one_row:
             rows = 1
         elif x.ndim == 2 and x.shape[1] == self.inputs:
@@ -277,7 +287,7 @@ class Predictor:
             return self._of_mapping(rows)
         if kind is list and rows and isinstance(rows[0], Mapping):
             return self._of_rows(rows)
-        return None
+        return self._of_array(np.array(rows)) if _is_row(rows) else None
 
     def _of_mapping(self, row: Mapping[str, Any]) -> Any:
         """y of a row of a table, or of a table as a mapping of columns."""
@@ -347,6 +357,7 @@ class Predictor:
         from ..preprocess.tables import is_single
 
         one = isinstance(rows, Mapping) and any(map(is_single, rows.values()))
+        rows = np.array(rows) if _is_row(rows) else rows
         if isinstance(rows, np.ndarray) and rows.ndim == 1:
             one, rows = True, rows[None]
         found = getattr(self.model, method)(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_any_names_compile_and_texts_are_found(tmp_path, names, values, classes)
     assert len(functions) == 2
     for function in functions:
         find = getattr(lib, function)
-        assert [find(value.encode()) for value in values] == list(range(len(values)))
+        assert [find(v.encode()) for v in values] == [k if v else -2 for k, v in enumerate(values)]
         assert find(b"\xff never") == -1
         assert find(None) == -2
 
@@ -94,6 +95,22 @@ def test_categories_called_as_functions_and_constants_of_the_file_compile(tmp_pa
     (tmp_path / "NET.h").write_text(header, "ascii")
     (tmp_path / "NET.c").write_text(source, "ascii")
     compiled(tmp_path / "NET.c", tmp_path / "NET.so", flags=("-O0", "-shared", "-fPIC"))
+
+
+@needs_gcc
+@pytest.mark.parametrize("prefix", ["net", "NET"])
+def test_categories_that_would_have_any_name_of_the_file_compile(tmp_path, prefix):
+    program = table_program()
+    own = set(re.findall(rf"\b{prefix}_(\w+)", "".join(c_texts(program, prefix))))
+    for column in sorted({name.partition("_")[0] for name in own}):
+        values = tuple(sorted(n.partition("_")[2] for n in own if n.startswith(f"{column}_")))
+        last = dataclasses.replace(program.columns[-1], name=column, values=values)
+        columns = (*program.columns[:-1], last)
+        header, source = c_texts(dataclasses.replace(program, columns=columns), prefix)
+        (tmp_path / f"{prefix}.h").write_text(header, "ascii")
+        (tmp_path / f"{prefix}.c").write_text(source, "ascii")
+        test = f"-D{prefix.upper()}_SELFTEST"
+        compiled(tmp_path / f"{prefix}.c", tmp_path / "out", flags=("-O0", test))
 
 
 @pytest.mark.parametrize("text", ["*\\", "a *\\ int x; /\\*", "**//", "/*/", "*/*/", "/**/"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...files import as_path, write_whole
+from ...files import as_path, write_together
 from ..imperative import Routine, Writer
 from ..imperative.expressions import indented
 from ..int8 import as_int8
@@ -60,8 +60,8 @@ def write_c(
     path, program = pathlib.Path(as_path(name)), program_of(model)
     header, source = c_texts(as_int8(program) if int8 else program, path.name, rows)
     written = path.with_name(f"{path.name}.h"), path.with_name(f"{path.name}.c")
-    for to, text in zip(written, (header, source), strict=True):
-        write_whole(to, text.encode("ascii"))
+    texts = zip(written, (header, source), strict=True)
+    write_together({str(to): text.encode("ascii") for to, text in texts})
     return written
 
 
@@ -176,9 +176,10 @@ class _File:
         ]
         given, answer = "logits", ["(void)logits;"] * (not self.networks)
         if not self.same:
+            answer += [f"{real_y} s[{self.answer.scratch}];"] * (self.answer.scratch > 0)
+        if not self.same and self.networks:
             given = "given"
             answer.append(f"{real_y} given[{self.logits}];")
-            answer += [f"{real_y} s[{self.answer.scratch}];"] * (self.answer.scratch > 0)
             cast = f"given[k] = ({real_y})logits[k];"
             answer += self.dialect.loop("k", str(self.logits), [cast])
         answer.append(self._call(self.answer, *(place.format(given) for place in places), "y"))

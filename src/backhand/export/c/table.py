@@ -15,7 +15,7 @@ from .names import KEYWORDS, MACROS, comment, near_identifier, string
 FIND = """\
 static int32_t @find(const char *text, const char *const *texts, const int32_t many)
 {
-    if (!text) {
+    if (!text || !*text) {
         return $missing;
     }
     for (int32_t i = 0; i < many; i++) {
@@ -118,7 +118,9 @@ class Table:
             ]
             lines += [*entries, "};", ""]
         if not self.program.columns:
-            return []
+            return [
+                f"/* a row is {p.upper()}_INPUTS numbers, as they are before they are prepared */"
+            ]
         lines += ["/* a row of the table */", "typedef struct {"]
         for column, field in zip(self.program.columns, self.fields, strict=True):
             kind = "int32_t" if column.kind == "category" else "double"
@@ -128,7 +130,8 @@ class Table:
         lines += [f"}} {p}_row;", ""]
         for i, _ in self._categories():
             lines += [
-                "/* the category of a text in UTF-8; 0 is a missing one */",
+                "/* the category of a text in UTF-8, without spaces around it; a null pointer and",
+                " * an empty text are a missing one */",
                 f"int32_t {p}_{self._functions[i]}(const char *text);",
             ]
         if any(column.kind == "date" for column in self.program.columns):
@@ -147,7 +150,7 @@ class Table:
         for i, column in self._categories():
             name = self._functions[i]
             if not column.values:
-                body = [f"    return text ? {OTHER} : {MISSING};"]
+                body = [f"    return text && *text ? {OTHER} : {MISSING};"]
             else:
                 texts = [f"        {string(value)}" for value in column.values]
                 body = ["    static const char *const texts[] = {", ",\n".join(texts), "    };"]
