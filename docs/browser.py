@@ -161,7 +161,7 @@ class Page:
     def requests(self) -> list[str]:
         """What was asked for but the page itself and what is written in it."""
         asked = [one["request"]["url"] for one in self._events("Network.requestWillBeSent")]
-        return [url for url in asked if not url.startswith(("data:", "file:", "about:"))]
+        return [url for url in asked if not url.startswith(("data:", "file:", "about:", "blob:"))]
 
     def picture(self, path: str | Path, most: int = 20_000) -> None:
         """The whole page as a PNG, down to ``most`` pixels."""

@@ -1,4 +1,4 @@
-"""Pictures of the report: three tables and the digits, on a desktop and a phone, light and dark.
+"""Pictures of reports and walks: tables and the digits, on a desktop and a phone, light and dark.
 
     python docs/screenshots.py FOLDER
 
@@ -69,6 +69,17 @@ def reports(folder: Path) -> list[Path]:
     return [*found, out / "report.html"]
 
 
+def walks(folder: Path) -> list[Path]:
+    """Train the models, and write the pages in which one walks through them."""
+    found = [folder / "walk-digits.html", folder / "walk-table.html"]
+    if run(["explore", "digits", "--out", str(found[0])]):
+        raise SystemExit("digits cannot be explored")
+    penguins = pd.read_csv(Path(__file__).parents[1] / "examples" / "penguins.csv")
+    island = penguins.pop("island")
+    TabularClassifier(random_state=0).fit(penguins, island).explore(found[1], penguins, island)
+    return found
+
+
 def main() -> None:
     """Write all pictures; exit with 1 if a page is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -76,7 +87,7 @@ def main() -> None:
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     faults = []
-    pages = reports(folder)
+    pages = [*reports(folder), *walks(folder)]
     with Browser() as browser:
         for path in pages:
             name = path.stem if path.stem != "report" else path.parent.name

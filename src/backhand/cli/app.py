@@ -43,6 +43,7 @@ from .arguments import (
     option,
     whole_option,
 )
+from .explore_command import explore
 from .interrupts import remembered
 from .train_command import train
 
@@ -227,6 +228,9 @@ def export(
 
     form = {"separator": separator, "decimal": decimal, "encoding": encoding}
     run(model, onnx, c, js, int8, rows, form)
+
+
+app.command()(explore)
 
 
 @app.command()

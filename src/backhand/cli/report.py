@@ -39,7 +39,7 @@ def run(path: Path, file: Path | None, target: str | None, out: Path | None, for
             raise InputError(
                 "the model does not know the column that it predicts: name it by --target"
             )
-        rows, y = _labelled(model, file, target, form)
+        rows, y = labelled(model, file, target, form)
     elif target is not None and target != target_of(model):
         raise InputError("--target is of rows to score: name their file as well")
     title: str | None = path.resolve().name if path.is_dir() else model_file.name
@@ -64,19 +64,19 @@ def run(path: Path, file: Path | None, target: str | None, out: Path | None, for
     tables.console().print(f"report: {out}", soft_wrap=True)
 
 
-def _labelled(model: Any, file: Path, target: str, form: Form) -> tuple[Any, Array]:
+def labelled(model: Any, file: Path, target: str, form: Form) -> tuple[Any, Array]:
     """The rows of a file that have a target, as a model takes them, and their targets."""
     rows, table = rows_of(model, file, form)
     if table is None:
         raise InputError(f"{file}: an array has no column {target!r}; give a table")
     try:
-        y, kept = read_known_target(table, target, _classes(model))
+        y, kept = read_known_target(table, target, classes_of(model))
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
     return (rows.take(kept) if rows is table else rows[kept]), y
 
 
-def _classes(model: Any) -> list[Any] | None:
+def classes_of(model: Any) -> list[Any] | None:
     if is_tabular(model):
         found = model.model_.classes
         return None if found is None else list(found.tolist())
@@ -122,7 +122,7 @@ def report_of_run(
     """
     seen: Mapping[int, Any] = {n: monitor.looks for n, monitor in watcher.monitors.items()}
     if test is not None and options.target is not None:
-        y, kept = read_known_target(test, options.target, _classes(estimator))
+        y, kept = read_known_target(test, options.target, classes_of(estimator))
         return of_tabular(estimator, test.take(kept), y, looks=seen)
     if estimator.held_out_ is not None:
         return of_tabular(estimator, table, (), held_out=True, looks=seen)

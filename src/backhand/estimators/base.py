@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..formulas.losses import Loss
 from ..network import Network, Params
 from ..plan.ranges import check_range
+from ..report.walk.explorable import Explorable
 from ..run.namespaces import stored_rows
 from ..train.rows import CheckedRows, Rows, parts
 from . import fitting, parameters
@@ -31,6 +32,7 @@ from .weighing import checked_weight, product
 
 if TYPE_CHECKING:
     from ..report.page.report import Report
+    from ..report.walk.subjects import Subject
 
 Array = Any
 
@@ -60,7 +62,7 @@ def can_learn_in_parts(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(Shown, Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseMLP(Shown, Watchable, Predicting, Explorable, Persistent, BaseEstimator):  # type: ignore[misc]
     """Fitting and prediction of both estimators; see `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints = parameters.COMMON
@@ -327,6 +329,14 @@ class BaseMLP(Shown, Watchable, Predicting, Persistent, BaseEstimator):  # type:
         parameters = f"{network.n_parameters:,} parameters"
         loss = "" if course.loss_ is None else f"; loss {course.loss_:.4g}"
         return f"Fitted: {network.summary}, {parameters}, {course.n_iter_} iterations{loss}"
+
+    def explored(self, rows: Any, y: Any) -> Subject:
+        """The networks, rows and targets that `explore` shows."""
+        from ..report.walk.subjects import of_fitted
+
+        fitted = self._record()
+        x = validated(self, rows, reset=False)
+        return of_fitted(fitted, self._params(fitted), x, y, type(self).__name__)
 
     def report(
         self,

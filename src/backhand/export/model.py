@@ -17,6 +17,7 @@ from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Network, Params
 from ..plan.layers import Activate
 from ..plan.ranges import as_numbers
+from ..report.walk.explorable import Explorable
 from ..run.namespaces import NUMPY
 from ..sealed import UNFIT, read_sealed, usable, write_sealed
 from ..train.rows import check_finite
@@ -25,6 +26,7 @@ from .exportable import Exportable
 if TYPE_CHECKING:
     from ..preprocess.preparation import Preparation
     from ..report.page.report import Report
+    from ..report.walk.subjects import Subject
     from ..train.monitor import Look
     from ..train.state import Epoch
     from .program import Program
@@ -36,7 +38,7 @@ HOLDS = "model"
 
 
 @dataclasses.dataclass(frozen=True)
-class Model(Exportable):
+class Model(Exportable, Explorable):
     """A trained network, and what turns raw rows into its inputs and logits into answers.
 
     Attributes
@@ -127,6 +129,12 @@ class Model(Exportable):
         from .programs import program_of_model
 
         return program_of_model(self)
+
+    def explored(self, rows: Any, y: Any) -> Subject:
+        """The networks, rows and targets that `explore` shows."""
+        from ..report.walk.subjects import of_model
+
+        return of_model(self, rows, y)
 
     def report(
         self,

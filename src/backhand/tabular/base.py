@@ -26,6 +26,7 @@ from ..export.exportable import Exportable
 from ..plan.ranges import check_unmasked
 from ..preprocess.checks import listed, positive_int, text
 from ..preprocess.tables import Columns, as_table, columns_of, is_missing
+from ..report.walk.explorable import Explorable
 from ..run.namespaces import is_sparse
 from ..sealed import write_sealed
 from .fitting import Fitted, Labelled, Settings, fit_model
@@ -38,11 +39,12 @@ from .streaming import fit_stream
 if TYPE_CHECKING:
     from ..export.program import Program
     from ..report.page.report import Report
+    from ..report.walk.subjects import Subject
 
 Array = Any
 
 
-class BaseTabular(Shown, Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  # scikit-learn
+class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # type: ignore[misc]  # scikit-learn
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:
@@ -314,6 +316,15 @@ class BaseTabular(Shown, Loadable, Exportable, BaseEstimator):  # type: ignore[m
         if model.classes is not None:
             made.classes_ = model.classes
         return made
+
+    def explored(self, rows: Any, y: Any) -> Subject:
+        """The networks, rows and targets that `explore` shows."""
+        from ..report.walk.subjects import of_table
+
+        check_is_fitted(self)
+        raw = columns_of(self._rows(rows))
+        numbers, _ = self._targets(y, raw, self.model_.classes)
+        return of_table(self.model_, raw, numbers)
 
     def report(
         self,

@@ -151,6 +151,8 @@ def array_text(values: Array) -> str:
     """An expression for a typed array."""
     flat = np.ravel(values)
     dtype = str(flat.dtype)
+    if len(flat) > FEW and not flat.view(np.uint8).any():
+        return f"new {ARRAYS[dtype]}({len(flat)})"
     if len(flat) <= FEW:
         texts = ", ".join(real_text(a, dtype) for a in flat.tolist())
         return f"{ARRAYS[dtype]}.of({texts})"

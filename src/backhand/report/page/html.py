@@ -17,7 +17,7 @@ LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 
 
 @functools.cache
-def _static(name: str) -> str:
+def static(name: str) -> str:
     return (resources.files(__package__) / "static" / name).read_text("utf-8")
 
 
@@ -33,7 +33,7 @@ def embedded(data: Any) -> str:
 def _template() -> Any:
     import jinja2
 
-    loader = jinja2.FunctionLoader(_static)
+    loader = jinja2.FunctionLoader(static)
     made = jinja2.Environment(
         loader=loader,
         autoescape=True,
@@ -52,10 +52,10 @@ def page(data: Mapping[str, Any]) -> str:
     found: str = _template().render(
         data=data,
         json=markupsafe.Markup(embedded(data)),
-        style=markupsafe.Markup(_static("report.css")),
-        licences=_static("LICENSES.txt"),
-        script=markupsafe.Markup(_static("report.js")),
-        libraries=[markupsafe.Markup(_static(name)) for name in LIBRARIES],
+        style=markupsafe.Markup(static("report.css")),
+        licences=static("LICENSES.txt"),
+        script=markupsafe.Markup(static("report.js")),
+        libraries=[markupsafe.Markup(static(name)) for name in LIBRARIES],
     )
     return found
 

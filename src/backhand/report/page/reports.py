@@ -150,7 +150,7 @@ def of_model(
     subject = t = None
     made: dict[str, Any] = model.provenance
     if raw is not None:
-        y = _targets(y, model.classes)
+        y = numbers_of(y, model.classes)
         is_table = isinstance(model.preparation, TablePreparation)
         subject = of_network(
             model.network,
@@ -222,7 +222,7 @@ def of_estimator(estimator: Any, fitted: Any, params: Params, x: Any, y: Any) ->
     if x is not None:
         if is_sparse(x):
             raise InputError("a report looks at every column of X: pass X.toarray()")
-        y = _targets(y, classes)
+        y = numbers_of(y, classes)
         names = getattr(estimator, "feature_names_in_", ())
         subject = of_network(network, params, x, y, classes=classes, names=names)
         t = subject.y if network.loss.by_row else subject.y[:, None]
@@ -239,7 +239,7 @@ def of_estimator(estimator: Any, fitted: Any, params: Params, x: Any, y: Any) ->
     )
 
 
-def _targets(y: Any, classes: Sequence[Any] | None) -> Array:
+def numbers_of(y: Any, classes: Sequence[Any] | None) -> Array:
     """Targets as numbers of classes, or as values. Raises InputError for a class that is none."""
     if y is None:
         raise InputError("rows without targets cannot be scored: give y as well")

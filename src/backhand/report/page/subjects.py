@@ -148,6 +148,11 @@ def _first_number(table: Columns) -> int:
     return int(notes.get(FIRST_ROW, b"0"))
 
 
+def taken(prepared: TablePreparation, table: Columns, rows: Array) -> Any:
+    """Some rows of a table, as a preparation takes them."""
+    return _as_fitted(prepared, table, rows, _taken(table, rows, prepared.columns))
+
+
 def _taken(table: Columns, rows: Array, names: Sequence[str]) -> Any:
     """Some rows of some columns, as a pyarrow.Table."""
     import pyarrow as pa
