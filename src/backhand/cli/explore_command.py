@@ -35,7 +35,7 @@ def explore(
     decimal: Decimal = None,
     encoding: Encoding = None,
 ) -> None:
-    """Write a page in which you walk through a network, as one HTML file.
+    """Write a page in which you walk through a network.
 
     A row's numbers go forward, through the loss, and back; every derivative stands beside a slope
     that the page measures. Change the row, the parameters or the activation, and train a few steps.
