@@ -28,8 +28,9 @@ from .lbfgs import Minimum, minimise, penalised_first, squares
 from .penalty import Penalty, divided
 from .result import check_finite
 from .rows import CheckedRows, Rows, checked
+from .shards import Averaged, Shards, Turn
 from .state import Epoch, Part, TrainState
-from .stopping import Patience
+from .stopping import Best, Patience
 
 Array = Any
 
@@ -51,7 +52,7 @@ class TrainLoop:
     state : TrainState, optional
         Where an earlier training of the network stood, but for ``params``.
     trainer : Trainer, optional
-        One that has just these parameters and this state.
+        One that has just these parameters and this state; `Averaged` where rows are `Shards`.
     penalty : Penalty, optional
 
     Attributes
@@ -64,6 +65,8 @@ class TrainLoop:
         The best epoch so far.
     learning_rate : float
         What the schedule scales; it may be changed between epochs.
+    rate : float
+        The learning rate of the last step.
     nonfinite : str or None
         Where the first value was that is not finite, if that ended the last epoch.
     after_block : callable
@@ -78,7 +81,7 @@ class TrainLoop:
         rows: int,
         *,
         state: TrainState | None = None,
-        trainer: Trainer | None = None,
+        trainer: Trainer | Averaged | None = None,
         penalty: Penalty | None = None,
     ) -> None:
         self.network, self.config = network, config
@@ -98,7 +101,7 @@ class TrainLoop:
         self._begun = self.state
         self._latest: Params | None = None if self._trainer else self.state.params
         self._squares: float | None = None
-        self._rate = self.learning_rate
+        self.rate = self.learning_rate
 
     def _new_trainer(self, params: Params) -> Trainer:
         config, dtype = self.config, self.network.dtype
@@ -142,7 +145,7 @@ class TrainLoop:
             changes |= {"params": self.latest(), "arrays": self._trainer.state}
         return dataclasses.replace(self.state, **changes)
 
-    def close(self) -> Trainer | None:
+    def close(self) -> Trainer | Averaged | None:
         """Let go of the trainer and all that it holds; the parameters stay."""
         self.latest()
         trainer, self._trainer = self._trainer, None
@@ -163,8 +166,10 @@ class TrainLoop:
         """
         if not isinstance(rows, Blocks):
             return self._train(checked(self.network, rows, "training"), order)
+        if isinstance(rows, Shards):
+            return self._exchanges(rows)
         config = self.config
-        done, mean, total = self.state.part
+        done = self.state.part.blocks
         begin = rows.epoch(
             self.done, self._seed, config.batch_size, shuffle=config.shuffle, done=done
         )
@@ -175,15 +180,39 @@ class TrainLoop:
                 if self.nonfinite:
                     return loss
                 weight = len(block) if block.weight is None else float(block.weight.sum())
-                total += weight
-                mean += (loss - mean) * (weight / total)
-                self.state = self.snapshot(part=Part(number, mean, total))
-                self.after_block()
-        return mean
+                self._after_part(number, loss, weight)
+        return self.state.part.loss
+
+    def _after_part(self, number: int, loss: float, weight: float) -> None:
+        """Keep the state after a part of an epoch with its mean loss and the weight of its rows."""
+        _, mean, total = self.state.part
+        total += weight
+        mean += (loss - mean) * (weight / total)
+        self.state = self.snapshot(part=Part(number, mean, total))
+        self.after_block()
+
+    def _exchanges(self, shards: Shards) -> float:
+        """An epoch on shards."""
+        trainer = self._trainer
+        assert isinstance(trainer, Averaged)
+        turns = shards.turns(self.config.batch_size)
+        for number in range(self.state.part.blocks, turns):
+            now = self.snapshot(part=self.state.part, best=Best(), history=[])
+            found = shards.exchange(
+                Turn(self.network, self.config, now, number, turns, shards.share)
+            )
+            if not math.isfinite(found.loss):
+                return found.loss
+            trainer.params, trainer.state = found.params, dict(found.arrays)
+            self._latest = self._squares = None
+            self.rate = found.rate
+            self._after_part(number + 1, found.loss, found.weight)
+        return self.state.part.loss
 
     def _train(self, rows: CheckedRows, order: Array | None) -> float:
         """Train on rows once; as `epoch`."""
         assert self._trainer is not None
+        assert not isinstance(self._trainer, Averaged)
         assert self._optimiser is not None
         config, count = self.config, rows.x.shape[0]
         if order is None and config.shuffle:
@@ -206,7 +235,7 @@ class TrainLoop:
         loss = self._trainer.epoch(*given, order, config.batch_size, scalars, self.step)
         self.nonfinite = self._where_nonfinite(rows, scalars)
         self.step += len(firsts)
-        self._rate = float(rates[-1])
+        self.rate = float(rates[-1])
         if self._penalty is None or weights is None:
             return loss
         loss /= self._penalty.averaged
@@ -312,7 +341,7 @@ class TrainLoop:
                     loss = self.epoch(rows, which)
                     count = len(rows) if which is None else len(which)
                     speed = count / max(time.perf_counter() - start, 1e-9)
-                    ends = after(self, loss, self._rate, speed)
+                    ends = after(self, loss, self.rate, speed)
                     if ends:
                         return ends
         except KeyboardInterrupt:

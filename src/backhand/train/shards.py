@@ -1,0 +1,141 @@
+"""Rows that lie in shards: steps on each shard by itself, then the average, and again.
+
+This is local SGD (Stich 2019, "Local SGD Converges Fast and Communicates Little"), with averages
+weighted by rows as in federated averaging (McMahan et al. 2017), and with the optimiser's moments
+averaged like the parameters (Yu, Jin, Yang 2019). The result follows from the shards, and not from
+who trains on them or when.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..network import Network, Params
+from .blocks import Blocks
+from .config import TrainConfig
+from .state import TrainState
+
+Array = Any
+
+
+class Turn(NamedTuple):
+    """What every shard starts from, and which part of which epoch it takes.
+
+    Attributes
+    ----------
+    network : Network
+    config : TrainConfig
+    state : TrainState
+        Where all shards stand; ``epoch`` counts epochs that were done.
+    number, turns : int
+        The part of the epoch, from 0, and how many there are.
+    share : float
+        Share of each shard's rows that an epoch takes.
+    """
+
+    network: Network
+    config: TrainConfig
+    state: TrainState
+    number: int
+    turns: int
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where a shard stands after its steps, or all of them on average.
+
+    Attributes
+    ----------
+    params, arrays : dict of str to array
+        Parameters, and what the optimiser keeps.
+    weight : float
+        Rows that were learned from, or their weights.
+    loss : float
+        Their mean loss.
+    rate : float
+        The learning rate of the last step.
+    """
+
+    params: Params
+    arrays: Mapping[str, Array]
+    weight: float
+    loss: float
+    rate: float
+
+
+@dataclass
+class Averaged:
+    """What a loop keeps of a training that happens elsewhere, in the place of a trainer."""
+
+    params: Params
+    state: dict[str, Array]
+    nonfinite: None = None
+
+
+class Shards(Blocks):
+    """Rows in a fixed list of shards, each of which is trained on by itself between exchanges.
+
+    To be implemented: `exchange`.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Rows of each shard.
+    steps : int
+        How many steps a shard takes between two exchanges, about: exchanges divide an epoch.
+    share : float
+        Share of each shard's rows that an epoch takes.
+    """
+
+    def __init__(self, counts: Sequence[int], steps: int, share: float = 1.0) -> None:
+        self.counts, self.steps, self.share = tuple(counts), steps, share
+        super().__init__(sum(taken(count, share) for count in counts), 1, 1)
+
+    def exchange(self, turn: Turn) -> Stand:
+        """The average of where all shards stand after a turn."""
+        raise NotImplementedError
+
+    def turns(self, batch_size: int) -> int:
+        """Exchanges in an epoch."""
+        most = math.ceil(taken(max(self.counts), self.share) / batch_size)
+        return max(1, round(most / self.steps))
+
+
+def taken(count: int, share: float) -> int:
+    """How many rows of a shard an epoch takes."""
+    return min(count, math.ceil(count * share))
+
+
+def average(stands: Sequence[Stand]) -> Stand:
+    """The average by weight, in the order of the shards.
+
+    Raises
+    ------
+    InputError
+        If no shard has rows.
+    """
+    stands = [stand for stand in stands if stand.weight > 0]
+    if not stands:
+        raise InputError("no shard has rows to learn from")
+    total = sum(stand.weight for stand in stands)
+
+    def mean(values: Sequence[Any]) -> Any:
+        found = np.zeros(np.shape(values[0]))
+        for value, stand in zip(values, stands, strict=True):
+            found += np.asarray(value, np.float64) * (stand.weight / total)
+        return found.astype(np.asarray(values[0]).dtype)
+
+    return Stand(
+        {name: mean([s.params[name] for s in stands]) for name in stands[0].params},
+        {name: mean([s.arrays[name] for s in stands]) for name in stands[0].arrays},
+        total,
+        float(mean([s.loss for s in stands])),
+        stands[0].rate,
+    )
