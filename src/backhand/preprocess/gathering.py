@@ -46,7 +46,11 @@ class Gathering:
     ----------
     rows : int
         So far.
+    has_names : bool
+        False if these are rows of an array, which is then what the preparation takes.
     """
+
+    has_names = True
 
     def __init__(self, sample: Any, exclude: Iterable[str] = ()) -> None:
         skip = set(exclude)
@@ -113,7 +117,13 @@ class Gathering:
 
         skip = [name for name in self._names if name not in self._columns]
         return TablePreparation.of(
-            self._names, chosen, exclude=skip, drop=drop, keep=keep, warn=warn
+            self._names,
+            chosen,
+            has_names=self.has_names,
+            exclude=skip,
+            drop=drop,
+            keep=keep,
+            warn=warn,
         )
 
 

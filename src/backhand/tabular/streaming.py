@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..preprocess.preparation import TablePreparation
 from ..preprocess.sketches import Quantiles
 from ..train.blocks import Blocks, RereadRows, ahead
 from ..train.rows import CheckedRows, Rows
+from ..train.shards import Shards
 from ..train.stored import StoredRows
 from .fitting import FEWEST_FOLDED, Fitted, Settings, deadline_of, has_threshold, trained
 from .metrics import metric_of
@@ -163,6 +164,8 @@ class StreamedTask(Task):
     def rows(self, which: Any, scale: TargetScale | None) -> Any:
         if not isinstance(which, Blocks):
             return super().rows(which, scale)
+        if isinstance(which, Shards):
+            return which if scale is None else which.scaled(scale.encode)
         return which if scale is None else Encoded(which, scale)
 
 
@@ -316,7 +319,7 @@ def _preparing(
 
 
 def _second_pass(preparing: Preparing, rows: int, stack: contextlib.ExitStack) -> SecondPass:
-    """Prepare all rows once, and keep them on the disk if there is room, until the stack is left."""
+    """Prepare all rows once; they are on the disk, if there is room, until the stack is left."""
     stream, preparation = preparing.labelled.stream, preparing.preparation
     weighted = preparing.labelled.weight is not None or preparing.factors is not None
     row_bytes = 4 * preparation.width + 8 + 4 * weighted
@@ -375,7 +378,7 @@ def no_counts(preparation: TablePreparation) -> list[Array]:
     return [np.zeros(len(known), np.int64) for known in preparation.frequencies]
 
 
-def in_memory(preparing: Preparing, parts: list[tuple[Rows, Array]]) -> tuple[Rows, Array]:
+def in_memory(preparing: Preparing, parts: Sequence[tuple[Rows, Array]]) -> tuple[Rows, Array]:
     """Parts of rows as one, with the numbers of the rows."""
     if not parts:
         kind = np.float64 if preparing.classes is None else np.int64

@@ -106,7 +106,7 @@ def fit(
     params = network.checked_parameters(params)
     elsewhere = None
     if isinstance(rows, Shards):
-        elsewhere = Averaged(params, {} if state is None else dict(state.arrays))
+        elsewhere = Averaged(params, {} if state is None else state.arrays)
     loop = TrainLoop(network, params, config, len(rows), state=state, trainer=elsewhere)
     if checkpoint is not None:
         checkpoint.begin(loop.state.epoch)

@@ -142,14 +142,14 @@ class TrainLoop:
         now = {"step": self.step, "learning_rate": self.learning_rate, "part": Part()}
         changes = {**now, "epoch": self.done, "best": self.best, **changes}
         if self._trainer is not None:
-            changes |= {"params": self.latest(), "arrays": self._trainer.state}
+            changes = {"params": self.latest(), "arrays": self._trainer.state, **changes}
         return dataclasses.replace(self.state, **changes)
 
-    def close(self) -> Trainer | Averaged | None:
+    def close(self) -> Trainer | None:
         """Let go of the trainer and all that it holds; the parameters stay."""
         self.latest()
         trainer, self._trainer = self._trainer, None
-        return trainer
+        return None if isinstance(trainer, Averaged) else trainer
 
     @np.errstate(over="ignore", invalid="ignore")  # DivergedError tells it, and where
     def epoch(self, rows: Rows | Blocks, order: Array | None = None) -> float:
@@ -195,15 +195,17 @@ class TrainLoop:
         """An epoch on shards."""
         trainer = self._trainer
         assert isinstance(trainer, Averaged)
-        turns = shards.turns(self.config.batch_size)
+        batch_size = shards.batch_size(self.config.batch_size)
+        config = dataclasses.replace(self.config, batch_size=batch_size)
+        turns = shards.turns(batch_size)
         for number in range(self.state.part.blocks, turns):
-            now = self.snapshot(part=self.state.part, best=Best(), history=[])
-            found = shards.exchange(
-                Turn(self.network, self.config, now, number, turns, shards.share)
+            now = self.snapshot(
+                part=self.state.part, best=Best(), history=[], arrays=trainer.arrays
             )
+            found = shards.exchange(Turn(self.network, config, now, number, turns, shards.share))
             if not math.isfinite(found.loss):
                 return found.loss
-            trainer.params, trainer.state = found.params, dict(found.arrays)
+            trainer.follow(found)
             self._latest = self._squares = None
             self.rate = found.rate
             self._after_part(number + 1, found.loss, found.weight)

@@ -1,15 +1,16 @@
 """Rows that lie in shards: steps on each shard by itself, then the average, and again.
 
 This is local SGD (Stich 2019, "Local SGD Converges Fast and Communicates Little"), with averages
-weighted by rows as in federated averaging (McMahan et al. 2017), and with the optimiser's moments
-averaged like the parameters (Yu, Jin, Yang 2019). The result follows from the shards, and not from
-who trains on them or when.
+weighted by rows as in federated averaging (McMahan et al. 2017), with the optimiser's moments
+averaged like the parameters (Yu, Jin, Yang 2019), and with Nesterov momentum from one average to
+the next as in DiLoCo (Douillard et al. 2023). The result follows from the shards, and not from who
+trains on them or when.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +23,12 @@ from .config import TrainConfig
 from .state import TrainState
 
 Array = Any
+
+MOMENTUM = 0.7
+"""What parameters keep of the way to earlier averages. More needs more exchanges than most have."""
+
+FEWEST = 16
+"""Rows that a step of a shard has at least, if a training has as many: fewer take as long."""
 
 
 class Turn(NamedTuple):
@@ -70,13 +77,42 @@ class Stand:
     rate: float
 
 
-@dataclass
 class Averaged:
-    """What a loop keeps of a training that happens elsewhere, in the place of a trainer."""
+    """What a loop keeps of a training that happens elsewhere, in the place of a trainer.
 
-    params: Params
-    state: dict[str, Array]
-    nonfinite: None = None
+    Parameters
+    ----------
+    params : dict of str to array
+    state : mapping of str to array
+        As `state`, or empty before the first step.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        What the optimiser keeps.
+    velocity : dict of str to array
+        How parameters move from one exchange to the next.
+    """
+
+    nonfinite = None
+
+    def __init__(self, params: Params, state: Mapping[str, Array]) -> None:
+        self.params = params
+        self.arrays = {name: a for name, a in state.items() if name not in params}
+        self.velocity = {name: state.get(name, np.zeros_like(a)) for name, a in params.items()}
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """All that is kept; the velocity of a parameter has the parameter's name."""
+        return {**self.arrays, **self.velocity}
+
+    def follow(self, found: Stand) -> None:
+        """Go towards an average, and on in the direction of those before."""
+        for name, a in self.params.items():
+            moved = found.params[name] - a
+            self.velocity[name] = velocity = MOMENTUM * self.velocity[name] + moved
+            self.params = {**self.params, name: a + moved + MOMENTUM * velocity}
+        self.arrays = dict(found.arrays)
 
 
 class Shards(Blocks):
@@ -102,8 +138,16 @@ class Shards(Blocks):
         """The average of where all shards stand after a turn."""
         raise NotImplementedError
 
+    def scaled(self, encode: Callable[[Array], Array]) -> Shards:
+        """As these, with targets (N,) that a function makes (N, 1)."""
+        raise NotImplementedError
+
+    def batch_size(self, whole: int) -> int:
+        """Rows of a shard's step, so that a step of all shards together takes about ``whole``."""
+        return min(whole, max(FEWEST, whole // len(self.counts)))
+
     def turns(self, batch_size: int) -> int:
-        """Exchanges in an epoch."""
+        """Exchanges in an epoch, with so many rows a step of each shard."""
         most = math.ceil(taken(max(self.counts), self.share) / batch_size)
         return max(1, round(most / self.steps))
 
