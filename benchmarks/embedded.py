@@ -275,7 +275,7 @@ def of_table() -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--onnx2c", help="the program, if it was built")
-    parser.add_argument("--docs", action="store_true", help="write the table into docs/deploy.md")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/deploy_c.md")
     given = parser.parse_args()
     tools: dict[str, tuple[Callable[[Case, pathlib.Path], Source], str]] = {
         "backhand, -Os": (of_backhand, "-Os"),
@@ -305,8 +305,8 @@ def main() -> None:
                 lines.append(row([case.name, name, tool, *cells, each]))
                 print(lines[-1], flush=True)
     if given.docs:
-        fill(ROOT / "docs" / "deploy.md", "embedded", "\n".join(lines))
-        fill(ROOT / "docs" / "deploy.md", "embedded rows", "\n".join(rows))
+        fill(ROOT / "docs" / "deploy_c.md", "embedded", "\n".join(lines))
+        fill(ROOT / "docs" / "deploy_c.md", "embedded rows", "\n".join(rows))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ LABELS = {
     "boosting": "gradient boosting",
 }
 MLPS = ("sklearn", "backhand")
+KINDS = ("accuracy", "R²")
 FRESH = "import estimators; estimators.first_fit({name!r}, {who!r})"
 
 
@@ -264,7 +265,27 @@ def _speed(found: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def short_table(records: list[dict]) -> str:
-    """Scores and fit times of all three, and what they come to, for people in a hurry."""
+    """For the README: means over the tables, a line for each estimator."""
+    found = {name: one for name, one in compare_all(records).items() if one["times"]}
+    kinds = {kind: [one for one in found.values() if one["facts"][2] == kind] for kind in KINDS}
+    lines = pages.head(
+        ["defaults of"],
+        [
+            *(f"{kind}, mean of {count(len(of), 'table')}" for kind, of in kinds.items()),
+            *("fit, s (geometric mean)", "longest fit, s"),
+        ],
+    )
+    for who, label in LABELS.items():
+        means = [statistics.fmean(one["score"][who] for one in of) for of in kinds.values() if of]
+        times = [one["times"]["fit"][who] for one in found.values()]
+        cells = [f"{mean:.3f}" for mean in means]
+        cells += [f"{statistics.geometric_mean(times):.2f}", f"{max(times):.1f}"]
+        lines.append(pages.row([label, *cells]))
+    return "\n".join([*lines, "", *_speed(found), *_machine(records)])
+
+
+def beside_boosting(records: list[dict]) -> str:
+    """Scores and fit times of all three on each table."""
     found = {name: one for name, one in compare_all(records).items() if one["times"]}
     others = ["scikit-learn", "boosting"]
     lines = pages.head(
@@ -284,10 +305,8 @@ def short_table(records: list[dict]) -> str:
         [
             *lines,
             "",
-            *_speed(found),
             f"Gradient boosting scores higher than backhand on {len(ahead)} of the {len(found)} "
             f"({', '.join(ahead) or 'none'}).",
-            *_machine(records),
         ]
     )
 
@@ -296,6 +315,7 @@ def write_docs(records: list[dict]) -> None:
     """Refresh the tables of the documentation, and the picture of fit times."""
     pages.fill(pages.README, "estimators", short_table(records))
     pages.fill(pages.BENCHMARKS, "estimators", table(records))
+    pages.fill(pages.BENCHMARKS, "boosting", beside_boosting(records))
     times = {
         name: {LABELS[who]: seconds for who, seconds in one["times"]["fit"].items()}
         for name, one in compare_all(records).items()

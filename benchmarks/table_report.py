@@ -37,6 +37,7 @@ TITLES = {
     "more": "Tables that nobody tuned on",
     "large": "Large tables",
 }
+BRIEFLY = {"shown": "to tune with", "more": "never tuned on", "large": "with more rows"}
 SIZES = ((0, 1_000), (1_000, 3_000), (3_000, 6_000), (6_000, 10**9))
 Frame = pd.DataFrame
 
@@ -350,14 +351,36 @@ def remarks(rows: Frame) -> list[str]:
 
 
 def short(records: Sequence[dict[str, Any]]) -> str:
-    """For the README: the comparison on the groups of tables, and the losses."""
+    """For the README: a line for each model, a column for each group of tables."""
     some = usual(frame(records))
-    text: list[str] = []
-    for group in GROUPS:
-        part = some[some.group == group]
-        if len(part):
-            text += ["", f"{TITLES[group]}:", "", *comparison(part), *remarks(part)]
-    return "\n".join(text)
+    parts = {group: some[some.group == group] for group in GROUPS}
+    sizes = {group: part.table.nunique() for group, part in parts.items() if len(part)}
+    first = next(iter(sizes))
+    lines = pages.head(
+        ["model"],
+        [
+            *(f"{count(size, 'table')} {BRIEFLY[group]}" for group, size in sizes.items()),
+            f"fit, s (geometric mean, {BRIEFLY[first]})",
+        ],
+    )
+    for who in _models(some):
+        if who == FLOOR:
+            continue
+        cells = [_beside(parts[group], who, size) for group, size in sizes.items()]
+        seconds, _ = pairs(parts[first], who, REFERENCE, "fit_cpu")
+        lines.append(pages.row([MODELS[who].label, *cells, f"{geometric(seconds):.2f}"]))
+    return "\n".join(lines)
+
+
+def _beside(rows: Frame, who: str, size: int) -> str:
+    """By how many per cent more a model errs than the reference, and tables won : lost."""
+    logs, gap = (difference(rows, who, REFERENCE, value) for value in ("log error", "error"))
+    if who == REFERENCE or not len(logs):
+        return "0" if who == REFERENCE else "-"
+    error = f" ± {100 * logs.std(ddof=1) / np.sqrt(len(logs)):.1f}" if len(logs) > 1 else ""
+    won, lost = int((gap < -TIE).sum()), int((gap > TIE).sum())
+    fewer = f", on {count(len(logs), 'table')}" if len(logs) < size else ""
+    return f"{100 * logs.mean():+.1f}{error} ({won} : {lost}{fewer})"
 
 
 def write_docs(records: Sequence[dict[str, Any]]) -> None:

@@ -14,28 +14,27 @@ from pathlib import Path
 
 import pages
 from backhand.bench.peers import PEERS
-from backhand.bench.training import OURS, TASKS, Line, Record, run_benchmarks
+from backhand.bench.training import OURS, TASKS, Record, run_benchmarks
 from backhand.errors import count
+
+NAMES = {"torch": "PyTorch", "jax": "JAX"}
 
 
 def readme_table(record: Record) -> str:
-    """Milliseconds of an epoch: ours, those of the fastest other library, and scikit-learn's."""
+    """Milliseconds of an epoch: ours, and those of each other library."""
+    others = list(dict.fromkeys(line.who for result in record.results for line in result.lines))
+    others.remove(OURS)
     lines = pages.head(
-        ["network", "batch", "rows"], ["backhand, ms", "fastest other, ms", "scikit-learn, ms"]
+        ["network", "batch", "rows"],
+        [f"{OURS}, ms", *(f"{NAMES.get(who, who)}, ms" for who in others)],
     )
     for result in record.results:
-        others = [line for line in result.lines if line.who != OURS]
-        best = min(others, key=lambda line: line.median, default=None)
-        sklearn = min(
-            (line for line in others if line.who == "scikit-learn"),
-            key=lambda line: line.median,
-            default=None,
-        )
         ours = result.lines[0].median
         task = result.task
         cells = ["-".join(map(str, task.widths)), f"{task.batch}", f"{task.rows:,}", _ms(ours)]
-        cells.append(f"{best.who} {_beside(best, ours)}" if best else "-")
-        cells.append(_beside(sklearn, ours) if sklearn else "-")
+        for who in others:
+            times = [line.median for line in result.lines if line.who == who]
+            cells.append(_beside(min(times), ours) if times else "-")
         lines.append(pages.row(cells))
     versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
     machine = record.machine
@@ -54,8 +53,8 @@ def _ms(seconds: float) -> str:
     return f"{1e3 * seconds:,.{0 if seconds >= 0.01 else 1}f}"
 
 
-def _beside(line: Line, ours: float) -> str:
-    return f"{_ms(line.median)} ({line.median / ours:.1f} ×)"
+def _beside(seconds: float, ours: float) -> str:
+    return f"{_ms(seconds)} ({seconds / ours:.1f} ×)"
 
 
 def main() -> None:

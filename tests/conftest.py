@@ -14,12 +14,15 @@ import pytest
 NEEDS = {
     "torch": ("torch", "PyTorch is not installed (pip install torch==2.13.0)"),
     "notebook": ("nbclient", "what runs notebooks is not installed (pip install '.[dev]')"),
+    "documentation": ("myst_nb", "what builds pages is not installed (pip install '.[docs]')"),
 }
 """For each marker, the package that its tests need, and the reason if it is missing."""
 
 MISSING = {
     marker: why for marker, (package, why) in NEEDS.items() if not importlib.util.find_spec(package)
 }
+if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+    MISSING["browser"] = "Chromium is not installed (apt-get install chromium)"
 
 hypothesis.settings.register_profile(
     "backhand", deadline=None, derandomize=True, max_examples=25, database=None

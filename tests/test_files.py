@@ -25,6 +25,7 @@ from backhand.files import (
     replacing,
     sweep,
     temporary_name,
+    write_together,
     write_whole,
 )
 
@@ -100,6 +101,18 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, c
         write_whole(tmp_path / "file", b"after")
     assert os.listdir(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == b"before"
+
+
+def test_files_that_belong_together_are_replaced_together(tmp_path, monkeypatch):
+    for name in "ab":
+        (tmp_path / name).write_bytes(b"before")
+    contents = {str(tmp_path / name): b"after" for name in "ab"}
+    with pytest.raises(InputError, match=r"cannot write .*none/c"):
+        write_together({**contents, str(tmp_path / "none/c"): b""})
+    assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"before"] * 2
+    write_together(contents)
+    assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"after"] * 2
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 def test_an_exception_in_the_block_leaves_the_old_file(tmp_path):

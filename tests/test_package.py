@@ -30,11 +30,11 @@ FLOORS = (
     {"expr"},
     {"plan"},
     {"run"},
-    {"network", "engines", "layers"},
+    {"network", "passes", "engines", "layers"},
     {"train"},
     {"preprocess"},
-    {"check", "estimators", "tabular", "datasets", "export", "serve"},
-    {"report", "bench"},
+    {"check", "estimators", "tabular", "datasets", "export", "serve", "report"},
+    {"bench"},
     {"cli", "__main__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -15,7 +15,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from .errors import BackhandError, InputError, first_line
@@ -189,10 +189,29 @@ def _permissions(path: str, folder: int | None) -> int | None:
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write beside, then rename. Raises InputError if it cannot be written there."""
-    path = as_path(path)
+    write_together({as_path(path): content})
+
+
+def write_together(contents: Mapping[str, bytes]) -> None:
+    """Write files that belong together: none takes its place before all are written beside.
+
+    Parameters
+    ----------
+    contents : mapping of str to bytes
+        By path.
+
+    Raises
+    ------
+    InputError
+        If one cannot be written there.
+    """
+    path = ""
     try:
-        with replacing(path) as file:
-            file.write(content)
+        with contextlib.ExitStack() as written:
+            for path, content in contents.items():
+                file = written.enter_context(replacing(path))
+                file.write(content)
+                file.flush()  # a full disk is noticed here
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .engines import default_engine, executor
 from .errors import InputError
 from .formulas.initialisers import Initialiser, choose_initialiser
+from .passes import LayerArray, LayerStatistics
 from .plan.description import Description
 from .plan.nodes import Product
 from .plan.ranges import as_numbers, usable_weight
@@ -32,31 +33,6 @@ Array = Any
 
 Params = dict[str, Array]
 """Parameters, or their gradients, by name."""
-
-
-class LayerStatistics(NamedTuple):
-    """What one array of a layer looks like on a batch of data.
-
-    Attributes
-    ----------
-    layer : int
-        The linear layer that it belongs to, which count from 1; 0 before the first.
-    buffer : str
-        ``"x"``, ``"z"`` (pre-activation) or ``"y"`` (output), with ``"d"`` in front for gradients.
-    mean, std : float
-        Over all rows and units.
-    zeros : float
-        Share of elements that are exactly zero.
-    dead : float
-        Share of units that give the same value for every row: they tell nothing apart.
-    """
-
-    layer: int
-    buffer: str
-    mean: float
-    std: float
-    zeros: float
-    dead: float
 
 
 class Network(Description):
@@ -329,6 +305,17 @@ class Network(Description):
         InputError
             If shapes do not fit, or there are no rows.
         """
+        return [one.statistics for one in self.passes(params, x, t, engine)]
+
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is seen in the result
+    def passes(
+        self,
+        params: Mapping[str, Array],
+        x: Array,
+        t: Array | None = None,
+        engine: str | None = None,
+    ) -> list[LayerArray]:
+        """The arrays that `statistics` describes, in that order; parameters and errors as there."""
         if is_sparse(x):
             raise InputError("statistics describe every element of x: pass x.toarray()")
         params = self._parameters(params)
@@ -347,13 +334,30 @@ class Network(Description):
         wanted = tuple(dict.fromkeys(name for name in names if name not in ("x", dtop)))
         at = self._run(plan, params, {"x": given["x"], dtop: dz}, wanted, engine)
         at |= {"x": given["x"], dtop: dz}
-        forward = [_describe(r, r.letter, at[r.buffer.name]) for r in shown]
+        forward = [LayerArray(r.linear_index, r.letter, at[r.buffer.name]) for r in shown]
         backward = [
-            _describe(r, f"d{r.letter}", at[r.gradient.name])
+            LayerArray(r.linear_index, f"d{r.letter}", at[r.gradient.name])
             for r in reversed(shown)
             if r.gradient is not None
         ]
         return forward + backward
+
+    def input_gradients(
+        self, params: Mapping[str, Array], x: Array, dz: Array, engine: str | None = None
+    ) -> Array:
+        """The gradient at the inputs, dx (N, inputs), of what has a known gradient at the logits.
+
+        That is dz (N, outputs). Other parameters, and errors, are those of `forward`.
+        """
+        plan, given = propagation_plan(self), self._enter(x)
+        assert plan.dlogits is not None
+        if plan.dx is None:
+            return np.zeros(given["x"].shape, self.dtype)
+        dz = self._real(as_numbers(dz, "dz"), "dz")
+        if tuple(dz.shape) != (len(given["x"]), *plan.logits.axes[1:]):
+            raise InputError(f"dz has shape {dz.shape}: it needs that of the logits")
+        given[plan.dlogits.name], name = dz, plan.dx.name
+        return self._run(plan, self._parameters(params), given, (name,), engine)[name]
 
     @np.errstate(over="ignore", invalid="ignore")  # as machine code does
     def _run(
@@ -438,16 +442,3 @@ def _draw(rng: np.random.Generator, scheme: Initialiser, d: int, k: int) -> Arra
     q, r = np.linalg.qr(tall)
     q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # makes the choice unique, and uniform (Mezzadri 2007)
     return scale * (q if d >= k else q.T)
-
-
-@np.errstate(over="ignore", invalid="ignore")  # what is not finite is seen in the result
-def _describe(result: Result, kind: str, a: Array) -> LayerStatistics:
-    a = np.asarray(a)
-    return LayerStatistics(
-        result.linear_index,
-        kind,
-        float(a.mean(dtype=np.float64)),
-        float(a.std(dtype=np.float64)),
-        float((a == 0).mean()),
-        float((a == a[:1]).all(axis=0).mean()),
-    )

@@ -92,6 +92,18 @@ def test_what_was_given_wrong(backhand, tmp_path, more, message):
     assert message in err
 
 
+def test_ctrl_c_says_what_was_written(backhand, tmp_path, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    network = Network((2, 1))
+    Model(network, network.init("kaiming_normal"), "regression").save("model.safetensors")
+    monkeypatch.setattr(Model, "to_c", interrupt)
+    given = ("export", "model.safetensors", "--c", "net", "--js", "net.js")
+    assert backhand(*given)[::2] == (130, "interrupted: written: net.js\n")
+    assert backhand(*given[:4])[::2] == (130, "interrupted: nothing was written\n")
+
+
 def test_without_onnx_it_says_what_to_install(backhand, tmp_path, monkeypatch):
     network = Network((3, 1), loss="mean_squared_error")
     Model(network, network.init("kaiming_normal"), "regression").save(tmp_path / "m.safetensors")

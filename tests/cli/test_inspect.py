@@ -39,3 +39,33 @@ def test_every_statistic_and_a_picture(backhand, tmp_path):
     text = (tmp_path / "p.svg").read_text()
     assert "orthogonal" in text
     assert "elu:alpha=0.5" in text
+
+
+def test_verdicts_on_initialisers(backhand):
+    words = ["--hidden", "50,50,50,50,50,50", "--init", "lecun_normal,kaiming_normal"]
+    code, out, _ = backhand("inspect", "digits", *words, "--activation", "relu,tanh")
+    assert code == 0
+    verdicts = out.partition("Verdicts\n")[2]
+    relu = verdicts.partition("lecun_normal, relu")[2].partition("kaiming_normal, relu")[0]
+    assert "signals fade" in relu
+    assert "try the initialiser kaiming_normal" in relu
+    kaiming = verdicts.partition("kaiming_normal, relu")[2].partition("tanh")[0]
+    assert "signals fade" not in kaiming
+
+
+@pytest.mark.parametrize("way", [("digits",), ("people.csv", "--target", "label")])
+def test_a_run(backhand, people, tmp_path, way):
+    few = ["--epochs", "4"] if way == ("digits",) else ["--preset", "fast", "--members", "1"]
+    backhand("train", *way, *few, "--report", "--out", "run")
+    code, out, err = backhand("inspect", "run")
+    assert (code, err) == (0, "")
+    assert out.startswith("run/model.safetensors: <")
+    looked = (tmp_path / "run" / "layers.json").read_text() != '{"1": []}'
+    assert ("Verdicts" in out) == looked or "nothing was seen" in out
+    (tmp_path / "run" / "layers.json").unlink()
+    code, out, _ = backhand("inspect", "run/model.safetensors")
+    assert code == 0
+    assert "nothing was seen of its layers" in out
+    code, _, err = backhand("inspect", "run", "--target", "label")
+    assert code == 2
+    assert "leave out --target" in err

@@ -1,4 +1,4 @@
-"""The commands and the C of the page on deployment, from the table to what the program prints."""
+"""The commands and the C of the pages on deployment, from the table to what the program prints."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "deploy.md"
+PAGES = [ROOT / "docs" / name for name in ("deploy.md", "deploy_c.md")]
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
-def test_the_page_from_the_table_to_the_class(tmp_path):
-    blocks = FENCED.findall(PAGE.read_text("utf-8"))
+def test_the_pages_from_the_table_to_the_class(tmp_path):
+    blocks = [block for page in PAGES for block in FENCED.findall(page.read_text("utf-8"))]
     (program,) = (code for kind, code in blocks if kind == "c")
     (printed,) = (code for kind, code in blocks if kind == "text")
     (tmp_path / "main.c").write_text(program)

@@ -1,6 +1,6 @@
 """The documentation: its Python runs, its links lead somewhere, its commands exist.
 
-What the README asks a reader to type is run in `test_readme.py`.
+What some pages ask a reader to type is run in `test_typed.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / ".ci" / "run"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+TYPED = {"README.md", "tour.md", "inside.md"}  # run in order with their commands
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 TWO_COMMANDS = ("pip install . && backhand train digits", "pip install '.[test]' && pytest")
@@ -51,7 +52,7 @@ def test_there_are_pages():
 
 
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks(p, "python") and p.name != "README.md"], ids=name_of
+    "page", [p for p in PAGES if blocks(p, "python") and p.name not in TYPED], ids=name_of
 )
 def test_the_python_of_a_page_runs(page, tmp_path):
     """All blocks of a page one after another, in a process and a folder of their own."""

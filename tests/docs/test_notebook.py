@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +78,29 @@ def test_it_takes_a_step_by_hand_before_it_calls_fit(code):
     sources = ["".join(cell["source"]) for cell in code]
     step = next(i for i, source in enumerate(sources) if "w1 -= learning_rate * dw1" in source)
     assert step < next(i for i, source in enumerate(sources) if "backhand.fit(" in source)
+    (output,) = code[step]["outputs"]
+    scores = re.findall(r"(\d+\.\d)% of the validation rows", "".join(output["text"]))
+    assert max(map(float, scores)) > 95
+
+
+def test_answers_are_folded(notebook):
+    answers = [
+        cell for cell in notebook["cells"] if "hide-cell" in cell["metadata"].get("tags", [])
+    ]
+    assert len(answers) == 4
+    assert all(cell["metadata"]["jupyter"]["source_hidden"] for cell in answers)
+
+
+@pytest.mark.notebook
+def test_it_runs_where_mnist_is_not(tmp_path):
+    """With an empty home and no way out, it goes on with the digits."""
+    nowhere = "http://127.0.0.1:9"
+    known = {"HOME": str(tmp_path), "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere}
+    known |= {name.lower(): value for name, value in known.items() if name != "HOME"}
+    kept = {k: v for k, v in os.environ.items() if k not in ("BACKHAND_DATA", "XDG_CACHE_HOME")}
+    script = NOTEBOOK.with_name("run_notebook.py")
+    call = [sys.executable, str(script), str(NOTEBOOK)]
+    done = subprocess.run(
+        call, cwd=tmp_path, env={**kept, **known}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import doctest
-
 import numpy as np
 import pytest
 from sklearn import neural_network
@@ -20,10 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 def diabetes() -> tuple[np.ndarray, np.ndarray]:
     X, y = load_diabetes(return_X_y=True)
     return StandardScaler().fit_transform(X), y
-
-
-def test_the_example_runs():
-    assert doctest.testmod(backhand.estimators.regressor).failed == 0
 
 
 def test_scores_beside_scikit_learn():

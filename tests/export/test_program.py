@@ -7,8 +7,7 @@ import pytest
 
 from backhand import Network
 from backhand.export.program import (
-    Decision,
-    StageWriter,
+    StageBuilder,
     folded,
     link_stage,
     network_stage,
@@ -44,10 +43,10 @@ def test_a_network_is_its_stages(name):
 
 
 def test_what_follows_from_constants_is_worked_out():
-    writer, x = StageWriter(), row_buffer("x", 3)
-    a, b = writer.constant("a", [1.0, 2.0, 3.0]), writer.constant("b", [0.5, 0.5, 0.5])
-    factor = writer.map(sums.add, a, b)
-    stage = writer.stage("s", "float32", [x], writer.map(scaling.scale, x, factor))
+    builder, x = StageBuilder(), row_buffer("x", 3)
+    a, b = builder.constant("a", [1.0, 2.0, 3.0]), builder.constant("b", [0.5, 0.5, 0.5])
+    factor = builder.map(sums.add, a, b)
+    stage = builder.stage("s", "float32", [x], builder.map(scaling.scale, x, factor))
     less = folded(stage)
     assert [node.formula for node in less.nodes] == [scaling.scale]
     assert list(less.constants) == [factor]
@@ -56,9 +55,9 @@ def test_what_follows_from_constants_is_worked_out():
 
 
 def test_columns_beside_one_another():
-    writer, x = StageWriter(), row_buffer("x", 1)
-    both = writer.beside(writer.map(sums.add, x, x), x)
-    got = writer.stage("s", "float64", [x], both).run(X[:, :1])
+    builder, x = StageBuilder(), row_buffer("x", 1)
+    both = builder.beside(builder.map(sums.add, x, x), x)
+    got = builder.stage("s", "float64", [x], both).run(X[:, :1])
     np.testing.assert_array_equal(got, np.stack([2.0 * X[:, 0], X[:, 0]], axis=1))
 
 
@@ -70,20 +69,3 @@ def test_stages_have_the_dtype_of_their_network():
         "float64",
         "float64",
     )
-
-
-@pytest.mark.parametrize(
-    ("kind", "want"),
-    [
-        ("largest", [1, 0, 0]),
-        ("threshold", [1, 0, 1]),
-        ("largest_logit", [1, 1, 0]),
-        ("positive_logit", [0, 1, 0]),
-        ("labels", [[False, True], [True, True], [False, False]]),
-    ],
-)
-def test_decisions(kind, want):
-    y = np.array([[0.25, 0.75], [0.7, 0.3], [0.5, 0.5]])
-    z = np.array([[-1.0, 2.0], [1e-30, 1e-20], [0.0, 0.0]])
-    decision = Decision(kind, ("no", "yes"), threshold=0.5)
-    np.testing.assert_array_equal(decision.of([z], y), want)

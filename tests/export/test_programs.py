@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backhand import InputError
 from backhand.export import Model
 from backhand.export.program import Program
-from backhand.export.programs import preparing, program_of
+from backhand.export.programs import preparing, program_of, values_of
 from backhand.network import Network
 from backhand.plan.layers import Activate, Linear, MemberLinear, MemberScale
 from backhand.preprocess.preparation import Standardise, TablePreparation
@@ -250,3 +250,18 @@ def test_a_network_by_itself_and_a_program(prepared):
 def test_what_cannot_be_exported():
     with pytest.raises(InputError, match="a list cannot be exported: a trained model"):
         program_of([])
+
+
+def test_rows_to_try_a_model_with():
+    network = Network((3, 2))
+    model = Model(network, network.init("lecun_normal", 0), "regression")
+    np.testing.assert_array_equal(values_of(model, np.ones((2, 3), "f4")), np.ones((2, 3)))
+    for none in (np.empty((0, 3)), []):
+        with pytest.raises(InputError, match="there are no rows to try the model with"):
+            values_of(model, none)
+    with pytest.raises(InputError, match="rows have 1 numbers each; the model takes 3"):
+        values_of(model, 7.0)
+    preparation = TablePreparation.fit({"a": [1.0, 2.0, 4.0]})
+    model = dataclasses.replace(model, preparation=preparation)
+    with pytest.raises(InputError, match="there are no rows to try the model with"):
+        values_of(model, {"a": []})

@@ -30,7 +30,7 @@ def test_columns_of_embeddings_hold_places_in_their_tables():
     layers, inputs = EXAMPLES["embedding"]
     network = Network(layers, inputs=inputs, loss="softmax_cross_entropy")
     program = program_of_network(network, network.init("lecun_normal"))
-    assert looked_up(program.networks[0]) == {2: 4, 3: 2}
+    assert looked_up(program) == {2: 4, 3: 2}
     rows = sample_rows(program, 100)
     assert set(rows[:, 2]) == {0, 1, 2, 3}
     assert set(rows[:, 3]) == {0, 1}

@@ -418,3 +418,20 @@ def test_categories_are_whole_numbers_below_their_count(value):
     x[1] = value
     with pytest.raises(InputError, match=r"x\[1, 0\] is .*: column 0 holds categories"):
         network.check_categories(x)
+
+
+def test_a_network_says_how_it_could_be_made_again():
+    from backhand import Network, layers
+
+    chain = Network((4, 5, 6, 2), activation=["relu", "tanh"], loss="huber:delta=2", dropout=0.5)
+    assert repr(chain) == (
+        "Network((4, 5, 6, 2), activation=['relu', 'tanh'], dropout=(0.5, 0.5), "
+        "loss='huber:delta=2.0', dtype='float32')  # 75 parameters"
+    )
+    assert eval(repr(chain), {"Network": Network}) == chain
+    parts = Network([layers.Linear(5), layers.LayerNorm(), layers.Linear(1)], inputs=3)
+    assert repr(parts) == (
+        "Network([\n    Linear(5),\n    LayerNorm(),\n    Linear(1),\n], inputs=3, "
+        "loss='mean_squared_error', dtype='float32')  # 36 parameters"
+    )
+    assert eval(repr(parts), {"Network": Network, **vars(layers)}) == parts

@@ -79,6 +79,15 @@ def test_classifiers(target, dtype, tmp_path):
         )
 
 
+def test_a_row_as_json_has_it(tmp_path):
+    predictor = backhand.load_predictor(saved(classifier(), tmp_path))
+    row = X[3].astype(float).tolist()
+    assert predictor.predict(row) == predictor.predict(X[3].astype(float))
+    np.testing.assert_array_equal(predictor.predict_proba(row), predictor.predict_proba(X[3:4])[0])
+    with pytest.raises(ValueError, match="X has 2 features"):
+        predictor.predict(row[:2])
+
+
 def test_a_tiny_logit_decides_as_the_model_does(tmp_path):
     model = MLPClassifier((), max_iter=1, random_state=0).fit(X, TARGETS["two"])
     model.coefs_[0][:] = 1e-20
@@ -156,6 +165,14 @@ def test_what_is_wrong_with_rows_is_said_by_the_model(tmp_path):
         assert str(raised.value) == str(expected.value)
     with pytest.raises(InputError, match=r"row 1 of x has a number that is not finite"):
         predictor.predict_prepared(np.array([[1] * 5, [np.inf] * 5]))
+    with pytest.raises(InputError, match=r"row 0 of x has a number that is not finite"):
+        predictor.predict_prepared(np.full(5, 1e300))
+    for bad in ("abc", [1j] * 5, ["a"] * 5):
+        with pytest.raises(InputError, match=r"^x "):
+            predictor.predict_prepared(bad)
+    np.testing.assert_array_equal(
+        predictor.predict_prepared(X[0].tolist()), predictor.predict_prepared(X[0])
+    )
     with pytest.raises(InputError, match=r"x has shape \(4,\): a row has shape \(5,\)"):
         predictor.predict_prepared(X[0, 1:])
     np.testing.assert_array_equal(predictor.predict(X.tolist()), model.predict(X))
@@ -172,6 +189,11 @@ def test_without_a_cache_or_machine_code(name, tmp_path, monkeypatch, cache):
     few_ulp = 64 * np.finfo("f4").eps  # sums in another order
     assert_near(predictor.predict_proba(X), model.predict_proba(X), few_ulp, few_ulp)
     assert_near(predictor.predict_prepared(X[0]), model.predict_proba(X[:1])[0], few_ulp, few_ulp)
+
+
+def test_an_empty_name_of_an_engine_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("BACKHAND_ENGINE", "")
+    assert "model" not in vars(both(saved(classifier(), tmp_path))[1])  # which was in the cache
 
 
 def test_where_the_c_library_knows_no_processor(tmp_path, monkeypatch, cache):

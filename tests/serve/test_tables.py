@@ -144,6 +144,28 @@ def test_rows_that_do_not_fit(kind, models, data, tmp_path):
         assert str(raised.value) == str(expected.value)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_rows(kind, models, data, tmp_path):
+    predictor = both(saved(model := models[kind], tmp_path))[1]
+    none = {name: [] for name in data[0].columns}
+    np.testing.assert_array_equal(predictor.predict(none), model.predict(none))
+    k = 1 if predictor.classes is None else len(predictor.classes)
+    assert predictor.predict_prepared(np.empty((0, predictor.inputs))).shape == (0, k)
+
+
+def test_a_model_of_an_array_has_no_columns(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = TabularRegressor("fast", n_members=1, random_state=0).fit(X, X[:, 0])
+    predictor = both(saved(model, tmp_path))[1]
+    assert predictor.columns == []
+    row = {"x0": 0.0, "x1": 0.0, "x2": 0.0}
+    for bad in (row, [row, row]):
+        with pytest.raises(InputError, match="fitted on an array without names"):
+            predictor.predict(bad)
+    np.testing.assert_array_equal(predictor.predict(X[:2]), model.predict(X[:2]))
+    assert predictor.predict(X[0]) == model.predict(X[:1])[0]
+
+
 def test_what_a_predictor_says_of_itself(models, tmp_path):
     predictor = both(saved(models["two classes"], tmp_path))[1]
     assert predictor.columns == models["two classes"].model_.preparation.columns

@@ -43,12 +43,14 @@ from .arguments import (
     option,
     whole_option,
 )
+from .explore_command import explore
 from .interrupts import remembered
 from .train_command import train
 
 
 class _InterruptedError(BackhandError):
-    """Ctrl-C, before the library that parses the command line makes an exit code of it."""
+    """Ctrl-C, before the library that parses the command line makes an exit code of it; may say
+    what was written."""
 
 
 class _Group(TyperGroup):
@@ -61,8 +63,8 @@ class _Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise _InterruptedError from None
+        except KeyboardInterrupt as stop:
+            raise _InterruptedError(*stop.args) from None
 
 
 app = typer.Typer(
@@ -161,6 +163,39 @@ def info(model: Model) -> None:
 
 
 @app.command()
+def report(
+    model: Model,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="ROWS", help="rows whose target is known: CSV, TSV or Parquet"),
+    ] = None,
+    target: Annotated[
+        str | None,
+        option(metavar="COLUMN", help="what is predicted; by default as the model was trained"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        option(
+            "--out", "-o", metavar="FILE", help="the HTML file; by default report.html in the run"
+        ),
+    ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+) -> None:
+    """Write what can be seen of a model as one HTML file.
+
+    Scores beside a baseline, thresholds and costs, calibration or errors, which columns matter and
+    how, the rows that are most wrong and why, training, and the health of the layers. Without rows
+    only what the run has recorded. The file loads nothing from anywhere.
+    """
+    from .report import run
+
+    form = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    run(model, file, target, out, form)
+
+
+@app.command()
 def export(
     model: Model,
     c: Annotated[
@@ -182,16 +217,20 @@ def export(
     decimal: Decimal = None,
     encoding: Encoding = None,
 ) -> None:
-    """Write a model for programs without Python, with the preprocessing inside.
+    """Write a model for programs without Python.
 
-    The last part of NAME begins every name in C. With --int8 and --rows it says what eight bits
-    cost in accuracy. ONNX needs the extra: pip install 'backhand[onnx]'. Where onnxruntime is
-    installed, the file is run beside the model before it is written.
+    The preprocessing is inside. The last part of NAME begins every name in C. With --int8 and
+    --rows it says what eight bits cost in accuracy. ONNX needs the extra: pip install
+    'backhand[onnx]'. Where onnxruntime is installed, the file is run beside the model before it is
+    written.
     """
     from .export import run
 
     form = {"separator": separator, "decimal": decimal, "encoding": encoding}
     run(model, onnx, c, js, int8, rows, form)
+
+
+app.command()(explore)
 
 
 @app.command()
@@ -241,7 +280,9 @@ def inspect(
 ) -> None:
     """Show what initialisers and activations make of data.
 
-    For each pair: the variance, mean and gradients of each layer, side by side, before training.
+    For each pair: the variance, mean and gradients of each layer, side by side, before training;
+    and a verdict in words, with a remedy. Of a run, in place of a data set: what its layers looked
+    like while it was trained with --report.
     """
     from .inspect import run
 
@@ -360,8 +401,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return code if isinstance(code, int) else 0
     except typer.Exit as stop:
         return stop.exit_code
-    except (_InterruptedError, KeyboardInterrupt, typer.Abort):
-        print("interrupted: nothing was written", file=sys.stderr)
+    except (_InterruptedError, KeyboardInterrupt, typer.Abort) as stop:
+        print(f"interrupted: {str(stop) or 'nothing was written'}", file=sys.stderr)
         return INTERRUPTED
     except BackhandError as error:
         return _say(str(error), 2 if isinstance(error, InputError) else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +41,30 @@ def run(
         raise InputError("--rows is for C and ONNX: give --c NAME or --onnx FILE, too")
     model = load(runs.model_file(model_file))
     found, table = (None, None) if rows is None else rows_of(model, rows, form)
+    written: list[str] = []
+    try:
+        for file in _files(model, onnx, c, js, int8, found):
+            written.append(str(file))
+            print(f"{file}: {os.path.getsize(file):,} bytes")
+    except KeyboardInterrupt:
+        said = (f"written: {', '.join(written)}",) if written else ()
+        raise KeyboardInterrupt(*said) from None
+    if int8 and found is not None:
+        print(int8_text(model, values_of(model, found), table))
+
+
+def _files(
+    model: Any, onnx: Path | None, c: Path | None, js: Path | None, int8: bool, rows: Any
+) -> Iterator[Path]:
+    """Write the files, and name each that is there."""
     if onnx is not None:
-        model.to_onnx(onnx, found)
-        _tell(onnx)
+        model.to_onnx(onnx, rows)
+        yield onnx
     if js is not None:
         model.to_js(js)
-        _tell(js)
+        yield js
     if c is not None:
-        for file in model.to_c(c, found, int8=int8):
-            _tell(file)
-        if int8 and found is not None:
-            print(int8_text(model, values_of(model, found), table))
-
-
-def _tell(file: Path) -> None:
-    print(f"{file}: {os.path.getsize(file):,} bytes")
+        yield from model.to_c(c, rows, int8=int8)
 
 
 def int8_text(model: Any, values: Array, table: Any) -> str:

@@ -19,7 +19,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,16 @@ import numpy as np
 from .. import __version__
 from ..errors import BackhandError, InputError
 from ..files import ABANDONED, TEMPORARY, sweep, temporary_name, user, write_whole
+from ..train.monitor import Look
+from ..train.state import Epoch
 from .options import Options, TableOptions
 
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
 RECORD = "run.json"
+REPORT = "report.html"
+LOOKS = "layers.json"
 MOST_TRIED = 10_000  # names, before the folder counts as one that cannot be written to
 
 
@@ -90,6 +94,35 @@ def write_records(
     lines = "".join(json.dumps(_finite(line)) + "\n" for line in history)
     write_whole(folder / HISTORY, lines.encode())
     write_whole(folder / RECORD, json.dumps(_finite(record), indent=2).encode())
+
+
+def write_looks(folder: Path, looks: Mapping[int, Sequence[Look]]) -> None:
+    """Write what was seen of the layers of networks, by the networks' numbers."""
+    found = {str(n): [one.to_dict() for one in of] for n, of in looks.items()}
+    write_whole(folder / LOOKS, json.dumps(_finite(found)).encode())
+
+
+def read_looks(folder: Path) -> dict[int, list[Look]]:
+    """What `write_looks` wrote; nothing if it is not there, or somebody has edited it."""
+    try:
+        found = json.loads((folder / LOOKS).read_text("utf-8"))
+        return {int(n): [Look.from_dict(one) for one in of] for n, of in found.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def read_history(folder: Path) -> dict[int, list[Epoch]]:
+    """The epochs of each network of a run; nothing if they are not there, or were edited."""
+    names = [field.name for field in dataclasses.fields(Epoch)]
+    found: dict[int, list[Epoch]] = {}
+    try:
+        for text in (folder / HISTORY).read_text("utf-8").splitlines():
+            line = json.loads(text)
+            epoch = Epoch(*(line[name] for name in names))
+            found.setdefault(int(line.get("network", 1)), []).append(epoch)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    return found
 
 
 def _finite(value: Any) -> Any:

@@ -58,7 +58,7 @@ OF_PLAIN = ("plot", "checkpoint_every")
 
 TEXT_FILE = ("separator", "decimal", "encoding")
 
-RESUMED = ("resume", "threads", "plot", "checkpoint_every")
+RESUMED = ("resume", "threads", "plot", "checkpoint_every", "report")
 """Options that a resumed run may have anew."""
 
 
@@ -179,6 +179,10 @@ def train(
         option(metavar="RUN", help="go on with an interrupted or killed run, with its options"),
     ] = None,
     data_dir: DataDir = None,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="write report.html as well: all that can be seen of the run"),
+    ] = False,
 ) -> None:
     """Train on a table or a data set; keep the best model.
 
@@ -195,7 +199,7 @@ def train(
         from .train_plain import resume as go_on
 
         _check_alone(there)
-        raise typer.Exit(go_on(resume, threads, plot, checkpoint_every))
+        raise typer.Exit(go_on(resume, threads, plot, checkpoint_every, report))
     if name is None:
         raise InputError("NAME|FILE is missing: digits, mnist, a table, or a run to --resume")
     if is_ensemble(name, there):
@@ -222,7 +226,7 @@ def train(
             threads=threads,
             seed=seed,
         )
-        raise typer.Exit(run_table(chosen, out))
+        raise typer.Exit(run_table(chosen, out, report))
     from .train_plain import run
 
     code = run(
@@ -255,6 +259,7 @@ def train(
         out,
         plot,
         checkpoint_every,
+        report,
     )
     raise typer.Exit(code)
 

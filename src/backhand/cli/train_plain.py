@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,15 @@ from ..formulas.initialisers import choose_initialiser
 from ..formulas.losses import choose_loss
 from ..network import Network, Params
 from ..report import pictures, tables
+from ..report.page.report import Report
+from ..report.page.reports import of_plain
+from ..report.page.subjects import of_network
 from ..report.progress import Live
 from ..train.checkpoint import EVERY, cadence
 from ..train.config import LBFGS, TrainConfig
 from ..train.evaluate import evaluate
 from ..train.fit import check_lbfgs, fit
+from ..train.monitor import Look, Monitor
 from ..train.result import DivergedError, FitResult
 from ..train.rows import Rows
 from ..train.state import TrainState
@@ -38,11 +42,19 @@ MANY_ROWS = 10_000
 NEVER = "never"
 """Instead of how often a checkpoint is written."""
 
+TEST_ROWS = "test rows, which played no part in training"
+
 Score = Callable[[Any, Any], float]
 
 
-def run(options: Options, out: Path | None, plot: Path | None, every: str = EVERY) -> int:
-    """Train; return the exit code."""
+def run(
+    options: Options,
+    out: Path | None,
+    plot: Path | None,
+    every: str = EVERY,
+    report: bool = False,
+) -> int:
+    """Train; return the exit code. With ``report`` the run has a page as well."""
     _check(options)  # what is wrong with an option is said before data is read
     _check_outputs(plot, every)
     place = runs.checked_place(out, Path(options.name).stem)
@@ -56,10 +68,16 @@ def run(options: Options, out: Path | None, plot: Path | None, every: str = EVER
         dropout=_dropout(options, data.task),
         dtype=options.dtype or ("float64" if lbfgs else "float32"),
     )
-    return _run(options, config, data, runs.RunFolder(place), plot, every)
+    return _run(options, config, data, runs.RunFolder(place), plot, every, report)
 
 
-def resume(place: Path, threads: int | None, plot: Path | None, every: str = EVERY) -> int:
+def resume(
+    place: Path,
+    threads: int | None,
+    plot: Path | None,
+    every: str = EVERY,
+    report: bool = False,
+) -> int:
     """Go on with a run from its checkpoint; return the exit code."""
     check_limits(threads=threads)
     _check_outputs(plot, every)
@@ -69,7 +87,7 @@ def resume(place: Path, threads: int | None, plot: Path | None, every: str = EVE
     threads = config.threads if threads is None else threads
     config = dataclasses.replace(config, engine=found.engine, threads=threads)
     folder = runs.RunFolder(place, ours=True)
-    return _run(found.options, config, data, folder, plot, every, found.state)
+    return _run(found.options, config, data, folder, plot, every, report, found.state)
 
 
 def _run(
@@ -79,6 +97,7 @@ def _run(
     folder: runs.RunFolder,
     plot: Path | None,
     every: str,
+    report: bool,
     state: TrainState | None = None,
 ) -> int:
     screen = tables.console()
@@ -92,6 +111,7 @@ def _run(
         checkpoint = RunCheckpoint(folder, every, lambda: about(options, config.engine, data))
     if state is not None:
         screen.print(_resumed_at(state, config), soft_wrap=True)
+    monitors = [Monitor(network, data.train)] if report else []
     with _dropped_if_diverged(folder):
         trained = fit(
             network,
@@ -103,6 +123,7 @@ def _run(
             callbacks=[
                 Live(screen, config.epochs, SCORES[data.task], state.history if state else ()),
                 lambda now: heed(),
+                *monitors,
             ],
             state=state,
             checkpoint=checkpoint,
@@ -112,11 +133,19 @@ def _run(
         with _dropped_if_diverged(folder):
             scored = _scored(network, trained.params, data, config.engine)
         model = _model(network, trained, data, options, scored)
-        kept, fault = folder.keep(
-            lambda path: _write(path, model, trained, options),
-            done=trained.stopped != "interrupted",
-        )
+        looks = monitors[0].looks if monitors else []
+        page = _page(model, trained, data, looks) if report else None
+
+        def write(path: Path) -> None:
+            _write(path, model, trained, options)
+            if page is not None:
+                page.save(path / runs.REPORT)
+                runs.write_looks(path, {1: looks})
+
+        kept, fault = folder.keep(write, done=trained.stopped != "interrupted")
         _report(kept, trained, config, scored, baseline_of(data), seconds, screen)
+    if page is not None:
+        screen.print(f"report: {kept / runs.REPORT}", soft_wrap=True)
     if folder.resumable:
         screen.print(f"to go on: backhand train --resume {folder.place}", soft_wrap=True)
     if plot is not None and trained.history:
@@ -373,6 +402,40 @@ def _model(
             "stopped": trained.stopped,
             "scores": scored,
         },
+    )
+
+
+def _page(model: Model, trained: FitResult, data: Data, looks: Sequence[Look]) -> Report:
+    """The report of the test rows."""
+    t = data.test.t
+    y = t if data.classes is not None else t[:, 0] * data.target_std + data.target_mean
+    subject = of_network(
+        model.network,
+        model.params,
+        data.test.x,
+        y,
+        classes=data.classes,
+        target=data.target,
+        target_mean=data.target_mean,
+        target_std=data.target_std,
+        preparation=data.preparation,
+        names=data.feature_names,
+        rows_are=TEST_ROWS,
+    )
+    return of_plain(
+        model.network,
+        model.params,
+        title=data.name,
+        task=data.task,
+        subject=subject,
+        target=data.target or "",
+        preparation=data.preparation,
+        history=trained.history,
+        best_epoch=trained.best_epoch,
+        stopped=trained.stopped,
+        score=SCORES[data.task],
+        looks=looks,
+        command=str(model.provenance.get("command", "")),
     )
 
 

@@ -16,6 +16,7 @@ from ..datasets.stream import Stream, TargetColumn
 from ..datasets.tables import read_known_target, read_labelled, read_target
 from ..errors import BackhandError, InputError, count, printable, unknown_name
 from ..report import ensemble, tables
+from ..report.page.health import Watcher
 from ..report.score_tables import number, show
 from ..report.scores import OF_SECOND, Scores
 from ..tabular import TabularClassifier, TabularRegressor
@@ -27,6 +28,7 @@ from .answers import Answers
 from .evaluate import coverage_of, labelled, scores_of, tell_more
 from .interrupts import heed, pressed, undisturbed
 from .options import TableOptions, check_limits, checked_weights
+from .report import report_of_run
 
 Array = Any
 
@@ -58,8 +60,8 @@ class TableRows(NamedTuple):
     stream: Stream | None = None
 
 
-def run(options: TableOptions, out: Path | None) -> int:
-    """Train; return the exit code."""
+def run(options: TableOptions, out: Path | None, report: bool = False) -> int:
+    """Train; return the exit code. With ``report`` the run has a page as well."""
     _check(options)  # what is wrong with an option is said before data is read
     place = runs.checked_place(out, Path(options.name).stem)
     is_folder = Path(options.name).is_dir()
@@ -79,11 +81,14 @@ def run(options: TableOptions, out: Path | None) -> int:
         _cross_validate(estimator, options, data, metric, screen)
     start = time.perf_counter()
     live = ensemble.Live(screen)
+    watcher = Watcher() if report else None
+    watching = [] if watcher is None else [watcher]
     with live:
-        _fit(estimator, data, data.kept, [live, lambda now: heed()], options.target)
+        callbacks = [live, lambda now: heed(), *watching]
+        _fit(estimator, data, data.kept, callbacks, options.target)
     with undisturbed():  # a second Ctrl-C must not lose what the first one kept
         seconds = time.perf_counter() - start
-        return _finish(estimator, options, metric, test, seconds, place, screen)
+        return _finish(estimator, options, metric, test, seconds, place, screen, data, watcher)
 
 
 def _check(options: TableOptions) -> None:
@@ -290,6 +295,8 @@ def _finish(
     seconds: float,
     place: Path,
     screen: Any,
+    data: TableRows,
+    watcher: Watcher | None,
 ) -> int:
     """Score, write, and tell; return the exit code."""
     interrupted = _interrupted(estimator)
@@ -333,12 +340,22 @@ def _finish(
         "scores": {name: scores.summary() for name, scores in found.items()},
     }
     estimator.model_ = dataclasses.replace(made, target=options.target, about=about)
+    page = None
+    if watcher is not None:
+        page = report_of_run(estimator, options, data.table, test, watcher)
     folder = runs.RunFolder(place)
-    kept, fault = folder.keep(
-        lambda path: _write(path, estimator, options, found, seconds), done=True
-    )
+
+    def write(path: Path) -> None:
+        _write(path, estimator, options, found, seconds)
+        if page is not None and watcher is not None:
+            page.save(path / runs.REPORT)
+            runs.write_looks(path, {n: m.looks for n, m in watcher.monitors.items()})
+
+    kept, fault = folder.keep(write, done=True)
     _tell_rare(found, options, screen)
     screen.print(f"model: {kept / runs.MODEL}", soft_wrap=True)
+    if page is not None:
+        screen.print(f"report: {kept / runs.REPORT}", soft_wrap=True)
     if fault:
         raise BackhandError(fault)
     return INTERRUPTED if interrupted else 0

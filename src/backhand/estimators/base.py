@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -14,6 +15,7 @@ from ..errors import InputError
 from ..formulas.losses import Loss
 from ..network import Network, Params
 from ..plan.ranges import check_range
+from ..report.walk.explorable import Explorable
 from ..run.namespaces import stored_rows
 from ..train.rows import CheckedRows, Rows, parts
 from . import fitting, parameters
@@ -23,9 +25,14 @@ from .entering import as_input_error, validated
 from .fitted import Fitted, composed
 from .persistence import Persistent
 from .predicting import Predicting
+from .shown import Shown
 from .task import Task
 from .watching import Watchable, watch_of
 from .weighing import checked_weight, product
+
+if TYPE_CHECKING:
+    from ..report.page.report import Report
+    from ..report.walk.subjects import Subject
 
 Array = Any
 
@@ -55,7 +62,7 @@ def can_learn_in_parts(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseMLP(Shown, Watchable, Predicting, Explorable, Persistent, BaseEstimator):  # type: ignore[misc]
     """Fitting and prediction of both estimators; see `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints = parameters.COMMON
@@ -313,6 +320,58 @@ class BaseMLP(Watchable, Predicting, Persistent, BaseEstimator):  # type: ignore
         weight, exponent = product(factors, dtype, f"sample_weight{which}")
         counted = np.flatnonzero(weight > 0)
         return CheckedRows(X, t, weight[:, None]), counted, exponent
+
+    def _learned(self) -> str:
+        fitted: Fitted | None = self.__dict__.get("_fitted")
+        if fitted is None:
+            return ""
+        network, course = fitted.network, fitted.course
+        parameters = f"{network.n_parameters:,} parameters"
+        loss = "" if course.loss_ is None else f"; loss {course.loss_:.4g}"
+        return f"Fitted: {network.summary}, {parameters}, {course.n_iter_} iterations{loss}"
+
+    def explored(self, rows: Any, y: Any) -> Subject:
+        """The networks, rows and targets that `explore` shows."""
+        from ..report.walk.subjects import of_fitted
+
+        fitted = self._record()
+        x = validated(self, rows, reset=False)
+        return of_fitted(fitted, self._params(fitted), x, y, type(self).__name__)
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        X: Array | None = None,
+        y: Array | None = None,
+    ) -> Report:
+        """Everything that can be seen of the network, as one HTML file; a notebook shows it.
+
+        Parameters
+        ----------
+        path : path-like, default=None
+            The file to write.
+        X : array-like of shape (n_samples, n_features), default=None
+            Rows that were not learned from. Without any, only training is shown.
+        y : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        Report
+
+        Raises
+        ------
+        InputError
+            If rows or targets do not fit, there are several targets, or the file cannot be written.
+        """
+        from ..report.page.reports import of_estimator
+
+        fitted = self._record()
+        if X is not None:
+            X = validated(self, X, reset=False)
+        found = of_estimator(self, fitted, self._params(fitted), X, y)
+        if path is not None:
+            found.save(path)
+        return found
 
     def plot_history(self, ax: Any = None) -> Any:
         """Draw the losses and the validation score of each epoch.

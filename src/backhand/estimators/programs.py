@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..export.program import Decision, Program, StageWriter, logits_buffer, network_stage
+from ..export.program import Decision, Program, StageBuilder, logits_buffer, network_stage
 from ..formulas.activations import logistic
 from ..formulas.answers import opposite
 from ..formulas.losses import softmax
@@ -22,7 +22,7 @@ def program_of_fitted(fitted: Fitted, params: Params) -> Program:
     params : dict of str to array
         The parameters now.
     """
-    network, targets, writer = fitted.network, fitted.targets, StageWriter()
+    network, targets, builder = fitted.network, fitted.targets, StageBuilder()
     z = logits = logits_buffer(network)
     link: Any = network.loss.inverse_link
     decision = Decision("numbers")
@@ -30,11 +30,11 @@ def program_of_fitted(fitted: Fitted, params: Params) -> Program:
         several, by_softmax = targets.several, fitted.out_activation == "softmax"
         link = softmax if by_softmax else logistic
         if not (several or by_softmax):
-            logits = writer.beside(writer.map(opposite, z), z)
+            logits = builder.beside(builder.map(opposite, z), z)
         decided_by_largest = by_softmax or len(targets.labels) == 1
         kind = "largest_logit" if decided_by_largest else "positive_logit"
         decision = Decision("labels" if several else kind, tuple(targets.labels.tolist()))
-    answer = writer.stage("answer", network.dtype, [z], writer.map(link, logits))
+    answer = builder.stage("answer", network.dtype, [z], builder.map(link, logits))
     return Program(
         f"network {network.summary}",
         network.inputs,

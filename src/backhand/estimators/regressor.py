@@ -158,7 +158,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         Units of the last layer.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if they all are strings.
     out_activation_ : str
         What makes predictions of the logits: "identity", "exp", or the name of `out_activation`.

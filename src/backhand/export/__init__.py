@@ -3,11 +3,11 @@
 - `model`, `loading`: our own files
 - `program`, `programs`: trained models as straight-line programs on one row
 - `samples`: rows to try a program on
-- `exportable`: `to_onnx` and its like, which models and estimators inherit
 - `int8`: programs with weights of eight bits
-- `imperative`: the base of languages like C; `c`
-- `javascript`, also of that base
-- `onnx`
+- `free_names`: names that nothing else in a file has
+- `imperative`: the base of languages like C, among them `c` and `javascript`
+- `onnx`: files for onnxruntime
+- `exportable`: `to_c`, `to_js` and `to_onnx`, which models and estimators inherit
 """
 
 from __future__ import annotations

@@ -36,7 +36,11 @@ def as_int8(program: Program) -> Program:
     Program
         Its products read int8 constants, and have neither a bias nor a scale.
     """
-    return dataclasses.replace(program, networks=tuple(map(_stage, program.networks)))
+    return dataclasses.replace(
+        program,
+        name=f"{program.name}, with weights of eight bits",
+        networks=tuple(map(_stage, program.networks)),
+    )
 
 
 def _stage(stage: Stage) -> Stage:
@@ -63,7 +67,10 @@ def _product(node: Product, given: Mapping[Buffer, Array], new: dict[Buffer, Arr
     factor = np.squeeze(size, along) * w.dtype.type(node.scale)
     shape = tuple(int(n) for n in (*node.right.axes[:-2], node.out.width))
     factors = Buffer(f"{node.out.name}_{node.right.name}_scale", shape, role=Role.CONSTANT)
-    new |= {whole: np.rint(w / size).astype(np.int8), factors: factor.reshape(shape)}
+    new |= {
+        whole: np.rint(w / size).clip(-MOST, MOST).astype(np.int8),
+        factors: factor.reshape(shape),
+    }
     sums = Buffer(f"{node.out.name}_{whole.name}", node.out.axes)
     product = dataclasses.replace(node, right=whole, bias=None, scale=1.0, out=sums)
     if node.bias is None:

@@ -33,9 +33,12 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Examples
     --------
-    >>> model = backhand.load("runs/flats/model.safetensors")  # doctest: +SKIP
-    >>> model.predict({"size": 70, "city": "Oslo"})  # doctest: +SKIP
-    array([412000.])
+    >>> import backhand
+    >>> flats = {"size": [35, 48, 60, 71, 84, 90], "city": ["Oslo", "Bergen"] * 3}
+    >>> model = backhand.TabularRegressor("fast", random_state=0)
+    >>> model.fit(flats, [210, 240, 330, 350, 470, 440]).save("flats.safetensors")
+    >>> backhand.load("flats.safetensors").predict({"size": 70, "city": "Oslo"}).shape
+    (1,)
     """
     tensors, about = read_sealed(path)
     holds: Any = about.get("holds")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..formulas.losses import LOSSES, QUANTILES
 from ..network import Network, Params
 from ..plan.layers import Activate
 from ..plan.ranges import as_numbers
+from ..report.walk.explorable import Explorable
 from ..run.namespaces import NUMPY
 from ..sealed import UNFIT, read_sealed, usable, write_sealed
 from ..train.rows import check_finite
@@ -24,6 +25,10 @@ from .exportable import Exportable
 
 if TYPE_CHECKING:
     from ..preprocess.preparation import Preparation
+    from ..report.page.report import Report
+    from ..report.walk.subjects import Subject
+    from ..train.monitor import Look
+    from ..train.state import Epoch
     from .program import Program
 
 Array = Any
@@ -33,7 +38,7 @@ HOLDS = "model"
 
 
 @dataclasses.dataclass(frozen=True)
-class Model(Exportable):
+class Model(Exportable, Explorable):
     """A trained network, and what turns raw rows into its inputs and logits into answers.
 
     Attributes
@@ -125,6 +130,55 @@ class Model(Exportable):
 
         return program_of_model(self)
 
+    def explored(self, rows: Any, y: Any) -> Subject:
+        """The networks, rows and targets that `explore` shows."""
+        from ..report.walk.subjects import of_model
+
+        return of_model(self, rows, y)
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        raw: Any = None,
+        y: Any = None,
+        *,
+        title: str = "Model",
+        history: Sequence[Epoch] = (),
+        looks: Sequence[Look] = (),
+        notes: Sequence[str] = (),
+    ) -> Report:
+        """Everything that can be seen of the model, as one HTML file; a notebook shows it.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            The file to write.
+        raw : table or array, optional
+            Rows as `predict` takes them, that were not learned from. Without any, only training
+            and health are shown.
+        y : array-like (N,), optional
+            Their classes, or values in the target's own unit.
+        title : str
+            What it is called, if the target has no name.
+        history : sequence of Epoch
+            Of the training, `FitResult.history`.
+        looks : sequence of Look
+            At the layers, `backhand.Monitor.looks`.
+        notes : sequence of str
+            Said below the result.
+
+        Raises
+        ------
+        InputError
+            If rows or targets do not fit, or the file cannot be written.
+        """
+        from ..report.page.reports import of_model
+
+        found = of_model(self, raw, y, title=title, history=history, looks=looks, notes=notes)
+        if path is not None:
+            found.save(path)
+        return found
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, which is there whole or not at all.
 
@@ -145,12 +199,6 @@ class Model(Exportable):
         InputError
             If there is no such file, or it is truncated, foreign, edited or of another version; the
             message says which.
-
-        Examples
-        --------
-        >>> model = backhand.Model.load("runs/flats/model.safetensors")  # doctest: +SKIP
-        >>> model.predict({"size": 70, "city": "Oslo"})  # doctest: +SKIP
-        array([412000.])
         """
         tensors, about = read_sealed(path)
         with usable(path, HOLDS):

@@ -21,6 +21,7 @@ from ..network import Network
 from ..plan.buffers import BATCH, Buffer, Role, broadcast
 from ..plan.nodes import Map, MemberSum, Node
 from ..plan.step import forward_plan
+from ..preprocess.decision import Decision
 from ..run.arrays import Values, perform
 from ..run.namespaces import NUMPY
 
@@ -31,7 +32,7 @@ __all__ = [
     "Decision",
     "Program",
     "Stage",
-    "StageWriter",
+    "StageBuilder",
     "folded",
     "link_stage",
     "logits_buffer",
@@ -117,8 +118,8 @@ def network_stage(network: Network, params: Mapping[str, Array], name: str = "ne
     return folded(Stage(name, network.dtype, (plan.x,), plan.nodes, constants, plan.logits, origin))
 
 
-class StageWriter:
-    """Writes the nodes of a stage, whose buffers it names."""
+class StageBuilder:
+    """Collects the nodes of a stage, whose buffers it names."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -172,8 +173,8 @@ def logits_buffer(network: Network, name: str = "z") -> Buffer:
 
 def link_stage(network: Network, name: str = "answer") -> Stage:
     """The stage from a network's logits to what they mean, as `Network.predict` gives it."""
-    writer, z = StageWriter(), logits_buffer(network)
-    return writer.stage(name, network.dtype, [z], writer.expected(network, z))
+    builder, z = StageBuilder(), logits_buffer(network)
+    return builder.stage(name, network.dtype, [z], builder.expected(network, z))
 
 
 def row_buffer(name: str, width: int) -> Buffer:
@@ -199,48 +200,6 @@ class Column:
     name: str
     kind: str
     values: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Decision:
-    """What answers y (N, K) stand for.
-
-    Attributes
-    ----------
-    kind : {"numbers", "largest", "threshold", "largest_logit", "positive_logit", "labels"}
-        ``numbers``: y is what is predicted. ``largest``: the class whose y is largest, of equals
-        the first. ``threshold``: of two classes the second where ``y[1] >= threshold``, else the
-        first. The others look at the logits of the only network, of which y may lose digits:
-        ``largest_logit``: the class whose logit is largest, of equals the first.
-        ``positive_logit``: of two classes the second where the one logit is above 0.
-        ``labels``: each label where its logit is above 0.
-    classes : tuple
-        Labels in the order of y: texts, numbers or booleans.
-    threshold : float
-    target : str
-        What is predicted, for people; may be empty.
-    """
-
-    kind: str
-    classes: tuple[Any, ...] = ()
-    threshold: float = 0.5
-    target: str = ""
-
-    def of(self, logits: Sequence[Array], y: Array) -> Array:
-        """y itself; places of classes (N,); or which labels a row has (N, K)."""
-        match self.kind:
-            case "numbers":
-                return y
-            case "largest":
-                return y.argmax(1)
-            case "threshold":
-                return (y[:, 1] >= self.threshold).astype(np.intp)
-            case "largest_logit":
-                return logits[0].argmax(1)
-            case "positive_logit":
-                return (logits[0][:, 0] > 0).astype(np.intp)
-            case _:
-                return logits[0] > 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from .program import (
     Column,
     Decision,
     Program,
-    StageWriter,
+    StageBuilder,
     logits_buffer,
     network_stage,
     program_of_network,
@@ -55,7 +55,7 @@ def program_of(model: Any) -> Program:
 
 
 def values_of(model: Any, rows: Any) -> Array:
-    """The values (N, columns) of rows as a model's program takes them.
+    """The values (N, columns) of rows to try a model's program with, as it takes them.
 
     Parameters
     ----------
@@ -66,14 +66,17 @@ def values_of(model: Any, rows: Any) -> Array:
     Raises
     ------
     InputError
-        If they do not fit.
+        If they do not fit, or there are none.
     """
     table = getattr(model, "model_", model)  # of an estimator of tables
-    preparation = getattr(table, "preparation", None)
-    if isinstance(preparation, TablePreparation):
-        return preparation.values(rows)
-    found = np.asarray(as_numbers(rows, "rows"), np.float64)
-    found = found.reshape(len(found), -1)
+    preparation: Any = getattr(table, "preparation", None)
+    of_table = isinstance(preparation, TablePreparation)
+    found: Array = preparation.values(rows) if of_table else np.asarray(as_numbers(rows, "rows"))
+    if not found.size:
+        raise InputError("there are no rows to try the model with: give some, or leave rows out")
+    if of_table:
+        return found
+    found = found.astype(np.float64).reshape(len(found) if found.ndim else 1, -1)
     inputs = program_of(model).inputs
     if found.shape[1] != inputs:
         raise InputError(f"rows have {found.shape[1]} numbers each; the model takes {inputs}")
@@ -93,13 +96,13 @@ def preparing(preparation: Preparation | None) -> dict[str, Any]:
 
 
 def _of_pixels(preparation: Standardise) -> dict[str, Any]:
-    writer, pixels = StageWriter(), row_buffer("values", preparation.width)
+    builder, pixels = StageBuilder(), row_buffer("values", preparation.width)
     p = preparation
-    out = writer.map(columns.standardised, pixels, scale=p.scale, mean=p.mean, std=p.std)
+    out = builder.map(columns.standardised, pixels, scale=p.scale, mean=p.mean, std=p.std)
     places = tuple(range(preparation.width))
     return {
         "sources": places,
-        "prepare": writer.stage("prepare", "float64", [pixels], out),
+        "prepare": builder.stage("prepare", "float64", [pixels], out),
         "order": places,
         "feature_names": tuple(preparation.feature_names),
     }
@@ -115,7 +118,7 @@ def _of_table(preparation: TablePreparation) -> dict[str, Any]:
     # what groups take: the values of the same columns are there once, and so are parts of them
     of_columns = [tuple(slots[place][0] for place in places) for places in groups.values()]
     sources = [column for those in dict.fromkeys(of_columns) for column in those]
-    writer, values, first = StageWriter(), row_buffer("values", len(sources)), 0
+    builder, values, first = StageBuilder(), row_buffer("values", len(sources)), 0
     given: dict[Any, Buffer] = {}
     for those in dict.fromkeys(of_columns):
         given[None, those] = values.view(f"values{first}", first, len(those))
@@ -124,11 +127,11 @@ def _of_table(preparation: TablePreparation) -> dict[str, Any]:
     for ((formula, part), places), those in zip(groups.items(), of_columns, strict=True):
         if (part, those) not in given:
             assert part is not None
-            given[part, those] = writer.map(part, given[None, those])
+            given[part, those] = builder.map(part, given[None, those])
         rows = zip(*(slots[place][1].constants for place in places), strict=True)
-        vectors = [writer.constant(f"c{first}_{k}", row) for k, row in enumerate(rows)]
+        vectors = [builder.constant(f"c{first}_{k}", row) for k, row in enumerate(rows)]
         out = prepared.view(f"prepared{first}", first, len(places))
-        writer.map(formula, given[part, those], *vectors, out=out)
+        builder.map(formula, given[part, those], *vectors, out=out)
         first += len(places)
     sequence = [place for places in groups.values() for place in places]
     return {
@@ -137,7 +140,7 @@ def _of_table(preparation: TablePreparation) -> dict[str, Any]:
             for encoder in preparation.encoders
         ),
         "sources": tuple(sources),
-        "prepare": writer.stage("prepare", "float64", [values], prepared),
+        "prepare": builder.stage("prepare", "float64", [values], prepared),
         "order": tuple(int(place) for place in np.argsort(sequence)),
         "feature_names": tuple(preparation.feature_names),
     }
@@ -148,22 +151,22 @@ def _of_table(preparation: TablePreparation) -> dict[str, Any]:
 
 def program_of_model(model: Any) -> Program:
     """The program of a `backhand.Model`."""
-    network, writer = model.network, StageWriter()
+    network, builder = model.network, StageBuilder()
     z = logits_buffer(network)
-    y = writer.expected(network, z)
+    y = builder.expected(network, z)
     if model.task == "regression":
-        y = writer.map(answers.in_units, y, mean=model.target_mean, std=model.target_std)
+        y = builder.map(answers.in_units, y, mean=model.target_mean, std=model.target_std)
         decision = Decision("numbers", target=model.target or "")
     else:
         if y.width == 1:
-            y = writer.beside(writer.map(answers.complement, y), y)
+            y = builder.beside(builder.map(answers.complement, y), y)
         decision = Decision("largest", tuple(model.classes), target=model.target or "")
     dtype = "float64" if model.task == "regression" else network.dtype
     return Program(
         _title(model),
         network.inputs,
         (network_stage(network, model.params),),
-        writer.stage("answer", dtype, [z], y),
+        builder.stage("answer", dtype, [z], y),
         decision,
         **preparing(model.preparation),
     )
@@ -171,27 +174,27 @@ def program_of_model(model: Any) -> Program:
 
 def program_of_ensemble(model: Any) -> Program:
     """The program of a `backhand.tabular.model.TableModel`."""
-    writer, given, shares = StageWriter(), [], []
+    builder, given, shares = StageBuilder(), [], []
     for number, (member, weight) in enumerate(zip(model.members, model.weights, strict=True), 1):
         z = logits_buffer(member.network, f"z{number}")
-        y = writer.expected(member.network, z)
+        y = builder.expected(member.network, z)
         if member.scale is not None:
-            y = writer.map(answers.in_units, y, mean=member.scale.mean, std=member.scale.std)
+            y = builder.map(answers.in_units, y, mean=member.scale.mean, std=member.scale.std)
             if member.scale.log:
-                y = writer.map(answers.from_log, y, smear=member.scale.smear)
+                y = builder.map(answers.from_log, y, smear=member.scale.smear)
         given.append(z)
-        shares.append(writer.map(answers.share, y, weight=weight))
+        shares.append(builder.map(answers.share, y, weight=weight))
     classes = () if model.classes is None else _plain(model.classes)
     if shares:
-        y = functools.reduce(functools.partial(writer.map, sums.add), shares)
+        y = functools.reduce(functools.partial(builder.map, sums.add), shares)
     else:  # one class, which is certain
         y = Buffer("y1", (BATCH, len(classes)))
-        writer.constants[y] = np.ones((1, len(classes)))
+        builder.constants[y] = np.ones((1, len(classes)))
     if model.classes is None:
         if np.isfinite([model.lowest, model.highest]).all():
-            y = writer.map(columns.within, y, least=model.lowest, most=model.highest)
+            y = builder.map(columns.within, y, least=model.lowest, most=model.highest)
     elif shares and model.temperature != 1.0:
-        y = writer.map(answers.tempered, y, temperature=model.temperature)
+        y = builder.map(answers.tempered, y, temperature=model.temperature)
     kind = {0: "numbers", 2: "threshold"}.get(len(classes), "largest")
     return Program(
         _title(model),
@@ -200,7 +203,7 @@ def program_of_ensemble(model: Any) -> Program:
             network_stage(member.network, member.params, f"network{number}")
             for number, member in enumerate(model.members, 1)
         ),
-        writer.stage("answer", "float64", given, y),
+        builder.stage("answer", "float64", given, y),
         Decision(kind, classes, model.threshold, model.target or ""),
         **preparing(model.preparation),
     )

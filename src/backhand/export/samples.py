@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..plan.nodes import Lookup
-from .program import MISSING, OTHER, Program, Stage
+from .program import MISSING, OTHER, Program
 
 Array = Any
 
@@ -55,19 +55,18 @@ def sample_rows(program: Program, rows: int, seed: int = 0) -> Array:
 
 def _prepared(program: Program, rng: np.random.Generator, rows: int) -> Array:
     x = rng.standard_normal((rows, program.inputs))
-    for stage in program.networks:
-        for column, values in looked_up(stage).items():
-            x[:, column] = rng.integers(0, values, rows)
+    for column, values in looked_up(program).items():
+        x[:, column] = rng.integers(0, values, rows)
     return x
 
 
-def looked_up(stage: Stage) -> dict[int, int]:
-    """Columns of what a stage is given with places in tables: how many places each table has."""
-    (given,) = stage.given
+def looked_up(program: Program) -> dict[int, int]:
+    """Columns of x that hold places in tables, and how many places the smallest table has."""
     found: dict[int, int] = {}
-    for node in stage.nodes:
-        if isinstance(node, Lookup) and node.index.home == given:
-            index, values = node.index, node.table.axes[-2]
-            columns = index.base_columns if index.base else range(index.width)
-            found |= {column: int(values) for column in columns}
+    for stage in program.networks:
+        for node in stage.nodes:
+            if isinstance(node, Lookup) and node.index.home == stage.given[0]:
+                index, values = node.index, int(node.table.axes[-2])
+                for column in index.base_columns if index.base else range(index.width):
+                    found[column] = min(values, found.get(column, values))
     return found

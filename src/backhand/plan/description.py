@@ -209,6 +209,20 @@ class Description:
             return "-".join(map(str, self.widths))
         return f"{self.inputs} inputs, {len(self.layers)} layers, {self.outputs} outputs"
 
+    def __repr__(self) -> str:
+        """As it could be made again, and how many parameters it has."""
+        how = f"loss={self.loss.spec!r}, dtype={self.dtype!r}"
+        if self.is_chain:
+            names = [activation.spec for activation in self.activations]
+            one = names[0] if len({*names}) == 1 else names
+            of_hidden = f"activation={one!r}, " if names else ""
+            drops = f"dropout={self.dropout!r}, " if self.drops else ""
+            made = f"{self.widths}, {of_hidden}{drops}{how}"
+        else:
+            each = "".join(f"\n    {layer!r}," for layer in self.layers)
+            made = f"[{each}\n], inputs={self.inputs}, {how}"
+        return f"{type(self).__name__}({made})  # {self.n_parameters:,} parameters"
+
     def to_dict(self) -> dict[str, Any]:
         """The description as JSON-able data."""
         return {

@@ -17,6 +17,7 @@ In the order in which data flows:
 - `preparation`: all columns of a table; stored with the model
 - `sketches`, `gathering`: statistics of columns that memory does not hold
 - `one_row`: one row's values without Arrow, in microseconds
+- `decision`: and back, from what a network answers to classes
 - `pixels`: one mean and standard deviation for pictures
 - `checks`: entries of a description that comes from a file
 """

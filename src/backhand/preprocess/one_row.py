@@ -62,18 +62,18 @@ class RowReader:
     Parameters
     ----------
     preparation : TablePreparation
-    warn : bool
-        Whether to warn of what training rows do not have.
     """
 
-    def __init__(self, preparation: TablePreparation, *, warn: bool = True) -> None:
-        self.preparation, self.warn = preparation, warn
-        self._names = preparation.columns
-        self._readers = [_reader(encoder, warn) for encoder in preparation.encoders]
+    def __init__(self, preparation: TablePreparation) -> None:
+        self.preparation, self._names = preparation, preparation.columns
+        self._cells_of_a_row = len(self._names) if preparation.has_names else None
+        self._readers = [_reader(encoder) for encoder in preparation.encoders]
 
     def quick(self, row: Any) -> list[float] | None:
         """The values of a row, None where one of them is not certain; see `values`."""
-        if type(row) is dict and len(row) == len(self._names):  # who reads a cell knows its type
+        if (
+            type(row) is dict and len(row) == self._cells_of_a_row
+        ):  # who reads a cell knows its type
             try:
                 cells = [row[name] for name in self._names]
             except KeyError:
@@ -90,9 +90,8 @@ class RowReader:
 
         Parameters
         ----------
-        row : mapping or tuple
-            Cells by the names of their columns, in any order and with others among them; or in the
-            order of `TablePreparation.columns`.
+        row : mapping
+            Cells by the names of their columns, in any order and with others among them.
 
         Returns
         -------
@@ -112,7 +111,7 @@ class RowReader:
         """
         cells = self._cells(row)
         if cells is None:
-            values = self.preparation.values(row, warn=self.warn)
+            values = self.preparation.values(row)
             if len(values) != 1:
                 raise InputError(f"each column has {len(values)} values: give one row")
             whole: list[float] = values[0].tolist()
@@ -127,12 +126,6 @@ class RowReader:
 
     def _cells(self, row: Any) -> Any:
         """The cells of the columns in order; None if not all cells are such as Arrow can take."""
-        if type(row) is tuple:
-            if len(row) != len(self._names):
-                raise InputError(
-                    f"the row has {len(row)} cells, the model takes {len(self._names)}"
-                )
-            return row
         if not isinstance(row, Mapping) or not self.preparation.has_names:
             return None
         try:
@@ -143,21 +136,19 @@ class RowReader:
 
     def _by_arrow(self, encoder: Encoder, cell: Any) -> float:
         table = columns_of({encoder.name: cell}).only(encoder.name)
-        values, notes = encoder.read(table, None, "warn" if self.warn else "ignore")
-        if len(values) != 1:
-            raise InputError(f"column {encoder.name!r} has {len(values)} values: give one row")
-        for note in notes if self.warn else ():
+        values, notes = encoder.read(table, None, "warn")
+        for note in notes:
             warnings.warn(note, stacklevel=3)
         return float(values[0])
 
 
-def _reader(encoder: Encoder, warn: bool) -> Reader:
+def _reader(encoder: Encoder) -> Reader:
     if isinstance(encoder, NumberColumn):
-        return _number_reader(encoder, warn)
+        return _number_reader(encoder)
     if isinstance(encoder, DateColumn):
         return _date_reader(encoder)
     assert isinstance(encoder, CategoryColumn)
-    return _category_reader(encoder, warn)
+    return _category_reader(encoder)
 
 
 def _is_plain(name: Any, cell: Any) -> bool:
@@ -176,8 +167,8 @@ def _is_na(kind: type) -> bool:
     return kind is type(None) or kind.__name__ == "NAType"
 
 
-def _number_reader(encoder: NumberColumn, warn: bool) -> Reader:
-    low, high = encoder.usual if warn else (-math.inf, math.inf)
+def _number_reader(encoder: NumberColumn) -> Reader:
+    low, high = encoder.usual
     low, high = max(low, -sys.float_info.max), min(high, sys.float_info.max)
     decimal = encoder.reading.decimal
     match = NUMBER[decimal].fullmatch
@@ -234,10 +225,10 @@ def _date_reader(encoder: DateColumn) -> Reader:
     return read
 
 
-def _category_reader(encoder: CategoryColumn, warn: bool) -> Reader:
+def _category_reader(encoder: CategoryColumn) -> Reader:
     places: dict[str, float | None]
     places = {text: float(place) for place, text in enumerate(encoder.values)}
-    other = float(OTHER) if encoder.has_other or not warn else None
+    other = float(OTHER) if encoder.has_other else None
     absent, boolean = float(MISSING), encoder.reading.kind == "boolean"
     if boolean:
         words = (*missing.MISSING, *missing.MARKS, *missing.WORDS)

@@ -6,4 +6,6 @@
 - `tables`: all other tables there
 - `progress`: a line for each epoch of one network, while it is trained
 - `pictures`: histories, layers and times as files
+- `page/`: the report, one HTML file about a model
+- `walk/`: a page in which one walks through a network
 """

@@ -14,6 +14,7 @@ from ..errors import count
 from ..preprocess.preparation import TablePreparation
 from ..tabular.member import Member, MemberProgress
 from ..tabular.metrics import Metric
+from ..train.state import Epoch
 from . import tables
 from .score_tables import number, share
 from .scores import named
@@ -159,21 +160,25 @@ def rows_of(
     for member in members:
         result = member.result
         assert result is not None
-        value = None
-        if result.best_epoch:
-            line = result.history[result.best_epoch - 1]
-            value = line.validation_loss
-            if metric is not None and line.validation_score is not None:
-                value = named(metric)[1] * line.validation_score
-        ended = ENDED.get(result.stopped, result.stopped)
-        if result.stopped == "patience":
-            waited = len(result.history) - result.best_epoch
-            ended = f"no better in {count(waited, 'epoch')}"
-        weight = counted.get(id(member), 0.0)
-        epochs = len(result.history)
-        kind = kind_of(member)
-        found.append(NetworkRow(kind, epochs, result.best_epoch, value, weight, ended))
+        row = row_of(result.history, result.best_epoch, result.stopped, kind_of(member), metric)
+        found.append(row._replace(weight=counted.get(id(member), 0.0)))
     return found
+
+
+def row_of(
+    history: Sequence[Epoch], best_epoch: int, stopped: str, kind: str, metric: Metric | None = None
+) -> NetworkRow:
+    """What became of a training; parameters as of `FitResult` and `rows_of`."""
+    value = None
+    if best_epoch:
+        line = history[best_epoch - 1]
+        value = line.validation_loss
+        if metric is not None and line.validation_score is not None:
+            value = named(metric)[1] * line.validation_score
+    ended = ENDED.get(stopped, stopped)
+    if stopped == "patience":
+        ended = f"no better in {count(len(history) - best_epoch, 'epoch')}"
+    return NetworkRow(kind, len(history), best_epoch, value, 1.0, ended)
 
 
 def has_scores(members: Sequence[Member]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import as_path, write_whole
-from ..network import LayerStatistics
+from ..passes import LayerStatistics
 from ..train.state import Epoch
 
 FORMATS = (".png", ".svg", ".pdf")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -11,8 +12,9 @@ from rich.text import Text
 
 from ..check.compare import KINDS, Comparison, worst_of
 from ..errors import printable
-from ..network import LayerStatistics
+from ..passes import LayerStatistics
 from ..preprocess.preparation import Treatment
+from .page.health import Verdict
 
 
 def console(stderr: bool = False) -> Console:
@@ -154,6 +156,44 @@ def propagation(cases: dict[str, list[LayerStatistics]], out: Console) -> None:
             out.print(table)
             out.print()
             heading = f"{title}, continued"
+
+
+COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
+
+
+def verdicts(found: Mapping[str, Sequence[Verdict]], out: Console) -> None:
+    """What is to be said of networks, each with a remedy; those of which the same is together."""
+    together: dict[tuple[Verdict, ...], list[str]] = {}
+    for name, of in found.items():
+        together.setdefault(tuple(of), []).append(name)
+    out.print(Text("Verdicts", "bold"))
+    for of, names in together.items():
+        out.print("; ".join(map(printable, names)), soft_wrap=True)
+        for one in of:
+            remedy = f" ({printable(one.remedy)})" if one.remedy else ""
+            said = Text.assemble((f"  {one.level}: ", COLOURS[one.level]), one.says, remedy)
+            out.print(said, soft_wrap=True)
+    out.print()
+
+
+def looks(name: str, look: Mapping[str, Any], out: Console) -> None:
+    """The layers of a network at one moment, as a `Look` in JSON."""
+    out.print(Text(f"{printable(name)}, epoch {look['epoch']}", "bold"))
+    heading = ("layer", "units", "never fire", "mean of z", "spread of z", "flat", "gradient")
+    rows = [
+        (
+            str(one["layer"]),
+            str(one["units"]),
+            str(one["dead"]),
+            f"{one['z_mean']:+.3g}",
+            f"{one['z_std']:.3g}",
+            f"{100 * one['flat']:.0f} %",
+            f"{one['dz_std']:.2g}",
+        )
+        for one in look["layers"]
+    ]
+    grid(rows, heading, out)
+    out.print()
 
 
 GAP = 2  # columns between columns

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import BackhandError, InputError
 from ..files import as_path, reading
+from ..preprocess.decision import Decision
 from ..run.llvm.machine import object_cache
 from ..run.llvm.machine.target import Target, processor
 from ..run.llvm.runtime.frozen import RowFunctions
@@ -50,14 +51,18 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
 
     Examples
     --------
-    >>> predictor = backhand.load_predictor("runs/flats/model.safetensors")  # doctest: +SKIP
-    >>> predictor.predict({"size": 70, "city": "Oslo"})  # doctest: +SKIP
-    412000.0
+    >>> import backhand
+    >>> flats = {"size": [35, 48, 60, 71, 84, 90], "city": ["Oslo", "Bergen"] * 3}
+    >>> model = backhand.TabularRegressor("fast", random_state=0)
+    >>> model.fit(flats, [210, 240, 330, 350, 470, 440]).save("flats.safetensors")
+    >>> predictor = backhand.load_predictor("flats.safetensors")
+    >>> 210 <= predictor.predict({"size": 70, "city": "Oslo"}) <= 470
+    True
     """
     path = os.path.abspath(as_path(path))
     digest = _checksum(path)
     machine = _machine()
-    numpy_only = os.environ.get("BACKHAND_ENGINE", "llvm") != "llvm"
+    numpy_only = (os.environ.get("BACKHAND_ENGINE") or "llvm") != "llvm"
     # all of the package decides what is in an entry, and its key says which model it is of
     key = f"predictor {digest} {object_cache.generator(('',))} {machine}"
     cached = bool(digest and machine and not numpy_only)
@@ -101,18 +106,23 @@ def _check_same(path: str, digest: str) -> None:
         raise InputError(f"{path} was changed since it was read: load the predictor again")
 
 
+def _is_row(rows: Any) -> bool:
+    """Whether it is a list of numbers, as JSON has a row of an array."""
+    return type(rows) is list and bool(rows) and isinstance(rows[0], float | int)
+
+
 class Predictor:
     """A trained model that predicts, and nothing else; safe from many threads at once.
 
-    One row, a dict or an array (D,), gives one answer. A list of dicts, a dict of columns or an
-    array (N, D) gives N. These go through machine code. Arrow reads cells of which it is not
-    certain what they hold, and warns or raises as for the model. Any other table, and an array
-    with which something is wrong, goes through the model as `backhand.load` reads it.
+    One row, a dict, an array (D,) or a list of D numbers, gives one answer. A list of dicts, a dict
+    of columns or an array (N, D) gives N. These go through machine code. Arrow reads cells of which
+    it is not certain what they hold, and warns or raises as for the model. Any other table, and an
+    array with which something is wrong, goes through the model as `backhand.load` reads it.
 
     Attributes
     ----------
     columns : list of str
-        Names of the columns of a row; empty if rows are arrays.
+        Names of the columns of a row; empty if rows are arrays, which have no names.
     classes : list or None
         Labels in the order of probabilities, dates as text; None if numbers are predicted.
     inputs : int
@@ -128,8 +138,8 @@ class Predictor:
         model: Any = None,
     ) -> None:
         self._path, self._digest, self._functions = path, digest, functions
-        self._name, self._kind = about["name"], about["kind"]
-        self._threshold, self._k = about["threshold"], about["answers"]
+        self._name, self._kind, self._k = about["name"], about["kind"], about["answers"]
+        self._decision = Decision(self._kind, threshold=about["threshold"])
         self.columns: list[str] = about["columns"]
         self.classes: list[Any] | None = about["classes"]
         self.inputs: int = about["inputs"]
@@ -188,7 +198,7 @@ class Predictor:
 
         Parameters
         ----------
-        rows : dict, list of dict, array (D,) or (N, D), or table
+        rows : dict, list of dict, array (D,) or (N, D), list of float, or table
             See the class; each as the model's ``predict`` takes it.
 
         Returns
@@ -236,10 +246,15 @@ class Predictor:
         Raises
         ------
         InputError
-            If x has another shape, a number is not finite, or a category is none.
+            If x has another shape, something is no finite number, or a category is none.
         """
-        if type(x) is not np.ndarray or x.dtype is not self._dtype:
-            x = np.asarray(x, self._dtype)
+        if type(x) is not np.ndarray or x.dtype.kind not in NUMBERS:
+            from ..plan.ranges import as_numbers
+
+            x = np.asarray(as_numbers(x, "x"))
+        if x.dtype is not self._dtype:
+            with np.errstate(over="ignore"):  # it is then not finite
+                x = x.astype(self._dtype)
         if x.shape == self._one_row:
             rows = 1
         elif x.ndim == 2 and x.shape[1] == self.inputs:
@@ -250,6 +265,8 @@ class Predictor:
             )
         if self._categories and (strange := self._strange(x)):
             raise InputError(strange)
+        if not rows:
+            return np.empty((0, self._k))
         if self._functions is None:
             found: Array = np.asarray(self._program.answers(x.reshape(rows, -1)), np.float64)
         else:
@@ -270,7 +287,7 @@ class Predictor:
             return self._of_mapping(rows)
         if kind is list and rows and isinstance(rows[0], Mapping):
             return self._of_rows(rows)
-        return None
+        return self._of_array(np.array(rows)) if _is_row(rows) else None
 
     def _of_mapping(self, row: Mapping[str, Any]) -> Any:
         """y of a row of a table, or of a table as a mapping of columns."""
@@ -295,6 +312,8 @@ class Predictor:
 
     def _of_values(self, values: Array) -> Any:
         """y of the values (N, V) of rows of a table."""
+        if not len(values):
+            return None
         _, y = self._raw(values.tobytes(), len(values))
         found = np.array(y).reshape(len(values), -1)
         return found if np.isfinite(found).all() else None
@@ -302,7 +321,7 @@ class Predictor:
     def _of_array(self, rows: Array) -> Any:
         """y of rows of an array."""
         functions = self._functions
-        if functions is None or self.columns or rows.dtype.kind not in NUMBERS:
+        if functions is None or self._reader or rows.dtype.kind not in NUMBERS:
             return None
         if rows.ndim not in (1, 2) or rows.shape[-1] != self._width or not rows.size:
             return None
@@ -338,6 +357,7 @@ class Predictor:
         from ..preprocess.tables import is_single
 
         one = isinstance(rows, Mapping) and any(map(is_single, rows.values()))
+        rows = np.array(rows) if _is_row(rows) else rows
         if isinstance(rows, np.ndarray) and rows.ndim == 1:
             one, rows = True, rows[None]
         found = getattr(self.model, method)(rows)
@@ -347,7 +367,7 @@ class Predictor:
         return first.item() if isinstance(first, np.generic) else first
 
     def _decided(self, y: list[float]) -> Any:
-        """The answer of one row, as `Decision.of`."""
+        """The answer of one row, as `Decision.of` and without arrays, which take longer."""
         kind, classes, k = self._kind, self.classes, self._k
         if kind == "numbers":
             return y[0] if k == 1 else np.array(y)
@@ -355,7 +375,7 @@ class Predictor:
             return self._all_decided(np.array([y]))[0]
         assert classes is not None
         if kind == "threshold":
-            return classes[y[1] >= self._threshold]
+            return classes[y[1] >= self._decision.threshold]
         if kind == "positive_logit":
             return classes[y[k] > 0]
         y = y[k:] if kind == "largest_logit" else y
@@ -363,14 +383,11 @@ class Predictor:
 
     def _all_decided(self, y: Array) -> Array:
         """The answers of rows, y (N, K)."""
-        kind, k = self._kind, self._k
-        if kind == "numbers":
-            return y[:, 0] if k == 1 else y
-        if kind == "labels":
-            return (y[:, k:] > 0).astype(int)
+        found: Array = self._decision.of([y[:, self._k :]], y[:, : self._k])
+        if self._kind == "numbers":
+            return found[:, 0] if self._k == 1 else found
+        if self._kind == "labels":
+            return found.astype(int)
         assert self._labels is not None
-        if kind == "threshold":
-            return self._labels[(y[:, 1] >= self._threshold).astype(int)]
-        if kind == "positive_logit":
-            return self._labels[(y[:, k] > 0).astype(int)]
-        return self._labels[(y[:, k:] if kind == "largest_logit" else y).argmax(axis=1)]
+        labels: Array = self._labels[found]
+        return labels

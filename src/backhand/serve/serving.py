@@ -15,10 +15,10 @@ import numpy as np
 from ..engines import default_engine
 from ..export.program import Program, Stage
 from ..export.programs import program_of
+from ..export.samples import looked_up
 from ..formulas.activations import ACTIVATIONS
 from ..formulas.losses import LOSSES
 from ..plan.layers import LAYERS
-from ..plan.nodes import Lookup
 from ..plan.step import plan_of_nodes
 from ..run.llvm.machine.object_cache import packed
 from ..run.llvm.program.row_program import RowProgram, RowStage
@@ -26,10 +26,6 @@ from ..run.llvm.runtime.row_program import frozen_program
 
 PLAIN = "biufU"
 """Kinds of dtypes of classes that JSON holds; a model of others predicts in the usual way."""
-
-
-BY_LOGITS = ("largest_logit", "positive_logit", "labels")
-"""Kinds of decisions that look at logits."""
 
 
 def serving(model: Any) -> bytes:
@@ -46,6 +42,7 @@ def serving(model: Any) -> bytes:
     decision = program.decision
     # the estimators of tables have a model
     preparation = getattr(getattr(model, "model_", model), "preparation", None)
+    named = preparation is not None and getattr(preparation, "has_names", False)
     about = {
         "name": program.name,
         "kind": decision.kind,
@@ -53,12 +50,12 @@ def serving(model: Any) -> bytes:
         "class_dtype": labels.dtype.str if labels is not None else None,
         "answers": program.answer.result.width,
         "threshold": decision.threshold,
-        "columns": [column.name for column in program.columns],
+        "columns": [column.name for column in program.columns if named],
         "values": _values(program),
         "preparation": preparation.to_dict() if preparation and program.columns else None,
         "inputs": program.inputs,
         "dtype": program.dtype,
-        "categories": sorted(_categories(program).items()),
+        "categories": sorted(looked_up(program).items()),
     }
     return packed([json.dumps(about).encode(), code])
 
@@ -89,7 +86,7 @@ def row_program(program: Program) -> RowProgram:
         prepare,
         program.sources,
         program.order,
-        shows_logits=program.decision.kind in BY_LOGITS,
+        shows_logits=program.decision.by_logits,
     )
 
 
@@ -98,19 +95,6 @@ def _stage(stage: Stage) -> RowStage:
         stage.nodes, stage.given, tuple(stage.constants), stage.result, stage.dtype
     )
     return RowStage(plan, {buffer.name: a for buffer, a in stage.constants.items()})
-
-
-def _categories(program: Program) -> dict[int, int]:
-    """Columns of x that hold whole numbers from 0 on, with how many there are."""
-    found: dict[int, int] = {}
-    for stage in program.networks:
-        for node in stage.nodes:
-            if isinstance(node, Lookup) and node.index.home == stage.given[0]:
-                values = int(node.table.axes[-2])
-                index = node.index
-                for column in index.base_columns if index.base else range(index.width):
-                    found[column] = min(values, found.get(column, values))
-    return found
 
 
 def _values(program: Program) -> int:

@@ -11,6 +11,7 @@ In the order in which a fit uses them:
 - `training`: trains them, within the time that there is
 - `weights`: how much each kind of network counts, and how sure the ensemble may be
 - `model`: all that predicts, and its file
+- `importance`: what a score loses without a column
 - `fitting`: goes this way, from rows and targets to a model
 - `stream_rows`, `streaming`: the same for a table that is read while it is learned from
 - `base`: what both estimators share

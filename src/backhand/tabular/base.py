@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import numbers
 import os
 from collections.abc import Mapping
@@ -15,18 +16,21 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..datasets.sources import is_source
 from ..datasets.stream import Stream
-from ..errors import InputError, first_line
+from ..errors import InputError, count, first_line
 from ..estimators.entering import as_input_error
 from ..estimators.parameters import validation_rows
 from ..estimators.persistence import Loadable, plain, read_plain
+from ..estimators.shown import Shown
 from ..estimators.weighing import checked_weight, product, weights_of_classes
 from ..export.exportable import Exportable
 from ..plan.ranges import check_unmasked
 from ..preprocess.checks import listed, positive_int, text
 from ..preprocess.tables import Columns, as_table, columns_of, is_missing
+from ..report.walk.explorable import Explorable
 from ..run.namespaces import is_sparse
 from ..sealed import write_sealed
 from .fitting import Fitted, Labelled, Settings, fit_model
+from .importance import shuffled_losses
 from .metrics import Metric
 from .model import TableModel
 from .recipes import Recipe
@@ -34,11 +38,13 @@ from .streaming import fit_stream
 
 if TYPE_CHECKING:
     from ..export.program import Program
+    from ..report.page.report import Report
+    from ..report.walk.subjects import Subject
 
 Array = Any
 
 
-class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # type: ignore[misc]  # scikit-learn
     """What both estimators share."""
 
     def _set(self, values: dict[str, Any]) -> None:
@@ -135,6 +141,20 @@ class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  #
         self.n_features_in_ = len(names)
         self.feature_names_in_ = np.array(names, dtype=object)
         return self
+
+    def _learned(self) -> str:
+        model: TableModel | None = self.__dict__.get("model_")
+        if model is None:
+            return ""
+        score = ""
+        if math.isfinite(self.held_out_score_):
+            from ..report.scores import named
+
+            name, sign = named(Metric(str(model.about["metric"])))
+            score = f"; {name} of held-out rows {sign * self.held_out_score_:.4g}"
+        rows = count(int(model.about["rows"]), "row")
+        networks = count(len(model.members), "network")
+        return f"Fitted: {networks}, from {rows}; {model.preparation.summary}{score}"
 
     def _scratch(self) -> Any:
         """An estimator without attributes of a fit, to learn names of columns."""
@@ -297,6 +317,67 @@ class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  #
             made.classes_ = model.classes
         return made
 
+    def explored(self, rows: Any, y: Any) -> Subject:
+        """The networks, rows and targets that `explore` shows."""
+        from ..report.walk.subjects import of_table
+
+        check_is_fitted(self)
+        raw = columns_of(self._rows(rows))
+        numbers, _ = self._targets(y, raw, self.model_.classes)
+        return of_table(self.model_, raw, numbers)
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        X: Any = None,
+        y: Array | None = None,
+        *,
+        held_out: bool = False,
+    ) -> Report:
+        """Everything that can be seen of the model, as one HTML file.
+
+        Scores, thresholds, calibration or errors; what columns matter, and how; the rows that are
+        most wrong, and why; how training went, and whether the layers are well. Of what happened
+        in the layers while they were trained it tells if a `backhand.Watcher` was among the
+        ``callbacks``. A notebook shows what this returns.
+
+        Parameters
+        ----------
+        path : path-like, default=None
+            The file to write.
+        X : table of shape (n_samples, n_features), default=None
+            Rows that were not learned from. Without any, only training and health are shown.
+        y : array-like of shape (n_samples,), default=None
+        held_out : bool
+            Whether X and y are those of `fit`. Then each row that was held out is answered by the
+            networks that had not learned from it.
+
+        Returns
+        -------
+        Report
+
+        Raises
+        ------
+        InputError
+            If rows or targets do not fit, or the file cannot be written.
+        """
+        from ..report.page.reports import of_tabular
+
+        check_is_fitted(self)
+        raw = numbers = None
+        if X is not None:
+            raw = columns_of(self._rows(X))
+            if y is None:
+                raise InputError("rows without targets cannot be scored: give y as well")
+            numbers, _ = self._targets(y, raw, self.model_.classes)
+        looks: dict[int, Any] = {}
+        for callback in _sequence(self.callbacks, "callbacks", "functions"):
+            looks |= {n: m.looks for n, m in getattr(callback, "monitors", {}).items()}
+        found = of_tabular(self, raw, numbers, held_out=held_out, looks=looks)
+        if path is not None:
+            found.save(path)
+        return found
+
     def feature_importances(
         self, X: Any, y: Array, *, n_repeats: int = 5, random_state: Any = None
     ) -> dict[str, Array]:
@@ -330,16 +411,11 @@ class BaseTabular(Loadable, Exportable, BaseEstimator):  # type: ignore[misc]  #
         y, _ = self._targets(y, table, model.classes)
         metric = Metric(model.about["metric"])
         x = model.preparation.apply(table)
-        best = model.score(metric, y, model.predict_many(x))
-        lost = {}
-        for name, columns in model.preparation.places.items():
-            kept, scores = x[:, columns], []
-            for _ in range(n_repeats):
-                x[:, columns] = kept[rng.permutation(len(x))]
-                scores.append(best - model.score(metric, y, model.predict_many(x)))
-            x[:, columns] = kept
-            lost[name] = np.array(scores)
-        return dict(sorted(lost.items(), key=lambda item: -item[1].mean()))
+
+        def score(x: Array) -> float:
+            return float(model.score(metric, y, model.predict_many(x)))
+
+        return shuffled_losses(x, model.preparation.places, score, n_repeats, rng)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

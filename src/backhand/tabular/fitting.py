@@ -111,6 +111,10 @@ class HeldOut(NamedTuple):
     y: Array
     predictions: Array
 
+    def __repr__(self) -> str:
+        """How many rows."""
+        return f"<HeldOut: {len(self.y):,} rows, with rows, y and predictions>"
+
 
 class Fitted(NamedTuple):
     """What comes of a fit.

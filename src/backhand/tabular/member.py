@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from ..network import Network, Params
 from ..train.callbacks import Progress
 from ..train.result import FitResult
-from ..train.rows import parts
+from ..train.rows import Rows, parts
 from .targets import TargetScale
 
 Array = Any
@@ -44,6 +45,14 @@ class Member:
     held_out: Array | None = None
     result: FitResult | None = None
 
+    def __repr__(self) -> str:
+        """How large it is, and what became of its training."""
+        size = f"{self.network.n_parameters:,} parameters"
+        if self.result is None:
+            return f"<Member: {size}>"
+        epochs = f"epoch {self.result.best_epoch} of {len(self.result.history)} kept"
+        return f"<Member: {size}, {epochs}, ended: {self.result.stopped}>"
+
     def predictions(self, x: Array) -> Array:
         """Probabilities (N, K) or values (N,) of prepared rows x (N, D)."""
         z = [self.network.forward(self.params, some) for _, some in parts(x)]
@@ -64,7 +73,20 @@ class MemberProgress(Progress):
     ----------
     member, members : int
         Which network it is, counting from 1, and how many there are.
+    kind : int
+        Which of the recipe's networks.
+    network : Network or None
+    sample : Rows or None
+        Some of its training rows, or of the rows that are held out where training rows are
+        streamed; None if there are none of these.
     """
 
     member: int = 1
     members: int = 1
+    kind: int = 0
+    network: Network | None = None
+    _sample: Callable[[], Rows | None] = dataclasses.field(default=lambda: None, repr=False)
+
+    @property
+    def sample(self) -> Rows | None:
+        return self._sample()

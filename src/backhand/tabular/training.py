@@ -240,7 +240,7 @@ def _train(
             dataclasses.replace(configs[0], threads=threads),
             validation=jobs[0].validation,
             score=None if scores is None else scores[0],
-            callbacks=[watch.callback_of(before)],
+            callbacks=[watch.callback_of(before, jobs[0])],
         )
         return [result]
     return fit_several(
@@ -250,7 +250,7 @@ def _train(
         configs,
         validation=[job.validation for job in jobs],
         score=scores,
-        callbacks=lambda number: [watch.callback_of(before + number)],
+        callbacks=lambda number: [watch.callback_of(before + number, jobs[number])],
         threads=threads,
     )
 
@@ -317,16 +317,25 @@ class _Watch:
             if not callable(callback):
                 raise InputError(f"callbacks must be functions, got {callback!r:.60}")
 
-    def callback_of(self, number: int) -> Callback:
+    def callback_of(self, number: int, job: _Job) -> Callback:
         """The callback of one member."""
         last = time.monotonic()
+        # of rows that are streamed, those that are held out are in memory
+        rows = job.rows if isinstance(job.rows, Rows) else job.validation
+        about: dict[str, Any] = {
+            "member": number + 1,
+            "members": self._members,
+            "kind": job.kind,
+            "network": job.network,
+            "_sample": lambda: rows and rows.take(some_of(len(rows), SAMPLE, job.seed)),
+        }
 
         def notify(now: Progress) -> bool:
             nonlocal last
             took, last = time.monotonic() - last, time.monotonic()
             if self._callbacks:
                 known = {f.name: getattr(now, f.name) for f in dataclasses.fields(Progress)}
-                seen = MemberProgress(**known, member=number + 1, members=self._members)
+                seen = MemberProgress(**known, **about)
                 with self._lock:
                     answers = [callback(seen) for callback in self._callbacks]
                     self._ended |= any(answer is True for answer in answers)

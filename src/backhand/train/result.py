@@ -37,6 +37,22 @@ class FitResult:
     stopped: str
     state: TrainState
 
+    def __repr__(self) -> str:
+        """What became of it, and the shapes of what was learned."""
+        shapes = ", ".join(f"{name} {tuple(a.shape)}" for name, a in self.params.items())
+        if not self.history:
+            return f"<FitResult: no epoch, ended: {self.stopped}; {shapes}>"
+        kept = self.history[self.best_epoch - 1] if self.best_epoch else self.history[-1]
+        scores = [f"loss {kept.loss:.4g}"]
+        if kept.validation_loss is not None:
+            scores.append(f"validation loss {kept.validation_loss:.4g}")
+        if kept.validation_score is not None:
+            scores.append(f"validation score {kept.validation_score:.4g}")
+        return (
+            f"<FitResult: epoch {self.best_epoch} of {len(self.history)} kept, "
+            f"{', '.join(scores)}; ended: {self.stopped}; {shapes}>"
+        )
+
 
 class DivergedError(BackhandError):
     """The loss or a parameter is no longer finite; ``result`` is the best before that."""

@@ -121,7 +121,17 @@ def test_fast_math_is_refused(tmp_path, compiler):
     assert "without -ffast-math" in found.stderr
 
 
-@pytest.mark.parametrize("prefix", ["", "2nd", "int", "a-b", "Class", "_x", "a" * 50, "ä"])
+def test_both_files_are_written_or_none(tmp_path):
+    program = chain_program()
+    (tmp_path / "net.c").mkdir()
+    with pytest.raises(InputError, match=r"cannot write .*net\.c: is a folder"):
+        write_c(program, tmp_path / "net")
+    assert [file.name for file in tmp_path.iterdir()] == ["net.c"]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "2nd", "int", "a-b", "Class", "_x", "a" * 50, "ä", "net.c", "stdint", "time"]
+)
 def test_a_prefix_that_is_no_identifier_is_refused(prefix):
     network = Network((2, 1))
     program = program_of_network(network, network.init("lecun_normal"))

@@ -56,6 +56,15 @@ def pointer(a):
     return a.ctypes.data_as(ctypes.c_void_p)
 
 
+def test_a_table_of_one_class(tmp_path):
+    rows = {"a": X[:, 0], "b": X[:, 1]}
+    model = TabularClassifier(preset="fast", random_state=0).fit(rows, np.full(len(X), "only"))
+    lib, real = loaded(model, tmp_path, rows)
+    y = np.empty(1, real)
+    assert lib.net_class_name(lib.net_predict_row(pointer(np.zeros(2)), pointer(y))) == b"only"
+    assert y == 1
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_classes_of_tables(prepared, count, tmp_path):
     labels = np.array(["no", "yes", "perhaps"])[:count]

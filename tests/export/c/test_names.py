@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from backhand import InputError
 from backhand.export.c.files import c_texts
-from backhand.export.c.names import Names, near_identifier, string
+from backhand.export.c.names import comment, near_identifier, string
 from backhand.export.program import Decision
 
 from ..programs import table_program
@@ -20,6 +21,7 @@ from .programs import compiled, needs_gcc
 
 NASTY = [
     *("", " ", "int", "class", "2nd", "a*/b", "/* x", "??/", "??=", "\\", '"', "'", "\n", "\r\n"),
+    *("*\\", "tree", "add", "network1", "w1"),
     *("größe", "年齢", "😀", "a b", "a-b", "a_b", "OTHER", "of_text", "row", "predict", "linux"),
     *(
         "x" * 300,
@@ -78,17 +80,52 @@ def test_any_names_compile_and_texts_are_found(tmp_path, names, values, classes)
     assert len(functions) == 2
     for function in functions:
         find = getattr(lib, function)
-        assert [find(value.encode()) for value in values] == list(range(len(values)))
+        assert [find(v.encode()) for v in values] == [k if v else -2 for k, v in enumerate(values)]
         assert find(b"\xff never") == -1
         assert find(None) == -2
+
+
+@needs_gcc
+def test_categories_called_as_functions_and_constants_of_the_file_compile(tmp_path):
+    called = ["tree", "network1", "FLASH", "map"]
+    values = ["add", "w1", "BYTES"]
+    header, source = c_texts(named(table_program(), called, values, "abc"), "NET")
+    for taken in ("#define NET_FLASH_BYTES ", " NET_tree_add_f64(", " NET_network1_w1["):
+        assert taken in header + source
+    (tmp_path / "NET.h").write_text(header, "ascii")
+    (tmp_path / "NET.c").write_text(source, "ascii")
+    compiled(tmp_path / "NET.c", tmp_path / "NET.so", flags=("-O0", "-shared", "-fPIC"))
+
+
+@needs_gcc
+@pytest.mark.parametrize("prefix", ["net", "NET"])
+def test_categories_that_would_have_any_name_of_the_file_compile(tmp_path, prefix):
+    program = table_program()
+    own = set(re.findall(rf"\b{prefix}_(\w+)", "".join(c_texts(program, prefix))))
+    for column in sorted({name.partition("_")[0] for name in own}):
+        values = tuple(sorted(n.partition("_")[2] for n in own if n.startswith(f"{column}_")))
+        last = dataclasses.replace(program.columns[-1], name=column, values=values)
+        columns = (*program.columns[:-1], last)
+        header, source = c_texts(dataclasses.replace(program, columns=columns), prefix)
+        (tmp_path / f"{prefix}.h").write_text(header, "ascii")
+        (tmp_path / f"{prefix}.c").write_text(source, "ascii")
+        test = f"-D{prefix.upper()}_SELFTEST"
+        compiled(tmp_path / f"{prefix}.c", tmp_path / "out", flags=("-O0", test))
+
+
+@pytest.mark.parametrize("text", ["*\\", "a *\\ int x; /\\*", "**//", "/*/", "*/*/", "/**/"])
+def test_comments_neither_end_nor_begin_in_a_text(text):
+    assert not {"*/", "/*"} & {comment(text)[i : i + 2] for i in range(len(text) * 2)}
+
+
+def test_comments_have_no_trigraphs():
+    assert comment("????/") == "? ? ? ?/"
 
 
 def test_identifiers_are_readable():
     assert near_identifier("Größe in m²", "c") == "Groe_in_m2"
     assert near_identifier("2nd", "c") == "n2nd"
     assert near_identifier("年齢", "column3") == "column3"
-    names = Names(frozenset({"int"}))
-    assert [names.new(n) for n in ("int", "a", "a", "a_2")] == ["int_2", "a", "a_2", "a_2_2"]
 
 
 @pytest.mark.parametrize("text", ["x" * 4096, "a\0b"])

@@ -22,6 +22,13 @@ def test_a_file_is_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["flats.onnx"]
 
 
+def test_a_text_that_is_no_unicode_is_one_line(tmp_path):
+    program = table_program(classes=("a", "b\ud800", "c"))
+    with pytest.raises(InputError, match=r"^'b\\ud800' cannot be a text in ONNX"):
+        write_onnx(program, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def without(monkeypatch, *names):
     """Have packages be missing."""
     find = importlib.util.find_spec

@@ -141,3 +141,15 @@ def test_a_layer_in_a_few_lines_is_one():
     with pytest.raises(InputError, match="unknown layer 'twice'; if it is your own, call backhand"):
         layer_from_dict(Twice().to_dict())
     assert Twice().forward(Wiring(), "x")[0] == "x"
+
+
+def test_a_layer_says_what_differs_from_its_defaults():
+    assert repr(Linear(5)) == "Linear(5)"
+    assert repr(Linear(5, ntk=True)) == "Linear(5, ntk=True)"
+    assert repr(Residual([Linear(5), Activate("elu:alpha=0.5")])) == (
+        "Residual([Linear(5), Activate('elu:alpha=0.5')])"
+    )
+    edges = [[0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 1.25]]
+    assert repr(PiecewiseLinear(edges)).startswith(
+        "PiecewiseLinear([[0, 1, 2, ... 5 in all], [0, 1.25]]"
+    )

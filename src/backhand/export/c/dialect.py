@@ -64,15 +64,11 @@ class C(Dialect):
     """C99, with a prefix before every name."""
 
     null = "0"
+    helpers = HELPERS
 
     def __init__(self, prefix: str) -> None:
         super().__init__()
         self.prefix = prefix
-
-    def uses(self, name: str, dtype: str) -> None:
-        for other in HELPERS[name][0] if name in HELPERS else ():
-            self.uses(other, dtype)
-        super().uses(name, dtype)
 
     def helper(self, name: str, dtype: str) -> str:
         return self.local(name, dtype)
@@ -149,9 +145,6 @@ class C(Dialect):
         return f"(uint32_t){index}"
 
     # memory and statements ----------------------------------------------------------------------
-
-    def element(self, array: str, index: str) -> str:
-        return f"{array}[{index}]"
 
     def pointer(self, array: str, offset: str) -> str:
         return array if offset == "0" else f"{array} + {offset}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...files import as_path, write_whole
+from ...files import as_path, write_together
 from ..imperative import Routine, Writer
 from ..imperative.expressions import indented
 from ..int8 import as_int8
@@ -16,15 +16,16 @@ from ..program import Program
 from ..programs import program_of
 from . import decision
 from .dialect import C
-from .helpers import REAL
-from .names import Names, checked_prefix, comment
+from .helpers import HELPERS, REAL, WITHIN
+from .names import checked_prefix, comment
 from .selftest import SelfTest
 from .table import Table
 
 Array = np.ndarray
 
 _API = """predict predict_in logits networks answers prepare predict_row row days missing find
-class_of has_label class_name test_x test_y test_logits test_rows test_near"""
+class_of has_label class_name test_x test_y test_logits test_rows test_near
+H INPUTS LOGITS OUTPUTS SCRATCH SCRATCH_BYTES FLASH_BYTES CLASSES SELFTEST"""
 
 API = frozenset(_API.split())
 """What a file has after its prefix, whatever the program."""
@@ -59,8 +60,8 @@ def write_c(
     path, program = pathlib.Path(as_path(name)), program_of(model)
     header, source = c_texts(as_int8(program) if int8 else program, path.name, rows)
     written = path.with_name(f"{path.name}.h"), path.with_name(f"{path.name}.c")
-    for to, text in zip(written, (header, source), strict=True):
-        write_whole(to, text.encode("ascii"))
+    texts = zip(written, (header, source), strict=True)
+    write_together({str(to): text.encode("ascii") for to, text in texts})
     return written
 
 
@@ -96,7 +97,9 @@ class _File:
             return None
         prepare = self.writer.stage(self.program.prepare)
         call = self._call(prepare, "values", "prepared")
-        return Table(self.program, self.prefix, prepare, call, Names(API))
+        others = {*self.writer.taken, *HELPERS, *WITHIN}
+        taken = {name + mark for name in others for mark in ("", "_f64")}
+        return Table(self.program, self.prefix, prepare, call, taken)
 
     def texts(self) -> tuple[str, str]:
         """The header and the source."""
@@ -173,9 +176,10 @@ class _File:
         ]
         given, answer = "logits", ["(void)logits;"] * (not self.networks)
         if not self.same:
+            answer += [f"{real_y} s[{self.answer.scratch}];"] * (self.answer.scratch > 0)
+        if not self.same and self.networks:
             given = "given"
             answer.append(f"{real_y} given[{self.logits}];")
-            answer += [f"{real_y} s[{self.answer.scratch}];"] * (self.answer.scratch > 0)
             cast = f"given[k] = ({real_y})logits[k];"
             answer += self.dialect.loop("k", str(self.logits), [cast])
         answer.append(self._call(self.answer, *(place.format(given) for place in places), "y"))

@@ -13,17 +13,23 @@ unsigned void volatile while alignas alignof bool constexpr false nullptr static
 thread_local true typeof"""
 _OF_OTHERS = """asm main and catch class delete explicit export friend mutable namespace new not
 operator or private protected public template this throw try using virtual xor"""
+_HEADERS = """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal
+stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time
+uchar wchar wctype"""
 _OFTEN_DEFINED = """linux unix i386 vax sun mips hpux NULL EOF NAN INFINITY I errno stdin stdout
 stderr signals slots foreach emit near far pascal small interface min max"""
 
 KEYWORDS = frozenset((_OF_C + " " + _OF_OTHERS).split())
 """Words of C, and of C++ and newer C."""
 
+HEADERS = frozenset(_HEADERS.split())
+"""Headers of C: a file of this name could be included in place of one."""
+
 MACROS = frozenset(_OFTEN_DEFINED.split())
 """Words that compilers, or headers that are often there, define as something else."""
 
 LONGEST = 41
-"""Letters of an identifier that C is bound to tell apart, with a prefix before it."""
+"""Letters of a prefix, and of what people recognise a text by, at most."""
 
 LONGEST_TEXT = 4095
 """Characters that a string may have in C99."""
@@ -35,13 +41,13 @@ def checked_prefix(prefix: str) -> str:
     Raises
     ------
     InputError
-        If it is no identifier of C, or a word that means something else.
+        If it is no identifier of C, or a word or a header that means something else.
     """
     fits = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", prefix) and len(prefix) <= LONGEST
-    if not fits or prefix.lower() in KEYWORDS:
+    if not fits or prefix.lower() in KEYWORDS | HEADERS:
         raise InputError(
             f"{prefix!r:.60} cannot begin the names in a C file: take at most {LONGEST} letters, "
-            "digits and _, a letter first, and no word of C"
+            "digits and _, a letter first, no suffix, and no word or header of C"
         )
     return prefix
 
@@ -53,26 +59,6 @@ def near_identifier(text: str, otherwise: str) -> str:
     if not found:
         return otherwise
     return f"n{found}" if found[0].isdigit() else found
-
-
-class Names:
-    """Identifiers that are taken: each is given once.
-
-    Parameters
-    ----------
-    taken : iterable of str
-    """
-
-    def __init__(self, taken: frozenset[str] = frozenset()) -> None:
-        self._taken = set(taken)
-
-    def new(self, wanted: str) -> str:
-        """``wanted`` if it is free, else with a number behind it."""
-        number, name = 2, wanted
-        while name in self._taken:
-            name, number = f"{wanted}_{number}", number + 1
-        self._taken.add(name)
-        return name
 
 
 def string(text: str) -> str:
@@ -98,5 +84,6 @@ def _character(byte: int) -> str:
 
 def comment(text: str) -> str:
     """A text within a comment: ends none, and begins none."""
-    plain = "".join(c if " " <= c <= "~" else "_" for c in text[:200])
-    return plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")
+    plain = "".join(c if " " <= c <= "~" and c != "\\" else "_" for c in text[:200])
+    plain = plain.replace("*/", "* /").replace("/*", "/ *")
+    return re.sub(r"\?(?=\?)", "? ", plain)  # trigraphs

@@ -5,16 +5,17 @@ Without columns, as of pictures, a row is an array of numbers.
 
 from __future__ import annotations
 
+from ..free_names import free_name
 from ..imperative.expressions import indented
 from ..imperative.writer import Routine
 from ..program import MISSING, OTHER, Column, Program
 from .dialect import wrapped
-from .names import KEYWORDS, MACROS, Names, comment, near_identifier, string
+from .names import KEYWORDS, MACROS, comment, near_identifier, string
 
 FIND = """\
 static int32_t @find(const char *text, const char *const *texts, const int32_t many)
 {
-    if (!text) {
+    if (!text || !*text) {
         return $missing;
     }
     for (int32_t i = 0; i < many; i++) {
@@ -67,29 +68,31 @@ class Table:
         The function of its stage.
     call : str
         What calls it, with ``values`` and ``prepared``.
-    names : Names
+    taken : set of str
         Identifiers that are taken after the prefix.
     """
 
     def __init__(
-        self, program: Program, prefix: str, prepare: Routine, call: str, names: Names
+        self, program: Program, prefix: str, prepare: Routine, call: str, taken: set[str]
     ) -> None:
         self.program, self.prefix, self.prepare, self.call = program, prefix, prepare, call
-        fields = Names(KEYWORDS | MACROS)
+        fields = {*KEYWORDS, *MACROS}
         self.fields = [
-            fields.new(near_identifier(column.name, f"column{number}"))
+            free_name(near_identifier(column.name, f"column{number}"), fields)
             for number, column in enumerate(program.columns, 1)
         ]
-        self._functions = {i: names.new(f"{field}_of_text") for i, field in enumerate(self.fields)}
+        self._functions = {
+            i: free_name(f"{field}_of_text", taken) for i, field in enumerate(self.fields)
+        }
         self._enums: dict[int, list[tuple[str, int, str]]] = {}
         for i, column in self._categories():
             field = self.fields[i]
             values = [
-                (names.new(f"{field}_{near_identifier(value, f'value{k}')}"), k, value)
+                (free_name(f"{field}_{near_identifier(value, f'value{k}')}", taken), k, value)
                 for k, value in enumerate(column.values)
             ]
             others = [("OTHER", OTHER, "any other"), ("MISSING", MISSING, "none")]
-            values += [(names.new(f"{field}_{name}"), k, text) for name, k, text in others]
+            values += [(free_name(f"{field}_{name}", taken), k, text) for name, k, text in others]
             self._enums[i] = values
 
     def _categories(self) -> list[tuple[int, Column]]:
@@ -115,7 +118,9 @@ class Table:
             ]
             lines += [*entries, "};", ""]
         if not self.program.columns:
-            return []
+            return [
+                f"/* a row is {p.upper()}_INPUTS numbers, as they are before they are prepared */"
+            ]
         lines += ["/* a row of the table */", "typedef struct {"]
         for column, field in zip(self.program.columns, self.fields, strict=True):
             kind = "int32_t" if column.kind == "category" else "double"
@@ -125,7 +130,8 @@ class Table:
         lines += [f"}} {p}_row;", ""]
         for i, _ in self._categories():
             lines += [
-                "/* the category of a text in UTF-8; 0 is a missing one */",
+                "/* the category of a text in UTF-8, without spaces around it; a null pointer and",
+                " * an empty text are a missing one */",
                 f"int32_t {p}_{self._functions[i]}(const char *text);",
             ]
         if any(column.kind == "date" for column in self.program.columns):
@@ -144,7 +150,7 @@ class Table:
         for i, column in self._categories():
             name = self._functions[i]
             if not column.values:
-                body = [f"    return text ? {OTHER} : {MISSING};"]
+                body = [f"    return text && *text ? {OTHER} : {MISSING};"]
             else:
                 texts = [f"        {string(value)}" for value in column.values]
                 body = ["    static const char *const texts[] = {", ",\n".join(texts), "    };"]

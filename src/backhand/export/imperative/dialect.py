@@ -2,13 +2,13 @@
 
 A dialect is a subclass of `Dialect`. What it must implement is what raises NotImplementedError
 here; the statements that such languages have in common (loops, assignments, indices) stand in
-`expressions` and `imperative`.
+`expressions` and `writer`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,15 +41,21 @@ class Dialect:
 
     Attributes
     ----------
+    helpers : mapping of str to (tuple of str, str)
+        Helpers, each with the others that it calls, and its text.
     used : dict of (str, str) to None
         Helpers that were asked for, by name and dtype, in order.
     """
+
+    helpers: Mapping[str, tuple[tuple[str, ...], str]]
 
     def __init__(self) -> None:
         self.used: dict[tuple[str, str], None] = {}
 
     def uses(self, name: str, dtype: str) -> None:
-        """Note that a helper is needed."""
+        """Note that a helper is needed, with those that it calls."""
+        for other in self.helpers[name][0] if name in self.helpers else ():
+            self.uses(other, dtype)
         self.used[name, dtype] = None
 
     # names --------------------------------------------------------------------------------------
@@ -103,7 +109,7 @@ class Dialect:
 
     def element(self, array: str, index: str) -> str:
         """An element of what a parameter points to."""
-        raise NotImplementedError
+        return f"{array}[{index}]"
 
     def pointer(self, array: str, offset: str) -> str:
         """An argument that points to an element of an array (of a constant, or a parameter)."""

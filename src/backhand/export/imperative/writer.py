@@ -20,9 +20,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...expr.graph import FUNCTIONS, Graph
-from ...expr.summable import Summable, plain
-from ...expr.trace import trace
-from ...plan.buffers import Axes, Buffer, broadcast
+from ...plan.buffers import Axes, Buffer
 from ...plan.nodes import (
     BatchSum,
     Cumulate,
@@ -34,11 +32,12 @@ from ...plan.nodes import (
     Product,
     ScaleRows,
     ScatterAdd,
-    formula_name,
 )
+from ..free_names import free_name
 from ..program import Stage
 from .dialect import Dialect, Parameter
 from .expressions import function_lines, row_lines
+from .formulas import dtype_of, formula_of, traced
 from .memory import SCRATCH, Memory, Place, size_of
 
 Array = Any
@@ -82,7 +81,9 @@ class Writer:
         Constants in memory, by name.
     functions : list of list of str
         Definitions, in an order in which each comes after what it calls; without those of
-        `dialect.FUNCTIONS`, see `definitions`.
+        `expr.graph.FUNCTIONS`, see `definitions`.
+    taken : set of str
+        Names of functions and constants by now, and those that they must not have.
     """
 
     def __init__(self, dialect: Dialect, taken: Collection[str] = ()) -> None:
@@ -91,7 +92,7 @@ class Writer:
         self.functions: list[list[str]] = []
         self._constants: dict[tuple[str, bytes], str] = {}
         self._formulas: dict[Any, str] = {}
-        self._taken = {*FUNCTIONS, *taken}
+        self.taken = {*FUNCTIONS, *taken}
 
     def definitions(self) -> list[list[str]]:
         """All functions: exp and its like first."""
@@ -104,11 +105,7 @@ class Writer:
     def name(self, wanted: str) -> str:
         """A name that nothing else has, as an identifier near to what was wanted."""
         base = re.sub(r"[^A-Za-z0-9]+", "_", wanted).strip("_") or "f"
-        number, name = 2, base
-        while name in self._taken:
-            name, number = f"{base}_{number}", number + 1
-        self._taken.add(name)
-        return name
+        return free_name(base, self.taken)
 
     def constant(self, name: str, values: Array) -> str:
         """The array of constants with these values; equal ones are there once."""
@@ -299,18 +296,7 @@ class _Body:
         self.lines += self.dialect.loop("k", str(size_of(buffer)), [f"{element} = {zero};"])
 
     def _map(self, node: Map) -> None:
-        inputs = tuple(buffer for buffer in node.inputs if buffer is not None)
-        axes = broadcast(list(inputs), str(node))
-        scalars = tuple(buffer for _, buffer in node.scalars)
-
-        def formula(xp: Any, *given: Any) -> Any:
-            rest = iter(given)
-            arguments = [None if buffer is None else next(rest) for buffer in node.inputs]
-            named = {name: next(rest) for name, _ in node.scalars}
-            return node.formula(xp, *arguments, **dict(node.keywords), **named)
-
-        formula.__name__ = formula_name(node.formula)
-        self._formula(formula, (*inputs, *scalars), node.outs, axes)
+        self._formula(*formula_of(node))
 
     def _formula(
         self,
@@ -320,15 +306,10 @@ class _Body:
         axes: Axes,
     ) -> None:
         """A call of a formula's function for each member of the common axes."""
-        width = int(axes[-1]) if axes else 1
         members = int(axes[1]) if len(axes) == 3 else 1
-        names: dict[Buffer, str] = {}
-        for buffer in inputs:
-            names.setdefault(buffer, f"x{len(names)}")
-        kinds = {b: _kind(b, width) for b in names}
-        graph = trace(formula, [(names[b], kinds[b]) for b in inputs])
-        dtypes = {"index": "int32", "word": "uint32"}
-        given = [(name, dtypes.get(b.kind, self.dtype)) for b, name in names.items()]
+        width = int(axes[-1]) if axes else 1
+        graph, names = traced(formula, inputs, axes)
+        given = [(name, dtype_of(b, self.dtype)) for b, name in names.items()]
         wide = [
             out.width == width and not (width == 1 and same)
             for out, same in zip(outs, graph.uniform, strict=True)
@@ -341,26 +322,12 @@ class _Body:
         self._members([f"{self.dialect.local(name, self.dtype)}({', '.join(arguments)});"], members)
 
     def _normalise(self, node: NormaliseWeights) -> None:
-        def formula(xp: Any, weight: Any) -> Any:
-            return plain(node.formula(Summable(weight, total=weight), node.outputs))
-
-        self._formula(formula, (node.weight,), (node.out,), node.out.axes)
+        self._formula(*formula_of(node))
 
     def _scale_rows(self, node: ScaleRows) -> None:
-        axes = node.source.axes
-        if node.out.axes:
-
-            def scaled(xp: Any, source: Any, share: Any) -> Any:
-                return plain(node.formula(Summable(source, xp), share))
-
-            self._formula(scaled, (node.source, node.share), (node.out,), axes)
-            return
-
-        def added(xp: Any, source: Any, share: Any, before: Any) -> Any:
-            return before + plain(node.formula(Summable(source, xp), share))
-
-        self._zero(node.out)
-        self._formula(added, (node.source, node.share, node.out), (node.out,), axes)
+        if not node.out.axes:
+            self._zero(node.out)
+        self._formula(*formula_of(node))
 
     def _lookup(self, node: Lookup) -> None:
         members, width = node.out.members, node.out.width
@@ -420,13 +387,3 @@ class _Body:
             to, plus = (self.memory.place(b) for b in (node.out, node.plus))
             line = f"{self._element(to, 'k')} += {self._element(plus, 'k')};"
             self.lines += self.dialect.loop("k", str(many), [line])
-
-
-def _kind(buffer: Buffer, width: int) -> str:
-    """What a formula over rows of some columns finds in a buffer: a row, or one number."""
-    if buffer.kind == "index":
-        return "index"
-    wide = buffer.width == width and bool(buffer.axes)
-    if buffer.kind == "word":
-        return "words" if wide else "word"
-    return "real" if wide else "scalar"

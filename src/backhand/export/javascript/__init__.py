@@ -2,6 +2,7 @@
 
 - `dialect`: JavaScript as a dialect of `export.imperative`, with its small functions;
 - `runtime`: what every module has: cells of tables as numbers, and checks of what it is given;
+- `nodes`: a function for each node of a network's plan;
 - `networks`: the functions of one network, and what describes it;
 - `files`: `write_js`, which writes the module.
 """

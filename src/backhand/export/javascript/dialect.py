@@ -151,6 +151,8 @@ def array_text(values: Array) -> str:
     """An expression for a typed array."""
     flat = np.ravel(values)
     dtype = str(flat.dtype)
+    if len(flat) > FEW and not flat.view(np.uint8).any():
+        return f"new {ARRAYS[dtype]}({len(flat)})"
     if len(flat) <= FEW:
         texts = ", ".join(real_text(a, dtype) for a in flat.tolist())
         return f"{ARRAYS[dtype]}.of({texts})"
@@ -159,14 +161,10 @@ def array_text(values: Array) -> str:
 
 
 class JavaScript(Dialect):
-    """ECMAScript 2020."""
+    """ECMAScript 2022."""
 
     null = "null"
-
-    def uses(self, name: str, dtype: str) -> None:
-        for other in HELPERS[name][0] if name in HELPERS else ():
-            self.uses(other, dtype)
-        super().uses(name, dtype)
+    helpers = HELPERS
 
     def helper(self, name: str, dtype: str) -> str:
         marked = "{mark}(" in HELPERS[name][1]
@@ -240,9 +238,6 @@ class JavaScript(Dialect):
         return index
 
     # memory and statements ----------------------------------------------------------------------
-
-    def element(self, array: str, index: str) -> str:
-        return f"{array}[{index}]"
 
     def pointer(self, array: str, offset: str) -> str:
         return array if offset == "0" else f"{array}.subarray({offset})"

@@ -13,6 +13,7 @@ from ..programs import program_of
 from . import runtime
 from .dialect import ARRAYS, JavaScript, real_text, text_of
 from .networks import SCRATCH, NetworkCode, call_text
+from .nodes import FILLED
 
 EXACT = 2**53
 """Whole numbers below are numbers in JavaScript; larger labels become text."""
@@ -40,20 +41,20 @@ def write_js(model: Any, path: str | os.PathLike[str]) -> None:
     write_whole(as_path(path), js_text(program_of(model)).encode("ascii"))
 
 
-def js_text(program: Program) -> str:
-    """The contents of the module."""
-    return _Module(program).text()
+def js_text(program: Program, nodes: bool = False) -> str:
+    """The contents of the module; with ``nodes`` it has a function for each node of the plans."""
+    return _Module(program, nodes).text()
 
 
 class _Module:
     """Writes the module of a program."""
 
-    def __init__(self, program: Program) -> None:
-        self.program, self.dialect = program, JavaScript()
+    def __init__(self, program: Program, nodes: bool) -> None:
+        self.program, self.dialect, self.nodes = program, JavaScript(), nodes
         self.writer = Writer(self.dialect)
         self.writer.name(SCRATCH)
         self.networks = [
-            NetworkCode(self.writer, self.dialect, stage) for stage in program.networks
+            NetworkCode(self.writer, self.dialect, stage, nodes) for stage in program.networks
         ]
         self.prepare = None if program.prepare is None else self.writer.stage(program.prepare)
         self.answer = self.writer.stage(program.answer)
@@ -66,6 +67,7 @@ class _Module:
             f"// {text_of(self.program.name)}, exported by backhand",
             "const fround = Math.fround;",
             runtime.ARRAYS,
+            *([FILLED] if self.nodes else []),
             *([runtime.cells()] if self.program.columns else []),
             *self.dialect.helper_texts(),
             *("\n".join(self.dialect.array(*array)) for array in self.writer.arrays),

@@ -19,6 +19,7 @@ from ..imperative import Routine, Writer
 from ..imperative.memory import size_of
 from ..program import Stage
 from .dialect import ARRAYS, JavaScript, array_text, text_of
+from .nodes import NodesCode
 
 SCRATCH = "scratch"
 """The name of the arrays in which functions keep what is between; they run one at a time."""
@@ -37,6 +38,8 @@ class NetworkCode:
         The writer's.
     stage : Stage
         Of a program's ``networks``.
+    nodes : bool
+        Whether the module has a function for each node as well, see `nodes`.
 
     Raises
     ------
@@ -44,7 +47,9 @@ class NetworkCode:
         If the stage is not the forward pass of a network.
     """
 
-    def __init__(self, writer: Writer, dialect: JavaScript, stage: Stage) -> None:
+    def __init__(
+        self, writer: Writer, dialect: JavaScript, stage: Stage, nodes: bool = False
+    ) -> None:
         if stage.origin is None:
             raise InputError(f"{stage.name} is not a network as it was trained: export that")
         self.name, self.dialect = writer.name(stage.name), dialect
@@ -68,6 +73,7 @@ class NetworkCode:
             results=self.between,
         )
         self._step = self._write_step(write)
+        self._nodes = NodesCode(writer, dialect, self.name, self.plan) if nodes else None
         self.object = self.dialect.local(self.name, "")
 
     @property
@@ -154,6 +160,7 @@ const {self.object} = {{
   sgdStep(gradients, rate, w = {own}) {{
     {step}
   }},
+{"" if self._nodes is None else self._nodes.definition()}
 }};"""
 
     def description(self) -> dict[str, Any]:

@@ -27,7 +27,8 @@ def write_onnx(model: Any, path: str | os.PathLike[str], values: Any = None) -> 
     Raises
     ------
     InputError
-        If onnx is not installed, or the file cannot be written there.
+        If onnx is not installed, a text has half of a pair of surrogates, or the file cannot be
+        written there.
     DiffersError
         If onnxruntime gives something else than the model, beyond rounding.
     """
@@ -37,7 +38,11 @@ def write_onnx(model: Any, path: str | os.PathLike[str], values: Any = None) -> 
     from onnx import checker
 
     program = program_of(model)
-    made = onnx_model(program)
+    try:
+        made = onnx_model(program)
+    except UnicodeEncodeError as error:
+        some = f"{error.object!a:.60}"
+        raise InputError(f"{some} cannot be a text in ONNX, which is UTF-8: rename it") from None
     checker.check_model(made, full_check=True)
     content = made.SerializeToString()
     if importlib.util.find_spec("onnxruntime") is not None:

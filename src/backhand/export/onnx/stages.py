@@ -16,6 +16,7 @@ from ...errors import InputError
 from ...expr.trace import trace
 from ...plan.buffers import Buffer
 from ...plan.nodes import Cumulate, Lookup, Map, MemberSum, Node, Product
+from ..free_names import free_name
 from ..program import Stage
 from .namespace import COMPARISONS, OPERATORS, Onnx
 
@@ -33,12 +34,7 @@ class Writer:
 
     def free(self, name: str) -> str:
         """A name that nothing has yet: this one, or with a number behind it."""
-        found, number = name, 1
-        while found in self.names:
-            number += 1
-            found = f"{name}.{number}"
-        self.names.add(found)
-        return found
+        return free_name(name, self.names, ".")
 
     def constant(self, a: Array, name: str) -> str:
         """An array that stands in the file once; ``name`` is for the first to need it."""

@@ -38,6 +38,22 @@ class Layer(abc.ABC):
     least: ClassVar[Mapping[str, float]] = {}
     """The smallest value of a field, where it is not 1 for whole numbers, and none for others."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__repr__" not in vars(cls):  # before the dataclass writes one with every field
+            cls.__repr__ = Layer.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """The fields that differ from what they are by default, formulas by their names."""
+        said: list[str] = []
+        for field in dataclasses.fields(self):
+            value, needed = getattr(self, field.name), field.default is dataclasses.MISSING
+            if needed and not said:
+                said.append(_shown(value))
+            elif needed or value != field.default:
+                said.append(f"{field.name}={_shown(value)}")
+        return f"{type(self).__name__}({', '.join(said)})"
+
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             check = CHECKS.get(getattr(field.type, "__name__", str(field.type)))
@@ -91,6 +107,20 @@ def layer_from_dict(data: Any) -> Layer:
         return LAYERS[kind].from_dict({k: v for k, v in data.items() if k != "layer"})
     except TypeError as error:
         raise InputError(f"layer {kind!r}: {error}") from None
+
+
+LONGEST = 3
+"""Numbers that are shown of a longer sequence."""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        shortened = len(value) > LONGEST and not isinstance(value[0], Layer)
+        some = [_shown(item) for item in (value[:LONGEST] if shortened else value)]
+        return f"[{', '.join(some)}{f', ... {len(value)} in all' if shortened else ''}]"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return repr(getattr(value, "spec", value))
 
 
 def _plain(value: Any) -> Any:

@@ -45,7 +45,7 @@ def test_what_there_is_of_y(shows):
     assert rows.dtype == np.float32
 
 
-def test_a_program_that_prepares_nothing_has_one_door():
+def test_a_program_that_prepares_nothing_has_one_entry_point():
     program = program_of(Network((3, 8, 2)))
     module = emit_row_program(program, program.symbols(Target.host()), 0)
     text = str(module)

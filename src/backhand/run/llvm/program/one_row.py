@@ -23,6 +23,9 @@ from .partition import Range
 from .row_code import RowCode
 from .sum_code import SumCode
 
+BEYOND = 64
+"""Numbers behind the widest row that kernels may read."""
+
 
 def one_row_plan(plan: Plan) -> KernelPlan:
     """The kernels of a plan for one row: what is wanted are its logits."""
@@ -37,6 +40,11 @@ def given_buffers(kernel_plan: KernelPlan) -> tuple[Buffer, ...]:
 def slots(layout: Layout) -> Slots:
     """What the function expects in its table; its argument x may be copied there."""
     return {"zeros": Slot(layout.real, (None,)), **layout.buffer_slots()}
+
+
+def zeros(plan: Plan) -> int:
+    """How many numbers the entry ``zeros`` of the table needs."""
+    return max(buffer.width for buffer in plan.buffers.values()) + BEYOND
 
 
 def emit_function(kernel_plan: KernelPlan, target: Target, name: str, *, flush: bool) -> ir.Module:

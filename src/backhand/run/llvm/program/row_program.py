@@ -150,14 +150,13 @@ def emit_row_program(program: RowProgram, symbols: Sequence[str], raw: int) -> i
     """The module that calls the stages; ``raw`` is the number of values in a row of a table."""
     module = ir.Module("backhand")
     kinds = [ir.PointerType()] * 3 + [ir.IntType(64)]
-    doors = ["prepared", "raw"] if program.prepare else ["prepared"]
-    for name in doors:
+    for name in ["prepared", "raw"] if program.prepare else ["prepared"]:
         function, build = define(module, name, kinds, ir.IntType(64), external=True)
-        _Door(program, symbols, build, function.args).emit(raw if name == "raw" else 0)
+        _EntryPoint(program, symbols, build, function.args).emit(raw if name == "raw" else 0)
     return module
 
 
-class _Door:
+class _EntryPoint:
     """Writes one of the functions that are called from outside."""
 
     def __init__(

@@ -63,14 +63,17 @@ class RowFunctions:
             return None
         kinds = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
         address = self._code.address(name)
-        quick = ctypes.PYFUNCTYPE(ctypes.c_int64, *kinds)(
-            address
-        )  # it keeps the interpreter's lock
-        long = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)
-        return functools.partial(self._run, quick, long, row_bytes)
+        keeps_lock = ctypes.PYFUNCTYPE(ctypes.c_int64, *kinds)(address)
+        releases_lock = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(address)
+        return functools.partial(self._run, keeps_lock, releases_lock, row_bytes)
 
     def _run(
-        self, quick: Any, long: Any, row_bytes: int, rows: bytes, count: int = 1
+        self,
+        keeps_lock: Any,
+        releases_lock: Any,
+        row_bytes: int,
+        rows: bytes,
+        count: int = 1,
     ) -> tuple[int, Doubles]:
         """Run a function for rows, C order.
 
@@ -88,8 +91,8 @@ class RowFunctions:
             memory = self._idle.pop()
         except IndexError:
             memory = self._memory()
-        door = quick if self._work * count < tuning.UNLOCKING_WORK else long
-        bad = door(memory[0], rows, y, count)
+        short = self._work * count < tuning.UNLOCKING_WORK
+        bad = (keeps_lock if short else releases_lock)(memory[0], rows, y, count)
         self._idle.append(memory)
         return bad, y
 

@@ -12,16 +12,13 @@ from .. import tuning
 from ..machine.compile_store import COMPILING, built
 from ..machine.target import Target
 from ..program.buffers import WORD, Slot
-from ..program.one_row import emit_function
+from ..program.one_row import emit_function, zeros
 from ..program.row_program import DOUBLE, RowProgram, RowStage, emit_row_program
 from .binding import Table
 from .frozen import frozen
 from .memory import aligned
 
 Array = Any
-
-BEYOND = 64
-"""Numbers behind the widest row that kernels may read."""
 
 
 def frozen_program(program: RowProgram, raw: int = 0) -> bytes:
@@ -83,8 +80,8 @@ def _constants(program: RowProgram) -> dict[str, tuple[Slot, Array]]:
         for name, places in (("sources", program.sources), ("order", program.order)):
             found[name] = Slot(WORD, (len(places),)), np.array(places, WORD)
     for number, stage in enumerate(program.stages):
-        widest = max(buffer.width for buffer in stage.plan.buffers.values()) + BEYOND
-        found[f"{number}.zeros"] = Slot(stage.dtype, (widest,)), np.zeros(widest)
+        some = zeros(stage.plan)
+        found[f"{number}.zeros"] = Slot(stage.dtype, (some,)), np.zeros(some)
         for name, a in stage.constants.items():
             shape = stage.layout.static[name]
             flat = np.reshape(a, (shape[0], -1))

@@ -29,7 +29,7 @@ from ..machine.target import Library, Target
 from ..program.buffers import Layout
 from ..program.compiled import program_key
 from ..program.kernel_plan import KernelPlan
-from ..program.one_row import emit_row, one_row_plan, slots
+from ..program.one_row import emit_row, one_row_plan, slots, zeros
 from .binding import Table
 
 Array = Any
@@ -72,8 +72,7 @@ class SingleRow:
         layout = Layout(kernel_plan)
         self._library = _library(kernel_plan)
         table = Table(slots(layout))
-        widest = max(buffer.width for buffer in plan.buffers.values()) + 64
-        given = {"zeros": np.zeros(widest, dtype), **aligned_buffers(params)}
+        given = {"zeros": np.zeros(zeros(plan), dtype), **aligned_buffers(params)}
         mine = {name: ((2, stride), kind) for name, (stride, kind) in layout.batched.items()}
         mine |= {n: (shape, dtype) for n, shape in layout.static.items() if n not in given}
         for name, a in {**given, **allocate_arena(mine)}.items():
