@@ -1,6 +1,6 @@
 """Kills worker processes of Dask's in the midst of a phase, and compares with an undisturbed run.
 
-    python tests/dask/kills.py [--kills 50] [--phases reading statistics training exchange prediction]
+    python -m tests.dask.kills [--kills 50] [--phases reading statistics training ...]
 
 A worker is told to die in a task of the phase, by a file that exists once: so a kill falls into
 that phase and no other. It prints how each run ended, and exits with 1 at the first result that

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..train.local_steps import local_steps
 from ..train.rows import CheckedRows
-from ..train.shards import Shards, Stand, Turn, average
+from ..train.shards import Shards, Stand, Turn, average, groups
 from .waiting import result_of
 
 Array = Any
@@ -59,7 +59,9 @@ class DaskShards(Shards):
             client.submit(_steps, start, future, number, self._encode, pure=False)
             for number, future in enumerate(self._futures)
         ]
-        found: Stand = result_of(client, client.submit(average, stands, pure=False))
+        while len(stands) > 1:
+            stands = [client.submit(average, group, pure=False) for group in groups(stands)]
+        found: Stand = result_of(client, stands[0])
         return found
 
 

@@ -19,7 +19,6 @@ from .evaluate import Score, evaluate
 from .loop import AfterEpoch, TrainLoop
 from .result import DivergedError, FitResult
 from .rows import Rows, checked
-from .shards import Averaged, Shards
 from .state import Epoch, TrainState
 from .stopping import Patience
 
@@ -104,10 +103,10 @@ def fit(
         after.evaluate = lambda now: evaluate(network, now, held_out, score, config.engine)
         after.merit = _by_score if config.monitor == "score" and score is not None else _by_loss
     params = network.checked_parameters(params)
-    elsewhere = None
-    if isinstance(rows, Shards):
-        elsewhere = Averaged(params, {} if state is None else state.arrays)
-    loop = TrainLoop(network, params, config, len(rows), state=state, trainer=elsewhere)
+    trainer = None
+    if isinstance(rows, Blocks):
+        trainer = rows.trainer(params, {} if state is None else state.arrays)
+    loop = TrainLoop(network, params, config, len(rows), state=state, trainer=trainer)
     if checkpoint is not None:
         checkpoint.begin(loop.state.epoch)
     try:

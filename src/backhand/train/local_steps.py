@@ -10,7 +10,7 @@ import numpy as np
 
 from .loop import TrainLoop
 from .rows import Rows, checked
-from .shards import Shards, Stand, Turn, average, taken
+from .shards import Shards, Stand, Turn, average, groups, taken
 
 
 def local_steps(turn: Turn, rows: Rows, number: int, threads: int | None = None) -> Stand:
@@ -71,4 +71,7 @@ class LocalShards(Shards):
         return LocalShards(self._rows, self.steps, min(1.0, self.share * rows / len(self)))
 
     def exchange(self, turn: Turn) -> Stand:
-        return average([local_steps(turn, some, number) for number, some in enumerate(self._rows)])
+        stands = [local_steps(turn, some, number) for number, some in enumerate(self._rows)]
+        while len(stands) > 1:
+            stands = [average(group) for group in groups(stands)]
+        return stands[0]

@@ -28,9 +28,8 @@ from .lbfgs import Minimum, minimise, penalised_first, squares
 from .penalty import Penalty, divided
 from .result import check_finite
 from .rows import CheckedRows, Rows, checked
-from .shards import Averaged, Shards, Turn
 from .state import Epoch, Part, TrainState
-from .stopping import Best, Patience
+from .stopping import Patience
 
 Array = Any
 
@@ -52,7 +51,7 @@ class TrainLoop:
     state : TrainState, optional
         Where an earlier training of the network stood, but for ``params``.
     trainer : Trainer, optional
-        One that has just these parameters and this state; `Averaged` where rows are `Shards`.
+        One that has just these parameters and this state.
     penalty : Penalty, optional
 
     Attributes
@@ -81,7 +80,7 @@ class TrainLoop:
         rows: int,
         *,
         state: TrainState | None = None,
-        trainer: Trainer | Averaged | None = None,
+        trainer: Trainer | None = None,
         penalty: Penalty | None = None,
     ) -> None:
         self.network, self.config = network, config
@@ -149,7 +148,7 @@ class TrainLoop:
         """Let go of the trainer and all that it holds; the parameters stay."""
         self.latest()
         trainer, self._trainer = self._trainer, None
-        return None if isinstance(trainer, Averaged) else trainer
+        return trainer
 
     @np.errstate(over="ignore", invalid="ignore")  # DivergedError tells it, and where
     def epoch(self, rows: Rows | Blocks, order: Array | None = None) -> float:
@@ -166,8 +165,8 @@ class TrainLoop:
         """
         if not isinstance(rows, Blocks):
             return self._train(checked(self.network, rows, "training"), order)
-        if isinstance(rows, Shards):
-            return self._exchanges(rows)
+        if rows.elsewhere:
+            return rows.train(self, self._trainer)
         config = self.config
         done = self.state.part.blocks
         begin = rows.epoch(
@@ -180,41 +179,21 @@ class TrainLoop:
                 if self.nonfinite:
                     return loss
                 weight = len(block) if block.weight is None else float(block.weight.sum())
-                self._after_part(number, loss, weight)
+                self.after_part(number, loss, weight)
         return self.state.part.loss
 
-    def _after_part(self, number: int, loss: float, weight: float) -> None:
+    def after_part(self, number: int, loss: float, weight: float) -> None:
         """Keep the state after a part of an epoch with its mean loss and the weight of its rows."""
+        self._latest = self._squares = None
         _, mean, total = self.state.part
         total += weight
         mean += (loss - mean) * (weight / total)
         self.state = self.snapshot(part=Part(number, mean, total))
         self.after_block()
 
-    def _exchanges(self, shards: Shards) -> float:
-        """An epoch on shards."""
-        trainer = self._trainer
-        assert isinstance(trainer, Averaged)
-        batch_size = shards.batch_size(self.config.batch_size)
-        config = dataclasses.replace(self.config, batch_size=batch_size)
-        turns = shards.turns(batch_size)
-        for number in range(self.state.part.blocks, turns):
-            now = self.snapshot(
-                part=self.state.part, best=Best(), history=[], arrays=trainer.arrays
-            )
-            found = shards.exchange(Turn(self.network, config, now, number, turns, shards.share))
-            if not math.isfinite(found.loss):
-                return found.loss
-            trainer.follow(found)
-            self._latest = self._squares = None
-            self.rate = found.rate
-            self._after_part(number + 1, found.loss, found.weight)
-        return self.state.part.loss
-
     def _train(self, rows: CheckedRows, order: Array | None) -> float:
         """Train on rows once; as `epoch`."""
         assert self._trainer is not None
-        assert not isinstance(self._trainer, Averaged)
         assert self._optimiser is not None
         config, count = self.config, rows.x.shape[0]
         if order is None and config.shuffle:

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..errors import InputError
 from ..network import Network, Params
 from .blocks import Blocks
 from .config import TrainConfig
 from .state import TrainState
+from .stopping import Best
 
 Array = Any
+T = TypeVar("T")
 
 MOMENTUM = 0.7
 """What parameters keep of the way to earlier averages. More needs more exchanges than most have."""
@@ -134,9 +135,31 @@ class Shards(Blocks):
         self.counts, self.steps, self.share = tuple(counts), steps, share
         super().__init__(sum(taken(count, share) for count in counts), 1, 1)
 
+    elsewhere = True
+
     def exchange(self, turn: Turn) -> Stand:
         """The average of where all shards stand after a turn."""
         raise NotImplementedError
+
+    def trainer(self, params: Params, arrays: Mapping[str, Array]) -> Averaged:
+        return Averaged(params, arrays)
+
+    def train(self, loop: Any, trainer: Averaged) -> float:
+        batch_size = self.batch_size(loop.config.batch_size)
+        config = replace(loop.config, batch_size=batch_size)
+        turns = self.turns(batch_size)
+        for number in range(loop.state.part.blocks, turns):
+            now = loop.snapshot(
+                part=loop.state.part, best=Best(), history=[], arrays=trainer.arrays
+            )
+            found = self.exchange(Turn(loop.network, config, now, number, turns, self.share))
+            if not math.isfinite(found.loss):
+                return found.loss
+            trainer.follow(found)
+            loop.rate = found.rate
+            loop.after_part(number + 1, found.loss, found.weight)
+        loss: float = loop.state.part.loss
+        return loss
 
     def scaled(self, encode: Callable[[Array], Array]) -> Shards:
         """As these, with targets (N,) that a function makes (N, 1)."""
@@ -157,17 +180,20 @@ def taken(count: int, share: float) -> int:
     return min(count, math.ceil(count * share))
 
 
-def average(stands: Sequence[Stand]) -> Stand:
-    """The average by weight, in the order of the shards.
+GROUP = 16
+"""Shards whose stands are averaged at once; then averages are, so that none has all to fetch."""
 
-    Raises
-    ------
-    InputError
-        If no shard has rows.
-    """
-    stands = [stand for stand in stands if stand.weight > 0]
-    if not stands:
-        raise InputError("no shard has rows to learn from")
+
+def groups(items: list[T]) -> list[list[T]]:
+    """Items that follow one another, in groups that are averaged at once."""
+    return [items[first : first + GROUP] for first in range(0, len(items), GROUP)]
+
+
+def average(stands: Sequence[Stand]) -> Stand:
+    """The average by weight, in the order of the shards; those of weight 0 do not count."""
+    stands = [stand for stand in stands if stand.weight > 0] or [*stands[:1]]
+    if len(stands) == 1:
+        return stands[0]
     total = sum(stand.weight for stand in stands)
 
     def mean(values: Sequence[Any]) -> Any:
