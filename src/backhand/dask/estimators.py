@@ -100,6 +100,10 @@ class DaskTabular(BaseTabular):
             getattr(self, "class_weight", None),
             held is not None,
         )
+        if not hasattr(X, "columns"):  # an array, and so is what will be predicted
+            model = fitted.model
+            unnamed = dataclasses.replace(model.preparation, has_names=False)
+            fitted = fitted._replace(model=dataclasses.replace(model, preparation=unnamed))
         self.__dict__ |= self._attributes(fitted, classes)
         self.n_features_in_ = len(names)
         self.__dict__.pop("feature_names_in_", None)

@@ -164,7 +164,6 @@ class Passes:
         sample = result_of(client, self._sample)
         self.labelled = self._spec.labelled(sample.slice(0, 0), sample)
         self._lengths: list[int] = []
-        self._has_names = names.has_names
 
     def first(self) -> FirstPass:
         """Statistics of all partitions, merged in their order."""
@@ -175,7 +174,7 @@ class Passes:
                 for i in range(0, len(found), MERGED)
             ]
         first: FirstPass = result_of(self._client, found[0])
-        self._lengths, first.gathering.has_names = first.lengths, self._has_names
+        self._lengths = first.lengths
         return first
 
     def second(self, preparing: Preparing, rows: int) -> SecondPass:

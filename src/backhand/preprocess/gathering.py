@@ -46,11 +46,7 @@ class Gathering:
     ----------
     rows : int
         So far.
-    has_names : bool
-        False if these are rows of an array, which is then what the preparation takes.
     """
-
-    has_names = True
 
     def __init__(self, sample: Any, exclude: Iterable[str] = ()) -> None:
         skip = set(exclude)
@@ -119,7 +115,6 @@ class Gathering:
         return TablePreparation.of(
             self._names,
             chosen,
-            has_names=self.has_names,
             exclude=skip,
             drop=drop,
             keep=keep,
