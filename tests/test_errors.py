@@ -7,6 +7,7 @@ import pytest
 from backhand.errors import (
     BackhandError,
     InputError,
+    amount,
     first_line,
     printable,
     unknown_name,
@@ -39,3 +40,13 @@ def test_what_other_libraries_say_is_one_short_printable_line():
     assert first_line(ValueError("a\x1b[31mb")) == r"a\x1b[31mb"
     assert len(first_line(ValueError("x" * 1000))) == 200
     assert printable("сыр\t\x07") == r"сыр\t\x07"
+
+
+def test_amounts_have_no_exponent_where_people_can_read_them():
+    assert amount(0.0123456) == "0.01235"
+    assert amount(-42063.4) == "-42,063"
+    assert amount(1999.0) == "1999"  # a year
+    assert amount(9999.6) == "10,000"
+    assert amount(0.1234567, 6) == "0.123457"
+    assert amount(2e12) == "2e+12"
+    assert amount(float("nan")) == "nan"

@@ -30,6 +30,12 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
+def amount(value: float, digits: int = 4) -> str:
+    """Return a number to so many digits, and a large one without an exponent: "42,063"."""
+    whole = 9999.5 <= abs(value) < 1e9
+    return f"{value:,.0f}" if whole else f"{value:.{digits}g}"
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what another library's error says, or else its kind, to be quoted.
 

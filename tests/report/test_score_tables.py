@@ -30,6 +30,7 @@ def test_numbers():
     assert number(0.12345) == "0.1235"
     assert number(-3.0) == "-3.0000"
     assert number(1234.567) == "1234.6"
+    assert number(36997.4) == "36,997"
     assert number(1234567.8) == "1,234,568"
     assert number(1.5e12) == "1.5e+12"
     assert number(math.nan) == share(math.nan) == between(math.nan, 1.0) == ""

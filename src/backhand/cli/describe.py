@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..datasets.reading import read_table
 from ..datasets.tables import read_target
-from ..errors import InputError, count, printable
+from ..errors import InputError, amount, count, printable
 from ..preprocess.preparation import TablePreparation
 from ..report import tables
 from .answers import Form
@@ -37,7 +37,7 @@ def run(
             more = len(classes) - MOST_CLASSES_SHOWN
             about.append(f"classes {named}" + (f" and {more} more" if more > 0 else ""))
         else:
-            about.append(f"{values.min():.4g} to {values.max():.4g}")
+            about.append(f"{amount(values.min())} to {amount(values.max())}")
     preparation = TablePreparation.fit(
         table,
         rows,

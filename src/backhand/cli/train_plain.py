@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Data
-from ..errors import BackhandError, InputError
+from ..errors import BackhandError, InputError, amount
 from ..export import Model
 from ..formulas.activations import choose_activation
 from ..formulas.initialisers import choose_initialiser
@@ -249,7 +249,7 @@ def baseline_of(data: Data) -> Baseline:
     error = np.square(t, dtype=np.float64).mean()
     spread = np.var(t, dtype=np.float64)
     return Baseline(
-        f"always {data.target_mean:.6g}, the mean of the training rows",
+        f"always {amount(data.target_mean, 6)}, the mean of the training rows",
         {
             "R2": float(1 - error / spread) if spread else 0.0,
             "RMSE": float(np.sqrt(error)) * data.target_std,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError, count, unknown_name
 from ..formulas.activations import Activation
 from ..formulas.loss import TARGETS
 from ..formulas.losses import Loss, choose_loss
@@ -207,7 +207,8 @@ class Description:
         """Its sizes, for people: the widths of a plain chain, such as 784-50-10."""
         if self.is_chain:
             return "-".join(map(str, self.widths))
-        return f"{self.inputs} inputs, {len(self.layers)} layers, {self.outputs} outputs"
+        named = (self.inputs, "input"), (len(self.layers), "layer"), (self.outputs, "output")
+        return ", ".join(count(*one) for one in named)
 
     def __repr__(self) -> str:
         """As it could be made again, and how many parameters it has."""

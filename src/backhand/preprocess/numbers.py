@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backhand.errors import InputError, count
+from backhand.errors import InputError, amount, count
 from backhand.formulas import columns
 from backhand.preprocess import arrow, cells
 from backhand.preprocess.cells import Strays
@@ -84,10 +84,11 @@ class NumberColumn(Encoder):
     @property
     def summary(self) -> str:
         if self.scale is None:
-            return f"{self.least:.4g}"
+            return amount(self.least)
         if self.two:
-            return f"{self.least:.4g} and {self.most:.4g}"
-        return f"{self.least:.4g} to {self.most:.4g}, median {self.scale.centre:.4g}"
+            return f"{amount(self.least)} and {amount(self.most)}"
+        least, most, median = map(amount, (self.least, self.most, self.scale.centre))
+        return f"{least} to {most}, median {median}"
 
     @functools.cached_property
     def slots(self) -> Slots:

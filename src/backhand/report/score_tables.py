@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import printable
+from ..errors import amount, printable
 from .scores import Scores
 
 MOST_CLASSES = 20
@@ -86,13 +86,7 @@ def number(value: float) -> str:
         return ""
     if abs(value) < 10:
         return f"{value:.4f}"
-    return (
-        f"{value:.5g}"
-        if abs(value) < 1e5
-        else f"{value:,.0f}"
-        if abs(value) < 1e9
-        else f"{value:.4g}"
-    )
+    return amount(value, 5)
 
 
 def share(value: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import amount
 from ..tabular.metrics import Metric
 
 Array = Any
@@ -211,7 +212,7 @@ def score_numbers(y: Array, predictions: Array, metric: Metric | None = None) ->
         Score(name, function(y, predictions), *ranges[name], function(y, constant))
         for name, function in functions.items()
     ]
-    return Scores(len(y), found, f"always {mean:.6g}, the mean of these rows")
+    return Scores(len(y), found, f"always {amount(mean, 6)}, the mean of these rows")
 
 
 def named(metric: Metric, labels: Sequence[Any] = ()) -> tuple[str, float]:

@@ -58,6 +58,15 @@ def test_pages_are_whole(opened, kind, width, dark):
     assert page.requests == []
 
 
+def test_long_names_fit_on_a_phone(opened):
+    page = opened("binary", width=390, phone=True)
+    page.value(
+        "document.querySelectorAll('.drivers .name').forEach("
+        "(one) => { one.textContent = 'flipper_length_in_millimetres'; })"
+    )
+    assert page.value("document.documentElement.scrollWidth") == 390
+
+
 def cells(page):
     found = page.value(
         "Object.fromEntries([...document.querySelectorAll('[data-cell], [data-rate]')].map("

@@ -82,6 +82,15 @@ def test_pages_are_whole(opened, kind, width, dark):
     whole(page, width)
 
 
+def test_a_prediction_stands_beside_what_the_table_has(opened, walked):
+    page = opened("regression")
+    _, _, y, subject, _ = walked("regression")
+    set_to(page, "choose-row", "5")
+    wanted = float(np.asarray(y)[subject.numbers[5]])
+    told = page.value("document.getElementById('actual').textContent")
+    assert float(told.replace("\N{MINUS SIGN}", "-")) == pytest.approx(wanted, rel=1e-5)
+
+
 def test_numbers_are_those_of_python(opened, walked):
     page = opened("several")
     *_, subject, _ = walked("several")

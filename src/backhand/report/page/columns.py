@@ -191,7 +191,7 @@ def _of_numbers(cells: Cells) -> tuple[list[int], list[Any]]:
 
 def _of_categories(cells: Cells) -> tuple[list[int], list[int]]:
     """A row with each of the most frequent texts, and the rows that have it."""
-    texts = np.array([NOTHING if v is None else str(v) for v in cells.values], object)
+    texts = np.array([str(v or "").strip() or NOTHING for v in cells.values], object)
     _, first, counts = np.unique(texts.astype(str), return_index=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
     return first[order].tolist(), counts[order].tolist()

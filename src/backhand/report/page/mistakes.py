@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import amount
 from .attributions import attribute
 from .sampling import MOST_MISTAKES
 from .subject import Subject
-from .text import shown
 
 Array = Any
 
@@ -82,7 +82,7 @@ def _mistake(subject: Subject, row: int) -> Mistake:
     labels = subject.labels
     of_actual, k = None, 0
     if subject.chosen is None:
-        actual, said = shown(subject.y[row]), shown(subject.predictions[row])
+        actual, said = amount(subject.y[row], 6), amount(subject.predictions[row], 6)
     else:
         k = int(subject.chosen[row])
         actual, said = labels[int(subject.y[row])], labels[k]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ... import __version__
-from ...errors import count
+from ...errors import amount, count
 from ...files import write_whole
 from ...train.monitor import EDGES
 from ..scores import Scores, score_classes, score_numbers
@@ -172,8 +172,9 @@ def headline(subject: Subject, scores: Scores) -> str:
         mae, r2 = by_name["MAE"], by_name["R2"]
         explained = f", and explain {100 * r2.value:.0f} % of its variance" if r2.value > 0 else ""
         return (
-            f"Predictions of {subject.target} are off by {mae.value:.4g} on average{explained}. "
-            f"Always answering the mean would be off by {mae.baseline:.4g}."
+            f"Predictions of {subject.target} are off by {amount(mae.value)} on average"
+            f"{explained}. "
+            f"Always answering the mean would be off by {amount(mae.baseline)}."
         )
     accuracy = by_name["accuracy"]
     most = scores.baseline.removeprefix("always ").partition(", the most")[0]

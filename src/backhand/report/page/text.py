@@ -18,6 +18,8 @@ def shown(value: Any) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, str):
+        if not value.strip():
+            return NOTHING
         return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
     number = float(value)
     if math.isnan(number):

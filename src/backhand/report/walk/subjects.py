@@ -76,6 +76,8 @@ class Subject:
         Height and width, if rows are pictures.
     parts : list of Part
         The networks, those first that count most.
+    actual : array (N,), optional
+        The target of each row as the table has it, of a regression.
     """
 
     title: str
@@ -86,6 +88,7 @@ class Subject:
     rows_in_all: int
     image: tuple[int, int] | None
     parts: list[Part]
+    actual: Array | None = None
 
     def prepared(self, program: Program) -> Array:
         """The rows as inputs x (N, D) of the networks."""
@@ -144,6 +147,7 @@ def of_table(model: TableModel, raw: Any, y: Array) -> Subject:
         len(y),
         None,
         parts,
+        y[which].astype(np.float64).ravel() if model.classes is None else None,
     )
 
 
@@ -199,6 +203,7 @@ def of_network(
         raise InputError(f"there are {len(rows)} rows and {len(y)} targets: they must be as many")
     which = _some(len(y), rows.shape[1])
     t: Array = np.asarray(y)[which]
+    actual = t.astype(np.float64) if classes is None and t.ndim == 1 else None
     if not network.loss.by_row:
         t = ((t.astype(np.float64) - mean) / std)[:, None]
     side = math.isqrt(rows.shape[1])
@@ -212,6 +217,7 @@ def of_network(
         len(y),
         (side, side) if picture and side * side == rows.shape[1] and side > 3 else None,
         [part],
+        actual,
     )
 
 

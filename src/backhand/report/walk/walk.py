@@ -119,6 +119,7 @@ def walk_of(subject: Subject) -> Walk:
         "features": [*program.feature_names] or [f"x{i}" for i in range(program.inputs)],
         "rows": cells_of(program, subject.values),
         "numbers": subject.numbers.tolist(),
+        "actual": None if subject.actual is None else subject.actual.tolist(),
         "rowsInAll": subject.rows_in_all,
         "schemes": SCHEMES,
         "version": __version__,

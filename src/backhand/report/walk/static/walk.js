@@ -92,7 +92,7 @@ const columns = data.columns.length ? data.columns : data.features.map((name) =>
 const known = (i) => data.rows.map((row) => row[i]).filter((v) => typeof v === "number");
 const extent = columns.map((_, i) => { const all = known(i); return all.length ? [Math.min(...all), Math.max(...all)] : [0, 1]; });
 const ink = Math.max(...data.rows.slice(0, 50).flat().filter((v) => typeof v === "number"), 1e-9);
-const targetText = (t) => data.labels ? data.labels[t[0]] : number(t[0]);
+const targetText = (i) => data.labels ? data.labels[entry().t[i][0]] : number(data.actual ? data.actual[i] : entry().t[i][0], 6);
 
 function chooseRow(place) {
   state.row = (place + data.rows.length) % data.rows.length;
@@ -201,7 +201,8 @@ function showAnswer(x) {
   const found = net.module.predictPrepared(x), place = by("answer");
   const loss = make("p", { className: "faint" }, "Loss of this row: ", make("b", { id: "loss", dataset: { value: net.loss }, textContent: number(net.loss) }));
   if (!data.labels) {
-    place.replaceChildren(make("p", { className: "lead" }, `${data.target}: `, make("b", { dataset: { value: found }, textContent: number(found, 5) })), loss);
+    place.replaceChildren(make("p", { className: "lead" }, `${data.target}: `, make("b", { dataset: { value: found }, textContent: number(found, 6) })),
+      ...(data.actual ? [make("p", {}, `Row ${data.numbers[state.row]} of the table has: `, make("b", { id: "actual", textContent: targetText(state.row) }))] : []), loss);
     return;
   }
   const largest = String(found.label);
@@ -635,7 +636,7 @@ by("choose-network").parentElement.hidden = data.networks.length < 2;
 showRate();
 nameTheme();
 await chooseNetwork();
-fill(by("choose-row"), data.rows.map((_, i) => [i, `${data.numbers[i]}: ${targetText(entry().t[i])}`]));
+fill(by("choose-row"), data.rows.map((_, i) => [i, `${data.numbers[i]}: ${targetText(i)}`]));
 state.chosen = { layer: Math.max(0, net.plan.layers.findIndex((layer) => layer.edges)), k: 0, m: 0 };
 state.chosen.k = net.plan.layers[state.chosen.layer].shown[0];
 settleUnit();
