@@ -24,7 +24,7 @@ PHASES = {
     "statistics": ("backhand.dask.passes", "statistics"),
     "preparing": ("backhand.dask.passes", "prepare"),
     "training": ("backhand.dask.training", "local_steps"),
-    "exchange": ("backhand.dask.training", "average"),
+    "exchange": ("backhand.train.shards", "average"),
     "prediction": ("backhand.dask.estimators", "_predicted"),
 }
 """For each phase, a function that workers call in it: the module that calls it, and its name."""
