@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 
 # in the place of this folder, whose sparse.py is not the package that Dask looks for
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+sys.path.pop(0)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.dask.cluster import FEATURES, cluster, table
 
