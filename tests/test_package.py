@@ -33,7 +33,7 @@ FLOORS = (
     {"network", "passes", "engines", "layers"},
     {"train"},
     {"preprocess"},
-    {"check", "estimators", "tabular", "datasets", "export", "serve", "report"},
+    {"check", "estimators", "tabular", "datasets", "export", "serve", "dask", "report"},
     {"bench"},
     {"cli", "__main__"},
 )
@@ -162,7 +162,7 @@ def test_formulas_need_the_standard_library_alone(path):
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_heavy_packages_are_not_imported_at_import(path):
     own = module_of(path)
-    if own[1:2] in {("estimators",), ("tabular",)} or own[1:3] == ("run", "llvm"):
+    if own[1:2] in {("estimators",), ("tabular",), ("dask",)} or own[1:3] == ("run", "llvm"):
         return  # these are themselves imported when something needs them; see below
     assert HEAVY.isdisjoint(target[0] for target in at_import(path))
 

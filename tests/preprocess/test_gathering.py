@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import warnings
 
 import numpy as np
@@ -108,3 +109,38 @@ def test_warnings_are_those_of_a_whole_table():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found.preparation(warn=False)
+
+
+@pytest.mark.parametrize("cuts", [[2000, 4500], [0, 100, 5999]])
+def test_merged_parts_are_the_whole(cuts):
+    table = pa.table(columns())
+    bounds = [0, *cuts, N]
+    parts = []
+    for first, last in itertools.pairwise(bounds):
+        part = Gathering(table)
+        part.add(table.slice(first, last - first), np.arange(last - first))
+        parts.append((part, first))
+    whole, merged = Gathering(table), parts[0][0]
+    whole.add(table, np.arange(N))
+    for part, first in parts[1:]:
+        merged.merge(part, first)
+    assert merged.rows == N
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found, wanted = (g.preparation() for g in (merged, whole))
+    assert found.to_dict() == wanted.to_dict()
+
+
+def test_a_column_that_the_sample_knows_nothing_of_takes_one_kind_only():
+    sample = pa.table({"a": pa.nulls(5, pa.string())})
+
+    def part(values):
+        made = Gathering(sample)
+        made.add(pa.table({"a": pa.array(values, pa.string())}), np.arange(len(values)))
+        return made
+
+    merged = part([None, None])
+    merged.merge(part(["1.5", "2"]), 2)
+    merged.merge(part([None]), 4)
+    with pytest.raises(InputError, match="column 'a' has no values in a sample of the rows"):
+        merged.merge(part(["x", "y"]), 5)

@@ -110,3 +110,43 @@ def test_values_that_all_differ_are_known_to():
     for part in np.array_split(np.arange(100_000.0), 7):
         found.add_numbers(part)
     assert found.all_differ
+
+
+@pytest.mark.parametrize("size", [500, 40_000])
+def test_merged_quantiles_are_those_of_all_rows(size):
+    values = np.random.default_rng(0).lognormal(size=(6, size))
+    merged = Quantiles()
+    for some in values:
+        part = Quantiles()
+        part.add(some)
+        merged.merge(part)
+    found, every = merged.distribution(), np.sort(values.ravel())
+    assert merged.rows == values.size
+    assert (found.least, found.most) == (every[0], every[-1])
+    shares = np.linspace(0, 1, 101)
+    ranks = np.searchsorted(every, found.quantiles(shares)) / len(every)
+    assert np.abs(ranks - shares).max() < 1e-3 + 1 / len(every)
+
+
+def test_merged_counts_are_those_of_all_rows():
+    merged = Counts()
+    for counted in ({"a": 3, "b": 1}, {}, {"b": 2, "c": 5}):
+        part = Counts()
+        part.add(counted)
+        merged.merge(part)
+    assert merged.counts == {"a": 3, "b": 3, "c": 5}
+    assert merged.distinct == 3
+
+
+def test_merged_counts_of_many_texts_keep_the_frequent_ones(monkeypatch):
+    monkeypatch.setattr(sketches, "FREQUENT", 64)
+    merged, rows = Counts(), 0
+    for number in range(8):
+        part = Counts()
+        counted = {f"{number} {i}": 1 for i in range(200)} | {"often": 500}
+        part.add(counted)
+        rows += sum(counted.values())
+        merged.merge(part)
+    assert 8 * 500 - rows / 64 <= merged.counts["often"] <= 8 * 500
+    assert len(merged.counts) <= 128
+    assert merged.distinct == pytest.approx(1601, rel=0.05)

@@ -188,11 +188,15 @@ def _coded(column: Any) -> tuple[Any, NDArray[np.integer[Any]]]:
 
 def _are_codes(some: Any, counts: NDArray[np.int64]) -> bool:
     """Say whether distinct numbers, and how often each is there, are codes whose digits count."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     zeros = np.asarray(pc.match_substring_regex(some, _ZEROS))
     long = np.asarray(pc.match_substring_regex(some, r"^[+-]?\d{16,}$"))
-    long[long] = np.abs(number_text.as_floats(some.filter(long), NumberSpelling())) >= LARGEST_EXACT
+    long[long] = (
+        np.abs(number_text.as_floats(some.filter(pa.array(long)), NumberSpelling()))
+        >= LARGEST_EXACT
+    )
     if counts[zeros | long].sum() > STRAY_SHARE * counts.sum():
         return True
     # Few codes of New England among those of all states: all have five digits.

@@ -72,6 +72,25 @@ class Gathering:
         for name, column in self._columns.items():
             column.add(table.select([name]), numbers)
 
+    def merge(self, other: Gathering, before: int) -> None:
+        """Take in what was gathered of other rows of the table, by the same sample.
+
+        Parameters
+        ----------
+        other : Gathering
+            Its numbers of rows count from 0.
+        before : int
+            How many rows of the table stand before them.
+
+        Raises
+        ------
+        InputError
+            If a column without values in the sample has several kinds of them.
+        """
+        self.rows += other.rows
+        for name, column in self._columns.items():
+            column.merge(other._columns[name], before)
+
     def preparation(
         self,
         *,
@@ -94,7 +113,12 @@ class Gathering:
 
         skip = [name for name in self._names if name not in self._columns]
         return TablePreparation.of(
-            self._names, chosen, exclude=skip, drop=drop, keep=keep, warn=warn
+            self._names,
+            chosen,
+            exclude=skip,
+            drop=drop,
+            keep=keep,
+            warn=warn,
         )
 
 
@@ -102,10 +126,11 @@ class _Column:
     """One column."""
 
     def __init__(self, sample: Any, name: str) -> None:
-        self.name, self._sample = name, sample
+        self.name = name
         self.rows = self.missing = 0
-        self._found: _Numbers | _Dates | _Texts | None = None
+        self._found: Any = None  # _Numbers, _Dates or _Texts
         self._begin(cells.look(sample, name))
+        self._why = why_none(sample, name, self.reading)
 
     def _begin(self, reading: Reading) -> None:
         # strays of the sample are counted with all others
@@ -124,6 +149,32 @@ class _Column:
         values = self._found.read(table, self.reading)
         self._count_strays(table, values)
         self.missing += self._found.add(values, numbers)
+
+    def merge(self, other: _Column, before: int) -> None:
+        """Take in what was found in other rows, ``before`` rows after the first of the table."""
+        found, theirs = self._found, other._found
+        self.rows += other.rows
+        self.missing += other.missing
+        if theirs is not None and found is None:
+            self.reading, self._found = other.reading, theirs
+            theirs.shift(before)
+            return
+        if theirs is None or found is None:
+            return
+        if other.reading != self.reading:
+            kinds = self.reading.noun, other.reading.noun
+            raise InputError(
+                f"column {self.name!r} has no values in a sample of the rows; elsewhere some are "
+                f"{kinds[0]}, and some are {kinds[1]}: make them one type"
+            )
+        if other.reading.strays:
+            known = self.reading
+            if not known.strays:
+                row = other.reading.stray_row + before
+                known = replace(known, stray=other.reading.stray, stray_row=row)
+            self.reading = replace(known, strays=known.strays + other.reading.strays)
+        theirs.shift(before)
+        found.merge(theirs)
 
     def _count_strays(self, table: Any, values: Any) -> None:
         if self.reading.kind not in ("number", "date"):
@@ -145,8 +196,7 @@ class _Column:
                 f"{self.reading.noun}, such as {self.reading.stray!r}, while those of a sample "
                 "were; drop the column, or make it text in a Parquet file"
             )
-        why = why_none(self._sample, self.name, self.reading)
-        found: Statistics = why or ""
+        found: Statistics = self._why or ""
         if self._found is not None:
             found = self._found.statistics(self.rows, self.missing, keep)
         return encoder_of(self.name, self.reading, found, embed)
@@ -159,7 +209,7 @@ class _Numbers:
         self._may_be_identifier = may_be_named(name)
         self._distinct, self._offset = Distinct(), np.nan
         self._counting = self._growing = True
-        self._last, self._furthest = -np.inf, 0
+        self._first, self._last, self._furthest = np.inf, -np.inf, 0
 
     def read(self, table: Any, reading: Reading) -> NDArray[np.float64]:
         return cells.numbers(table, self._name, reading, strays="ignore")
@@ -184,7 +234,25 @@ class _Numbers:
         self._offset = offsets[0] if np.isnan(self._offset) else self._offset
         self._counting &= bool((offsets == self._offset).all())
         self._growing &= bool(values[0] > self._last and (np.diff(values) > 0).all())
+        self._first = min(self._first, values[0])
         self._last, self._furthest = values[-1], max(self._furthest, int(numbers.max()))
+
+    def shift(self, before: int) -> None:
+        self._offset, self._furthest = self._offset - before, self._furthest + before
+
+    def merge(self, other: _Numbers) -> None:
+        self._quantiles.merge(other._quantiles)
+        self._values |= other._values
+        self._may_be_identifier &= other._may_be_identifier
+        if not self._may_be_identifier or not other._quantiles.rows:
+            return
+        self._distinct.merge(other._distinct)
+        self._may_be_identifier = self._distinct.all_differ
+        self._offset = other._offset if np.isnan(self._offset) else self._offset
+        self._counting &= other._counting and self._offset == other._offset
+        self._growing &= other._growing and other._first > self._last
+        self._first = min(self._first, other._first)
+        self._last, self._furthest = other._last, max(self._furthest, other._furthest)
 
     def statistics(self, rows: int, missing: int, keep: bool) -> NumberStatistics:
         if missing == rows:
@@ -218,6 +286,17 @@ class _Dates:
             self._weekdays = self._weekdays + weekdays_of(known)
         return len(values) - len(known)
 
+    def shift(self, before: int) -> None:
+        """Nothing that is kept depends on numbers of rows."""
+
+    def merge(self, other: _Dates) -> None:
+        for part, found in other._parts.items():
+            self._parts.setdefault(part, Quantiles()).merge(found)
+        self._least = min(self._least, other._least)
+        self._most = max(self._most, other._most)
+        self._months |= other._months
+        self._weekdays = self._weekdays + other._weekdays
+
     def statistics(self, rows: int, missing: int, keep: bool) -> DateStatistics:
         parts = {part: found.distribution() for part, found in self._parts.items()}
         weekdays = np.zeros(7, np.int64) + self._weekdays
@@ -234,6 +313,12 @@ class _Texts:
     def add(self, values: Any, numbers: NDArray[np.int64]) -> int:
         self._counts.add(counted(values))
         return int(values.null_count)
+
+    def shift(self, before: int) -> None:
+        """Nothing that is kept depends on numbers of rows."""
+
+    def merge(self, other: _Texts) -> None:
+        self._counts.merge(other._counts)
 
     def statistics(self, rows: int, missing: int, keep: bool) -> CategoryStatistics:
         distinct = self._counts.distinct

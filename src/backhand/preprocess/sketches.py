@@ -62,6 +62,19 @@ class Quantiles:
         self._low = _least(self._low, values)
         self._high = -_least(-self._high, -values)
         self._levels[0].append(np.array(values, np.float64))
+        self._compress_all()
+
+    def merge(self, other: Quantiles) -> None:
+        """Take in what is kept of other values, which stand behind these."""
+        self.rows += other.rows
+        self._low = _least(self._low, other._low)
+        self._high = -_least(-self._high, -other._high)
+        self._levels += [[] for _ in range(len(other._levels) - len(self._levels))]
+        for mine, theirs in zip(self._levels, other._levels, strict=False):
+            mine += theirs
+        self._compress_all()
+
+    def _compress_all(self) -> None:
         level = 0
         while level < len(self._levels):
             self._compress(level)
@@ -124,6 +137,23 @@ class Counts:
             self._counts[text] = self._counts.get(text, 0) + number
         if self._distinct is not None:
             self._distinct.add_texts(counted)
+        self._bound()
+
+    def merge(self, other: Counts) -> None:
+        """Take in what is kept of other rows, as Agarwal et al. 2012, "Mergeable summaries"."""
+        if other._distinct is not None and self._distinct is None:
+            self._distinct = Distinct()
+            self._distinct.add_texts(self._counts)
+        if other._distinct is not None and self._distinct is not None:
+            self._distinct.merge(other._distinct)
+        elif self._distinct is not None:
+            self._distinct.add_texts(other._counts)
+        for text, number in other._counts.items():
+            self._counts[text] = self._counts.get(text, 0) + number
+        self._bound()
+
+    def _bound(self) -> None:
+        """Keep the frequent ones, if there are too many."""
         if len(self._counts) > 2 * FREQUENT:
             if self._distinct is None:
                 self._distinct = Distinct()
@@ -163,6 +193,10 @@ class Distinct:
         """Take in how many of some rows have each text."""
         keys = [zlib.crc32(text.encode()) << 32 | zlib.adler32(text.encode()) for text in counted]
         self._add(mixed(np.array(keys, np.uint64)), np.array([*counted.values()], np.int64))
+
+    def merge(self, other: Distinct) -> None:
+        """Take in what is kept of other values."""
+        self._add(other._hashes, other._counts)
 
     def _add(self, hashes: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
         if len(self._hashes) == HASHED:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import warnings
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from ..preprocess.preparation import TablePreparation
 from ..preprocess.sketches import Quantiles
 from ..train.blocks import Blocks, RereadRows, ahead
 from ..train.rows import CheckedRows, Rows
+from ..train.shards import Shards
 from ..train.stored import StoredRows
 from .fitting import FEWEST_FOLDED, Fitted, Settings, deadline_of, has_threshold, trained
 from .metrics import metric_of
@@ -40,19 +43,22 @@ MOST_GIVEN = 1_000_000
 
 
 class FirstPass:
-    """What is known of a stream after it has been read once.
+    """What is known of a stream after it has been read once, or of a part of a table.
 
     Attributes
     ----------
     rows : int
         With a target.
+    left_out : int
+        Without one.
     furthest : int
         The largest number of a row.
+    lengths : list of int
+        All rows of each part that was merged.
     labels : dict of label to int
         Rows of each class.
-    y : Distribution or None
-        Of a regression's targets.
-    mean_weight : float
+    weight : float
+        The sum of all.
     """
 
     def __init__(self, labelled: LabelledStream) -> None:
@@ -60,36 +66,58 @@ class FirstPass:
         self.gathering = Gathering(labelled.sample, skip)
         self.rows, self.furthest = 0, 0
         self.labels: dict[Any, int] = {}
-        self.y: Distribution | None = None
-        quantiles, weights = Quantiles(), 0.0
+        self._target, self._values = labelled.target, Quantiles()
+        self._y: Distribution | None = None
+        self.weight = 0.0
         with ahead(labelled.rows()) as found:
             for some in found:
                 with named(some.where):
                     self.gathering.add(some.table, some.numbers)
                     if labelled.regression:
                         _check_values(some.y, labelled.target)
-                        quantiles.add(some.y)
+                        self._values.add(some.y)
                     else:
-                        self._count(some.y, labelled.target)
+                        self._count(zip(*np.unique(some.y, return_counts=True), strict=True))
                 self.rows += len(some.y)
                 self.furthest = max(self.furthest, int(some.numbers.max()))
-                weights += len(some.y) if some.weight is None else float(some.weight.sum())
+                self.weight += len(some.y) if some.weight is None else float(some.weight.sum())
+        self.left_out = labelled.left_out
+        self.lengths = [labelled.stream.source.length or 0]
+
+    def merge(self, other: FirstPass) -> None:
+        """Take in what is known of the next part of a table; both know the lengths of theirs."""
+        before = sum(self.lengths)
+        self.gathering.merge(other.gathering, before)
+        self._values.merge(other._values)
+        self._count(other.labels.items())
+        self.rows += other.rows
+        self.left_out += other.left_out
+        self.furthest = max(self.furthest, before + other.furthest)
+        self.weight += other.weight
+        self.lengths += other.lengths
+
+    def check(self) -> None:
+        """Raise InputError if there are too few rows."""
         if self.rows < FEWEST_FOLDED:
             raise InputError(
-                f"target column {labelled.target!r}: {count(self.rows, 'row')} with a target; "
+                f"target column {self._target!r}: {count(self.rows, 'row')} with a target; "
                 f"{FEWEST_FOLDED} are needed"
             )
-        if labelled.regression:
-            self.y = quantiles.distribution()
-        self.mean_weight = weights / self.rows
 
-    def _count(self, y: Array, target: str) -> None:
-        for label, number in zip(*np.unique(y, return_counts=True), strict=True):
+    @property
+    def y(self) -> Distribution | None:
+        """Of a regression's targets."""
+        if self._y is None and self._values.rows:
+            self._y = self._values.distribution()
+        return self._y
+
+    def _count(self, counted: Iterable[tuple[Any, Any]]) -> None:
+        for label, number in counted:
             self.labels[label] = self.labels.get(label, 0) + int(number)
         if len(self.labels) > MOST_CLASSES:
             raise InputError(
-                f"target column {target!r} has more than {MOST_CLASSES:,} distinct values, too "
-                "many for classes; TabularRegressor learns numbers"
+                f"target column {self._target!r} has more than {MOST_CLASSES:,} distinct values, "
+                "too many for classes; TabularRegressor learns numbers"
             )
 
 
@@ -136,6 +164,8 @@ class StreamedTask(Task):
     def rows(self, which: Any, scale: TargetScale | None) -> Any:
         if not isinstance(which, Blocks):
             return super().rows(which, scale)
+        if isinstance(which, Shards):
+            return which if scale is None else which.scaled(scale.encode)
         return which if scale is None else Encoded(which, scale)
 
 
@@ -178,13 +208,41 @@ def fit_stream(
     DivergedError
         If training diverges.
     """
-    deadline = deadline_of(settings.time_limit)
-    metric = metric_of(settings.metric, regression)
     labelled = LabelledStream(stream, target, regression, weight)
-    first = FirstPass(labelled)
-    if labelled.left_out:
-        left = count(labelled.left_out, "row")
-        warnings.warn(f"target column {target!r}: {left} without a value left out", stacklevel=4)
+    with contextlib.ExitStack() as stack:
+
+        def second(preparing: Preparing, rows: int) -> SecondPass:
+            found = _second_pass(preparing, rows, stack)
+            if validation is None:
+                return found
+            other = LabelledStream(validation, target, regression, weight)
+            given, numbers = validation_rows(preparing, other)
+            return found._replace(held_out=given, numbers=numbers)
+
+        passes = functools.partial(FirstPass, labelled), second
+        return fit_passes(labelled, *passes, settings, class_weight, validation is not None)
+
+
+def fit_passes(
+    labelled: LabelledStream,
+    first_pass: Callable[[], FirstPass],
+    second_pass: Callable[[Preparing, int], SecondPass],
+    settings: Settings,
+    class_weight: Any = None,
+    given: bool = False,
+) -> tuple[Fitted, Array | None, list[str]]:
+    """Fit an ensemble to what two passes find; ``given`` says that validation rows are.
+
+    As `fit_stream`.
+    """
+    deadline = deadline_of(settings.time_limit)
+    metric = metric_of(settings.metric, labelled.regression)
+    first = first_pass()
+    first.check()
+    target, regression = labelled.target, labelled.regression
+    if first.left_out:
+        left = count(first.left_out, "row")
+        warnings.warn(f"target column {target!r}: {left} without a value left out", stacklevel=5)
     log_target = False
     if first.y is not None:
         log_target = TargetScale.may_be_log(first.y.values, first.y.weights)
@@ -192,30 +250,49 @@ def fit_stream(
     preparation = first.gathering.preparation(drop=settings.drop, keep=settings.keep)
     settings.tell(preparation)
     classes = None if regression else np.array(sorted(first.labels))
-    preparing = _preparing(labelled, first, preparation, classes, class_weight, validation)
-    with contextlib.ExitStack() as stack:
-        learned, some_x, counts, held_out, numbers = _second_pass(preparing, first.rows, stack)
-        if validation is not None:
-            other = LabelledStream(validation, target, regression, weight)
-            held_out, numbers = _validation_rows(preparing, other)
-        task = StreamedTask(
-            preparation,
-            held_out.x,
-            held_out.t[:, 0],
-            None if held_out.weight is None else held_out.weight[:, 0].astype(float),
-            classes=0 if classes is None else len(classes),
-            metric=metric,
-            folds=[(learned, slice(0, len(held_out)))] * recipe.folds,
-            by_score=settings.metric is not None and not has_threshold(metric, classes),
-            some_x=some_x,
-            counts=counts,
-            targets=first.y,
-        )
-        bounds = None if first.y is None else (first.y.least, first.y.most)
-        fitted = trained(
-            task, recipe, settings, deadline, first.rows, bounds, classes, target, numbers
-        )
+    preparing = _preparing(labelled, first, preparation, classes, class_weight, given)
+    found = second_pass(preparing, first.rows)
+    held_out = found.held_out
+    task = StreamedTask(
+        preparation,
+        held_out.x,
+        held_out.t[:, 0],
+        None if held_out.weight is None else held_out.weight[:, 0].astype(float),
+        classes=0 if classes is None else len(classes),
+        metric=metric,
+        folds=[(found.learned, slice(0, len(held_out)))] * recipe.folds,
+        by_score=settings.metric is not None and not has_threshold(metric, classes),
+        some_x=found.some_x,
+        counts=found.counts,
+        targets=first.y,
+    )
+    bounds = None if first.y is None else (first.y.least, first.y.most)
+    numbers = found.numbers
+    fitted = trained(task, recipe, settings, deadline, first.rows, bounds, classes, target, numbers)
     return fitted, classes, labelled.names
+
+
+class SecondPass(NamedTuple):
+    """What is found when all rows are prepared.
+
+    Attributes
+    ----------
+    learned : Blocks
+        What is learned from.
+    some_x : array of float32 (M, D)
+        Some of it.
+    counts : list of array of int
+        `code_counts` of all of it.
+    held_out : Rows
+    numbers : array of int
+        Of the held-out rows.
+    """
+
+    learned: Blocks
+    some_x: Array
+    counts: list[Array]
+    held_out: Rows
+    numbers: Array
 
 
 def _preparing(
@@ -224,7 +301,7 @@ def _preparing(
     preparation: TablePreparation,
     classes: Array | None,
     class_weight: Any,
-    validation: Stream | None,
+    given: bool,
 ) -> Preparing:
     stream, factors = labelled.stream, None
     if class_weight is not None:
@@ -234,25 +311,54 @@ def _preparing(
             factors = rows.sum() / (len(classes) * rows)
         else:
             factors = weights_of_classes(class_weight, classes, np.arange(len(classes))[:, None])
-    share = 0.0 if validation else min(stream.validation, MOST_VALIDATED / first.rows)
+    share = 0.0 if given else min(stream.validation, MOST_VALIDATED / first.rows)
     last_from = first.furthest + 1 - round(share * first.rows) if stream.last else np.inf
-    return Preparing(labelled, preparation, classes, factors, first.mean_weight, share, last_from)
+    return Preparing(
+        labelled, preparation, classes, factors, first.weight / first.rows, share, last_from
+    )
 
 
-def _second_pass(
-    preparing: Preparing, rows: int, stack: contextlib.ExitStack
-) -> tuple[Blocks, Array, Any, Rows, Array]:
-    """Prepare all rows once: what is learned from, some of it, its codes, and the held-out rows.
-
-    They are kept on the disk if there is room, until the stack is left.
-    """
+def _second_pass(preparing: Preparing, rows: int, stack: contextlib.ExitStack) -> SecondPass:
+    """Prepare all rows once; they are on the disk, if there is room, until the stack is left."""
     stream, preparation = preparing.labelled.stream, preparing.preparation
     weighted = preparing.labelled.weight is not None or preparing.factors is not None
     row_bytes = 4 * preparation.width + 8 + 4 * weighted
     kept = None
     if rows * row_bytes <= stream.disk_bytes:
         kept = stack.enter_context(StoredRows(stream.scratch, stream.window_bytes))
-    some, counts, learned = [], _no_counts(preparation), 0
+    found = prepared(preparing, rows, None if kept is None else kept.add)
+    if not found.rows:
+        raise InputError(f"no row is left to learn from: all {rows} are held out")
+    make, window = preparing.learned, stream.window_bytes
+    blocks: Blocks = kept or RereadRows(make, found.rows, row_bytes, window)
+    judged, numbers = in_memory(preparing, found.held_out)
+    return SecondPass(blocks, np.concatenate(found.some), found.counts, judged, numbers)
+
+
+class Prepared(NamedTuple):
+    """What is kept of rows that were prepared.
+
+    Attributes
+    ----------
+    rows : int
+        How many are learned from.
+    some : list of array
+        Inputs of some of these.
+    counts : list of array
+    held_out : list of (Rows, array)
+        With the numbers of the rows.
+    """
+
+    rows: int
+    some: list[Array]
+    counts: list[Array]
+    held_out: list[tuple[Rows, Array]]
+
+
+def prepared(preparing: Preparing, rows: int, keep: Callable[[Rows], None] | None) -> Prepared:
+    """Prepare all rows of a stream, of a table of so many rows; ``keep`` gets what is learned."""
+    preparation = preparing.preparation
+    some, counts, learned = [], no_counts(preparation), 0
     held_out: list[tuple[Rows, Array]] = []
     with ahead(preparing.pieces(None)) as found:
         for piece, numbers, is_held_out in found:
@@ -263,20 +369,16 @@ def _second_pass(
             some.append(piece.x[drawn(numbers, QUANTILED / rows, SAMPLED)])
             new = code_counts(preparation, piece.x)
             counts = [a + b for a, b in zip(counts, new, strict=True)]
-            if kept is not None:
-                kept.add(piece)
-    if not learned:
-        raise InputError(f"no row is left to learn from: all {rows} are held out")
-    blocks: Blocks = kept or RereadRows(preparing.learned, learned, row_bytes, stream.window_bytes)
-    judged, numbers = _in_memory(preparing, held_out)
-    return blocks, np.concatenate(some), counts, judged, numbers
+            if keep is not None:
+                keep(piece)
+    return Prepared(learned, some, counts, held_out)
 
 
-def _no_counts(preparation: TablePreparation) -> list[Array]:
+def no_counts(preparation: TablePreparation) -> list[Array]:
     return [np.zeros(len(known), np.int64) for known in preparation.frequencies]
 
 
-def _in_memory(preparing: Preparing, parts: list[tuple[Rows, Array]]) -> tuple[Rows, Array]:
+def in_memory(preparing: Preparing, parts: Sequence[tuple[Rows, Array]]) -> tuple[Rows, Array]:
     """Parts of rows as one, with the numbers of the rows."""
     if not parts:
         kind = np.float64 if preparing.classes is None else np.int64
@@ -288,7 +390,7 @@ def _in_memory(preparing: Preparing, parts: list[tuple[Rows, Array]]) -> tuple[R
     return CheckedRows(x, t, weight), np.concatenate([numbers for _, numbers in parts])
 
 
-def _validation_rows(preparing: Preparing, other: LabelledStream) -> tuple[Rows, Array]:
+def validation_rows(preparing: Preparing, other: LabelledStream) -> tuple[Rows, Array]:
     """All rows of a stream of validation rows."""
     found: list[tuple[Rows, Array]] = []
     every = dataclasses.replace(preparing, labelled=other, held_out_share=0.0, last_from=np.inf)
@@ -301,4 +403,4 @@ def _validation_rows(preparing: Preparing, other: LabelledStream) -> tuple[Rows,
                 )
     if not found:
         raise InputError("X_val has no rows with a target")
-    return _in_memory(preparing, found)
+    return in_memory(preparing, found)

@@ -12,6 +12,8 @@ The rooms, in the order in which a training goes through them:
   callbacks, a checkpoint
 - `lbfgs`: L-BFGS, which takes all rows at each step
 - `evaluate`: loss and score on other rows
+- `shards`, `local_steps`: rows in shards that are trained on by themselves, here or elsewhere, and
+  averages of where they stand
 - `callbacks`: what is called after each epoch, and what it is told
 - `checkpoint`: the state in a file, from time to time
 - `result`: what it ends with

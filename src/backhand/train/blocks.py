@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import InputError
+from ..network import Params
 from .rows import Rows
 
 Array = Any
@@ -49,6 +50,17 @@ class Blocks:
 
     def pieces(self, rng: np.random.Generator | None) -> Iterator[Rows]:
         """All rows once, a few at a time, in an order that ``rng`` decides; None for their own."""
+        raise NotImplementedError
+
+    elsewhere = False
+    """Whether an epoch is `train`, on rows that are not here."""
+
+    def trainer(self, params: Params, arrays: Mapping[str, Array]) -> Any:
+        """What keeps parameters and the optimiser's arrays where rows are elsewhere, else None."""
+        return None
+
+    def train(self, loop: Any, trainer: Any) -> float:
+        """An epoch of a `TrainLoop` on rows that are elsewhere; its mean loss."""
         raise NotImplementedError
 
     def first(self, rows: int) -> Blocks:

@@ -103,7 +103,10 @@ def fit(
         after.evaluate = lambda now: evaluate(network, now, held_out, score, config.engine)
         after.merit = _by_score if config.monitor == "score" and score is not None else _by_loss
     params = network.checked_parameters(params)
-    loop = TrainLoop(network, params, config, len(rows), state=state)
+    trainer = None
+    if isinstance(rows, Blocks):
+        trainer = rows.trainer(params, {} if state is None else state.arrays)
+    loop = TrainLoop(network, params, config, len(rows), state=state, trainer=trainer)
     if checkpoint is not None:
         checkpoint.begin(loop.state.epoch)
     try:

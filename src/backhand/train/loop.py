@@ -64,6 +64,8 @@ class TrainLoop:
         The best epoch so far.
     learning_rate : float
         What the schedule scales; it may be changed between epochs.
+    rate : float
+        The learning rate of the last step.
     nonfinite : str or None
         Where the first value was that is not finite, if that ended the last epoch.
     after_block : callable
@@ -98,7 +100,7 @@ class TrainLoop:
         self._begun = self.state
         self._latest: Params | None = None if self._trainer else self.state.params
         self._squares: float | None = None
-        self._rate = self.learning_rate
+        self.rate = self.learning_rate
 
     def _new_trainer(self, params: Params) -> Trainer:
         config, dtype = self.config, self.network.dtype
@@ -139,7 +141,7 @@ class TrainLoop:
         now = {"step": self.step, "learning_rate": self.learning_rate, "part": Part()}
         changes = {**now, "epoch": self.done, "best": self.best, **changes}
         if self._trainer is not None:
-            changes |= {"params": self.latest(), "arrays": self._trainer.state}
+            changes = {"params": self.latest(), "arrays": self._trainer.state, **changes}
         return dataclasses.replace(self.state, **changes)
 
     def close(self) -> Trainer | None:
@@ -163,8 +165,10 @@ class TrainLoop:
         """
         if not isinstance(rows, Blocks):
             return self._train(checked(self.network, rows, "training"), order)
+        if rows.elsewhere:
+            return rows.train(self, self._trainer)
         config = self.config
-        done, mean, total = self.state.part
+        done = self.state.part.blocks
         begin = rows.epoch(
             self.done, self._seed, config.batch_size, shuffle=config.shuffle, done=done
         )
@@ -175,11 +179,17 @@ class TrainLoop:
                 if self.nonfinite:
                     return loss
                 weight = len(block) if block.weight is None else float(block.weight.sum())
-                total += weight
-                mean += (loss - mean) * (weight / total)
-                self.state = self.snapshot(part=Part(number, mean, total))
-                self.after_block()
-        return mean
+                self.after_part(number, loss, weight)
+        return self.state.part.loss
+
+    def after_part(self, number: int, loss: float, weight: float) -> None:
+        """Keep the state after a part of an epoch with its mean loss and the weight of its rows."""
+        self._latest = self._squares = None
+        _, mean, total = self.state.part
+        total += weight
+        mean += (loss - mean) * (weight / total)
+        self.state = self.snapshot(part=Part(number, mean, total))
+        self.after_block()
 
     def _train(self, rows: CheckedRows, order: Array | None) -> float:
         """Train on rows once; as `epoch`."""
@@ -206,7 +216,7 @@ class TrainLoop:
         loss = self._trainer.epoch(*given, order, config.batch_size, scalars, self.step)
         self.nonfinite = self._where_nonfinite(rows, scalars)
         self.step += len(firsts)
-        self._rate = float(rates[-1])
+        self.rate = float(rates[-1])
         if self._penalty is None or weights is None:
             return loss
         loss /= self._penalty.averaged
@@ -312,7 +322,7 @@ class TrainLoop:
                     loss = self.epoch(rows, which)
                     count = len(rows) if which is None else len(which)
                     speed = count / max(time.perf_counter() - start, 1e-9)
-                    ends = after(self, loss, self._rate, speed)
+                    ends = after(self, loss, self.rate, speed)
                     if ends:
                         return ends
         except KeyboardInterrupt:

@@ -1,0 +1,195 @@
+"""What many machines cost and gain: scores, exchanges, and time, with workers on this machine.
+
+    python benchmarks/many_machines.py [--rows 60000] [--epochs 8] [--parts score steps speed]
+
+- score: a fit on 2 and on 4 workers of Dask's beside one in memory, on rows that none has seen.
+- steps: the same against the number of steps between exchanges, without Dask: `LocalShards`.
+- speed: how long steps and exchanges take here, measured one at a time; from that a model of time
+  on more workers with a network that is simulated, and what the model says of the workers here.
+
+Kills are counted by ``python -m tests.dask.kills --kills 50``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+# in the place of this folder, whose sparse.py is not the package that Dask looks for
+sys.path.pop(0)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.dask.cluster import FEATURES, cluster, table
+
+from backhand import Network, Rows, TabularClassifier, TrainConfig, fit
+from backhand.tabular.recipes import PIECES, Recipe, _with
+from backhand.train.local_steps import LocalShards, local_steps
+from backhand.train.shards import GROUP, Stand, Turn, average
+from backhand.train.state import TrainState
+
+LATENCY, BANDWIDTH = 0.5e-3, 125e6
+"""Seconds for a message, and bytes a second, of the network that is simulated: 1 Gbit/s."""
+
+WIDE = 256
+"""Units of each hidden layer of the network whose time is taken."""
+
+TASK = 1e-3
+"""Seconds that the scheduler takes for a task; Dask's own documentation says about as much."""
+
+
+def score(rows: int, epochs: int) -> None:
+    import dask.dataframe as dd
+
+    from backhand.dask import DaskTabularClassifier
+
+    recipe = Recipe((_with(PIECES, 2),), lengths=((10**9, epochs, 256),))
+    train, test = table(rows), table(50_000, 1)
+    X, y = test[FEATURES], test.y
+    begun = time.monotonic()
+    local = TabularClassifier(recipe, random_state=0).fit(train[FEATURES], train.y)
+    wanted = local.score(X, y)
+    print(f"one machine: accuracy {wanted:.4f}, {time.monotonic() - begun:.0f} s")
+    frame = dd.from_pandas(train, npartitions=8)
+    for workers in (2, 4):
+        with tempfile.TemporaryDirectory() as folder, cluster(workers, folder) as client:
+            begun = time.monotonic()
+            model = DaskTabularClassifier(recipe, random_state=0, client=client, shards=workers)
+            found = model.fit(frame[FEATURES], frame.y).to_local().score(X, y)
+            print(
+                f"{workers} workers, {workers} shards: accuracy {found:.4f}, "
+                f"{100 * (found / wanted - 1):+.2f} %, {time.monotonic() - begun:.0f} s",
+                flush=True,
+            )
+
+
+def problem(rows: int, units: int = 64) -> tuple[Network, Rows, Rows]:
+    """A network, rows to learn from, and 50,000 others."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows + 50_000, 10)).astype(np.float32)
+    z = np.tanh(x @ rng.normal(size=(10, 20)) / 1.5) @ rng.normal(size=20) * 1.2
+    t = (z + rng.logistic(size=len(z)) > 0).astype(int)
+    net = Network((10, units, units, 2), activation="silu", loss="softmax_cross_entropy")
+    return net, Rows(x[:rows], t[:rows]), Rows(x[rows:], t[rows:])
+
+
+def config(epochs: int, batch_size: int = 512) -> TrainConfig:
+    return TrainConfig(
+        epochs=epochs,
+        batch_size=batch_size,
+        optimiser="adam",
+        learning_rate=4e-3,
+        schedule="cosine",
+    )
+
+
+def split(rows: Rows, shards: int) -> list[Rows]:
+    return [rows.take(some) for some in np.array_split(np.arange(len(rows)), shards)]
+
+
+def steps(rows: int, epochs: int) -> None:
+    net, learned, test = problem(rows)
+    start = net.init("lecun_normal", 0)
+
+    def loss(some: Rows | LocalShards) -> float:
+        return fit(net, start, some, config(epochs), validation=test).history[-1].validation_loss
+
+    wanted = loss(learned)
+    print(f"one machine: loss {wanted:.4f}, {epochs} epochs of {rows:,} rows")
+    print("shards | " + " | ".join(f"{h} steps" for h in (10, 50, 250, 10**6)))
+    for shards in (2, 4, 8, 16):
+        found = [loss(LocalShards(split(learned, shards), h)) for h in (10, 50, 250, 10**6)]
+        cells = " | ".join(f"{x:.4f} ({100 * (x / wanted - 1):+.1f} %)" for x in found)
+        print(f"{shards} | {cells}", flush=True)
+
+
+def measured(rows: int, shards: int, number: int) -> tuple[float, float, Stand]:
+    """Seconds of a turn of ``number`` steps on one thread, and of an average; where it stands."""
+    net, learned, _ = problem(rows, WIDE)
+    batch = max(16, 512 // shards)
+    own = config(8, batch)
+    some = learned.take(slice(0, batch * number))
+    turn = Turn(net, own, TrainState.at_start(net.init("lecun_normal", 0), own), 0, 1)
+    taken, averaged = [], []
+    for _ in range(9):
+        begun = time.perf_counter()
+        stand = local_steps(turn, some, 0, 1)
+        middle = time.perf_counter()
+        average([stand] * shards)
+        taken.append(middle - begun)
+        averaged.append(time.perf_counter() - middle)
+    return float(np.median(taken)), float(np.median(averaged)), stand
+
+
+def speed(rows: int, number: int = 250) -> None:
+    """A turn on W workers, each with a shard: a turn of steps, sending, averaging, W tasks.
+
+    An epoch on one worker takes ``rows`` / 512 steps of 512 rows; on W workers as many steps of
+    512 / W rows, 16 at least.
+    """
+    whole, _, stand = measured(rows, 1, number)
+    size = sum(a.nbytes for a in [*stand.params.values(), *stand.arrays.values()])
+    print(f"one turn: {number} steps of 512 rows in {1e3 * whole:.0f} ms; {size:,} bytes to send")
+    print("workers | turn | exchange | speed-up of the same rows")
+    for workers in (2, 4, 8, 16, 32, 64, 128, 256):
+        turn, averaging, _ = measured(rows, workers, number)
+        batch = max(16, 512 // workers)
+        # beyond 32 workers a turn takes more rows than one of one machine: fewer turns an epoch
+        more = workers * batch / 512
+        hops = math.ceil(math.log2(workers))  # workers fetch the start from one another
+        sending, left = hops * (LATENCY + size / BANDWIDTH), workers
+        while left > 1:  # averages of groups
+            sending += LATENCY + min(left, GROUP) * size / BANDWIDTH
+            left = math.ceil(left / GROUP)
+        exchange = sending + averaging + TASK * (workers + 2)
+        gain = whole * more / (turn + exchange)
+        print(f"{workers} | {1e3 * turn:.0f} ms | {1e3 * exchange:.0f} ms | {gain:.1f}", flush=True)
+    on_dask(rows, number, whole)
+
+
+def on_dask(rows: int, number: int, whole: float) -> None:
+    """What turns take on two processes here, for comparison with the model without a network."""
+    from backhand.dask.training import DaskShards
+
+    net, learned, _ = problem(rows, WIDE)
+    own, start = config(8, 256), net.init("lecun_normal", 0)
+    with tempfile.TemporaryDirectory() as folder, cluster(2, folder) as client:
+        parts = [
+            (some.x, np.asarray(some.t)[:, None], None)
+            for some in split(learned.take(slice(0, 512 * number)), 2)
+        ]
+        futures = client.scatter(parts, hash=False)
+        shards = DaskShards(client, futures, [len(p[0]) for p in parts], number)
+        turn = Turn(net, own, TrainState.at_start(start, own), 0, 1)
+        taken = []
+        for _ in range(9):
+            begun = time.perf_counter()
+            shards.exchange(turn)
+            taken.append(time.perf_counter() - begun)
+    middle = float(np.median(taken))
+    print(f"measured on 2 processes: {1e3 * middle:.0f} ms a turn, speed-up {whole / middle:.1f}")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rows", type=int, default=60_000)
+    options.add_argument("--epochs", type=int, default=8)
+    options.add_argument("--parts", nargs="+", default=["score", "steps", "speed"])
+    given = options.parse_args()
+    warnings.simplefilter("ignore", ResourceWarning)
+    if "score" in given.parts:
+        score(given.rows, given.epochs)
+    if "steps" in given.parts:
+        steps(given.rows, given.epochs)
+    if "speed" in given.parts:
+        speed(max(given.rows, 512 * 250))
+
+
+if __name__ == "__main__":
+    main()
