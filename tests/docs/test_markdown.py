@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / ".ci" / "run"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TYPED = {"README.md", "tour.md", "inside.md"}  # run in order with their commands
+ON_DASK = {"clusters.md", "dask.md"}
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 TWO_COMMANDS = ("pip install . && backhand train digits", "pip install '.[test]' && pytest")
@@ -56,6 +57,8 @@ def test_there_are_pages():
 )
 def test_the_python_of_a_page_runs(page, tmp_path):
     """All blocks of a page one after another, in a process and a folder of their own."""
+    if page.name in ON_DASK:
+        pytest.importorskip("distributed", reason="an extra that not everybody needs")
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks(page, "python")), "utf-8")
     call = [sys.executable, "-W", "error", str(script)]
