@@ -186,7 +186,8 @@ def _loss_by_definition(loss: Loss, z: Array, t: Array) -> Iterator[Comparison]:
         t = t if loss.by_row else t.astype(dtype)
         if loss.by_row:
             cases: list[Any] = [(row.tolist(), int(c)) for row, c in zip(z, t[:, 0], strict=True)]
-            inputs: Any = lambda i, z=z, t=t: f"z={z[i[0]]}, t={t[i[0]]}"  # noqa: E731
+            # these z and t, since the loop goes on
+            inputs: Any = lambda i, z=z, t=t: f"z={z[i[0]]}, t={t[i[0]]}"  # noqa: E731  # as `_at` gives
         else:
             cases = list(zip(z.ravel().tolist(), t.ravel().tolist(), strict=True))
             inputs = _at(z=z, t=t)

@@ -146,10 +146,10 @@ class Rounded:
     def __ge__(self, other: Any) -> Truth:
         return self._compared(other, np.greater_equal)
 
-    def __eq__(self, other: object) -> Truth:  # type: ignore[override]
+    def __eq__(self, other: object) -> Truth:  # type: ignore[override]  # an array's, element by element
         return self._compared(other, np.equal)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # as of arrays
 
 
 class Rounding:

@@ -29,6 +29,8 @@ from .arguments import (
     Drop,
     Encoding,
     Keep,
+    KnownRows,
+    KnownTarget,
     Model,
     Name,
     Picture,
@@ -41,6 +43,7 @@ from .arguments import (
     listed,
     number_option,
     option,
+    page,
     whole_option,
 )
 from .explore_command import explore
@@ -100,10 +103,7 @@ app.command()(train)
 def evaluate(
     model: Model,
     file: Rows,
-    target: Annotated[
-        str | None,
-        option(metavar="COLUMN", help="what is predicted; by default as the model was trained"),
-    ] = None,
+    target: KnownTarget = None,
     json: Annotated[
         Path | None,
         option("--json", metavar="FILE", help="write the scores as JSON; - for standard output"),
@@ -165,20 +165,9 @@ def info(model: Model) -> None:
 @app.command()
 def report(
     model: Model,
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="ROWS", help="rows whose target is known: CSV, TSV or Parquet"),
-    ] = None,
-    target: Annotated[
-        str | None,
-        option(metavar="COLUMN", help="what is predicted; by default as the model was trained"),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        option(
-            "--out", "-o", metavar="FILE", help="the HTML file; by default report.html in the run"
-        ),
-    ] = None,
+    file: KnownRows = None,
+    target: KnownTarget = None,
+    out: Annotated[Path | None, page("report.html")] = None,
     separator: Separator = None,
     decimal: Decimal = None,
     encoding: Encoding = None,

@@ -63,6 +63,14 @@ Model = Annotated[
 Rows = Annotated[
     Path, typer.Argument(metavar="FILE", help="rows: a CSV, TSV or Parquet table, or .npy")
 ]
+KnownRows = Annotated[
+    Path | None,
+    typer.Argument(metavar="ROWS", help="rows whose target is known: CSV, TSV or Parquet"),
+]
+KnownTarget = Annotated[
+    str | None,
+    option(metavar="COLUMN", help="what is predicted; by default as the model was trained"),
+]
 Separator = Annotated[
     str | None, option(metavar="TEXT", help="what separates columns, such as tab; else found out")
 ]
@@ -83,6 +91,13 @@ Keep = Annotated[
         help="of a table: columns to use even if they look like identifiers; may be repeated",
     ),
 ]
+
+
+def page(name: str) -> Any:
+    """The option that says where a page goes."""
+    return option(
+        "--out", "-o", metavar="FILE", help=f"the HTML file; by default {name} in the run"
+    )
 
 
 def columns(texts: Sequence[str] | None) -> tuple[str, ...]:

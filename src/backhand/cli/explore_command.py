@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Decimal, Encoding, Separator, option
+from .arguments import Decimal, Encoding, KnownRows, KnownTarget, Separator, page
 
 
 def explore(
@@ -17,20 +17,9 @@ def explore(
             metavar="MODEL", help="a model's file, the folder of its run, or digits for an example"
         ),
     ],
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="ROWS", help="rows whose target is known: CSV, TSV or Parquet"),
-    ] = None,
-    target: Annotated[
-        str | None,
-        option(metavar="COLUMN", help="what is predicted; by default as the model was trained"),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        option(
-            "--out", "-o", metavar="FILE", help="the HTML file; by default explore.html in the run"
-        ),
-    ] = None,
+    file: KnownRows = None,
+    target: KnownTarget = None,
+    out: Annotated[Path | None, page("explore.html")] = None,
     separator: Separator = None,
     decimal: Decimal = None,
     encoding: Encoding = None,

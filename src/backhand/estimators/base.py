@@ -62,7 +62,7 @@ def can_learn_in_parts(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(Shown, Watchable, Predicting, Explorable, Persistent, BaseEstimator):  # type: ignore[misc]
+class BaseMLP(Shown, Watchable, Predicting, Explorable, Persistent, BaseEstimator):  # type: ignore[misc]  # no types
     """Fitting and prediction of both estimators; see `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints = parameters.COMMON

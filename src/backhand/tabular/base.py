@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from ..datasets.sources import is_source
 from ..datasets.stream import Stream
-from ..errors import InputError, count, first_line
+from ..errors import InputError, count
 from ..estimators.entering import as_input_error
 from ..estimators.parameters import validation_rows
 from ..estimators.persistence import Loadable, plain, read_plain
@@ -25,10 +24,10 @@ from ..estimators.weighing import checked_weight, product, weights_of_classes
 from ..export.exportable import Exportable
 from ..plan.ranges import check_unmasked
 from ..preprocess.checks import listed, positive_int, text
-from ..preprocess.tables import Columns, as_table, columns_of, is_missing
+from ..preprocess.tables import Columns, columns_of, is_missing
 from ..report.walk.explorable import Explorable
-from ..run.namespaces import is_sparse
 from ..sealed import write_sealed
+from .entering import generator, is_list_of_dicts, is_whole, sequence, table_of
 from .fitting import Fitted, Labelled, Settings, fit_model
 from .importance import shuffled_losses
 from .metrics import Metric
@@ -113,11 +112,11 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
             self.n_members,
             self.time_limit,
             self.metric,
-            int(_random(self.random_state).randint(2**31 - 1)),
+            int(generator(self.random_state).randint(2**31 - 1)),
             self.threads,
-            _sequence(self.callbacks, "callbacks", "functions"),
-            _sequence(self.drop, "drop", "columns"),
-            _sequence(self.keep, "keep", "columns"),
+            sequence(self.callbacks, "callbacks", "functions"),
+            sequence(self.drop, "drop", "columns"),
+            sequence(self.keep, "keep", "columns"),
         )
 
     def _fit_stream(self, X: Any, target: Any, weight: Any, X_val: Any) -> Any:
@@ -181,7 +180,7 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
         reset: bool,
     ) -> tuple[Labelled, Array | None]:
         """Checked rows, those of weight 0 left out, and the classes."""
-        table = _table(scratch, X, reset, f"X{which}")
+        table = table_of(scratch, X, reset, f"X{which}")
         if y is None:
             raise InputError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
@@ -240,9 +239,9 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
     def _rows(self, X: Any) -> Any:
         """Rows to predict."""
         check_is_fitted(self)
-        if isinstance(X, Mapping) or _is_list_of_dicts(X):
+        if isinstance(X, Mapping) or is_list_of_dicts(X):
             return X  # by names, in any order
-        return _table(self, X, False, "X")
+        return table_of(self, X, False, "X")
 
     def predict(self, X: Any) -> Array:
         """The class of each row, or its value, which is within the range of the training rows.
@@ -371,7 +370,7 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
                 raise InputError("rows without targets cannot be scored: give y as well")
             numbers, _ = self._targets(y, raw, self.model_.classes)
         looks: dict[int, Any] = {}
-        for callback in _sequence(self.callbacks, "callbacks", "functions"):
+        for callback in sequence(self.callbacks, "callbacks", "functions"):
             looks |= {n: m.looks for n, m in getattr(callback, "monitors", {}).items()}
         found = of_tabular(self, raw, numbers, held_out=held_out, looks=looks)
         if path is not None:
@@ -404,10 +403,10 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
             If X or y are not as for `fit`, or n_repeats is no number of times.
         """
         check_is_fitted(self)
-        if not (_is_whole(n_repeats) and n_repeats > 0):
+        if not (is_whole(n_repeats) and n_repeats > 0):
             raise InputError(f"n_repeats must be a whole number over 0, got {n_repeats!r:.60}")
         table = columns_of(self._rows(X))
-        model, rng = self.model_, _random(random_state)
+        model, rng = self.model_, generator(random_state)
         y, _ = self._targets(y, table, model.classes)
         metric = Metric(model.about["metric"])
         x = model.preparation.apply(table)
@@ -427,73 +426,3 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
 
 def _stream(given: Any) -> Stream:
     return given if isinstance(given, Stream) else Stream(given)
-
-
-def _is_list_of_dicts(X: Any) -> bool:
-    return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
-
-
-def _as_array(X: Any, name: str) -> Array:
-    """Rows without names as an array; those of a masked one stay masked."""
-    if isinstance(X, np.ma.MaskedArray):
-        return X
-    try:
-        return np.asarray(X)
-    except Exception as error:  # whatever somebody's array-like raises when asked for an array
-        raise InputError(f"{name} is no array: {first_line(error)}") from None
-
-
-def _is_whole(number: Any) -> bool:
-    return isinstance(number, numbers.Integral) and not isinstance(number, bool)
-
-
-def _random(random_state: Any) -> Any:
-    """What draws numbers. Raises InputError for what is no seed."""
-    try:
-        return check_random_state(random_state)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"random_state={random_state!r:.60}: {first_line(error)}") from None
-
-
-def _sequence(given: Any, name: str, what: str) -> tuple[Any, ...]:
-    """A parameter that is a sequence, or None for nothing; a single name is one."""
-    if given is None:
-        return ()
-    if isinstance(given, str):
-        return (given,)
-    try:
-        return tuple(given)
-    except TypeError:
-        raise InputError(f"{name} must be a list of {what}, got {given!r:.60}") from None
-
-
-def _table(estimator: Any, X: Any, reset: bool, name: str) -> Columns:
-    """Rows as a table, with scikit-learn's checks of their columns."""
-    if is_sparse(X):
-        raise InputError(f"{name} is sparse, and a table is dense: pass {name}.toarray()")
-    if X is None or isinstance(X, (str, bytes, int, float)):
-        raise InputError(f"{name} must be a table of rows and columns, got {X!r:.60}")
-    named = hasattr(X, "columns") or hasattr(X, "column_names") or isinstance(X, Mapping)
-    if not named and not _is_list_of_dicts(X):
-        X = _as_array(X, name)
-        if X.dtype.kind == "c":
-            raise InputError(f"Complex data not supported: {name} has dtype {X.dtype}")
-        if X.ndim != 2:
-            raise InputError(
-                f"Expected 2D array, got {X.ndim}D array instead: {name} has shape {X.shape}. "
-                "Reshape your data: a single column is X.reshape(-1, 1), a single row "
-                "X.reshape(1, -1)"
-            )
-        for axis, what in enumerate(("sample", "feature")):
-            if X.shape[axis] == 0:
-                raise InputError(
-                    f"{name}: 0 {what}(s) (shape={X.shape}) while a minimum of 1 is required."
-                )
-        if X.dtype.kind == "f" and np.isinf(X).any():
-            raise InputError(f"Input {name} contains infinity or a value too large for {X.dtype}")
-    table = columns_of(X)
-    if not table.rows and table.names and not reset:
-        raise InputError(f"{name} has no rows")
-    seen = X if hasattr(X, "shape") else as_table(table)
-    validate_data(estimator, seen, skip_check_array=True, reset=reset)
-    return table

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
@@ -13,18 +10,7 @@ from backhand.report.page.classes import class_page
 from backhand.report.page.report import plain
 from backhand.train.monitor import EDGES
 
-SCRIPT = Path(__file__).resolve().parents[3] / "docs" / "browser.py"
-
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    spec = importlib.util.spec_from_file_location("browser", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.Browser() as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,18 +11,7 @@ from backhand.plan.step import gradient_plan
 from .conftest import digits
 from .test_rows import wrong_vjp
 
-SCRIPT = Path(__file__).resolve().parents[3] / "docs" / "browser.py"
-
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    spec = importlib.util.spec_from_file_location("browser", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.Browser() as made:
-        yield made
 
 
 @pytest.fixture
