@@ -34,11 +34,11 @@ def made(scratch):
 
     rng = np.random.default_rng(0)
     for number in range(3):
-        x = rng.normal(size=(1000, 2))
-        kind = rng.choice(["a", "b", "c"], 1000)
-        y = x[:, 0] + (kind == "a") > rng.normal(size=1000)
+        x = rng.normal(size=(400, 2))
+        kind = rng.choice(["a", "b", "c"], 400)
+        y = x[:, 0] + (kind == "a") > rng.normal(size=400)
         table = pa.table({"p": x[:, 0], "q": x[:, 1], "kind": kind, "y": y})
-        pq.write_table(table, scratch / f"{number}.parquet", row_group_size=200)
+        pq.write_table(table, scratch / f"{number}.parquet", row_group_size=80)
 
 
 def fit(kind, data, folder):
@@ -49,7 +49,7 @@ def fit(kind, data, folder):
     from backhand.tabular.recipes import PIECES, WAVES, Recipe, _with
 
     small = {"hidden": (24,), "learning_rate": 0.02}
-    recipe = Recipe((_with(WAVES, 2, **small), _with(PIECES, 1, **small)), 0.25, ((10**9, 12, 64),))
+    recipe = Recipe((_with(WAVES, 2, **small), _with(PIECES, 1, **small)), 0.25, ((10**9, 10, 32),))
     model = TabularClassifier(recipe, random_state=0, threads=2)
     checkpoint = None if folder is None else Checkpoint(folder, "0.02s")
     if KINDS[kind] is None:
@@ -57,7 +57,7 @@ def fit(kind, data, folder):
         y = table["y"].to_numpy(zero_copy_only=False)
         model.fit(table.drop_columns(["y"]), y, checkpoint=checkpoint)
     else:
-        stream = Stream(str(data), window="24K", disk=KINDS[kind])
+        stream = Stream(str(data), window="12K", disk=KINDS[kind])
         model.fit(stream, target="y", checkpoint=checkpoint)
     digest = hashlib.sha256(repr(model.held_out_score_).encode())
     for name, a in sorted(model.model_.tensors().items()):
