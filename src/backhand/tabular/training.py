@@ -7,8 +7,9 @@ import dataclasses
 import math
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from ..train.fit import fit
 from ..train.result import DivergedError, FitResult
 from ..train.rows import Rows, parts
 from ..train.several import fit_several
+from ..train.spread import fit_spread, has_workers
 from .folds import Fold
 from .member import Member, MemberProgress, outputs_of
 from .metrics import Metric, metric_of
@@ -243,16 +245,34 @@ def _train(
             callbacks=[watch.callback_of(before, jobs[0])],
         )
         return [result]
+    networks, rows = [job.network for job in jobs], [job.rows for job in jobs]
+    held_out = [job.validation for job in jobs]
+    if has_workers() and _may_leave(rows, watch):
+        return fit_spread(networks, starts, rows, configs, held_out, scores or [None] * len(jobs))
     return fit_several(
-        [job.network for job in jobs],
+        networks,
         starts,
-        [job.rows for job in jobs],
+        rows,
         configs,
-        validation=[job.validation for job in jobs],
+        validation=held_out,
         score=scores,
         callbacks=lambda number: [watch.callback_of(before + number, jobs[number])],
         threads=threads,
     )
+
+
+def _may_leave(rows: Sequence[Rows | Blocks], watch: _Watch) -> TypeGuard[Sequence[Rows]]:
+    """Whether networks can be trained in other processes; a warning says what keeps them here."""
+    keep = [*watch.needs]
+    if not all(isinstance(some, Rows) for some in rows):
+        keep.append("streamed rows")
+    if keep:
+        warnings.warn(
+            f"{' and '.join(keep)} cannot be had on joblib's workers: the networks are trained on "
+            "threads of this process",
+            stacklevel=2,
+        )
+    return not keep
 
 
 def _config(
@@ -283,11 +303,12 @@ def _score(task: Task, job: _Job) -> Callable[[Array, Array], float]:
     """The task's metric of a network's logits for its validation rows."""
     rows = job.fold[1]
     y, weight = task.y[rows], None if task.weight is None else task.weight[rows]
-    default = metric_of(None, not task.classes)
+    metric, default = task.metric, metric_of(None, not task.classes)
+    network, scale = job.network, job.scale  # the function may be pickled: it holds no table
 
     def score(z: Array, t: Array) -> float:
-        predictions = outputs_of(job.network, job.scale, z)
-        found = task.metric(y, predictions, weight)
+        predictions = outputs_of(network, scale, z)
+        found = metric(y, predictions, weight)
         # not a number where the rows lack a class that the metric needs, in each epoch then
         return found if math.isfinite(found) else default(y, predictions, weight)
 
@@ -316,6 +337,12 @@ class _Watch:
         for callback in callbacks:
             if not callable(callback):
                 raise InputError(f"callbacks must be functions, got {callback!r:.60}")
+
+    @property
+    def needs(self) -> list[str]:
+        """The arguments of a fit that are asked after every epoch."""
+        limited = self._deadline < math.inf
+        return ["callbacks"] * bool(self._callbacks) + ["time_limit"] * limited
 
     def callback_of(self, number: int, job: _Job) -> Callback:
         """The callback of one member."""
