@@ -66,11 +66,8 @@ def spark():
         session.stop()
 
 
-ELSEWHERE = [
-    loky,
-    dask,
-    *(pytest.param(one, marks=pytest.mark.campaign) for one in (ray, spark)),
-]
+OF_OTHERS = [pytest.mark.campaign, pytest.mark.filterwarnings("default")]  # whose code warns
+ELSEWHERE = [loky, dask, *(pytest.param(one, marks=OF_OTHERS) for one in (ray, spark))]
 
 
 def accuracy():
