@@ -1,6 +1,6 @@
 """Rows per second and memory of a training on a table that is streamed, and on one in memory.
 
-    python benchmarks/streaming.py --rows 2000000 --records streaming.csv --plot streaming.png
+    python benchmarks/streaming.py --rows 2000000 --records streaming.jsonl --plot streaming.png
 
 makes a folder of Parquet files from a seed, unless it is there, and trains one network of the
 preset "fast" on it by turns: in memory; streamed, with prepared rows on the disk; and streamed,
@@ -17,7 +17,6 @@ does the same with another table: here 3 million flights of 2001.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import json
 import os
@@ -29,6 +28,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+
+import evidence
 
 WAYS = ("memory", "stored", "reread")
 TITLES = {
@@ -150,7 +151,10 @@ def train(way: str, options: argparse.Namespace) -> dict:
 
 
 def measure(options: argparse.Namespace) -> list[dict]:
-    found = []
+    import pyarrow.dataset as ds
+
+    data, found = ds.dataset(options.data), []
+    known = {"rows": data.count_rows(), "columns": len(data.schema) - 1}
     for turn in range(options.rounds):
         for way in options.ways:
             command = [sys.executable, __file__, "--one", way, "--window", options.window]
@@ -159,7 +163,8 @@ def measure(options: argparse.Namespace) -> list[dict]:
             command += ["--regression"] * options.regression
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             result = json.loads(done.stdout.splitlines()[-1])
-            found.append({"turn": turn, **result})
+            found.append({**known, "turn": turn, **result})
+            evidence.append(options.records, found[-1])
             speeds = ", ".join(f"{speed:,.0f}" for speed in result["rows_per_second"])
             print(
                 f"{TITLES[way]}: {speeds} rows/s; {result['seconds']:.0f} s, "
@@ -180,12 +185,10 @@ def speed(found: list[dict], way: str) -> float:
 
 
 def tell(found: list[dict], options: argparse.Namespace) -> None:
-    import pyarrow.dataset as ds
-
-    data = ds.dataset(options.data)
-    rows, columns = data.count_rows(), len(data.schema) - 1
     turns = f"{options.rounds} x {options.epochs}"
-    print(f"\n{rows:,} rows of {columns} columns, median of {turns} epochs:\n")
+    print(
+        f"\n{found[0]['rows']:,} rows of {found[0]['columns']} columns, median of {turns} epochs:\n"
+    )
     print("| rows are | rows/s | of the first | CPU s an epoch | fit, s | score | peak, MB |")
     print("|---|---|---|---|---|---|---|")
     for way in options.ways:
@@ -199,40 +202,25 @@ def tell(found: list[dict], options: argparse.Namespace) -> None:
         )
 
 
-def record(found: list[dict], path: Path) -> None:
-    """One line for each epoch."""
-    with path.open("w", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(["turn", "way", "epoch", "rows_per_second", "score", "peak_mb"])
-        for result in found:
-            for epoch, value in enumerate(result["rows_per_second"], start=1):
-                known = result["turn"], result["way"], epoch, round(value)
-                lines.writerow([*known, f"{result['score']:.5f}", round(peak(result))])
-
-
-def plot(found: list[dict], path: Path) -> None:
-    """Memory over time, of the first turn."""
+def plot(records: Path, image: Path) -> None:
+    """Memory over time, of the first turn of all runs that are recorded."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 3.5), layout="constrained")
-    for result in found:
+    for result in evidence.read(records):
         if result["turn"]:
             continue
-        seconds, sizes = np.array(result["memory"]).T
-        (line,) = axes.plot(seconds, sizes / 2**20, label=TITLES[result["way"]])
-        axes.plot(
-            result["epochs_end"],
-            np.interp(result["epochs_end"], seconds, sizes / 2**20),
-            "o",
-            color=line.get_color(),
-            markersize=4,
-        )
-    axes.set(xlabel="seconds; dots end epochs", ylabel="resident memory, MB", ylim=(0, None))
+        minutes, sizes = np.array(result["memory"]).T / [[60], [2**30]]
+        ends = np.array(result["epochs_end"]) / 60
+        label = f"{result['rows'] / 1e6:g} million rows, {TITLES[result['way']]}"
+        (line,) = axes.plot(minutes, sizes, label=label)
+        axes.plot(ends, np.interp(ends, minutes, sizes), "o", color=line.get_color(), markersize=4)
+    axes.set(xlabel="minutes; dots end epochs", ylabel="resident memory, GB", ylim=(0, None))
     axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(image, dpi=120)
 
 
 def main() -> None:
@@ -247,7 +235,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a table, instead of one that is made")
     parser.add_argument("--target", default="target")
     parser.add_argument("--regression", action="store_true")
-    parser.add_argument("--records", type=Path, default=Path("streaming.csv"))
+    parser.add_argument("--records", type=Path, default=Path("streaming.jsonl"))
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -259,9 +247,8 @@ def main() -> None:
         make(options.data, options.rows, options.columns)
     found = measure(options)
     tell(found, options)
-    record(found, options.records)
     if options.plot:
-        plot(found, options.plot)
+        plot(options.records, options.plot)
 
 
 if __name__ == "__main__":
