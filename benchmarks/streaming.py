@@ -132,7 +132,7 @@ def train(way: str, options: argparse.Namespace) -> dict:
         y = table.column(options.target).to_numpy()
         model.fit(table.drop_columns([options.target]), y)
     else:
-        disk = 0 if way == "reread" else None
+        disk = 0 if way == "reread" else options.disk
         stream = Stream(str(options.data), disk=disk, window=options.window)
         model.fit(stream, options.target)
     ended.set()
@@ -159,6 +159,7 @@ def measure(options: argparse.Namespace) -> list[dict]:
         for way in options.ways:
             command = [sys.executable, __file__, "--one", way, "--window", options.window]
             command += ["--data", str(options.data), "--target", options.target]
+            command += [] if options.disk is None else ["--disk", options.disk]
             command += ["--epochs", str(options.epochs)]
             command += ["--regression"] * options.regression
             done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -231,6 +232,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--window", default="64M")
+    parser.add_argument("--disk", help="bytes that prepared rows may take, as of Stream")
     parser.add_argument("--folder", type=Path, default=Path("streaming-data"))
     parser.add_argument("--data", type=Path, help="a table, instead of one that is made")
     parser.add_argument("--target", default="target")
