@@ -207,3 +207,11 @@ def test_networks_without_a_record_do_not_count(recipe, table, killed, whole):
     assert os.listdir(killed) == ["mine.txt"]
     drop(str(killed))
     assert os.listdir(killed) == ["mine.txt"]
+
+
+def test_networks_with_a_checkpoint_stay_in_this_process(
+    recipe, table, tmp_path, monkeypatch, whole
+):
+    monkeypatch.setattr(training, "has_workers", lambda: True)
+    with pytest.warns(UserWarning, match="a checkpoint cannot be had on joblib's workers"):
+        assert same(fitted(recipe, table, tmp_path / "ck"), whole)

@@ -8,8 +8,9 @@ import json
 import math
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from ..train.fit import fit
 from ..train.result import DivergedError, FitResult
 from ..train.rows import Rows, parts
 from ..train.several import fit_several
+from ..train.spread import fit_spread, has_workers
 from .checkpoints import FitCheckpoint, MemberCheckpoint
 from .folds import Fold
 from .member import Member, MemberProgress, outputs_of
@@ -155,8 +157,7 @@ def train_members(
         When the fit is to be over, as `time.monotonic`. Fewer epochs, networks or rows are learned
         from if time would not be enough.
     checkpoint : FitCheckpoint, optional
-        Where the networks are kept while they are trained, and gone on with. It goes with no
-        deadline, which may take another number of epochs.
+        Where networks are kept while they are trained, and gone on with; only without a deadline.
 
     Raises
     ------
@@ -279,18 +280,38 @@ def _train(
             checkpoint=checkpoints[0],
         )
         return [result]
+    networks, rows = [job.network for job in jobs], [job.rows for job in jobs]
+    held_out = [job.validation for job in jobs]
+    if has_workers() and _may_leave(rows, watch, any(checkpoints)):
+        return fit_spread(networks, starts, rows, configs, held_out, scores or [None] * len(jobs))
     return fit_several(
-        [job.network for job in jobs],
+        networks,
         starts,
-        [job.rows for job in jobs],
+        rows,
         configs,
-        validation=[job.validation for job in jobs],
+        validation=held_out,
         score=scores,
         callbacks=lambda number: [watch.callback_of(before + number, jobs[number])],
         threads=threads,
         states=states,
         checkpoints=checkpoints,
     )
+
+
+def _may_leave(
+    rows: Sequence[Rows | Blocks], watch: _Watch, checkpoint: bool
+) -> TypeGuard[Sequence[Rows]]:
+    """Whether networks can be trained in other processes; a warning says what keeps them here."""
+    keep = [*watch.needs, *(["a checkpoint"] if checkpoint else [])]
+    if not all(isinstance(some, Rows) for some in rows):
+        keep.append("streamed rows")
+    if keep:
+        warnings.warn(
+            f"{' and '.join(keep)} cannot be had on joblib's workers: the networks are trained on "
+            "threads of this process",
+            stacklevel=2,
+        )
+    return not keep
 
 
 def _config(
@@ -321,11 +342,12 @@ def _score(task: Task, job: _Job) -> Callable[[Array, Array], float]:
     """The task's metric of a network's logits for its validation rows."""
     rows = job.fold[1]
     y, weight = task.y[rows], None if task.weight is None else task.weight[rows]
-    default = metric_of(None, not task.classes)
+    metric, default = task.metric, metric_of(None, not task.classes)
+    network, scale = job.network, job.scale  # the function may be pickled: it holds no table
 
     def score(z: Array, t: Array) -> float:
-        predictions = outputs_of(job.network, job.scale, z)
-        found = task.metric(y, predictions, weight)
+        predictions = outputs_of(network, scale, z)
+        found = metric(y, predictions, weight)
         # not a number where the rows lack a class that the metric needs, in each epoch then
         return found if math.isfinite(found) else default(y, predictions, weight)
 
@@ -354,6 +376,12 @@ class _Watch:
         for callback in callbacks:
             if not callable(callback):
                 raise InputError(f"callbacks must be functions, got {callback!r:.60}")
+
+    @property
+    def needs(self) -> list[str]:
+        """The arguments of a fit that are asked after every epoch."""
+        limited = self._deadline < math.inf
+        return ["callbacks"] * bool(self._callbacks) + ["time_limit"] * limited
 
     def callback_of(self, number: int, job: _Job) -> Callback:
         """The callback of one member."""
