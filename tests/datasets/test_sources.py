@@ -42,6 +42,11 @@ def relation():
     return duckdb.arrow(TABLE)
 
 
+def dask_frame():
+    dask = pytest.importorskip("dask.dataframe")
+    return dask.from_pandas(TABLE.to_pandas(), npartitions=7)
+
+
 def lazy(folder):
     if not hasattr(pl.LazyFrame, "collect_batches"):
         pytest.skip("Polars of before frames in batches")
@@ -55,6 +60,7 @@ SOURCES = {
     "dataset": lambda folder: ds.dataset(folder, format="parquet", exclude_invalid_files=True),
     "lazy": lambda folder: lazy(folder),
     "relation": lambda folder: relation(),
+    "dask": lambda folder: dask_frame(),
     "frame": lambda folder: pl.from_arrow(TABLE),
     "function": lambda folder: lambda: (TABLE.slice(i, 90) for i in range(0, N, 90)),
     "one table": lambda folder: lambda: TABLE,
@@ -130,7 +136,7 @@ def test_columns_that_are_not_there_have_near_ones(folder):
 
 def test_tables_of_a_function_have_the_columns_of_the_first():
     source = source_of(lambda: iter([TABLE, TABLE.drop_columns(["b"])]))
-    with pytest.raises(InputError, match="the function's tables: table 2 has no column 'b'"):
+    with pytest.raises(InputError, match="the function's tables, table 2: has no column 'b'"):
         read(source)
 
 

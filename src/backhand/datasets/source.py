@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backhand.datasets.reading import noted
-from backhand.errors import InputError
+from backhand.errors import InputError, first_line
 from backhand.preprocess import arrow
 from backhand.preprocess.tables import nearest
 
@@ -18,6 +18,9 @@ ROWS = 1 << 16
 
 SAMPLE = 1 << 16
 """Rows of a sample, which says what columns hold."""
+
+PARTS_SAMPLED = 8
+"""Parts of a source, such as row groups, of which a sample has the first rows."""
 
 
 class Batch(NamedTuple):
@@ -91,17 +94,114 @@ class Source:
 
 
 def _head(batches: Iterator[Batch], rows: int) -> Any:
-    import pyarrow as pa
-
     found, left = [], rows
     for batch in batches:
         found.append(batch.table.slice(0, left))
         left -= found[-1].num_rows
         if left <= 0:
             break
-    if not found:
+    return joined(found)
+
+
+def sampled(count: int, read: Callable[[int], Iterator[Batch]]) -> Any:
+    """The first rows of some of ``count`` parts, from all over, each of which ``read`` reads."""
+    places = np.unique(np.linspace(0, count - 1, PARTS_SAMPLED).round().astype(int)).tolist()
+    each = -(-SAMPLE // len(places))
+    firsts = [next(read(place), None) for place in places if count]
+    return joined([first.table.slice(0, each) for first in firsts if first is not None])
+
+
+def joined(tables: Sequence[Any]) -> Any:
+    """Tables with the same columns, of types that may stand for one another, as one."""
+    import pyarrow as pa
+
+    if not tables:
         raise InputError("the source has no rows")
-    return pa.concat_tables(found, promote_options="default")
+    return pa.concat_tables(map(decoded, tables), promote_options="permissive")
+
+
+def decoded(table: Any) -> Any:
+    """Text without dictionaries, which tables to be joined do not share."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            kind = arrow.decoded_type(field.type)
+            parts = [arrow.decoded(part).cast(kind) for part in table.column(place).chunks]
+            whole = pa.chunked_array(parts, kind)
+            table = table.set_column(place, pa.field(field.name, kind), whole)
+    return table
+
+
+class Kinds:
+    """What the columns of a source hold, which is the same in all of its parts."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[Any, str]] = {}
+
+    def check(self, schema: Any, where: str, names: Iterable[str]) -> None:
+        """Take in the types of columns of a part.
+
+        Raises
+        ------
+        InputError
+            If it lacks a column, or one holds something else than in a part before.
+        """
+        import pyarrow as pa
+
+        for name in names:
+            place = schema.get_field_index(name)
+            if place < 0:
+                raise InputError(f"{where}: has no column {name!r}, and others have one")
+            kind = schema.field(place).type
+            if pa.types.is_null(kind):
+                continue
+            known, there = self._first.setdefault(name, (kind, where))
+            if _pool_of(kind) != _pool_of(known):
+                raise InputError(
+                    f"{where}: column {name!r} holds {kind}, and {there} has {known} there"
+                )
+
+    def __getitem__(self, name: str) -> Any:
+        """The type of a column, where it first has values."""
+        import pyarrow as pa
+
+        return self._first[name][0] if name in self._first else pa.null()
+
+
+def _pool_of(kind: Any) -> str:
+    """Which Arrow types may stand for one another in the parts of one table."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _pool_of(kind.value_type)
+    if arrow.is_text(kind):
+        return "text"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    return "date" if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else str(kind)
+
+
+def let_through(table: Any, filter: Any, where: str) -> Any:
+    """The rows that a filter, or None, lets through.
+
+    Raises
+    ------
+    InputError
+        If the filter names a column that is not there, or compares unlike types.
+    """
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if str(field.type) == "string_view":  # which Arrow cannot filter
+            column = table.column(place).cast(pa.large_string())
+            table = table.set_column(place, field.name, column)
+    if filter is None:
+        return table
+    try:
+        return table.filter(filter)
+    except (pa.ArrowException, TypeError, KeyError) as error:
+        raise InputError(f"{where}: filter {filter}: {first_line(error)}") from None
 
 
 def slices(table: Any) -> Iterator[Any]:

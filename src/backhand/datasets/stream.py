@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,11 @@ class Stream:
 
     Parameters
     ----------
-    data : path, list of paths, pyarrow.dataset.Dataset, callable, or a table
-        A folder of Parquet or CSV files, files, a lazy frame of Polars', a relation of DuckDB's,
-        whatever else exports an Arrow stream as often as it is asked, or a function that returns an
-        iterator of tables: the same rows whenever it is called.
+    data : path, list of paths, pyarrow.dataset.Dataset, dask dataframe, callable, or a table
+        A folder of Parquet or CSV files, files, a dataframe of Dask's, a lazy frame of Polars', a
+        relation of DuckDB's, whatever else exports an Arrow stream as often as it is asked, or a
+        function that returns an iterator of tables: the same rows in the same order whenever it is
+        called.
     columns : sequence of str, optional
         Those to read, the target among them; by default all.
     filter : pyarrow.compute.Expression, optional
@@ -103,6 +104,11 @@ class Stream:
             decimal=self.decimal,
             encoding=self.encoding,
         )
+
+    def batches(self) -> Iterator[Any]:
+        """All rows in their order as pyarrow tables, such as to predict them a few at a time."""
+        for batch in self.source.batches():
+            yield batch.table
 
 
 class TargetColumn:

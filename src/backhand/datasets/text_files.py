@@ -10,7 +10,7 @@ import numpy as np
 
 from backhand.datasets.dialect import checked_encoding, checked_separator, find_dialect
 from backhand.datasets.reading import SEPARATORS, likely_decimal, noted, text_parts
-from backhand.datasets.source import Batch, Source, slices
+from backhand.datasets.source import Batch, Source, let_through, slices
 from backhand.errors import InputError
 from backhand.files import check_file, reading
 from backhand.preprocess import arrow
@@ -63,9 +63,8 @@ class TextFiles(Source):
         for path, dialect, seen in zip(self._paths, self._dialects, self._seen, strict=True):
             self._check(path, seen)
             for whole in text_parts(path, dialect):
-                for table in slices(whole.select(names)):
-                    if self._filter is not None:
-                        table = table.filter(self._filter)
+                for some in slices(whole):
+                    table = let_through(some, self._filter, str(path)).select(names)
                     key = arrow.LIKELY_DECIMAL if self._decimal is None else arrow.DECIMAL
                     table = noted(table, key, self._decimal or self._likely)
                     yield Batch(table, np.arange(first, first + len(table)), str(path))

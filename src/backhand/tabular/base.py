@@ -91,6 +91,9 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
             A ``ValueError``: if a parameter or the data make no sense, or training diverges.
         """
         if isinstance(X, Stream) or is_source(X):
+            for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
+                if given is not None:
+                    raise InputError(f"{name} is for tables in memory; X_val has all columns of X")
             return self._fit_stream(X, target if y is None else y, sample_weight, X_val)
         if target is not None:
             raise InputError(f"target={target!r:.60} is for a stream; of a table in memory, pass y")
