@@ -51,8 +51,9 @@ def used_up():
             "the function's tables, table 2: column 'a' holds string, and the function's tables, "
             "table 1 has int64 there",
         ),
+        (lambda: lambda: None, "the function's tables, table 1: a table must be a DataFrame"),
     ],
-    ids=["used up", "fewer", "others", "types"],
+    ids=["used up", "fewer", "others", "types", "none"],
 )
 def test_what_is_not_the_same_again(make, message):
     with pytest.raises(InputError, match=message):
@@ -82,13 +83,13 @@ def test_errors_of_a_function_are_its_own_and_those_of_libraries_one_line():
         passes(fails)
     if hasattr(pl.LazyFrame, "collect_batches"):
         lazy = pl.from_arrow(TABLE).lazy().select(pl.col("missing"))
-        with pytest.raises(InputError, match="the LazyFrame: cannot be read: .*missing"):
+        with pytest.raises(InputError, match=r"the LazyFrame: cannot be read: .*missing"):
             source_of(lazy)
 
 
 @pytest.mark.parametrize("bad", [pc.field("b") > 3, pc.field("c") > 3], ids=["type", "name"])
 def test_a_filter_that_cannot_be_applied_is_one_line(bad):
-    with pytest.raises(InputError, match="the function's tables: filter .*: "):
+    with pytest.raises(InputError, match=r"the function's tables: filter .*: "):
         [*source_of(lambda: TABLE, filter=bad).batches()]
 
 
@@ -123,7 +124,7 @@ def test_a_partition_that_fails_or_changes_is_named(frame):
         raise ZeroDivisionError("in a task")
 
     failing = frame.map_partitions(wrong, meta=frame._meta)
-    with pytest.raises(InputError, match="partition 0 of the dataframe: cannot be read: .*a task"):
+    with pytest.raises(InputError, match=r"partition 0 of the dataframe: cannot be read: .*a task"):
         [*source_of(failing).batches()]
     sizes = itertools.count(50)
     other = frame.map_partitions(lambda part: part.head(next(sizes) % 49), meta=frame._meta)

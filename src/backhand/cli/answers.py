@@ -106,8 +106,8 @@ def answered(
         return
     if isinstance(model, Model) and not of_table(model):
         raise InputError(f"{file}: this model takes a .npy array of rows, not a table")
+    from ..datasets.source import named
     from ..datasets.sources import source_of
-    from ..tabular.stream_rows import named
 
     told: set[str] = set()
     for table, _, where in source_of(file, **form).batches():

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backhand.datasets.reading import check_names
-from backhand.datasets.source import ROWS, Batch, Kinds, Source, let_through, sampled
+from backhand.datasets.source import ROWS, Batch, Kinds, Source, filtering, let_through, sampled
 from backhand.errors import BackhandError, InputError, first_line
 from backhand.preprocess import arrow
 
@@ -45,7 +45,8 @@ class ParquetFiles(Source):
 
     def __init__(self, dataset: Any, filter: Any = None) -> None:
         self._filter = filter
-        self._fragments = list(dataset.get_fragments(filter))
+        with filtering(filter, "the files"):
+            self._fragments = list(dataset.get_fragments(filter))
         if not self._fragments:
             raise InputError("no file has rows that the filter lets through")
         schema = self._schema = dataset.schema

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from backhand.datasets.reading import check_names, noted
-from backhand.datasets.source import Batch, Kinds, Source, let_through, sampled, slices
+from backhand.datasets.source import Batch, Kinds, Source, let_through, named, sampled, slices
 from backhand.errors import BackhandError, InputError, first_line
 from backhand.preprocess import arrow
 from backhand.preprocess.tables import as_table
@@ -52,8 +52,12 @@ class Repeated(Source):
                 "whenever the function is called"
             )
         self._made = made if once else None
-        for one in made if once or isinstance(made, (list, tuple)) else [made]:
-            yield pa.Table.from_batches([one]) if isinstance(one, pa.RecordBatch) else as_table(one)
+        many = made if once or isinstance(made, (list, tuple)) else [made]
+        for number, one in enumerate(many, start=1):
+            whole = pa.Table.from_batches([one]) if isinstance(one, pa.RecordBatch) else one
+            with named(f"{self._where}, table {number}"):
+                table = as_table(whole)
+            yield table
 
     def batches(
         self, rng: np.random.Generator | None = None, columns: Sequence[str] | None = None
@@ -118,7 +122,7 @@ class Partitions(Source):
         return sampled(self._frame.npartitions, lambda place: self._read(place, self.names, 0))
 
 
-def told(make: Callable[[], Any], where: str) -> Callable[[], Iterator[Any]]:
+def told(make: Callable[[], Any], where: str, remedy: str = "") -> Callable[[], Iterator[Any]]:
     """What another library makes, one table or an iterator; its errors become one line each."""
 
     def tables() -> Iterator[Any]:
@@ -128,7 +132,7 @@ def told(make: Callable[[], Any], where: str) -> Callable[[], Iterator[Any]]:
         except BackhandError:
             raise
         except Exception as error:
-            raise InputError(f"{where}: cannot be read: {first_line(error)}") from error
+            raise InputError(f"{where}: cannot be read: {first_line(error)}{remedy}") from error
 
     return tables
 

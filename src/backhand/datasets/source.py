@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -116,21 +117,43 @@ def joined(tables: Sequence[Any]) -> Any:
     import pyarrow as pa
 
     if not tables:
-        raise InputError("the source has no rows")
-    return pa.concat_tables(map(decoded, tables), promote_options="permissive")
+        raise InputError("there are no rows, or the filter lets none through")
+    tables = [decoded(table) for table in tables]
+    for name in tables[0].column_names:
+        kinds = {table.schema.field(name).type for table in tables}
+        if len(kinds - {pa.null()}) > 1:
+            tables = [_with_column(table, name, _common) for table in tables]
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def decoded(table: Any) -> Any:
-    """Text without dictionaries, which tables to be joined do not share."""
+    """A table without dictionaries, which tables to be joined do not share."""
     import pyarrow as pa
 
-    for place, field in enumerate(table.schema):
+    for field in table.schema:
         if pa.types.is_dictionary(field.type):
-            kind = arrow.decoded_type(field.type)
-            parts = [arrow.decoded(part).cast(kind) for part in table.column(place).chunks]
-            whole = pa.chunked_array(parts, kind)
-            table = table.set_column(place, pa.field(field.name, kind), whole)
+            table = _with_column(table, field.name, arrow.decoded)
     return table
+
+
+def _common(column: Any) -> Any:
+    """An array as the type that all in its pool can become."""
+    import pyarrow as pa
+
+    wanted = {"number": pa.float64(), "date": pa.timestamp("us")}
+    column = arrow.decoded(column)
+    return column.cast(wanted.get(_pool_of(column.type), column.type), safe=False)
+
+
+def _with_column(table: Any, name: str, change: Callable[[Any], Any]) -> Any:
+    """A table with each chunk of one column changed."""
+    import pyarrow as pa
+
+    place = table.schema.get_field_index(name)
+    field, column = table.schema.field(place), table.column(place)
+    kind = change(pa.nulls(0, field.type)).type
+    whole = pa.chunked_array([change(chunk) for chunk in column.chunks], kind)
+    return table.set_column(place, field.with_type(kind), whole)
 
 
 class Kinds:
@@ -179,29 +202,44 @@ def _pool_of(kind: Any) -> str:
         return "text"
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "number"
-    return "date" if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else str(kind)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return "date"
+    if pa.types.is_time(kind):
+        return "time of day"
+    return "duration" if pa.types.is_duration(kind) else str(kind)
+
+
+@contextlib.contextmanager
+def named(where: str) -> Iterator[None]:
+    """Errors of what is done with a file's rows name the file."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+@contextlib.contextmanager
+def filtering(filter: Any, where: str) -> Iterator[None]:
+    """Errors of a filter, which may name no column or compare unlike types, become one line."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, TypeError, KeyError) as error:
+        raise InputError(f"{where}: filter {filter}: {first_line(error)}") from None
 
 
 def let_through(table: Any, filter: Any, where: str) -> Any:
-    """The rows that a filter, or None, lets through.
-
-    Raises
-    ------
-    InputError
-        If the filter names a column that is not there, or compares unlike types.
-    """
+    """The rows that a filter, or None, lets through. Raises InputError as `filtering`."""
     import pyarrow as pa
 
-    for place, field in enumerate(table.schema):
+    for field in table.schema:
         if str(field.type) == "string_view":  # which Arrow cannot filter
-            column = table.column(place).cast(pa.large_string())
-            table = table.set_column(place, field.name, column)
+            table = _with_column(table, field.name, lambda chunk: chunk.cast(pa.large_string()))
     if filter is None:
         return table
-    try:
+    with filtering(filter, where):
         return table.filter(filter)
-    except (pa.ArrowException, TypeError, KeyError) as error:
-        raise InputError(f"{where}: filter {filter}: {first_line(error)}") from None
 
 
 def slices(table: Any) -> Iterator[Any]:

@@ -21,6 +21,12 @@ from backhand.datasets.text_files import TextFiles
 from backhand.errors import InputError
 from backhand.files import as_path, check_file, is_there, reading
 
+ONE_READER = (
+    "; if several networks read at once, keep rows on the disk, or stream a function that opens a "
+    "connection: lambda: duckdb.connect(...).sql(...)"
+)
+"""What helps where a connection serves one reader at a time."""
+
 
 def source_of(
     data: Any,
@@ -51,6 +57,15 @@ def source_of(
     InputError
         For what is none of these, files that are not there, and what can be read only once.
     """
+    import pyarrow.compute as pc
+
+    if filter is not None and not isinstance(filter, pc.Expression):
+        raise InputError(
+            "filter must be an expression such as pyarrow.compute.field('year') > 2020, got "
+            f"{filter!r:.60}"
+        )
+    if isinstance(columns, str):
+        raise InputError(f"columns must be a list of names, got {columns!r:.60}")
     form = {"separator": separator, "decimal": decimal, "encoding": encoding}
     if isinstance(data, Source):
         return data
@@ -158,7 +173,8 @@ def _of_object(data: Any, filter: Any) -> Source:
         return Repeated(told(data.collect_batches, "the LazyFrame"), "the LazyFrame", filter)
     if hasattr(data, "__arrow_c_stream__"):
         read = functools.partial(pa.RecordBatchReader.from_stream, data)
-        return Repeated(told(read, f"the {kind}"), f"the {kind}", filter)
+        remedy = ONE_READER if kind == "DuckDBPyRelation" else ""
+        return Repeated(told(read, f"the {kind}", remedy), f"the {kind}", filter)
     if callable(data):
         return Repeated(data, "the function's tables", filter)
     raise InputError(

@@ -160,12 +160,30 @@ class TargetColumn:
         if self._reading.kind == "number":
             values = cells.numbers(table, self.name, self._reading, strays="ignore")
             known = ~np.isnan(values)
+            if self._dtype is np.int64:
+                self._check_whole(values[known])
             return values[known].astype(self._dtype), known
         import pyarrow as pa
 
         found = cells.categories(table, self.name, self._reading)
+        if self._dtype is np.bool_:
+            known = spells(found, "true", "false")
+            return np.array(found.filter(pa.array(known)).to_pylist(), object) == "true", known
         known = ~spells(found, *NO_CLASS)
         some = found.filter(pa.array(known))
-        if self._dtype is np.bool_:
-            return np.array(some.to_pylist(), dtype=object) == "true", known
         return np.array(some.to_pylist(), dtype=object), known
+
+    def _check_whole(self, values: NDArray[np.float64]) -> None:
+        odd = values[(values != np.floor(values)) | (np.abs(values) >= cells.LARGEST_EXACT)]
+        if len(odd):
+            raise InputError(
+                f"target column {self.name!r}: {odd[0]:g} is no whole number that float64 holds, "
+                "as those of a sample are; make the classes text"
+            )
+
+    def strays(self, table: Any, known: NDArray[np.bool_]) -> tuple[int, str]:
+        """Of the rows that have no value (N,): in how many something else stands; the first."""
+        if known.all() or self._dtype is str:
+            return 0, ""
+        number, first, _ = cells.strays_among(table, self.name, self._reading, ~known)
+        return number, first

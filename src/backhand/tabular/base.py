@@ -126,9 +126,10 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
         """Fit to a table that is read while it is learned from."""
         for name, given in (("target", target), ("sample_weight", weight)):
             if not isinstance(given, str) and (given is not None or name == "target"):
+                got = "None" if given is None else f"a {type(given).__name__}"
                 raise InputError(
-                    f"{name} of a stream must be a column's name, got {given!r:.60}; "
-                    f"X={X!r:.60} is one, and no table in memory"
+                    f"{name} of a stream must be a column's name, got {got}; X, a "
+                    f"{type(X).__name__}, is streamed, and its columns are found by name"
                 )
         fitted, classes, names = fit_stream(
             _stream(X),
