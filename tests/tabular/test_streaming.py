@@ -251,6 +251,23 @@ def test_a_cell_that_cannot_be_names_its_file(folder, tmp_path):
         classifier().fit(stream(tmp_path), "y")
 
 
+@pytest.mark.parametrize("kind", ["files", "function", "text"])
+def test_a_message_has_the_rows_number_whatever_rows_are_left_out(tmp_path, kind):
+    rows = np.arange(300)
+    p = np.where(rows == 202, np.inf, rows / 7)
+    y = np.where(rows % 3 == 0, None, np.where(rows % 2, "no", "yes"))
+    k = np.where(rows % 5, "a", "b")
+    table = pa.table({"p": p, "y": pa.array(y.tolist()), "k": k})
+    pq.write_table(table, tmp_path / "a.parquet")
+    if kind == "text":
+        (tmp_path / "a.parquet").unlink()
+        pa_csv.write_csv(table, tmp_path / "a.csv")
+    data = (lambda: table) if kind == "function" else tmp_path
+    row = 204 if kind == "text" else 203  # a header is row 1
+    with pytest.raises(InputError, match=f"column 'p', row {row}: inf is not a finite number"):
+        classifier().fit(Stream(data, filter=pc.field("k") != "b"), "y")
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_nothing_is_left_on_the_disk(folder, tmp_path, error):
     seen = []

@@ -185,5 +185,6 @@ def _complete(table: Any, names: Sequence[str], fields: Any, row: int) -> Any:
         else:
             columns.append(pa.chunked_array([pa.nulls(len(table))]))
             marked.append(pa.field(name, pa.null(), metadata=arrow.mark(fields[name])))
-    notes = {arrow.FIRST_ROW: f"{row}".encode()}
+    notes = {k: v for k, v in (table.schema.metadata or {}).items() if k == arrow.PLACES}
+    notes[arrow.FIRST_ROW] = f"{row}".encode()
     return pa.Table.from_arrays(columns, schema=pa.schema(marked, metadata=notes))

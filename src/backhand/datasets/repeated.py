@@ -92,34 +92,42 @@ class Partitions(Source):
         self._kinds = Kinds()
         self._lengths: dict[int, int] = {}
 
-    def _read(self, place: int, names: list[str], first: int) -> Iterator[Batch]:
-        where = f"partition {place} of the dataframe"
+    def _reader(self, names: list[str]) -> Callable[[int, int], Iterator[Batch]]:
+        """What reads a partition, given its place and the number of its first row."""
         needed = names if self._filter is None else self.names  # it may be of other columns
-        part = self._frame.partitions[place][[self._labels[name] for name in needed]]
-        [computed] = told(part.compute, where)()
-        table = as_table(computed)
-        self._kinds.check(table.schema, where, needed)
-        _check_rows(where, len(table), self._lengths.setdefault(place, len(table)))
-        yield from _cut(table, names, first, where, self._filter)
+        frame = self._frame[[self._labels[name] for name in needed]]
+        [parts] = told(frame.to_delayed, "the dataframe")()
+
+        def read(place: int, first: int) -> Iterator[Batch]:
+            where = f"partition {place} of the dataframe"
+            [computed] = told(parts[place].compute, where)()
+            table = as_table(computed)
+            self._kinds.check(table.schema, where, needed)
+            _check_rows(where, len(table), self._lengths.setdefault(place, len(table)))
+            yield from _cut(table, names, first, where, self._filter)
+
+        return read
 
     def batches(
         self, rng: np.random.Generator | None = None, columns: Sequence[str] | None = None
     ) -> Iterator[Batch]:
-        names, count = self.names if columns is None else list(columns), self._frame.npartitions
+        count = self._frame.npartitions
+        read = self._reader(self.names if columns is None else list(columns))
         if rng is None:
             first = 0
             for place in range(count):
-                yield from self._read(place, names, first)
+                yield from read(place, first)
                 first += self._lengths[place]
             return
         if len(self._lengths) < count:
             collections.deque(self.batches(), 0)  # which counts rows
         ends = np.cumsum([self._lengths[place] for place in range(count)])
         for place in rng.permutation(count).tolist():
-            yield from self._read(place, names, int(ends[place]) - self._lengths[place])
+            yield from read(place, int(ends[place]) - self._lengths[place])
 
     def sample(self) -> Any:
-        return sampled(self._frame.npartitions, lambda place: self._read(place, self.names, 0))
+        read = self._reader(self.names)
+        return sampled(self._frame.npartitions, lambda place: read(place, 0))
 
 
 def told(make: Callable[[], Any], where: str, remedy: str = "") -> Callable[[], Iterator[Any]]:

@@ -123,7 +123,9 @@ def joined(tables: Sequence[Any]) -> Any:
         kinds = {table.schema.field(name).type for table in tables}
         if len(kinds - {pa.null()}) > 1:
             tables = [_with_column(table, name, _common) for table in tables]
-    return pa.concat_tables(tables, promote_options="permissive")
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    notes = {k: v for k, v in (whole.schema.metadata or {}).items() if k != arrow.PLACES}
+    return whole.replace_schema_metadata(notes)
 
 
 def decoded(table: Any) -> Any:
@@ -239,7 +241,11 @@ def let_through(table: Any, filter: Any, where: str) -> Any:
     if filter is None:
         return table
     with filtering(filter, where):
-        return table.filter(filter)
+        row = "\0row"  # which no column is called
+        numbered = table.append_column(row, pa.array(np.arange(len(table))))
+        which = np.zeros(len(table), bool)
+        which[numbered.filter(filter).column(row).to_numpy()] = True
+        return arrow.kept(table, which)
 
 
 def slices(table: Any) -> Iterator[Any]:

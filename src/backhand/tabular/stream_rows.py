@@ -11,7 +11,7 @@ import numpy as np
 from ..datasets.source import named
 from ..datasets.stream import Stream, TargetColumn
 from ..errors import InputError
-from ..preprocess import cells
+from ..preprocess import arrow, cells
 from ..preprocess.preparation import TablePreparation
 from ..preprocess.sketches import mixed
 from ..train.blocks import Blocks
@@ -89,8 +89,6 @@ class LabelledStream:
         self, rng: np.random.Generator | None = None, features: list[str] | None = None
     ) -> Iterator[Labelled]:
         """All rows that have a target, in one pass."""
-        import pyarrow as pa
-
         needed = [*(self.names if features is None else features), self.target]
         if self.weight is not None:
             needed.append(self.weight)
@@ -108,7 +106,7 @@ class LabelledStream:
                 y, known = y[weight[known] > 0], known & (weight > 0)
                 weight = weight[known]
             if not known.all():
-                table, numbers = table.filter(pa.array(known)), numbers[known]
+                table, numbers = arrow.kept(table, known), numbers[known]
             if len(y):
                 yield Labelled(table, numbers, y, weight, where)
 
