@@ -76,6 +76,17 @@ def test_rows_without_a_known_target_are_left_out_with_a_message(backhand, peopl
     assert "'maybe'" in err
 
 
+def test_a_folder_is_scored_as_one_table(backhand, people, tmp_path):
+    backhand("train", people[1], "--target", "label", *FAST, "--out", "run")
+    lines = people[1].read_text().splitlines(keepends=True)
+    (tmp_path / "pieces").mkdir()
+    for name, part in (("a", lines[1:120]), ("b", lines[120:])):
+        (tmp_path / "pieces" / f"{name}.csv").write_text("".join([lines[0], *part]))
+    one, many = (backhand("evaluate", "run", file, "--json", "-") for file in (people[1], "pieces"))
+    assert one == many
+    refused(backhand("evaluate", "run", "pieces", "--target", "lable"), "did you mean 'label'")
+
+
 @pytest.mark.parametrize(
     ("file", "words", "said"),
     [

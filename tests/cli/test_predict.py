@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from backhand import MLPClassifier, MLPRegressor, Model, Network, load
+from backhand.cli import answers
+from backhand.datasets import source
 
 from .conftest import write_csv
 
@@ -130,6 +132,56 @@ def test_tables_of_every_format_give_the_same(backhand, people, model, tmp_path)
         backhand("train", name, "--target", "label", "--hidden", "256", "--out", f"run_{name}")
         again = backhand("predict", tmp_path / f"run_{name}" / "model.safetensors", people[1])
         assert again == (0, want, "")
+
+
+@pytest.fixture
+def pieces(people, tmp_path):
+    """The same rows as a folder of files."""
+    lines = people[1].read_text().splitlines(keepends=True)
+    (tmp_path / "pieces").mkdir()
+    for number in range(3):
+        text = "".join([lines[0], *lines[1 + 100 * number : 101 + 100 * number]])
+        (tmp_path / "pieces" / f"{number}.csv").write_text(text)
+    return tmp_path / "pieces"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_a_folder_is_predicted_as_one_table(backhand, people, model, pieces, tmp_path, suffix):
+    words = ("--key", "city", "-o")
+    backhand("predict", model, people[1], *words, f"one{suffix}")
+    done = backhand("predict", model, pieces, *words, f"many{suffix}")
+    assert done == (0, "", f"300 predictions: many{suffix}\n")
+    one, many = ((tmp_path / f"{name}{suffix}") for name in ("one", "many"))
+    if suffix == ".parquet":
+        assert pq.read_table(one).equals(pq.read_table(many))
+    else:
+        assert one.read_bytes() == many.read_bytes()
+
+
+def test_a_large_file_is_read_a_few_rows_at_a_time(backhand, people, model, monkeypatch):
+    want = backhand("predict", model, people[1])
+    monkeypatch.setattr(answers, "STREAMED", 0)
+    monkeypatch.setattr(source, "ROWS", 70)
+    assert backhand("predict", model, people[1]) == want
+
+
+def test_what_is_wrong_in_a_folder_names_the_file(backhand, model, pieces, tmp_path):
+    strange = (pieces / "1.csv").read_text().replace("Rome", "Atlantis").replace("Oslo", "Utopia")
+    (pieces / "1.csv").write_text(strange.replace("Paris", "Eden"))
+    code, _, err = backhand("predict", model, pieces, "-o", "out.csv")
+    assert code == 0
+    assert err.count("warning: ") == 1
+    assert "1.csv: column 'city': none of its " in err
+    (pieces / "2.csv").write_text((pieces / "2.csv").read_text() + "1\n")
+    before = (tmp_path / "out.csv").read_bytes()
+    code, _, err = backhand("predict", model, pieces, "-o", "out.csv")
+    assert code == 2
+    assert "2.csv, row 102: has 1 values" in err
+    assert (tmp_path / "out.csv").read_bytes() == before
+    code, _, err = backhand("predict", model, pieces, "-o", "pieces/out.csv")
+    assert code == 2
+    assert "in the folder that is read: name a file elsewhere" in err
+    assert len([*pieces.iterdir()]) == 3
 
 
 def test_regression_predicts_in_the_targets_unit(backhand, people, tmp_path):

@@ -74,7 +74,7 @@ def test_a_column_of_another_type_names_its_file(folder):
     with pytest.raises(InputError, match=r"2\.parquet: column 'a' holds string, and .*0\.parquet"):
         source_of(folder)
     pq.write_table(pa.table({"b": ["y"]}), folder / "2.parquet")
-    with pytest.raises(InputError, match=r"2\.parquet: has no column 'a', and .* has one"):
+    with pytest.raises(InputError, match=r"2\.parquet: has no column 'a', and others have one"):
         source_of(folder)
 
 

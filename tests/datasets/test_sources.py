@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from backhand import InputError
+from backhand.datasets import parquet_files
 from backhand.datasets.parquet_files import ParquetFiles
 from backhand.datasets.sources import is_source, source_of
 from backhand.datasets.text_files import TextFiles
+from backhand.train.blocks import RereadRows
+from backhand.train.rows import Rows
 
 N = 1000
 TABLE = pa.table({"a": np.arange(N), "b": np.arange(N) / 7, "c": [f"v{i % 5}" for i in range(N)]})
@@ -42,6 +45,11 @@ def relation():
     return duckdb.arrow(TABLE)
 
 
+def dask_frame():
+    dask = pytest.importorskip("dask.dataframe")
+    return dask.from_pandas(TABLE.to_pandas(), npartitions=7)
+
+
 def lazy(folder):
     if not hasattr(pl.LazyFrame, "collect_batches"):
         pytest.skip("Polars of before frames in batches")
@@ -55,6 +63,7 @@ SOURCES = {
     "dataset": lambda folder: ds.dataset(folder, format="parquet", exclude_invalid_files=True),
     "lazy": lambda folder: lazy(folder),
     "relation": lambda folder: relation(),
+    "dask": lambda folder: dask_frame(),
     "frame": lambda folder: pl.from_arrow(TABLE),
     "function": lambda folder: lambda: (TABLE.slice(i, 90) for i in range(0, N, 90)),
     "one table": lambda folder: lambda: TABLE,
@@ -130,7 +139,7 @@ def test_columns_that_are_not_there_have_near_ones(folder):
 
 def test_tables_of_a_function_have_the_columns_of_the_first():
     source = source_of(lambda: iter([TABLE, TABLE.drop_columns(["b"])]))
-    with pytest.raises(InputError, match="the function's tables: table 2 has no column 'b'"):
+    with pytest.raises(InputError, match="the function's tables, table 2: has no column 'b'"):
         read(source)
 
 
@@ -140,3 +149,61 @@ def test_a_sample_is_from_all_over_a_folder_of_parquet(folder):
     found = np.asarray(source.sample().column("a"))
     assert found.min() == 0
     assert found.max() == N - 1
+
+
+# how random an epoch of sorted rows is ------------------------------------------------------------
+
+SORTED, PIECE, BLOCK = 4000, 40, 400
+
+
+@pytest.fixture
+def ordered(tmp_path):
+    table = pa.table({"a": np.arange(SORTED, dtype=np.float32)})
+    pq.write_table(table, tmp_path / "0.parquet", row_group_size=PIECE)
+    return table
+
+
+def epochs(source, count=5):
+    """The values of each block of some epochs, in windows of `BLOCK` rows."""
+
+    def make(rng):
+        for batch in source.batches(rng):
+            x = np.asarray(batch.table.column("a"))[:, None]
+            yield Rows(x, x)
+
+    blocks, found = RereadRows(make, SORTED, 8, 8 * BLOCK), []
+    for number in range(count):
+        with blocks.epoch(number, 0, 10) as made:
+            found.append(np.array([block.x[:, 0] for block in made]))
+    return np.array(found)  # (epochs, blocks, rows)
+
+
+@pytest.mark.parametrize("kind", ["row groups", "parts of row groups", "partitions"])
+def test_blocks_of_what_has_parts_are_like_all_rows(ordered, kind, tmp_path, monkeypatch):
+    """The mean of a block of B rows in pieces of P, drawn from a sorted table without return, has a
+    standard deviation of at most that of the values times sqrt(P / B); and the places of SORTED / P
+    pieces in two epochs have a correlation whose standard deviation is 1 / sqrt(SORTED / P - 1)."""
+    if kind == "partitions":
+        dask = pytest.importorskip("dask.dataframe")
+        source = source_of(dask.from_pandas(ordered.to_pandas(), npartitions=SORTED // PIECE))
+    else:
+        monkeypatch.setattr(parquet_files, "ROWS_MIXED", PIECE if kind == "row groups" else 8)
+        source = source_of(tmp_path)
+    found = epochs(source, 2 if kind == "partitions" else 5)  # Dask takes 10 ms for each
+    assert all(np.array_equal(np.sort(one.ravel()), np.arange(SORTED)) for one in found)
+    means, sd = found.mean(axis=2).ravel(), np.std(np.arange(SORTED))
+    spread = sd * np.sqrt(PIECE / BLOCK)
+    assert abs(means - (SORTED - 1) / 2).max() < 4 * spread
+    assert 0.5 * spread < means.std() < 1.2 * spread
+    first, second = (np.argsort(one.ravel()) for one in found[:2])
+    assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(SORTED / PIECE - 1)
+    # the rows of one block are from all over, and mostly others than in the epoch before
+    assert found.std(axis=2).min() > 0.5 * sd
+    assert max(len(np.intersect1d(found[0, 0], block)) for block in found[1]) < BLOCK / 2
+
+
+def test_blocks_of_what_has_an_order_have_the_same_rows_in_each_epoch(ordered):
+    """They are shuffled within the window only, as docs/streaming.md says."""
+    found = epochs(source_of(lambda: ordered), 2)
+    assert np.array_equal(found[0], np.arange(SORTED).reshape(-1, BLOCK))
+    assert np.array_equal(found[1], found[0])

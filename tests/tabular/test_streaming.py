@@ -8,12 +8,14 @@ import os
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
 import backhand
 from backhand import InputError, Stream, TabularClassifier, TabularRegressor
+from backhand.datasets import source
 from backhand.tabular import streaming
 from backhand.tabular.recipes import PIECES, WAVES, Recipe, _with
 from backhand.train.loop import TrainLoop
@@ -155,6 +157,9 @@ SOURCES = {
     "path": lambda folder: str(folder),
     "files": lambda folder: sorted(folder.glob("*.parquet")),
     "lazy": lambda folder: lazy(folder),
+    "dask": lambda folder: pytest.importorskip("dask.dataframe").from_pandas(
+        TABLE.to_pandas(), npartitions=5
+    ),
     "function": lambda folder: lambda: (TABLE.slice(i, 999) for i in range(0, N, 999)),
 }
 
@@ -163,6 +168,16 @@ SOURCES = {
 def test_sources_need_no_stream_around_them(folder, kind):
     found = classifier(drop=["v", "weight"]).fit(SOURCES[kind](folder), target="y")
     assert found.score(TEST.drop_columns(["y"]), TEST["y"].to_numpy(zero_copy_only=False)) > 0.8
+
+
+def test_relations_are_read_by_one_network_at_a_time():
+    duckdb = pytest.importorskip("duckdb")
+    relation = duckdb.connect().from_arrow(TABLE.select([*FEATURES, "y"]))
+    assert classifier(TWO).fit(relation, "y").model_.about["rows"] == N
+    reread = Stream(relation, disk=0, window="32K")
+    assert classifier(TWO, threads=1).fit(reread, "y").model_.about["rows"] == N
+    with contextlib.suppress(InputError):  # which comes by chance
+        classifier(TWO, threads=2).fit(reread, "y")
 
 
 def test_text_is_streamed(tmp_path):
@@ -238,12 +253,52 @@ def test_a_file_that_changes_while_it_is_learned_from(folder, tmp_path):
         classifier(callbacks=[change]).fit(stream(tmp_path, disk=0), "y")
 
 
+def test_targets_that_a_sample_does_not_tell_are_no_silent_loss(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "SAMPLE", 100)
+
+    def fitted(first, then):
+        cells = [*first * 50, *then * 50]
+        text = "\n".join(["x,y", *(f"{row / 7:.3f},{cell}" for row, cell in enumerate(cells))])
+        (tmp_path / "a.csv").write_text(text)
+        return classifier().fit(tmp_path, "y")
+
+    with pytest.raises(InputError, match=r"200 cells are not like .*, such as 'c' in .*a\.csv"):
+        fitted([1, 2, 3, 1], ["c", "d", "c", "d"])
+    with pytest.raises(InputError, match=r"200 cells are not like .*, such as 'no idea' in"):
+        fitted(["true", "false"] * 2, ["no idea"] * 4)
+    with pytest.raises(InputError, match=r"0\.5 is no whole number that float64 holds, as those"):
+        fitted([1, 2, 1, 2], [0.5, 1.0, 2.0, 1.5])
+
+
+def test_the_last_rows_are_a_share_of_those_that_a_filter_lets_through(folder):
+    model = classifier().fit(stream(folder, last=True, filter=pc.field("p") > 0), "y")
+    passed = int((TABLE["p"].to_numpy() > 0).sum())
+    assert len(model.held_out_.rows) == pytest.approx(passed / 10, abs=1)
+
+
 def test_a_cell_that_cannot_be_names_its_file(folder, tmp_path):
     copied(folder, tmp_path)
     p = np.where(np.arange(1000) == 300, np.inf, TABLE["p"].to_numpy()[:1000])
     pq.write_table(TABLE.slice(0, 1000).set_column(0, "p", pa.array(p)), tmp_path / "1.parquet")
     with pytest.raises(InputError, match=r"1\.parquet: column 'p', row 301: inf is not a finite"):
         classifier().fit(stream(tmp_path), "y")
+
+
+@pytest.mark.parametrize("kind", ["files", "function", "text"])
+def test_a_message_has_the_rows_number_whatever_rows_are_left_out(tmp_path, kind):
+    rows = np.arange(300)
+    p = np.where(rows == 202, np.inf, rows / 7)
+    y = np.where(rows % 3 == 0, None, np.where(rows % 2, "no", "yes"))
+    k = np.where(rows % 5, "a", "b")
+    table = pa.table({"p": p, "y": pa.array(y.tolist()), "k": k})
+    pq.write_table(table, tmp_path / "a.parquet")
+    if kind == "text":
+        (tmp_path / "a.parquet").unlink()
+        pa_csv.write_csv(table, tmp_path / "a.csv")
+    data = (lambda: table) if kind == "function" else tmp_path
+    row = 204 if kind == "text" else 203  # a header is row 1
+    with pytest.raises(InputError, match=f"column 'p', row {row}: inf is not a finite number"):
+        classifier().fit(Stream(data, filter=pc.field("k") != "b"), "y")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -275,9 +330,43 @@ def test_nothing_is_left_on_the_disk(folder, tmp_path, error):
             lambda f: Stream(f, scratch="/nowhere"),
             "scratch folder /nowhere: No such file or directory",
         ),
-        (lambda f: classifier().fit(lambda: TABLE.slice(0, 5), "y"), "5 rows with a target; 10"),
+        (
+            lambda f: classifier().fit(lambda: TABLE.slice(0, 5), "y"),
+            "5 rows with a target and a weight over 0; 10 are needed",
+        ),
+        (
+            lambda f: classifier().fit(lambda: TABLE.select(["p", "q"]).slice(0, 50), "q"),
+            r"target column 'q' holds fractions, such as .*; TabularRegressor learns numbers",
+        ),
+        (lambda f: classifier().fit(f, "y", "y"), "'y' is the target, and cannot be the weights"),
+        (lambda f: classifier().fit(f, "y", X_val=f, y_val=[1]), "y_val is for tables in memory"),
+        (
+            lambda f: classifier().fit(f, "y", X_val=lambda: TABLE.select(["p", "y"])),
+            "X_val: no column 'q'",
+        ),
+        (lambda f: classifier().fit(f, TABLE["y"]), "a ChunkedArray; X, a str, is streamed, and"),
+        (
+            lambda f: classifier().fit(stream(f), "y").predict(stream(f)),
+            r"X is no table in memory: predict each table of backhand\.Stream",
+        ),
     ],
-    ids=["name", "none", "weights", "table", "text", "share", "window", "folder", "few"],
+    ids=[
+        "name",
+        "none",
+        "weights",
+        "table",
+        "text",
+        "share",
+        "window",
+        "folder",
+        "few",
+        "fractions",
+        "both",
+        "y_val",
+        "X_val",
+        "column",
+        "predict",
+    ],
 )
 def test_what_makes_no_sense_is_one_line(folder, call, message):
     with pytest.raises(InputError, match=message):

@@ -143,9 +143,11 @@ def test_rows_of_a_function_are_learned_from(disk, kind, tmp_path):
         ([], "the function gives no rows"),
         ([3], "part 1 of the rows must be Rows"),
         ([(ROWS.x, ROWS.t), (ROWS.x[:, 1:], ROWS.t)], "part 2 of the rows has"),
-        ([(ROWS.x, ROWS.t[1:])], "part 1 of the rows has"),
+        ([(ROWS.x, ROWS.t[1:])], "part 1 of the rows has x and t of"),
+        ([(3, 4)], "part 1 of the rows must be Rows"),
+        ([([[1, 2], [3]], [0, 1])], "part 1 of the rows must be Rows"),
     ],
-    ids=["none", "number", "shape", "lengths"],
+    ids=["none", "number", "shape", "lengths", "scalars", "ragged"],
 )
 def test_parts_that_are_no_rows(made, message):
     with pytest.raises(InputError, match=message):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,9 +17,14 @@ from ..preprocess.preparation import TablePreparation
 from ..preprocess.tables import matrix
 
 Array = Any
+T = TypeVar("T")
 
 Form = Mapping[str, str | None]
 """How a text file is written: separator, decimal and encoding; None for what fits."""
+
+
+STREAMED = 1 << 26
+"""Bytes of a table's file from which on its rows are read a few at a time, as those of a folder."""
 
 
 class Answers(NamedTuple):
@@ -87,6 +93,47 @@ def rows_of(model: Any, file: Path, form: Form) -> tuple[Any, Any]:
     return (table if of_table(model) else _matrix(model, table, file)), table
 
 
+def answered(
+    model: Any, file: Path, form: Form, answer: Callable[[Any, Any], T]
+) -> Iterator[tuple[T, Any]]:
+    """What ``answer`` makes of a model and rows, and their table: a few rows of a folder at a time.
+
+    So too of a large file. Errors name the file of a folder, and of warnings the first of a column.
+    """
+    if not (file.is_dir() or (file.suffix.lower() != ".npy" and _is_large(file))):
+        rows, table = rows_of(model, file, form)
+        yield answer(model, rows), table
+        return
+    if isinstance(model, Model) and not of_table(model):
+        raise InputError(f"{file}: this model takes a .npy array of rows, not a table")
+    from ..datasets.source import named
+    from ..datasets.sources import source_of
+
+    told: set[str] = set()
+    for table, _, where in source_of(file, **form).batches():
+        with named(where), _warned_once(told, where):
+            found = answer(model, table if of_table(model) else _matrix(model, table, file))
+        yield found, table
+
+
+def _is_large(file: Path) -> bool:
+    check_file(file)
+    return file.stat().st_size > STREAMED
+
+
+@contextlib.contextmanager
+def _warned_once(told: set[str], where: str) -> Iterator[None]:
+    """Let only the first warning of each column through, with the file."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for one in found:
+        column = str(one.message).partition(":")[0]
+        if column not in told:
+            told.add(column)
+            warnings.warn(f"{where}: {one.message}", stacklevel=2)
+
+
 def _matrix(estimator: Any, table: Any, file: Path) -> Any:
     """The columns that an estimator was fitted with, by name, or all of them if it had no names."""
     names = getattr(estimator, "feature_names_in_", None)
@@ -124,6 +171,18 @@ def answers_of(model: Any, rows: Any) -> Answers:
     if p is None:
         return Answers(y)
     return Answers(p, model.classes_.tolist(), p.argmax(axis=1))
+
+
+def joined_answers(parts: Sequence[Answers]) -> Answers:
+    """Answers for parts of the rows as one."""
+    if len(parts) < 2:
+        return parts[0] if parts else Answers(np.zeros(0))
+    chosen = [part.chosen for part in parts if part.chosen is not None]
+    return Answers(
+        np.concatenate([part.predictions for part in parts]),
+        parts[0].classes,
+        np.concatenate(chosen) if chosen else None,
+    )
 
 
 def estimator_answers(estimator: Any, rows: Any) -> tuple[Array, Array | None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.source import joined
 from ..errors import InputError, count, printable
 from ..export import load
 from ..files import write_whole
@@ -17,7 +18,7 @@ from ..report.score_tables import number, show
 from ..report.scores import Scores, score_classes, score_numbers
 from ..tabular.metrics import Metric
 from . import runs
-from .answers import Answers, answers_of, is_tabular, rows_of, target_of
+from .answers import Answers, answered, answers_of, is_tabular, joined_answers, target_of
 
 COVERAGE = 0.9
 
@@ -30,14 +31,17 @@ def run(
     target = target_of(model) if target is None else target
     if target is None:
         raise InputError("the model does not know the column that it predicts: name it by --target")
-    rows, table = rows_of(model, file, form)
-    if table is None:
-        raise InputError(f"{file}: an array has no column {target!r}; give a table")
-    answers, y = labelled(model, rows, table, target, str(file))
-    found = scores_of(answers, y, fitted_metric(model))
+    found, known = [], []
+    for some, table in answered(model, file, form, answers_of):
+        if table is None:
+            raise InputError(f"{file}: an array has no column {target!r}; give a table")
+        found.append(some)
+        known.append(table.select([target]) if target in table.column_names else table)
+    answers, y = labelled(joined_answers(found), joined(known), target, str(file))
+    scores = scores_of(answers, y, fitted_metric(model))
     covered = coverage_of(model, answers, y)
     if as_json is not None:
-        whole = {**found.to_dict(), "target": target}
+        whole = {**scores.to_dict(), "target": target}
         if covered is not None:
             whole["coverage"] = {"interval": COVERAGE, "rows": covered}
         text = json.dumps(whole, indent=2) + "\n"
@@ -47,18 +51,17 @@ def run(
         write_whole(as_json, text.encode())
     screen = tables.console()
     screen.print(f"{target!r} of {file}:", soft_wrap=True)
-    show(found, count(found.rows, "row"), screen)
+    show(scores, count(scores.rows, "row"), screen)
     if is_tabular(model):
         tell_more(model.model_, covered, screen)
 
 
 def labelled(
-    model: Any, rows: Any, table: Any, target: str, place: str
+    answers: Answers, table: Any, target: str, place: str
 ) -> tuple[Answers, np.ndarray[Any, Any]]:
-    """What a model answers for the rows that have a target, and these targets."""
+    """The answers for those rows of a table that have a target, and these targets."""
     from ..datasets.tables import read_known_target
 
-    answers = answers_of(model, rows)
     try:
         y, kept = read_known_target(table, target, answers.classes)
     except InputError as error:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, count
+from ..datasets.source import decoded
+from ..errors import InputError, count, first_line
 from ..export import Model, load
-from ..files import write_whole
+from ..files import replacing
 from ..preprocess.tables import nearest
 from . import runs
-from .answers import Form, answers_of, estimator_answers, is_tabular, rows_of
+from .answers import Form, answered, answers_of, estimator_answers, is_tabular
 
 OUTPUTS = (".csv", ".tsv", ".parquet")
 
@@ -27,37 +29,43 @@ def run(
     interval: float | None,
     form: Form,
 ) -> None:
-    """Predict the rows of a file, and write them to another or to the terminal."""
+    """Predict the rows of a file or a folder, and write them to another or to the terminal."""
     if out is not None and out.suffix.lower() not in OUTPUTS:
         raise InputError(f"{out}: its name must end in {', '.join(OUTPUTS)}")
     for given in (model_file, file):
         if out is not None and out.exists() and given.exists() and out.samefile(given):
             raise InputError(f"--out {out} would overwrite what is read: name another file")
+    if out is not None and file.is_dir() and out.resolve().is_relative_to(file.resolve()):
+        raise InputError(f"--out {out} is in the folder that is read: name a file elsewhere")
     model = load(runs.model_file(model_file))
     half = None if interval is None else _half_width(model, interval)
-    rows, table = rows_of(model, file, form)
-    keys = _keys(file, table, key)
-    answers = columns(model, rows)
-    if half is not None:
-        answers["low"] = [value - half for value in answers["prediction"]]
-        answers["high"] = [value + half for value in answers["prediction"]]
-    for name in keys:
-        if name in answers:
-            raise InputError(f"--key {name}: the predictions have a column of this name; rename it")
-    number = len(next(iter(answers.values())))
-    if not number:
-        raise InputError(f"{file}: has no rows")
-    if out is None:
-        if not sys.stdout.isatty() and isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")  # as every CSV file that we write
-        sys.stdout.write(_text(keys, answers, ","))
-    elif out.suffix.lower() == ".parquet":
-        write_whole(out, _parquet({**keys, **answers}))
-    else:
-        separator = "\t" if out.suffix.lower() == ".tsv" else ","
-        write_whole(out, _text(keys, answers, separator).encode())
+    number, parts = 0, _parts(model, file, key, half, form)
+    with _writer(out) as write:
+        for part in parts:
+            if rows := len(next(iter(part.values()))):
+                write(part)
+            number += rows
+        if not number:
+            raise InputError(f"{file}: has no rows")
     if out is not None:
         print(f"{count(number, 'prediction')}: {out}", file=sys.stderr)
+
+
+def _parts(
+    model: Any, file: Path, key: Sequence[str], half: float | None, form: Form
+) -> Iterator[dict[str, Any]]:
+    """The columns of the output, some rows at a time."""
+    for answers, table in answered(model, file, form, columns):
+        keys = _keys(file, table, key)
+        if half is not None:
+            answers["low"] = [value - half for value in answers["prediction"]]
+            answers["high"] = [value + half for value in answers["prediction"]]
+        for name in keys:
+            if name in answers:
+                raise InputError(
+                    f"--key {name}: the predictions have a column of this name; rename it"
+                )
+        yield {**keys, **answers}
 
 
 def _half_width(model: Any, interval: float) -> float:
@@ -109,24 +117,61 @@ def _of_estimator(estimator: Any, rows: Any) -> dict[str, list[Any]]:
     return {**answers, **{f"probability {v}": p[:, i].tolist() for i, v in enumerate(labels)}}
 
 
-def _text(keys: dict[str, Any], answers: dict[str, list[Any]], separator: str) -> str:
-    file = io.StringIO()
+@contextlib.contextmanager
+def _writer(out: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """What writes some rows behind the others; a file is there whole or not at all."""
+    if out is None:
+        if not sys.stdout.isatty() and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # as every CSV file that we write
+        yield _text(sys.stdout, ",")
+        return
+    try:
+        with replacing(out) as file, contextlib.ExitStack() as stack:
+            if out.suffix.lower() == ".parquet":
+                yield _parquet(file, stack)
+            else:
+                text = io.TextIOWrapper(file, "utf-8", newline="")
+                yield _text(text, "\t" if out.suffix.lower() == ".tsv" else ",")
+                text.detach()  # which flushes
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from None
+
+
+def _text(file: Any, separator: str) -> Callable[[dict[str, Any]], None]:
     writer = csv.writer(file, delimiter=separator, lineterminator="\n")
-    writer.writerow([*keys, *answers])
-    shown = {
-        name: [f"{v:.7g}" if isinstance(v, float) else v for v in values]
-        for name, values in answers.items()
-    }
-    writer.writerows(
-        zip(*(column.to_pylist() for column in keys.values()), *shown.values(), strict=True)
-    )
-    return file.getvalue()
+    header: list[str] = []
+
+    def write(part: dict[str, Any]) -> None:
+        if not header:
+            header.extend(part)
+            writer.writerow(header)
+        writer.writerows(zip(*map(_shown, part.values()), strict=True))
+
+    return write
 
 
-def _parquet(answers: dict[str, list[Any]]) -> bytes:
-    import pyarrow
-    import pyarrow.parquet
+def _shown(values: Any) -> list[Any]:
+    """Cells as text has them: copied ones as they are, and seven digits of others."""
+    if hasattr(values, "to_pylist"):
+        return list(values.to_pylist())
+    return [f"{v:.7g}" if isinstance(v, float) else v for v in values]
 
-    file = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(answers), file)
-    return file.getvalue()
+
+def _parquet(file: Any, stack: contextlib.ExitStack) -> Callable[[dict[str, Any]], None]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    opened: list[Any] = []
+
+    def write(part: dict[str, Any]) -> None:
+        table = decoded(pa.table(part))
+        if not opened:
+            opened.append(stack.enter_context(pq.ParquetWriter(file, table.schema)))
+        try:
+            opened[0].write_table(table.cast(opened[0].schema))
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"--key: a column has another type than in rows before ({first_line(error)})"
+            ) from None
+
+    return write

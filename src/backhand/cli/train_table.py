@@ -24,7 +24,7 @@ from ..tabular.metrics import Metric, metric_of
 from ..tabular.recipes import PRESETS
 from ..train.checkpoint import EVERY
 from . import INTERRUPTED, runs
-from .answers import Answers
+from .answers import Answers, answers_of
 from .evaluate import coverage_of, labelled, scores_of, tell_more
 from .interrupts import heed, pressed, undisturbed
 from .options import TableOptions, check_limits, checked_weights
@@ -315,7 +315,8 @@ def _finish(
     if test is not None:
         assert options.target is not None
         estimator.model_ = dataclasses.replace(made, target=options.target)
-        answers, y = labelled(estimator, test, test, options.target, f"--test {options.test}")
+        answers = answers_of(estimator, test)
+        answers, y = labelled(answers, test, options.target, f"--test {options.test}")
         found["test"] = scores_of(answers, y, metric)
         screen.print(f"\n{options.test}:", soft_wrap=True)
         show(found["test"], f"{count(len(y), 'test row')}", screen)

@@ -2,8 +2,8 @@
 
 - `files`, `dialect`: a file unpacked; its encoding, separator and header
 - `reading`: a CSV, TSV or Parquet file as a table with every row in its place
-- `source`, `parquet_files`, `text_files`, `sources`: tables that are read again and again, since
-  memory does not hold them
+- `source`, `parquet_files`, `text_files`, `repeated`, `sources`: tables that are read again and
+  again, since memory does not hold them
 - `stream`: how such a table is learned from
 - `tables`: the column to predict, and a table with one as a data set
 - `splitting`: which rows train, validate and test

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backhand.datasets.reading import check_names
-from backhand.datasets.source import ROWS, SAMPLE, Batch, Source
+from backhand.datasets.source import ROWS, Batch, Kinds, Source, filtering, let_through, sampled
 from backhand.errors import BackhandError, InputError, first_line
 from backhand.preprocess import arrow
 
@@ -21,9 +21,6 @@ ROWS_MIXED = 1 << 13
 
 BUFFER = 1 << 18
 """Bytes of a column of a row group that are read ahead."""
-
-GROUPS_SAMPLED = 8
-"""Row groups of which a sample has the first rows."""
 
 
 class _Group(NamedTuple):
@@ -48,7 +45,8 @@ class ParquetFiles(Source):
 
     def __init__(self, dataset: Any, filter: Any = None) -> None:
         self._filter = filter
-        self._fragments = list(dataset.get_fragments(filter))
+        with filtering(filter, "the files"):
+            self._fragments = list(dataset.get_fragments(filter))
         if not self._fragments:
             raise InputError("no file has rows that the filter lets through")
         schema = self._schema = dataset.schema
@@ -56,12 +54,14 @@ class ParquetFiles(Source):
         self.names = [name for name in schema.names if not name.startswith("__index_level_")]
         self._fields = {name: schema.field(name) for name in schema.names}
         self._seen = [self._state(fragment) for fragment in self._fragments]
+        of_folders = set(schema.names) - set(self._fragments[0].physical_schema.names)
+        inside, kinds = [name for name in self.names if name not in of_folders], Kinds()
         self._groups: list[_Group] = []
         first = 0
         for place, fragment in enumerate(self._fragments):
             start = first
             with self._reading(place):
-                self._check_schema(fragment.physical_schema, fragment)
+                kinds.check(fragment.physical_schema, fragment.path, inside)
                 held = fragment.metadata
                 possible = {g.id for part in self._possible(fragment) for g in part.row_groups}
                 for group in range(held.num_row_groups):
@@ -69,6 +69,8 @@ class ParquetFiles(Source):
                     if rows and group in possible:
                         self._groups.append(_Group(place, group, first, first - start))
                     first += rows
+        for name in inside:  # the first file may have no values
+            self._fields[name] = self._fields[name].with_type(kinds[name])
         self.length = first if filter is None else None
 
     def _possible(self, fragment: Any) -> list[Any]:
@@ -77,23 +79,6 @@ class ParquetFiles(Source):
     def _state(self, fragment: Any) -> tuple[Any, ...]:
         info = fragment.filesystem.get_file_info(fragment.path)
         return info.size, info.mtime_ns
-
-    def _check_schema(self, schema: Any, fragment: Any) -> None:
-        first = self._fragments[0].path
-        inside = [name for name in self.names if not self._is_of_folders(name)]
-        for name in inside:
-            place = schema.get_field_index(name)
-            if place < 0:
-                raise InputError(f"{fragment.path}: has no column {name!r}, and {first} has one")
-            kind, wanted = schema.field(place).type, self._fields[name].type
-            if pool_of(kind) != pool_of(wanted) and "null" not in (pool_of(kind), pool_of(wanted)):
-                raise InputError(
-                    f"{fragment.path}: column {name!r} holds {kind}, and {first} has {wanted} there"
-                )
-
-    def _is_of_folders(self, name: str) -> bool:
-        """Whether a column is that of names of folders, and in no file."""
-        return bool(self._fragments[0].physical_schema.get_field_index(name) < 0)
 
     def _reading(self, place: int) -> Any:
         return _Told(self._fragments[place].path, lambda: self._check_unchanged(place))
@@ -153,8 +138,7 @@ class ParquetFiles(Source):
                         field = self._fields[name]
                         same = pa.repeat(pa.scalar(value, field.type), len(table))
                         table = table.append_column(field, same)
-                    if self._filter is not None:
-                        table = table.filter(self._filter)
+                    table = let_through(table, self._filter, fragment.path)
                     table = _complete(table, names, self._fields, start + 1)
                     numbers = np.arange(first, first + len(table), dtype=np.int64)
                     if len(table):
@@ -162,19 +146,10 @@ class ParquetFiles(Source):
                     first, start = first + part.num_rows, start + part.num_rows
 
     def sample(self) -> Any:
-        import pyarrow as pa
+        def first(place: int) -> Iterator[Batch]:
+            return self._read(self._groups[place], self.names, ROWS)
 
-        some = np.linspace(0, len(self._groups) - 1, GROUPS_SAMPLED).round().astype(int)
-        places = np.unique(some).tolist() if self._groups else []
-        each = -(-SAMPLE // max(len(places), 1))
-        found = []
-        for place in places:
-            first = next(self._read(self._groups[place], self.names, ROWS), None)
-            if first is not None:
-                found.append(first.table.slice(0, each))
-        if not found:
-            raise InputError("the source has no rows")
-        return pa.concat_tables([_decoded(part) for part in found], promote_options="permissive")
+        return sampled(len(self._groups), first)
 
 
 class _Told:
@@ -198,19 +173,6 @@ class _Told:
             ) from error
 
 
-def pool_of(kind: Any) -> str:
-    """Which Arrow types may stand for one another in the files of one table."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(kind):
-        return pool_of(kind.value_type)
-    if arrow.is_text(kind):
-        return "text"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    return "date" if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else str(kind)
-
-
 def _complete(table: Any, names: Sequence[str], fields: Any, row: int) -> Any:
     """The named columns in their order; a mark stands for what cannot be used."""
     import pyarrow as pa
@@ -223,18 +185,6 @@ def _complete(table: Any, names: Sequence[str], fields: Any, row: int) -> Any:
         else:
             columns.append(pa.chunked_array([pa.nulls(len(table))]))
             marked.append(pa.field(name, pa.null(), metadata=arrow.mark(fields[name])))
-    notes = {arrow.FIRST_ROW: f"{row}".encode()}
+    notes = {k: v for k, v in (table.schema.metadata or {}).items() if k == arrow.PLACES}
+    notes[arrow.FIRST_ROW] = f"{row}".encode()
     return pa.Table.from_arrays(columns, schema=pa.schema(marked, metadata=notes))
-
-
-def _decoded(table: Any) -> Any:
-    """Text without dictionaries, which tables to be joined do not share."""
-    import pyarrow as pa
-
-    for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            kind = arrow.decoded_type(field.type)
-            parts = [arrow.decoded(part).cast(kind) for part in table.column(place).chunks]
-            whole = pa.chunked_array(parts, kind)
-            table = table.set_column(place, pa.field(field.name, kind), whole)
-    return table

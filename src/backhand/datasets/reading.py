@@ -97,10 +97,7 @@ def read_table(
     if kind not in SEPARATORS and kind not in PARQUET:
         raise InputError(f"{path}: tables can be read from {FORMATS}")
     separator, encoding = checked_separator(separator), checked_encoding(encoding)
-    if decimal is not None and decimal not in number_text.MARKS:
-        raise InputError(f"decimal {decimal!r}: must be '.' or ','")
-    if decimal is not None and decimal == separator:
-        raise InputError(f"separator and decimal are both {decimal!r}")
+    check_decimal(decimal, separator)
     if kind in PARQUET:
         for name, given in (("separator", separator), ("encoding", encoding)):
             if given is not None:
@@ -117,6 +114,14 @@ def read_table(
     if not table.num_rows:
         raise InputError(f"{path}: has a header but no rows")
     return table
+
+
+def check_decimal(decimal: str | None, separator: str | None) -> None:
+    """Raise InputError unless it is a decimal mark, and none that separates columns."""
+    if decimal is not None and decimal not in number_text.MARKS:
+        raise InputError(f"decimal {decimal!r}: must be '.' or ','")
+    if decimal is not None and decimal == separator:
+        raise InputError(f"separator and decimal are both {decimal!r}")
 
 
 def noted(table: Any, key: bytes, value: str) -> Any:
@@ -301,13 +306,23 @@ def _parsed(path: Path, dialect: Dialect) -> Iterator[tuple[Any, dict[str, Any]]
             yield file, options
     except pa.ArrowInvalid as error:
         if not ragged:
-            raise InputError(f"{path}: cannot be read ({first_line(error)})") from None
+            raise InputError(f"{path}: {_why_unread(error)}") from None
         row, mark = ragged[0], "tab" if dialect.separator == "\t" else dialect.separator
         raise InputError(
             f"{path}, row {row.number}: has {row.actual_columns} values, the header names "
             f"{count(row.expected_columns, 'column')} (separated by {mark!r}; if that is wrong, "
             "name another with --separator)"
         ) from None
+
+
+def _why_unread(error: Exception) -> str:
+    """Why text cannot be read, and the remedy if one is known."""
+    why = f"cannot be read ({first_line(error)})"
+    if "UTF8" in str(error):
+        return f"{why}; name the file's encoding, such as --encoding cp1252"
+    if "straddling" in str(error):
+        return f"{why}: a row is longer than {_BLOCK >> 20} MB, or a quotation mark is not closed"
+    return why
 
 
 def _named(table: Any, dialect: Dialect, row: int) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backhand.datasets.reading import noted
-from backhand.errors import InputError
+from backhand.errors import InputError, first_line
 from backhand.preprocess import arrow
 from backhand.preprocess.tables import nearest
 
@@ -18,6 +19,9 @@ ROWS = 1 << 16
 
 SAMPLE = 1 << 16
 """Rows of a sample, which says what columns hold."""
+
+PARTS_SAMPLED = 8
+"""Parts of a source, such as row groups, of which a sample has the first rows."""
 
 
 class Batch(NamedTuple):
@@ -91,17 +95,157 @@ class Source:
 
 
 def _head(batches: Iterator[Batch], rows: int) -> Any:
-    import pyarrow as pa
-
     found, left = [], rows
     for batch in batches:
         found.append(batch.table.slice(0, left))
         left -= found[-1].num_rows
         if left <= 0:
             break
-    if not found:
-        raise InputError("the source has no rows")
-    return pa.concat_tables(found, promote_options="default")
+    return joined(found)
+
+
+def sampled(count: int, read: Callable[[int], Iterator[Batch]]) -> Any:
+    """The first rows of some of ``count`` parts, from all over, each of which ``read`` reads."""
+    places = np.unique(np.linspace(0, count - 1, PARTS_SAMPLED).round().astype(int)).tolist()
+    each = -(-SAMPLE // len(places))
+    firsts = [next(read(place), None) for place in places if count]
+    return joined([first.table.slice(0, each) for first in firsts if first is not None])
+
+
+def joined(tables: Sequence[Any]) -> Any:
+    """Tables with the same columns, of types that may stand for one another, as one."""
+    import pyarrow as pa
+
+    if not tables:
+        raise InputError("there are no rows, or the filter lets none through")
+    tables = [decoded(table) for table in tables]
+    for name in tables[0].column_names:
+        kinds = {table.schema.field(name).type for table in tables}
+        if len(kinds - {pa.null()}) > 1:
+            tables = [_with_column(table, name, _common) for table in tables]
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    notes = {k: v for k, v in (whole.schema.metadata or {}).items() if k != arrow.PLACES}
+    return whole.replace_schema_metadata(notes)
+
+
+def decoded(table: Any) -> Any:
+    """A table without dictionaries, which tables to be joined do not share."""
+    import pyarrow as pa
+
+    for field in table.schema:
+        if pa.types.is_dictionary(field.type):
+            table = _with_column(table, field.name, arrow.decoded)
+    return table
+
+
+def _common(column: Any) -> Any:
+    """An array as the type that all in its pool can become."""
+    import pyarrow as pa
+
+    wanted = {"number": pa.float64(), "date": pa.timestamp("us")}
+    column = arrow.decoded(column)
+    return column.cast(wanted.get(_pool_of(column.type), column.type), safe=False)
+
+
+def _with_column(table: Any, name: str, change: Callable[[Any], Any]) -> Any:
+    """A table with each chunk of one column changed."""
+    import pyarrow as pa
+
+    place = table.schema.get_field_index(name)
+    field, column = table.schema.field(place), table.column(place)
+    kind = change(pa.nulls(0, field.type)).type
+    whole = pa.chunked_array([change(chunk) for chunk in column.chunks], kind)
+    return table.set_column(place, field.with_type(kind), whole)
+
+
+class Kinds:
+    """What the columns of a source hold, which is the same in all of its parts."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[Any, str]] = {}
+
+    def check(self, schema: Any, where: str, names: Iterable[str]) -> None:
+        """Take in the types of columns of a part.
+
+        Raises
+        ------
+        InputError
+            If it lacks a column, or one holds something else than in a part before.
+        """
+        import pyarrow as pa
+
+        for name in names:
+            place = schema.get_field_index(name)
+            if place < 0:
+                raise InputError(f"{where}: has no column {name!r}, and others have one")
+            kind = schema.field(place).type
+            if pa.types.is_null(kind):
+                continue
+            known, there = self._first.setdefault(name, (kind, where))
+            if _pool_of(kind) != _pool_of(known):
+                raise InputError(
+                    f"{where}: column {name!r} holds {kind}, and {there} has {known} there"
+                )
+
+    def __getitem__(self, name: str) -> Any:
+        """The type of a column, where it first has values."""
+        import pyarrow as pa
+
+        return self._first[name][0] if name in self._first else pa.null()
+
+
+def _pool_of(kind: Any) -> str:
+    """Which Arrow types may stand for one another in the parts of one table."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _pool_of(kind.value_type)
+    if arrow.is_text(kind):
+        return "text"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return "date"
+    if pa.types.is_time(kind):
+        return "time of day"
+    return "duration" if pa.types.is_duration(kind) else str(kind)
+
+
+@contextlib.contextmanager
+def named(where: str) -> Iterator[None]:
+    """Errors of what is done with a file's rows name the file."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+@contextlib.contextmanager
+def filtering(filter: Any, where: str) -> Iterator[None]:
+    """Errors of a filter, which may name no column or compare unlike types, become one line."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, TypeError, KeyError) as error:
+        raise InputError(f"{where}: filter {filter}: {first_line(error)}") from None
+
+
+def let_through(table: Any, filter: Any, where: str) -> Any:
+    """The rows that a filter, or None, lets through. Raises InputError as `filtering`."""
+    import pyarrow as pa
+
+    for field in table.schema:
+        if str(field.type) == "string_view":  # which Arrow cannot filter
+            table = _with_column(table, field.name, lambda chunk: chunk.cast(pa.large_string()))
+    if filter is None:
+        return table
+    with filtering(filter, where):
+        row = "\0row"  # which no column is called
+        numbered = table.append_column(row, pa.array(np.arange(len(table))))
+        which = np.zeros(len(table), bool)
+        which[numbered.filter(filter).column(row).to_numpy()] = True
+        return arrow.kept(table, which)
 
 
 def slices(table: Any) -> Iterator[Any]:

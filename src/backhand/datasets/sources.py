@@ -1,33 +1,31 @@
 """Tables that are read again and again, a few rows at a time, since memory does not hold them.
 
-A source is a folder or a list of Parquet or CSV files, a dataset of pyarrow's, a lazy frame of
-Polars', a relation of DuckDB's or whatever else exports an Arrow stream as often as it is asked,
-or a function that returns an iterator of tables.
+A source is a folder or a list of Parquet or CSV files, a dataset of pyarrow's, a dataframe of
+Dask's, a lazy frame of Polars', a relation of DuckDB's or whatever else exports an Arrow stream as
+often as it is asked, or a function that returns an iterator of tables.
 """
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from backhand.datasets.parquet_files import ParquetFiles
-from backhand.datasets.reading import (
-    PACKED,
-    PARQUET,
-    SEPARATORS,
-    check_names,
-    noted,
-)
-from backhand.datasets.source import Batch, Source, slices
+from backhand.datasets.reading import PACKED, PARQUET, SEPARATORS
+from backhand.datasets.repeated import Partitions, Repeated, told
+from backhand.datasets.source import Source
 from backhand.datasets.text_files import TextFiles
 from backhand.errors import InputError
 from backhand.files import as_path, check_file, is_there, reading
-from backhand.preprocess import arrow
-from backhand.preprocess.tables import as_table
+
+ONE_READER = (
+    "; if several networks read at once, keep rows on the disk, or stream a function that opens a "
+    "connection: lambda: duckdb.connect(...).sql(...)"
+)
+"""What helps where a connection serves one reader at a time."""
 
 
 def source_of(
@@ -43,7 +41,7 @@ def source_of(
 
     Parameters
     ----------
-    data : path, list of paths, pyarrow.dataset.Dataset, callable, or a table
+    data : path, list of paths, pyarrow.dataset.Dataset, dask dataframe, callable, or a table
         A folder has .parquet files, or .csv and .tsv ones, at any depth; names such as
         ``year=2026`` of folders are columns. A callable returns an iterator of tables, each of
         which may be whatever `backhand.preprocess.tables.Columns` takes.
@@ -59,6 +57,15 @@ def source_of(
     InputError
         For what is none of these, files that are not there, and what can be read only once.
     """
+    import pyarrow.compute as pc
+
+    if filter is not None and not isinstance(filter, pc.Expression):
+        raise InputError(
+            "filter must be an expression such as pyarrow.compute.field('year') > 2020, got "
+            f"{filter!r:.60}"
+        )
+    if isinstance(columns, str):
+        raise InputError(f"columns must be a list of names, got {columns!r:.60}")
     form = {"separator": separator, "decimal": decimal, "encoding": encoding}
     if isinstance(data, Source):
         return data
@@ -76,7 +83,8 @@ def is_source(data: Any) -> bool:
     """Whether something is read with `source_of`, and no table in memory."""
     kind = type(data).__name__
     named = isinstance(data, (str, os.PathLike, Source)) or _is_paths(data)
-    return named or callable(data) or kind in ("LazyFrame", "DuckDBPyRelation") or _is_dataset(data)
+    known = kind in ("LazyFrame", "DuckDBPyRelation") or _is_dataset(data) or _is_dask(data)
+    return named or known or callable(data) or hasattr(data, "__next__")
 
 
 def _is_paths(data: Any) -> bool:
@@ -86,6 +94,11 @@ def _is_paths(data: Any) -> bool:
 
 def _is_dataset(data: Any) -> bool:
     return type(data).__module__ == "pyarrow._dataset" and hasattr(data, "get_fragments")
+
+
+def _is_dask(data: Any) -> bool:
+    """Whether it is a dataframe of Dask's, and no column or array."""
+    return type(data).__module__.startswith("dask.") and hasattr(data, "columns")
 
 
 def _of_paths(data: Any, filter: Any, form: dict[str, str | None]) -> Source:
@@ -148,65 +161,24 @@ def _of_object(data: Any, filter: Any) -> Source:
     if _is_dataset(data):
         if type(data).__name__ == "FileSystemDataset" and data.format.default_extname == "parquet":
             return ParquetFiles(data, filter)
-        return Repeated(lambda: data.to_batches(), "the dataset", filter)
-    if isinstance(data, pa.RecordBatchReader):
-        raise InputError(
-            "a RecordBatchReader can be read only once: pass a function that returns a new one"
-        )
+        return Repeated(told(data.to_batches, "the dataset"), "the dataset", filter)
     kind = type(data).__name__
+    if hasattr(data, "__next__") or isinstance(data, pa.RecordBatchReader):
+        raise InputError(f"a {kind} can be read only once: pass a function that returns a new one")
+    if _is_dask(data):
+        return Partitions(data, filter)
     if kind == "LazyFrame":
         if not hasattr(data, "collect_batches"):
             raise InputError("this version of Polars does not read lazy frames in batches: update")
-        return Repeated(lambda: data.collect_batches(), "the LazyFrame", filter)
+        return Repeated(told(data.collect_batches, "the LazyFrame"), "the LazyFrame", filter)
     if hasattr(data, "__arrow_c_stream__"):
-        return Repeated(lambda: pa.RecordBatchReader.from_stream(data), f"the {kind}", filter)
+        read = functools.partial(pa.RecordBatchReader.from_stream, data)
+        remedy = ONE_READER if kind == "DuckDBPyRelation" else ""
+        return Repeated(told(read, f"the {kind}", remedy), f"the {kind}", filter)
     if callable(data):
         return Repeated(data, "the function's tables", filter)
     raise InputError(
-        "rows can be streamed from a folder or a list of files, a pyarrow dataset, a LazyFrame, "
-        f"what exports an Arrow stream, or a function that returns tables; not from {kind}"
+        "rows can be streamed from a folder or a list of files, a pyarrow dataset, a dataframe of "
+        "Dask's, a LazyFrame, what exports an Arrow stream, or a function that returns tables; not "
+        f"from {kind}"
     )
-
-
-class Repeated(Source):
-    """What gives tables in one order only, again and again.
-
-    Parameters
-    ----------
-    make : callable
-        Returns an iterable of tables, or one.
-    where : str
-        What messages call it.
-    filter : pyarrow.compute.Expression, optional
-    """
-
-    def __init__(self, make: Callable[[], Any], where: str, filter: Any = None) -> None:
-        self._make, self._where, self._filter = make, where, filter
-        first = next(self._tables(), None)
-        if first is None:
-            raise InputError(f"{where}: there are none")
-        self.names = list(first.column_names)
-        check_names(Path(where), self.names)
-
-    def _tables(self) -> Iterator[Any]:
-        import pyarrow as pa
-
-        made = self._make()
-        many = hasattr(made, "__next__") or isinstance(made, (list, tuple))
-        for one in made if many else [made]:
-            yield pa.Table.from_batches([one]) if isinstance(one, pa.RecordBatch) else as_table(one)
-
-    def batches(
-        self, rng: np.random.Generator | None = None, columns: Sequence[str] | None = None
-    ) -> Iterator[Batch]:
-        names, first = self.names if columns is None else list(columns), 0
-        for number, whole in enumerate(self._tables(), start=1):
-            missing = sorted(set(self.names) - set(whole.column_names))
-            if missing:
-                raise InputError(f"{self._where}: table {number} has no column {missing[0]!r}")
-            for table in slices(noted(whole.select(names), arrow.FIRST_ROW, f"{first + 1}")):
-                if self._filter is not None:
-                    table = table.filter(self._filter)
-                if len(table):
-                    yield Batch(table, np.arange(first, first + len(table)), self._where)
-                first += len(table)

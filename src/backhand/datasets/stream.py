@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,11 @@ class Stream:
 
     Parameters
     ----------
-    data : path, list of paths, pyarrow.dataset.Dataset, callable, or a table
-        A folder of Parquet or CSV files, files, a lazy frame of Polars', a relation of DuckDB's,
-        whatever else exports an Arrow stream as often as it is asked, or a function that returns an
-        iterator of tables: the same rows whenever it is called.
+    data : path, list of paths, pyarrow.dataset.Dataset, dask dataframe, callable, or a table
+        A folder of Parquet or CSV files, files, a dataframe of Dask's, a lazy frame of Polars', a
+        relation of DuckDB's, whatever else exports an Arrow stream as often as it is asked, or a
+        function that returns an iterator of tables: the same rows in the same order whenever it is
+        called.
     columns : sequence of str, optional
         Those to read, the target among them; by default all.
     filter : pyarrow.compute.Expression, optional
@@ -104,6 +105,11 @@ class Stream:
             encoding=self.encoding,
         )
 
+    def batches(self) -> Iterator[Any]:
+        """All rows in their order as pyarrow tables, such as to predict them a few at a time."""
+        for batch in self.source.batches():
+            yield batch.table
+
 
 class TargetColumn:
     """The column to predict, read a few rows at a time as `read_target` reads it whole.
@@ -154,12 +160,30 @@ class TargetColumn:
         if self._reading.kind == "number":
             values = cells.numbers(table, self.name, self._reading, strays="ignore")
             known = ~np.isnan(values)
+            if self._dtype is np.int64:
+                self._check_whole(values[known])
             return values[known].astype(self._dtype), known
         import pyarrow as pa
 
         found = cells.categories(table, self.name, self._reading)
+        if self._dtype is np.bool_:
+            known = spells(found, "true", "false")
+            return np.array(found.filter(pa.array(known)).to_pylist(), object) == "true", known
         known = ~spells(found, *NO_CLASS)
         some = found.filter(pa.array(known))
-        if self._dtype is np.bool_:
-            return np.array(some.to_pylist(), dtype=object) == "true", known
         return np.array(some.to_pylist(), dtype=object), known
+
+    def _check_whole(self, values: NDArray[np.float64]) -> None:
+        odd = values[(values != np.floor(values)) | (np.abs(values) >= cells.LARGEST_EXACT)]
+        if len(odd):
+            raise InputError(
+                f"target column {self.name!r}: {odd[0]:g} is no whole number that float64 holds, "
+                "as those of a sample are; make the classes text"
+            )
+
+    def strays(self, table: Any, known: NDArray[np.bool_]) -> tuple[int, str]:
+        """Of the rows that have no value (N,): in how many something else stands; the first."""
+        if known.all() or self._dtype is str:
+            return 0, ""
+        number, first, _ = cells.strays_among(table, self.name, self._reading, ~known)
+        return number, first

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from backhand.datasets.dialect import checked_encoding, checked_separator, find_dialect
-from backhand.datasets.reading import SEPARATORS, likely_decimal, noted, text_parts
-from backhand.datasets.source import Batch, Source, slices
+from backhand.datasets.reading import SEPARATORS, check_decimal, likely_decimal, noted, text_parts
+from backhand.datasets.source import Batch, Source, let_through, slices
 from backhand.errors import InputError
 from backhand.files import check_file, reading
 from backhand.preprocess import arrow
@@ -36,6 +36,7 @@ class TextFiles(Source):
     ) -> None:
         self._paths, self._filter, self._decimal = paths, filter, decimal
         separator, encoding = checked_separator(separator), checked_encoding(encoding)
+        check_decimal(decimal, separator)
         self._dialects, self._seen = [], []
         for path in paths:
             usual = next(v for k, v in SEPARATORS.items() if k in path.name.lower())
@@ -63,13 +64,13 @@ class TextFiles(Source):
         for path, dialect, seen in zip(self._paths, self._dialects, self._seen, strict=True):
             self._check(path, seen)
             for whole in text_parts(path, dialect):
-                for table in slices(whole.select(names)):
-                    if self._filter is not None:
-                        table = table.filter(self._filter)
+                for some in slices(whole):
+                    table = let_through(some, self._filter, str(path)).select(names)
                     key = arrow.LIKELY_DECIMAL if self._decimal is None else arrow.DECIMAL
                     table = noted(table, key, self._decimal or self._likely)
-                    yield Batch(table, np.arange(first, first + len(table)), str(path))
-                    first += len(table)
+                    if len(table):
+                        yield Batch(table, np.arange(first, first + len(table)), str(path))
+                    first += len(some)
             self._check(path, seen)
 
     def _check(self, path: Path, seen: tuple[int, int]) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backhand.errors import InputError, first_line
 
 # Where `read_table` notes the number of the first row in the file, and the type of a column that it
 # did not read since nothing can be made of it.
 FIRST_ROW = b"backhand.first_row"
 UNREAD = b"backhand.unread"
+# Where `kept` notes, as int64, how many rows after the first one a table's rows stood.
+PLACES = b"backhand.places"
 # Where it notes the decimal mark that it was told, and the one that a file's numbers suggest.
 DECIMAL = b"backhand.decimal"
 LIKELY_DECIMAL = b"backhand.likely_decimal"
@@ -24,7 +29,20 @@ def row_number(table: Any, index: int) -> int:
     In a CSV file the header is row 1; elsewhere the first row of data is. Blank lines count.
     """
     notes = table.schema.metadata or {}
+    if PLACES in notes:
+        index = int(np.frombuffer(notes[PLACES], np.int64)[index])
     return index + int(notes.get(FIRST_ROW, b"1"))
+
+
+def kept(table: Any, which: NDArray[np.bool_]) -> Any:
+    """Some rows of a table (N,), which keep their numbers."""
+    import pyarrow as pa
+
+    notes, places = table.schema.metadata or {}, np.flatnonzero(which)
+    if PLACES in notes:
+        places = np.frombuffer(notes[PLACES], np.int64)[places]
+    some = table.filter(pa.array(which))
+    return some.replace_schema_metadata({**notes, PLACES: places.astype(np.int64).tobytes()})
 
 
 def is_text(kind: Any) -> bool:

@@ -97,8 +97,11 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
             A ``ValueError``: if a parameter or the data make no sense, or training diverges.
         """
         if isinstance(X, Stream) or is_source(X):
-            name = target if y is None else y
-            return self._fit_stream(X, name, sample_weight, X_val, checkpoint)
+            for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
+                if given is not None:
+                    raise InputError(f"{name} is for tables in memory; X_val has all columns of X")
+            column = target if y is None else y
+            return self._fit_stream(X, column, sample_weight, X_val, checkpoint)
         if target is not None:
             raise InputError(f"target={target!r:.60} is for a stream; of a table in memory, pass y")
         given = validation_rows(X_val, y_val, sample_weight_val)
@@ -132,9 +135,10 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
         """Fit to a table that is read while it is learned from."""
         for name, given in (("target", target), ("sample_weight", weight)):
             if not isinstance(given, str) and (given is not None or name == "target"):
+                got = "None" if given is None else f"a {type(given).__name__}"
                 raise InputError(
-                    f"{name} of a stream must be a column's name, got {given!r:.60}; "
-                    f"X={X!r:.60} is one, and no table in memory"
+                    f"{name} of a stream must be a column's name, got {got}; X, a "
+                    f"{type(X).__name__}, is streamed, and its columns are found by name"
                 )
         fitted, classes, names = fit_stream(
             _stream(X),

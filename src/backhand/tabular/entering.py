@@ -10,6 +10,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from ..datasets.sources import is_source
+from ..datasets.stream import Stream
 from ..errors import InputError, first_line
 from ..preprocess.tables import Columns, as_table, columns_of
 from ..run.namespaces import is_sparse
@@ -21,6 +23,10 @@ def table_of(estimator: Any, X: Any, reset: bool, name: str) -> Columns:
     """Rows as a table, with scikit-learn's checks of their columns."""
     if is_sparse(X):
         raise InputError(f"{name} is sparse, and a table is dense: pass {name}.toarray()")
+    if isinstance(X, Stream) or (is_source(X) and not isinstance(X, str)):
+        raise InputError(
+            f"{name} is no table in memory: predict each table of backhand.Stream(...).batches()"
+        )
     if X is None or isinstance(X, (str, bytes, int, float)):
         raise InputError(f"{name} must be a table of rows and columns, got {X!r:.60}")
     named = hasattr(X, "columns") or hasattr(X, "column_names") or isinstance(X, Mapping)

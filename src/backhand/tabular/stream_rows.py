@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..datasets.source import named
 from ..datasets.stream import Stream, TargetColumn
 from ..errors import InputError
-from ..preprocess import cells
+from ..preprocess import arrow, cells
 from ..preprocess.preparation import TablePreparation
 from ..preprocess.sketches import mixed
 from ..train.blocks import Blocks
@@ -58,8 +58,10 @@ class LabelledStream:
     regression : bool
     weight : str or None
         The column of weights.
-    left_out : int
-        Rows without a target, in the last pass.
+    left_out, strays : int
+        Rows without a target, in the last pass, and how many of them have something else there.
+    stray : str
+        The first of these, and its file.
     """
 
     stream: Stream
@@ -67,9 +69,13 @@ class LabelledStream:
     regression: bool
     weight: str | None = None
     left_out: int = 0
+    strays: int = 0
+    stray: str = ""
 
     def __post_init__(self) -> None:
         source = self.stream.source
+        if self.weight == self.target:
+            raise InputError(f"column {self.target!r} is the target, and cannot be the weights too")
         source.check_there([name for name in (self.target, self.weight) if name is not None])
         self.sample = source.sample()
         self._column = TargetColumn(source, self.sample, self.target, self.regression)
@@ -83,22 +89,24 @@ class LabelledStream:
         self, rng: np.random.Generator | None = None, features: list[str] | None = None
     ) -> Iterator[Labelled]:
         """All rows that have a target, in one pass."""
-        import pyarrow as pa
-
         needed = [*(self.names if features is None else features), self.target]
         if self.weight is not None:
             needed.append(self.weight)
-        self.left_out = 0
+        self.left_out = self.strays = 0
         for table, numbers, where in self.stream.source.batches(rng, needed):
             with named(where):
                 y, known = self._column.read(table)
                 weight = self._weights(table)
+                strays, first = self._column.strays(table, known)
+            if strays and not self.strays:
+                self.stray = f"{first!r} in {where}"
+            self.strays += strays
             self.left_out += len(known) - len(y)
             if weight is not None:
                 y, known = y[weight[known] > 0], known & (weight > 0)
                 weight = weight[known]
             if not known.all():
-                table, numbers = table.filter(pa.array(known)), numbers[known]
+                table, numbers = arrow.kept(table, known), numbers[known]
             if len(y):
                 yield Labelled(table, numbers, y, weight, where)
 
@@ -112,15 +120,6 @@ class LabelledStream:
                 f"column {self.weight!r}: a weight is {found[bad[0]]:g}; all must be at least 0"
             )
         return found
-
-
-@contextlib.contextmanager
-def named(where: str) -> Iterator[None]:
-    """Errors of what is done with a file's rows name the file."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
 
 
 @dataclasses.dataclass

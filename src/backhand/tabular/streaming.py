@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..datasets.source import named
 from ..datasets.stream import MOST_CLASSES, Stream
 from ..errors import InputError, count
 from ..estimators.weighing import weights_of_classes
+from ..preprocess.cells import STRAY_SHARE
 from ..preprocess.distribution import Distribution
 from ..preprocess.gathering import Gathering
 from ..preprocess.preparation import TablePreparation
@@ -30,7 +32,7 @@ from .checkpoints import FitCheckpoint
 from .fitting import FEWEST_FOLDED, Fitted, Settings, deadline_of, has_threshold, trained
 from .metrics import metric_of
 from .network import QUANTILED, code_counts
-from .stream_rows import SAMPLED, Encoded, LabelledStream, Preparing, drawn, named
+from .stream_rows import SAMPLED, Encoded, LabelledStream, Preparing, drawn
 from .targets import TargetScale
 from .training import SAMPLE, Task, some_of
 
@@ -50,10 +52,8 @@ class FirstPass:
     ----------
     rows : int
         With a target.
-    left_out : int
-        Without one.
-    furthest : int
-        The largest number of a row.
+    left_out, strays : int
+        Without one, and how many of these have something else there.
     lengths : list of int
         All rows of each part that was merged.
     labels : dict of label to int
@@ -65,7 +65,7 @@ class FirstPass:
     def __init__(self, labelled: LabelledStream) -> None:
         skip = [labelled.target, *([labelled.weight] if labelled.weight else [])]
         self.gathering = Gathering(labelled.sample, skip)
-        self.rows, self.furthest = 0, 0
+        self.rows, self._numbers = 0, Quantiles()
         self.labels: dict[Any, int] = {}
         self._target, self._values = labelled.target, Quantiles()
         self._y: Distribution | None = None
@@ -80,9 +80,11 @@ class FirstPass:
                     else:
                         self._count(zip(*np.unique(some.y, return_counts=True), strict=True))
                 self.rows += len(some.y)
-                self.furthest = max(self.furthest, int(some.numbers.max()))
+                if labelled.stream.last:
+                    self._numbers.add(some.numbers.astype(float))
                 self.weight += len(some.y) if some.weight is None else float(some.weight.sum())
-        self.left_out = labelled.left_out
+        self.left_out, self.strays = labelled.left_out, labelled.strays
+        self._stray = labelled.stray
         self.lengths = [labelled.stream.source.length or 0]
 
     def merge(self, other: FirstPass) -> None:
@@ -93,17 +95,36 @@ class FirstPass:
         self._count(other.labels.items())
         self.rows += other.rows
         self.left_out += other.left_out
-        self.furthest = max(self.furthest, before + other.furthest)
+        self._stray = self._stray if self.strays else other._stray
+        self.strays += other.strays
         self.weight += other.weight
         self.lengths += other.lengths
 
     def check(self) -> None:
-        """Raise InputError if there are too few rows."""
+        """Raise InputError if there are too few rows, or too many that are misread."""
+        if self.strays > STRAY_SHARE * (self.rows + self.strays):
+            raise InputError(
+                f"target column {self._target!r}: {count(self.strays, 'cell')} are not like those "
+                f"of a sample, such as {self._stray}; make it text in a Parquet file if these are "
+                "classes, or leave such rows out"
+            )
+        odd = [label for label in self.labels if isinstance(label, float) and label % 1]
+        if odd:
+            raise InputError(
+                f"target column {self._target!r} holds fractions, such as {odd[0]:g}, and no "
+                "classes; TabularRegressor learns numbers"
+            )
         if self.rows < FEWEST_FOLDED:
             raise InputError(
-                f"target column {self._target!r}: {count(self.rows, 'row')} with a target; "
-                f"{FEWEST_FOLDED} are needed"
+                f"target column {self._target!r}: {count(self.rows, 'row')} with a target "
+                f"and a weight over 0; {FEWEST_FOLDED} are needed"
             )
+
+    def last_from(self, share: float) -> float:
+        """The number of the row from which on a share of the rows are; inf for none."""
+        if not share:
+            return np.inf
+        return float(self._numbers.distribution().quantiles(1 - share))
 
     @property
     def y(self) -> Distribution | None:
@@ -323,7 +344,7 @@ def _preparing(
         else:
             factors = weights_of_classes(class_weight, classes, np.arange(len(classes))[:, None])
     share = 0.0 if given else min(stream.validation, MOST_VALIDATED / first.rows)
-    last_from = first.furthest + 1 - round(share * first.rows) if stream.last else np.inf
+    last_from = first.last_from(share) if stream.last else np.inf
     return Preparing(
         labelled, preparation, classes, factors, first.weight / first.rows, share, last_from
     )
@@ -422,6 +443,8 @@ def in_memory(preparing: Preparing, parts: Sequence[tuple[Rows, Array]]) -> tupl
 
 def validation_rows(preparing: Preparing, other: LabelledStream) -> tuple[Rows, Array]:
     """All rows of a stream of validation rows."""
+    with named("X_val"):
+        other.stream.source.check_there(preparing.preparation.columns)
     found: list[tuple[Rows, Array]] = []
     every = dataclasses.replace(preparing, labelled=other, held_out_share=0.0, last_from=np.inf)
     with ahead(every.pieces(None)) as parts:

@@ -209,6 +209,8 @@ def stream_rows(
     >>> len(result.history)
     2
     """
+    if not callable(make):
+        raise InputError(f"a function that gives rows is needed, got {type(make).__name__}")
     size, room = as_bytes(window, "window"), None if disk is None else as_bytes(disk, "disk")
     room = disk_allowed(room, scratch)
     kept: StoredRows | None = StoredRows(scratch, size)
@@ -237,14 +239,17 @@ def _alike(parts: Iterable[Any]) -> Iterator[Rows]:
     for number, part in enumerate(parts, start=1):
         try:
             given = [None if a is None else np.asarray(a) for a in Rows(*part)]
-        except TypeError:
+            lengths = {len(a) for a in given if a is not None}
+        except (TypeError, ValueError):  # too few or many, ragged ones, and single numbers
             raise InputError(
                 f"part {number} of the rows must be Rows(x, t), (x, t) or (x, t, weight), got "
                 f"{type(part).__name__}"
             ) from None
         kinds = [None if a is None else (a.dtype.str, *a.shape[1:]) for a in given]
         first = first or kinds
-        if kinds != first or len({len(a) for a in given if a is not None}) > 1:
+        if len(lengths) > 1:
+            raise InputError(f"part {number} of the rows has x and t of {sorted(lengths)} rows")
+        if kinds != first:
             raise InputError(f"part {number} of the rows has {kinds}, and the first has {first}")
         rows = Rows(*given)
         if len(rows):
