@@ -16,7 +16,7 @@ import pytest
 import backhand
 from backhand import InputError, Stream, TabularClassifier, TabularRegressor
 from backhand.datasets import source
-from backhand.tabular import streaming
+from backhand.tabular import first_pass, streaming
 from backhand.tabular.recipes import PIECES, WAVES, Recipe, _with
 from backhand.train.loop import TrainLoop
 
@@ -374,6 +374,6 @@ def test_what_makes_no_sense_is_one_line(folder, call, message):
 
 
 def test_too_many_classes_are_no_classes(folder, monkeypatch):
-    monkeypatch.setattr(streaming, "MOST_CLASSES", 100)
+    monkeypatch.setattr(first_pass, "MOST_CLASSES", 100)
     with pytest.raises(InputError, match="more than 100 distinct values, too many for classes"):
         classifier().fit(stream(folder, "v"), "v")

@@ -11,8 +11,9 @@ import numpy as np
 from ..datasets.source import SAMPLE
 from ..datasets.stream import Stream
 from ..errors import InputError
+from ..tabular.first_pass import FirstPass
+from ..tabular.second_pass import SecondPass, in_memory, no_counts, prepared
 from ..tabular.stream_rows import LabelledStream, Preparing
-from ..tabular.streaming import FirstPass, SecondPass, in_memory, no_counts, prepared
 from ..train.rows import CheckedRows, Rows
 from .partitions import Named, Partition
 from .training import DaskShards

@@ -14,7 +14,8 @@ In the order in which a fit uses them:
 - `model`: all that predicts, and its file
 - `importance`: what a score loses without a column
 - `fitting`: goes this way, from rows and targets to a model
-- `stream_rows`, `streaming`: the same for a table that is read while it is learned from
+- `stream_rows`, `first_pass`, `second_pass`, `streaming`: the same for a table that is read while
+  it is learned from
 - `entering`: rows and parameters as people give them, checked
 - `base`: what both estimators share
 - `estimators`: `TabularClassifier` and `TabularRegressor`

@@ -10,29 +10,23 @@ import contextlib
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from ..datasets.source import named
-from ..datasets.stream import MOST_CLASSES, Stream
-from ..errors import InputError, count
+from ..datasets.stream import Stream
+from ..errors import count
 from ..estimators.weighing import weights_of_classes
-from ..preprocess.cells import STRAY_SHARE
 from ..preprocess.distribution import Distribution
-from ..preprocess.gathering import Gathering
 from ..preprocess.preparation import TablePreparation
-from ..preprocess.sketches import Quantiles
-from ..train.blocks import Blocks, RereadRows, ahead
-from ..train.rows import CheckedRows, Rows
+from ..train.blocks import Blocks
 from ..train.shards import Shards
-from ..train.stored import StoredRows
-from .checkpoints import FitCheckpoint
-from .fitting import FEWEST_FOLDED, Fitted, Settings, deadline_of, has_threshold, trained
+from .first_pass import FirstPass
+from .fitting import Fitted, Settings, deadline_of, has_threshold, trained
 from .metrics import metric_of
-from .network import QUANTILED, code_counts
-from .stream_rows import SAMPLED, Encoded, LabelledStream, Preparing, drawn
+from .second_pass import SecondPass, second_pass, validation_rows
+from .stream_rows import Encoded, LabelledStream, Preparing
 from .targets import TargetScale
 from .training import SAMPLE, Task, some_of
 
@@ -40,112 +34,6 @@ Array = Any
 
 MOST_VALIDATED = 200_000
 """Validation rows of a stream: they are in memory, and more would tell little more."""
-
-MOST_GIVEN = 1_000_000
-"""Validation rows that somebody may give."""
-
-
-class FirstPass:
-    """What is known of a stream after it has been read once, or of a part of a table.
-
-    Attributes
-    ----------
-    rows : int
-        With a target.
-    left_out, strays : int
-        Without one, and how many of these have something else there.
-    lengths : list of int
-        All rows of each part that was merged.
-    labels : dict of label to int
-        Rows of each class.
-    weight : float
-        The sum of all.
-    """
-
-    def __init__(self, labelled: LabelledStream) -> None:
-        skip = [labelled.target, *([labelled.weight] if labelled.weight else [])]
-        self.gathering = Gathering(labelled.sample, skip)
-        self.rows, self._numbers = 0, Quantiles()
-        self.labels: dict[Any, int] = {}
-        self._target, self._values = labelled.target, Quantiles()
-        self._y: Distribution | None = None
-        self.weight = 0.0
-        with ahead(labelled.rows()) as found:
-            for some in found:
-                with named(some.where):
-                    self.gathering.add(some.table, some.numbers)
-                    if labelled.regression:
-                        _check_values(some.y, labelled.target)
-                        self._values.add(some.y)
-                    else:
-                        self._count(zip(*np.unique(some.y, return_counts=True), strict=True))
-                self.rows += len(some.y)
-                if labelled.stream.last:
-                    self._numbers.add(some.numbers.astype(float))
-                self.weight += len(some.y) if some.weight is None else float(some.weight.sum())
-        self.left_out, self.strays = labelled.left_out, labelled.strays
-        self._stray = labelled.stray
-        self.lengths = [labelled.stream.source.length or 0]
-
-    def merge(self, other: FirstPass) -> None:
-        """Take in what is known of the next part of a table; both know the lengths of theirs."""
-        before = sum(self.lengths)
-        self.gathering.merge(other.gathering, before)
-        self._values.merge(other._values)
-        self._count(other.labels.items())
-        self.rows += other.rows
-        self.left_out += other.left_out
-        self._stray = self._stray if self.strays else other._stray
-        self.strays += other.strays
-        self.weight += other.weight
-        self.lengths += other.lengths
-
-    def check(self) -> None:
-        """Raise InputError if there are too few rows, or too many that are misread."""
-        if self.strays > STRAY_SHARE * (self.rows + self.strays):
-            raise InputError(
-                f"target column {self._target!r}: {count(self.strays, 'cell')} are not like those "
-                f"of a sample, such as {self._stray}; make it text in a Parquet file if these are "
-                "classes, or leave such rows out"
-            )
-        odd = [label for label in self.labels if isinstance(label, float) and label % 1]
-        if odd:
-            raise InputError(
-                f"target column {self._target!r} holds fractions, such as {odd[0]:g}, and no "
-                "classes; TabularRegressor learns numbers"
-            )
-        if self.rows < FEWEST_FOLDED:
-            raise InputError(
-                f"target column {self._target!r}: {count(self.rows, 'row')} with a target "
-                f"and a weight over 0; {FEWEST_FOLDED} are needed"
-            )
-
-    def last_from(self, share: float) -> float:
-        """The number of the row from which on a share of the rows are; inf for none."""
-        if not share:
-            return np.inf
-        return float(self._numbers.distribution().quantiles(1 - share))
-
-    @property
-    def y(self) -> Distribution | None:
-        """Of a regression's targets."""
-        if self._y is None and self._values.rows:
-            self._y = self._values.distribution()
-        return self._y
-
-    def _count(self, counted: Iterable[tuple[Any, Any]]) -> None:
-        for label, number in counted:
-            self.labels[label] = self.labels.get(label, 0) + int(number)
-        if len(self.labels) > MOST_CLASSES:
-            raise InputError(
-                f"target column {self._target!r} has more than {MOST_CLASSES:,} distinct values, "
-                "too many for classes; TabularRegressor learns numbers"
-            )
-
-
-def _check_values(y: Array, target: str) -> None:
-    if not np.isfinite(y).all():
-        raise InputError(f"target column {target!r} has an infinite value; leave such rows out")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,7 +132,7 @@ def fit_stream(
     with contextlib.ExitStack() as stack:
 
         def second(preparing: Preparing, rows: int) -> SecondPass:
-            found = _second_pass(preparing, rows, stack, settings.checkpoint)
+            found = second_pass(preparing, rows, stack, settings.checkpoint)
             if validation is None:
                 return found
             other = LabelledStream(validation, target, regression, weight)
@@ -304,29 +192,6 @@ def fit_passes(
     return fitted, classes, labelled.names
 
 
-class SecondPass(NamedTuple):
-    """What is found when all rows are prepared.
-
-    Attributes
-    ----------
-    learned : Blocks
-        What is learned from.
-    some_x : array of float32 (M, D)
-        Some of it.
-    counts : list of array of int
-        `code_counts` of all of it.
-    held_out : Rows
-    numbers : array of int
-        Of the held-out rows.
-    """
-
-    learned: Blocks
-    some_x: Array
-    counts: list[Array]
-    held_out: Rows
-    numbers: Array
-
-
 def _preparing(
     labelled: LabelledStream,
     first: FirstPass,
@@ -348,112 +213,3 @@ def _preparing(
     return Preparing(
         labelled, preparation, classes, factors, first.weight / first.rows, share, last_from
     )
-
-
-def _are_kept(stream: Stream, needed: int, checkpoint: FitCheckpoint | None) -> bool:
-    """Whether rows of so many bytes are kept on the disk: as it was when the fit began."""
-    fit = needed <= stream.disk_bytes
-    kept = fit if checkpoint is None else checkpoint.recorded.get("kept", fit)
-    if kept and not fit:
-        assert checkpoint is not None
-        raise InputError(
-            f"checkpoint {checkpoint.path}: its fit kept {needed:,} bytes of rows on the disk, and "
-            f"now they may take {stream.disk_bytes:,}: make room, name another folder as scratch, "
-            "or allow more with disk"
-        )
-    return bool(kept)
-
-
-def _second_pass(
-    preparing: Preparing,
-    rows: int,
-    stack: contextlib.ExitStack,
-    checkpoint: FitCheckpoint | None,
-) -> SecondPass:
-    """Prepare all rows once; they are on the disk, if there is room, until the stack is left."""
-    stream, preparation = preparing.labelled.stream, preparing.preparation
-    weighted = preparing.labelled.weight is not None or preparing.factors is not None
-    row_bytes = 4 * preparation.width + 8 + 4 * weighted
-    kept = None
-    if _are_kept(stream, rows * row_bytes, checkpoint):
-        kept = stack.enter_context(StoredRows(stream.scratch, stream.window_bytes))
-    found = prepared(preparing, rows, None if kept is None else kept.add)
-    if not found.rows:
-        raise InputError(f"no row is left to learn from: all {rows} are held out")
-    make, window = preparing.learned, stream.window_bytes
-    blocks: Blocks = kept or RereadRows(make, found.rows, row_bytes, window)
-    judged, numbers = in_memory(preparing, found.held_out)
-    return SecondPass(blocks, np.concatenate(found.some), found.counts, judged, numbers)
-
-
-class Prepared(NamedTuple):
-    """What is kept of rows that were prepared.
-
-    Attributes
-    ----------
-    rows : int
-        How many are learned from.
-    some : list of array
-        Inputs of some of these.
-    counts : list of array
-    held_out : list of (Rows, array)
-        With the numbers of the rows.
-    """
-
-    rows: int
-    some: list[Array]
-    counts: list[Array]
-    held_out: list[tuple[Rows, Array]]
-
-
-def prepared(preparing: Preparing, rows: int, keep: Callable[[Rows], None] | None) -> Prepared:
-    """Prepare all rows of a stream, of a table of so many rows; ``keep`` gets what is learned."""
-    preparation = preparing.preparation
-    some, counts, learned = [], no_counts(preparation), 0
-    held_out: list[tuple[Rows, Array]] = []
-    with ahead(preparing.pieces(None)) as found:
-        for piece, numbers, is_held_out in found:
-            if is_held_out:
-                held_out.append((piece, numbers))
-                continue
-            learned += len(piece)
-            some.append(piece.x[drawn(numbers, QUANTILED / rows, SAMPLED)])
-            new = code_counts(preparation, piece.x)
-            counts = [a + b for a, b in zip(counts, new, strict=True)]
-            if keep is not None:
-                keep(piece)
-    return Prepared(learned, some, counts, held_out)
-
-
-def no_counts(preparation: TablePreparation) -> list[Array]:
-    return [np.zeros(len(known), np.int64) for known in preparation.frequencies]
-
-
-def in_memory(preparing: Preparing, parts: Sequence[tuple[Rows, Array]]) -> tuple[Rows, Array]:
-    """Parts of rows as one, with the numbers of the rows."""
-    if not parts:
-        kind = np.float64 if preparing.classes is None else np.int64
-        empty = np.zeros((0, preparing.preparation.width), np.float32)
-        return CheckedRows(empty, np.zeros((0, 1), kind)), np.zeros(0, np.int64)
-    rows = [part for part, _ in parts]
-    weight = None if rows[0].weight is None else np.concatenate([r.weight for r in rows])
-    x, t = (np.concatenate([getattr(r, name) for r in rows]) for name in ("x", "t"))
-    return CheckedRows(x, t, weight), np.concatenate([numbers for _, numbers in parts])
-
-
-def validation_rows(preparing: Preparing, other: LabelledStream) -> tuple[Rows, Array]:
-    """All rows of a stream of validation rows."""
-    with named("X_val"):
-        other.stream.source.check_there(preparing.preparation.columns)
-    found: list[tuple[Rows, Array]] = []
-    every = dataclasses.replace(preparing, labelled=other, held_out_share=0.0, last_from=np.inf)
-    with ahead(every.pieces(None)) as parts:
-        for piece, numbers, _ in parts:
-            found.append((piece, numbers))
-            if sum(len(rows) for rows, _ in found) > MOST_GIVEN:
-                raise InputError(
-                    f"X_val has more than {MOST_GIVEN:,} rows, which are kept in memory: give fewer"
-                )
-    if not found:
-        raise InputError("X_val has no rows with a target")
-    return in_memory(preparing, found)
