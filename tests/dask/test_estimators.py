@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import threading
 
@@ -165,3 +166,33 @@ def test_without_a_cluster_it_says_so(monkeypatch):
     X = frame()
     with pytest.raises(InputError, match=r"there is no cluster: start one"):
         classifier().fit(X[FEATURES], X.y)
+
+
+def test_a_client_that_cannot_be_waited_on_says_so(two):
+    from distributed import Client
+
+    X = frame()
+    closed = Client(two.scheduler.address, set_as_default=False)
+    closed.close()
+    with pytest.raises(InputError, match=r"client=.* is closed: give one that waits"):
+        classifier(client=closed).fit(X[FEATURES], X.y)
+
+    async def asked():
+        address = two.scheduler.address
+        async with Client(address, asynchronous=True, set_as_default=False) as later:
+            with pytest.raises(InputError, match=r"client=.* is asynchronous: give one"):
+                classifier(client=later).fit(X[FEATURES], X.y)
+
+    asyncio.run(asked())
+
+
+def fitted_in_a_task():
+    from distributed import worker_client
+
+    X = frame()
+    with worker_client() as client:
+        return digest(classifier(client=client).fit(X[FEATURES], X.y))
+
+
+def test_a_fit_inside_a_task_has_the_same_bits(two, fitted):
+    assert two.submit(fitted_in_a_task, pure=False).result(timeout=300) == digest(fitted)
