@@ -27,10 +27,11 @@ def client(monkeypatch):
         await asyncio.sleep(0.1)
         return [future() for future in futures]
 
-    def made(workers):
+    def made(running):
+        scheduler = types.SimpleNamespace(running=running)
         return types.SimpleNamespace(
             gather=gather,
-            nthreads=lambda: workers,
+            run_on_scheduler=lambda function: function(scheduler),
             loop=types.SimpleNamespace(asyncio_loop=loop),
         )
 
@@ -48,22 +49,22 @@ def raising(error):
 
 
 def test_a_task_that_takes_long_is_waited_for(client):
-    assert result_of(client({"a": 1}), lambda: 5) == 5
-    assert result_of(client({"a": 1}), [lambda: 1, lambda: 2]) == [1, 2]
+    assert result_of(client({"a"}), lambda: 5) == 5
+    assert result_of(client({"a"}), [lambda: 1, lambda: 2]) == [1, 2]
 
 
 def test_a_task_that_itself_ran_out_of_time_says_so(client):
     with pytest.raises(TimeoutError, match="of its own"):
-        result_of(client({"a": 1}), raising(TimeoutError("of its own")))
+        result_of(client({"a"}), raising(TimeoutError("of its own")))
 
 
 def test_a_lost_task_is_one_line(client):
     with pytest.raises(LostError, match="workers of the cluster were lost: gone; see their logs"):
-        result_of(client({"a": 1}), raising(CancelledError("gone")))
+        result_of(client({"a"}), raising(CancelledError("gone")))
 
 
 def test_without_workers_it_does_not_wait_for_ever(client, monkeypatch):
     monkeypatch.setattr(waiting, "PATIENCE", 0.02)
-    with pytest.raises(LostError, match="the cluster has had no worker for 0 s"):
-        result_of(client({}), lambda: 5)
-    assert result_of(client({"a": 1}), lambda: 5) == 5
+    with pytest.raises(LostError, match="the cluster has had no running worker for 0 s"):
+        result_of(client(set()), lambda: 5)
+    assert result_of(client({"a"}), lambda: 5) == 5

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import BackhandError, first_line
 
 PATIENCE = 120.0
-"""Seconds without any worker, after which a fit ends with an error instead of waiting on."""
+"""Seconds without a worker that runs, after which a fit ends with an error."""
 
 LOOKED = 5.0
 """Seconds between two looks at whether there are workers."""
@@ -26,7 +26,7 @@ def result_of(client: Any, future: Any) -> Any:
     Raises
     ------
     LostError
-        If its worker has died several times, its data is gone, or there are no workers.
+        If its worker has died several times, its data is gone, or no worker runs.
     """
     from distributed import KilledWorker
 
@@ -39,10 +39,12 @@ def result_of(client: Any, future: Any) -> Any:
     try:
         while not wait([coming], LOOKED).done:
             now = time.monotonic()
-            alone_since = None if client.nthreads() else alone_since or now
+            running = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.running))
+            alone_since = None if running else alone_since or now
             if alone_since is not None and now - alone_since > PATIENCE:
                 raise LostError(
-                    f"the cluster has had no worker for {PATIENCE:.0f} s: start some, and fit again"
+                    f"the cluster has had no running worker for {PATIENCE:.0f} s: none is left, or "
+                    "all pause for want of memory; start some, or with more of it, and fit again"
                 )
         found = coming.result()
     except (KilledWorker, CancelledError, asyncio.CancelledError) as error:
