@@ -26,9 +26,6 @@ SAMPLED_PARTITIONS = 8
 MERGED = 8
 """Statistics of partitions that are merged at once; those of more would be in memory together."""
 
-SOONER = 1
-"""Priority of tasks that join others' results: those of all partitions would be in memory first."""
-
 
 class Spec(NamedTuple):
     """What is predicted: as of `LabelledStream`, and how rows are held out."""
@@ -173,7 +170,7 @@ class Passes:
         found = self._on_each(statistics, [()] * len(self._parts), self._parts)
         while len(found) > 1:
             found = [
-                self._client.submit(merged, found[i : i + MERGED], pure=False, priority=SOONER)
+                self._client.submit(merged, found[i : i + MERGED], pure=False)
                 for i in range(0, len(found), MERGED)
             ]
         first: FirstPass = result_of(self._client, found[0])
@@ -185,10 +182,9 @@ class Passes:
         client = self._client
         slim = dataclasses.replace(preparing, labelled=None)  # type: ignore[arg-type]  # each worker has its own
         found = self._prepared(slim, rows, self._lengths, self._parts)
-        sooner = {"pure": False, "priority": SOONER}
         groups = np.array_split(np.arange(len(found)), min(self._shards, len(found)))
-        shards = [client.submit(shard, [found[i] for i in g], **sooner) for g in groups]
-        some = [client.submit(without_rows, f, **sooner) for f in found]
+        shards = [client.submit(shard, [found[i] for i in g], pure=False) for g in groups]
+        some = [client.submit(without_rows, f, pure=False) for f in found]
         del found  # workers let go of a part when its shard is made
         small = result_of(client, some)
         counts = [sum(len(small[i].x) for i in group) for group in groups]
