@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -63,8 +64,8 @@ def statistics(spec: Spec, sample: Any, table: Any) -> FirstPass:
 
 def merged(found: Sequence[FirstPass]) -> FirstPass:
     """Statistics of partitions that follow one another as one."""
-    first, *others = found
-    for other in others:
+    first = copy.deepcopy(found[0])  # that of a worker stays as it is, in case this is repeated
+    for other in found[1:]:
         first.merge(other)
     return first
 
