@@ -5,7 +5,7 @@
 - score: a fit on 2 and on 4 workers of Dask's beside one in memory, on rows that none has seen.
 - steps: the same against the number of steps between exchanges, without Dask: `LocalShards`.
 - speed: how long steps and exchanges take here, measured one at a time; from that a model of time
-  on more workers with a network that is simulated, and what the model says of the workers here.
+  on more workers behind a simulated network, beside tasks of Dask that sleep as long.
 
 Kills are counted by ``python -m tests.dask.kills --kills 50``.
 """
@@ -29,9 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.dask.cluster import FEATURES, cluster, table
 
 from backhand import Network, Rows, TabularClassifier, TrainConfig, fit
+from backhand.dask.training import _same
 from backhand.tabular.recipes import PIECES, Recipe, _with
 from backhand.train.local_steps import LocalShards, local_steps
-from backhand.train.shards import GROUP, Stand, Turn, average
+from backhand.train.shards import GROUP, Stand, Turn, average, groups
 from backhand.train.state import TrainState
 
 LATENCY, BANDWIDTH = 0.5e-3, 125e6
@@ -39,6 +40,9 @@ LATENCY, BANDWIDTH = 0.5e-3, 125e6
 
 WIDE = 256
 """Units of each hidden layer of the network whose time is taken."""
+
+MOST_PROCESSES = 32
+"""Of Dask's on this machine, each of which takes 100 MB and more."""
 
 TASK = 1e-3
 """Seconds that the scheduler takes for a task; Dask's own documentation says about as much."""
@@ -127,6 +131,18 @@ def measured(rows: int, shards: int, number: int) -> tuple[float, float, Stand]:
     return float(np.median(taken)), float(np.median(averaged)), stand
 
 
+def network(size: int, workers: int) -> tuple[float, list[float]]:
+    """Seconds until all workers have ``size`` bytes of one of them, and of each round of averages.
+
+    Workers fetch the start from one another; then averages of groups are taken, and of these.
+    """
+    message, left, rounds = LATENCY + size / BANDWIDTH, workers, []
+    while left > 1:
+        rounds.append(LATENCY + min(left, GROUP) * size / BANDWIDTH)
+        left = math.ceil(left / GROUP)
+    return math.ceil(math.log2(workers)) * message, rounds
+
+
 def speed(rows: int, number: int = 250) -> None:
     """A turn on W workers, each with a shard: a turn of steps, sending, averaging, W tasks.
 
@@ -136,21 +152,57 @@ def speed(rows: int, number: int = 250) -> None:
     whole, _, stand = measured(rows, 1, number)
     size = sum(a.nbytes for a in [*stand.params.values(), *stand.arrays.values()])
     print(f"one turn: {number} steps of 512 rows in {1e3 * whole:.0f} ms; {size:,} bytes to send")
-    print("workers | turn | exchange | speed-up of the same rows")
+    print("workers | turn | exchange | speed-up of the same rows | on Dask, with steps that sleep")
     for workers in (2, 4, 8, 16, 32, 64, 128, 256):
         turn, averaging, _ = measured(rows, workers, number)
-        batch = max(16, 512 // workers)
         # beyond 32 workers a turn takes more rows than one of one machine: fewer turns an epoch
-        more = workers * batch / 512
-        hops = math.ceil(math.log2(workers))  # workers fetch the start from one another
-        sending, left = hops * (LATENCY + size / BANDWIDTH), workers
-        while left > 1:  # averages of groups
-            sending += LATENCY + min(left, GROUP) * size / BANDWIDTH
-            left = math.ceil(left / GROUP)
-        exchange = sending + averaging + TASK * (workers + 2)
+        more = workers * max(16, 512 // workers) / 512
+        start, rounds = network(size, workers)
+        exchange = start + sum(rounds) + averaging + TASK * (workers + 2)
+        found = ""
+        if workers <= MOST_PROCESSES:
+            found = f"{whole * more / simulated(workers, turn, number):.1f}"
         gain = whole * more / (turn + exchange)
-        print(f"{workers} | {1e3 * turn:.0f} ms | {1e3 * exchange:.0f} ms | {gain:.1f}", flush=True)
+        line = f"{workers} | {1e3 * turn:.0f} ms | {1e3 * exchange:.0f} ms | {gain:.1f} | {found}"
+        print(line, flush=True)
     on_dask(rows, number, whole)
+
+
+def slept(start: Turn, seconds: float) -> Stand:
+    """A task in the place of a shard's steps, which takes no processor."""
+    time.sleep(seconds)
+    return Stand(start.state.params, start.state.arrays, 1.0, 0.0, 0.1)
+
+
+def averaged(stands: list[Stand], seconds: float) -> Stand:
+    time.sleep(seconds)
+    return average(stands)
+
+
+def simulated(workers: int, seconds: float, number: int) -> float:
+    """What a turn takes on so many processes of Dask's here, behind the simulated network.
+
+    Steps sleep as long as they were measured to take, so that two processors are enough; tasks,
+    averages and what is sent are real, and the network's time is slept in addition.
+    """
+    net, learned, _ = problem(512, WIDE)
+    own = config(8, 512)
+    state = fit(net, net.init("lecun_normal", 0), learned, config(1)).state
+    size = sum(a.nbytes for a in [*state.params.values(), *state.arrays.values()])
+    first, rounds = network(size, workers)
+    with tempfile.TemporaryDirectory() as folder, cluster(workers, folder) as client:
+        taken = []
+        for place in range(7):
+            begun = time.perf_counter()
+            start = client.submit(_same, Turn(net, own, state, place, 7), pure=False)
+            stands = [
+                client.submit(slept, start, first + seconds, pure=False) for _ in range(workers)
+            ]
+            for cost in rounds:
+                stands = [client.submit(averaged, g, cost, pure=False) for g in groups(stands)]
+            stands[0].result()
+            taken.append(time.perf_counter() - begun)
+    return float(np.median(taken))
 
 
 def on_dask(rows: int, number: int, whole: float) -> None:

@@ -1,17 +1,22 @@
 """Rows per second and memory of a training on a table that is streamed, and on one in memory.
 
-    python benchmarks/streaming.py --rows 2000000 --records streaming.csv --plot streaming.png
+    python benchmarks/streaming.py --rows 2000000 --records streaming.jsonl --plot streaming.png
 
 makes a folder of Parquet files from a seed, unless it is there, and trains one network of the
 preset "fast" on it by turns: in memory; streamed, with prepared rows on the disk; and streamed,
 with rows that are read and prepared again in each epoch. Each training has a process of its own,
 whose resident memory is written down from its start to its end.
+
+    npm pack vega-datasets && tar xzf vega-datasets-*.tgz
+    python benchmarks/streaming.py --data package/data/flights-3m.parquet \
+        --target delay --regression
+
+does the same with another table: here 3 million flights of 2001.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import json
 import os
@@ -19,9 +24,12 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+
+import evidence
 
 WAYS = ("memory", "stored", "reread")
 TITLES = {
@@ -69,24 +77,31 @@ def table_of(rows: int, columns: int, seed: int):
 
 def make(folder: Path, rows: int, columns: int) -> None:
     """Write the folder, unless it is there."""
-    import pyarrow.parquet as pq
-
     if folder.exists():
         return
     beside = folder.with_name(f"{folder.name}.part")
     beside.mkdir(parents=True, exist_ok=True)
-    for number, first in enumerate(range(0, rows, PART)):
-        table = table_of(min(PART, rows - first), columns, number)
-        pq.write_table(table, beside / f"{number:05}.parquet", row_group_size=GROUP)
+    with ProcessPoolExecutor() as pool:
+        parts = enumerate(min(PART, rows - first) for first in range(0, rows, PART))
+        for made in [pool.submit(write, beside, *part, columns) for part in parts]:
+            made.result()
     beside.rename(folder)
+
+
+def write(folder: Path, number: int, rows: int, columns: int) -> None:
+    """One file, from its number as the seed."""
+    import pyarrow.parquet as pq
+
+    table = table_of(rows, columns, number)
+    pq.write_table(table, folder / f"{number:05}.parquet", row_group_size=GROUP)
 
 
 # one training, in a process of its own ------------------------------------------------------------
 
 
-def train(way: str, folder: Path, window: str, epochs: int) -> dict:
+def train(way: str, options: argparse.Namespace) -> dict:
     """Train; what was measured."""
-    from backhand import Stream, TabularClassifier
+    from backhand import Stream, TabularClassifier, TabularRegressor
     from backhand.tabular.recipes import PIECES, Recipe
 
     begun, sizes, marks = time.monotonic(), [], []
@@ -107,17 +122,19 @@ def train(way: str, folder: Path, window: str, epochs: int) -> dict:
         used.append(time.process_time())
 
     kind = dataclasses.replace(PIECES, members=1, epochs=1.0)
-    recipe = Recipe((kind,), lengths=((10**12, epochs, 512),))
-    model = TabularClassifier(recipe, random_state=0, callbacks=[note])
+    recipe = Recipe((kind,), lengths=((10**12, options.epochs, 512),))
+    estimator = TabularRegressor if options.regression else TabularClassifier
+    model = estimator(recipe, random_state=0, callbacks=[note])
     if way == "memory":
         import pyarrow.parquet as pq
 
-        table = pq.read_table(folder)
-        y = table.column("target").to_numpy()
-        model.fit(table.drop_columns(["target"]), y)
+        table = pq.read_table(options.data)
+        y = table.column(options.target).to_numpy()
+        model.fit(table.drop_columns([options.target]), y)
     else:
-        disk = 0 if way == "reread" else None
-        model.fit(Stream(str(folder), disk=disk, window=window), "target")
+        disk = 0 if way == "reread" else options.disk
+        stream = Stream(str(options.data), disk=disk, window=options.window)
+        model.fit(stream, options.target)
     ended.set()
     return {
         "way": way,
@@ -133,15 +150,22 @@ def train(way: str, folder: Path, window: str, epochs: int) -> dict:
 # by turns -----------------------------------------------------------------------------------------
 
 
-def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
-    found = []
+def measure(options: argparse.Namespace) -> list[dict]:
+    import pyarrow.dataset as ds
+
+    data, found = ds.dataset(options.data), []
+    known = {"rows": data.count_rows(), "columns": len(data.schema) - 1}
     for turn in range(options.rounds):
         for way in options.ways:
             command = [sys.executable, __file__, "--one", way, "--window", options.window]
-            command += ["--folder", str(folder), "--epochs", str(options.epochs)]
+            command += ["--data", str(options.data), "--target", options.target]
+            command += [] if options.disk is None else ["--disk", options.disk]
+            command += ["--epochs", str(options.epochs)]
+            command += ["--regression"] * options.regression
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             result = json.loads(done.stdout.splitlines()[-1])
-            found.append({"turn": turn, **result})
+            found.append({**known, "turn": turn, **result})
+            evidence.append(options.records, found[-1])
             speeds = ", ".join(f"{speed:,.0f}" for speed in result["rows_per_second"])
             print(
                 f"{TITLES[way]}: {speeds} rows/s; {result['seconds']:.0f} s, "
@@ -163,8 +187,10 @@ def speed(found: list[dict], way: str) -> float:
 
 def tell(found: list[dict], options: argparse.Namespace) -> None:
     turns = f"{options.rounds} x {options.epochs}"
-    print(f"\n{options.rows:,} rows of {options.columns} columns, median of {turns} epochs:\n")
-    print("| rows are | rows/s | of the first | CPU s an epoch | fit, s | log-loss | peak, MB |")
+    print(
+        f"\n{found[0]['rows']:,} rows of {found[0]['columns']} columns, median of {turns} epochs:\n"
+    )
+    print("| rows are | rows/s | of the first | CPU s an epoch | fit, s | score | peak, MB |")
     print("|---|---|---|---|---|---|---|")
     for way in options.ways:
         mine = [r for r in found if r["way"] == way]
@@ -173,44 +199,29 @@ def tell(found: list[dict], options: argparse.Namespace) -> None:
         used = np.median([s for r in mine for s in r["cpu_seconds"]])
         print(
             f"| {TITLES[way]} | {speed(found, way):,.0f} | {share:.0%} | {used:.1f} | "
-            f"{seconds:.0f} | {-mine[0]['score']:.4f} | {max(map(peak, mine)):,.0f} |"
+            f"{seconds:.0f} | {mine[0]['score']:.4f} | {max(map(peak, mine)):,.0f} |"
         )
 
 
-def record(found: list[dict], path: Path, rows: int) -> None:
-    """One line for each epoch."""
-    with path.open("w", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(["rows", "turn", "way", "epoch", "rows_per_second", "score", "peak_mb"])
-        for result in found:
-            for epoch, value in enumerate(result["rows_per_second"], start=1):
-                known = rows, result["turn"], result["way"], epoch, round(value)
-                lines.writerow([*known, f"{result['score']:.5f}", round(peak(result))])
-
-
-def plot(found: list[dict], path: Path) -> None:
-    """Memory over time, of the first turn."""
+def plot(records: Path, image: Path) -> None:
+    """Memory over time, of the first turn of all runs that are recorded."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 3.5), layout="constrained")
-    for result in found:
+    for result in evidence.read(records):
         if result["turn"]:
             continue
-        seconds, sizes = np.array(result["memory"]).T
-        (line,) = axes.plot(seconds, sizes / 2**20, label=TITLES[result["way"]])
-        axes.plot(
-            result["epochs_end"],
-            np.interp(result["epochs_end"], seconds, sizes / 2**20),
-            "o",
-            color=line.get_color(),
-            markersize=4,
-        )
-    axes.set(xlabel="seconds; dots end epochs", ylabel="resident memory, MB", ylim=(0, None))
+        minutes, sizes = np.array(result["memory"]).T / [[60], [2**30]]
+        ends = np.array(result["epochs_end"]) / 60
+        label = f"{result['rows'] / 1e6:g} million rows, {TITLES[result['way']]}"
+        (line,) = axes.plot(minutes, sizes, label=label)
+        axes.plot(ends, np.interp(ends, minutes, sizes), "o", color=line.get_color(), markersize=4)
+    axes.set(xlabel="minutes; dots end epochs", ylabel="resident memory, GB", ylim=(0, None))
     axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(image, dpi=120)
 
 
 def main() -> None:
@@ -221,21 +232,25 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--window", default="64M")
+    parser.add_argument("--disk", help="bytes that prepared rows may take, as of Stream")
     parser.add_argument("--folder", type=Path, default=Path("streaming-data"))
-    parser.add_argument("--records", type=Path, default=Path("streaming.csv"))
+    parser.add_argument("--data", type=Path, help="a table, instead of one that is made")
+    parser.add_argument("--target", default="target")
+    parser.add_argument("--regression", action="store_true")
+    parser.add_argument("--records", type=Path, default=Path("streaming.jsonl"))
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(train(options.one, options.folder, options.window, options.epochs)))
+        print(json.dumps(train(options.one, options)))
         return
-    folder = options.folder / f"{options.rows}x{options.columns}"
-    make(folder, options.rows, options.columns)
-    found = measure(options, folder)
+    if options.data is None:
+        options.data = options.folder / f"{options.rows}x{options.columns}"
+        make(options.data, options.rows, options.columns)
+    found = measure(options)
     tell(found, options)
-    record(found, options.records, options.rows)
     if options.plot:
-        plot(found, options.plot)
+        plot(options.records, options.plot)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def test_files_that_belong_together_are_replaced_together(tmp_path, monkeypatch)
     for name in "ab":
         (tmp_path / name).write_bytes(b"before")
     contents = {str(tmp_path / name): b"after" for name in "ab"}
-    with pytest.raises(InputError, match=r"cannot write .*none/c"):
+    with pytest.raises(InputError, match=r"cannot write .*none/c: make the folder .*none first"):
         write_together({**contents, str(tmp_path / "none/c"): b""})
     assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"before"] * 2
     write_together(contents)

@@ -212,6 +212,9 @@ def write_together(contents: Mapping[str, bytes]) -> None:
                 file = written.enter_context(replacing(path))
                 file.write(content)
                 file.flush()  # a full disk is noticed here
+    except FileNotFoundError:
+        folder = os.path.dirname(path)
+        raise InputError(f"cannot write {path}: make the folder {folder} first") from None
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 

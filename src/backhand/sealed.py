@@ -58,7 +58,7 @@ def write_sealed(
 
     arrays = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
     text = json.dumps(about, sort_keys=True, allow_nan=False)
-    seal = {"format": FORMAT, "about": text, "sha256": _checksum(arrays, text)}
+    seal = {"format": FORMAT, "about": text, "sha256": checksum(arrays, text)}
     # one entry, since safetensors writes several in any order and the same model is the same file
     content = save(arrays, metadata={KEY: json.dumps(seal)})
     if (size := int.from_bytes(content[:LENGTH], "little")) > LARGEST_HEADER:
@@ -89,7 +89,7 @@ def read_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     try:
         tensors = load(content)
         text = str(seal.get("about"))
-        intact = seal.get("sha256") == _checksum(tensors, text)
+        intact = seal.get("sha256") == checksum(tensors, text)
         about = dict(json.loads(text)) if intact else {}
     except (SafetensorError, *UNFIT) as error:
         raise InputError(
@@ -148,10 +148,11 @@ def _read(path: str) -> tuple[bytes, dict[str, Any]]:
         return file.read(total), seal
 
 
-def _checksum(tensors: Mapping[str, Array], text: str) -> str:
+def checksum(tensors: Mapping[str, Array], text: str) -> str:
+    """A digest of arrays, by their names, and of a text."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         a = tensors[name]
         digest.update(f"{name} {a.dtype.str} {a.shape}".encode())
-        digest.update(np.ascontiguousarray(a).tobytes())
+        digest.update(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -72,7 +72,7 @@ def test_a_table_as_javascript(backhand, people, tmp_path):
     [
         ((), "say what to write: --c NAME, --js FILE or --onnx FILE"),
         (("--c", "2nd"), "'2nd' cannot begin the names in a C file"),
-        (("--c", "none/net"), "cannot write none/net.h: No such file or directory"),
+        (("--c", "none/net"), "cannot write none/net.h: make the folder none first"),
         (("--int8", "--onnx", "m.onnx"), "--int8 is for C: give --c NAME, too"),
         (("--onnx", "m.safetensors"), "--onnx m.safetensors: its name must end in .onnx"),
         (
@@ -80,8 +80,8 @@ def test_a_table_as_javascript(backhand, people, tmp_path):
             "--rows is for C and ONNX: give --c NAME or --onnx FILE, too",
         ),
         (("--js", "m.ts"), "--js m.ts: its name must end in .js or .mjs"),
-        (("--js", "none/m.js"), "cannot write none/m.js: No such file or directory"),
-        (("--onnx", "none/m.onnx"), "cannot write none/m.onnx: No such file or directory"),
+        (("--js", "none/m.js"), "cannot write none/m.js: make the folder none first"),
+        (("--onnx", "none/m.onnx"), "cannot write none/m.onnx: make the folder none first"),
     ],
 )
 def test_what_was_given_wrong(backhand, tmp_path, more, message):

@@ -40,8 +40,9 @@ def test_of_a_run_with_rows_and_without(backhand, people, tmp_path, way):
     assert found["course"]["trainings"][0]["epochs"]
     assert "Rows whose target is known" in found["notes"][0]
     code, out, err = backhand("report", "run", file)
-    assert (code, out, err) == (0, "report: run/report.html\n", "")
-    found = data_of(tmp_path / "run" / "report.html")
+    assert (code, out, err) == (0, f"report: run/report-{file.stem}.html\n", "")
+    assert data_of(tmp_path / "run" / "report.html")["rows"] != "300 rows"
+    found = data_of(tmp_path / "run" / f"report-{file.stem}.html")
     assert found["rows"] == "300 rows"
     assert {one["column"] for one in found["columns"]["importances"]} == {
         *("age", "city", "smokes", "income")

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score
 
 from backhand import load
 from backhand.cli import train_table
-from backhand.cli.train_table import TableRows
+from backhand.cli.table_rows import TableRows
 from backhand.errors import InputError
 from backhand.tabular import TabularClassifier, training
 from backhand.train.result import DivergedError

@@ -22,6 +22,7 @@ from tests.dask.cluster import (
 
 import backhand
 from backhand import InputError, TabularClassifier, TabularRegressor
+from backhand.train.loop import TrainLoop
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("default")  # Dask's own are no errors of ours
@@ -39,6 +40,28 @@ def test_it_learns_as_much_as_on_one_machine(two, fitted):
     assert fitted.classes_.tolist() == ["no", "yes"]
     assert fitted.feature_names_in_.tolist() == FEATURES
     assert fitted.model_.target == "y"
+
+
+def test_a_fit_goes_on_in_the_midst_of_an_epoch(two, fitted, tmp_path, monkeypatch):
+    real, parts = TrainLoop.after_part, []
+
+    def after_part(loop, number, *more):
+        real(loop, number, *more)
+        parts.append((loop.done, number))
+        if len(parts) == 7:
+            raise RuntimeError("killed")
+
+    X, given = frame(), backhand.Checkpoint(tmp_path / "ck", "0s")
+    monkeypatch.setattr(TrainLoop, "after_part", after_part)
+    with pytest.raises(RuntimeError, match="killed"):
+        classifier(client=two, threads=1).fit(X[FEATURES], X.y, checkpoint=given)
+    other = classifier(client=two).set_params(steps=6)
+    with pytest.raises(InputError, match="steps: 20 then, 6 now"):
+        other.fit(X[FEATURES], X.y, checkpoint=given)
+    again = classifier(client=two).fit(X[FEATURES], X.y, checkpoint=given)
+    assert parts.count((0, 1)) == 1  # and it did not begin again
+    assert digest(again) == digest(fitted)
+    assert not (tmp_path / "ck").exists()
 
 
 def test_nothing_is_left_on_the_workers(two, fitted):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +17,7 @@ def test_the_benchmark_trains_by_turns_and_writes_what_it_measured(tmp_path):
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "3,000 rows of 10 columns, median of 1 x 2 epochs" in done.stdout
-    lines = [*csv.DictReader((tmp_path / "streaming.csv").read_text().splitlines())]
-    assert [line["way"] for line in lines] == ["memory", "memory", "stored", "stored"]
-    assert all(float(line["rows_per_second"]) > 0 for line in lines)
-    assert len({line["score"] for line in lines}) <= 2
+    found = [json.loads(line) for line in (tmp_path / "streaming.jsonl").read_text().splitlines()]
+    assert [one["way"] for one in found] == ["memory", "stored"]
+    assert all(min(one["rows_per_second"]) > 0 and len(one["memory"]) for one in found)
     assert (tmp_path / "memory.png").read_bytes().startswith(b"\x89PNG")

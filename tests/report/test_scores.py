@@ -138,6 +138,14 @@ def test_an_interval_that_the_rows_do_not_tell_is_nan():
     assert np.isnan(found["one"]).all()
 
 
+def test_a_perfect_score_has_no_interval_of_no_width():
+    y = np.arange(40) % 2
+    found = score_classes(y, np.eye(2)[y], y, ["a", "b"]).scores
+    assert {one.name: one.value for one in found}["AUC"] == 1
+    for one in found:
+        assert math.isnan(one.low) if one.name != "accuracy" else one.low < 1
+
+
 def test_a_class_without_rows_or_predictions():
     y, p = np.array([0, 0, 1]), np.array([[0.8, 0.2, 0.0], [0.7, 0.3, 0.0], [0.9, 0.1, 0.0]])
     found = score_classes(y, p, p.argmax(axis=1), ["a", "b", "c"])

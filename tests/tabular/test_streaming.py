@@ -16,6 +16,7 @@ import backhand
 from backhand import InputError, Stream, TabularClassifier, TabularRegressor
 from backhand.tabular import streaming
 from backhand.tabular.recipes import PIECES, WAVES, Recipe, _with
+from backhand.train.loop import TrainLoop
 
 N = 4000
 SMALL = {"hidden": (32,), "learning_rate": 0.02}
@@ -81,6 +82,38 @@ def test_a_stream_is_learned_as_well_as_a_table(folder, disk):
     assert streamed.feature_names_in_.tolist() == FEATURES
     assert len(streamed.held_out_.rows) == pytest.approx(N / 10, abs=60)
     assert streamed.model_.about["rows"] == N
+
+
+@pytest.mark.parametrize("disk", ["1G", 0], ids=["stored", "reread"])
+def test_a_fit_goes_on_in_the_midst_of_an_epoch(folder, tmp_path, monkeypatch, disk):
+    wanted = classifier().fit(stream(folder, disk=disk), "y")
+    real, blocks = TrainLoop.after_part, []
+
+    def after_part(loop, number, *more):
+        real(loop, number, *more)
+        blocks.append((loop.done, number))
+        if (loop.done, number) == (3, 2):
+            raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainLoop, "after_part", after_part)
+        given = backhand.Checkpoint(tmp_path / "ck", "0s")
+        with pytest.raises(RuntimeError, match="killed"):
+            classifier().fit(stream(folder, disk=disk), "y", checkpoint=given)
+        if disk:  # the choice of then holds
+            with pytest.raises(
+                InputError, match=r"kept .* rows on the disk, and now they may take"
+            ):
+                classifier().fit(stream(folder, disk=0), "y", checkpoint=given)
+        with pytest.raises(InputError, match=r"rows: \d+ then, \d+ now"):
+            classifier().fit(stream(folder, disk=disk, validation=0.2), "y", checkpoint=given)
+        with pytest.raises(InputError, match="window: 32768 then, 65536 now"):
+            classifier().fit(stream(folder, disk=disk, window="64K"), "y", checkpoint=given)
+        blocks.clear()
+        again = classifier().fit(stream(folder, disk="2G"), "y", checkpoint=given)
+    assert blocks[0] == (3, 3)
+    assert same(again, wanted)
+    assert not (tmp_path / "ck").exists()
 
 
 @pytest.mark.parametrize("disk", [None, 0], ids=["stored", "reread"])

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 
+import joblib
 import numpy as np
 import pytest
 
@@ -54,6 +55,29 @@ def test_they_learn(task, members):
 def test_threads_change_no_bit(task, recipe, members, threads):
     for a, b in zip(members, train_members(task, recipe, seed=0, threads=threads), strict=True):
         assert all((a.params[name] == b.params[name]).all() for name in a.params)
+
+
+def test_workers_of_joblib_change_no_bit(task, recipe):
+    task = dataclasses.replace(task, by_score=True)  # the score goes to the workers too
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        spread = train_members(task, recipe, seed=0)
+    for a, b in zip(spread, train_members(task, recipe, seed=0), strict=True):
+        assert all((a.params[name] == b.params[name]).all() for name in a.params)
+        assert (a.held_out == b.held_out).all()
+        assert a.result.best_epoch == b.result.best_epoch
+
+
+@pytest.mark.parametrize("words", [{"callbacks": [print]}, {"deadline": 1e9}])
+def test_what_needs_every_epoch_stays_on_threads(task, recipe, members, words, monkeypatch):
+    monkeypatch.setattr(training, "fit_spread", None)
+    name = {"callbacks": "callbacks", "deadline": "time_limit"}[next(iter(words))]
+    with (
+        joblib.parallel_config(backend="loky", n_jobs=2),
+        pytest.warns(UserWarning, match=f"^{name} cannot be had on joblib's workers"),
+    ):
+        found = train_members(task, recipe, seed=0, **words)
+    for a, b in zip(found, members, strict=True):
+        assert (a.held_out == b.held_out).all()
 
 
 def test_a_member_has_the_bits_that_it_has_alone(task, recipe, members):

@@ -8,7 +8,17 @@ import threading
 import numpy as np
 import pytest
 
-from backhand import DivergedError, InputError, Network, Rows, TrainConfig, fit, fit_several
+from backhand import (
+    Checkpoint,
+    DivergedError,
+    InputError,
+    Network,
+    Rows,
+    TrainConfig,
+    fit,
+    fit_several,
+    load_checkpoint,
+)
 
 NETWORK = Network((6, 20, 3), loss="softmax_cross_entropy", dropout=0.2)
 RNG = np.random.default_rng(0)
@@ -50,6 +60,25 @@ def test_callbacks_are_asked_for_by_number_and_may_end_their_own_training():
     found = fit_several(NETWORK, starts(3), ROWS, CONFIG, callbacks=callbacks)
     assert [len(one.history) for one in found] == [1, 2, 3]
     assert fit_several(NETWORK, [], ROWS, CONFIG) == []
+
+
+def test_each_goes_on_from_its_own_state(tmp_path):
+    whole = fit_several(NETWORK, starts(3), ROWS, CONFIG)
+    kept = [Checkpoint(tmp_path / str(n), 1) for n in range(3)]
+    cut = fit_several(
+        NETWORK,
+        starts(3),
+        ROWS,
+        CONFIG,
+        callbacks=lambda number: [lambda now: now.epoch > number],
+        checkpoints=kept,
+    )
+    assert [len(one.history) for one in cut] == [1, 2, 3]
+    states = [None, *(load_checkpoint(one.path) for one in kept[1:])]
+    again = fit_several(NETWORK, starts(3), ROWS, CONFIG, states=states)
+    assert all(same(one, other) for one, other in zip(again, whole, strict=True))
+    with pytest.raises(InputError, match="states has 1 entries, and there are 3 starts"):
+        fit_several(NETWORK, starts(3), ROWS, CONFIG, states=states[:1])
 
 
 def test_wrong_numbers_are_one_line():

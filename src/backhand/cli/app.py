@@ -167,7 +167,7 @@ def report(
     model: Model,
     file: KnownRows = None,
     target: KnownTarget = None,
-    out: Annotated[Path | None, page("report.html")] = None,
+    out: Annotated[Path | None, page("report.html, or report-ROWS.html,")] = None,
     separator: Separator = None,
     decimal: Decimal = None,
     encoding: Encoding = None,

@@ -59,7 +59,8 @@ def run(path: Path, file: Path | None, target: str | None, out: Path | None, for
     else:
         found = model.report(None, rows, None if y is None else _labels(model, y))
     if out is None:
-        out = folder / runs.REPORT if path.is_dir() else Path(f"{model_file.stem}-report.html")
+        name = runs.REPORT if file is None else f"report-{file.stem}.html"
+        out = folder / name if path.is_dir() else Path(f"{model_file.stem}-report.html")
     found.save(out)
     tables.console().print(f"report: {out}", soft_wrap=True)
 

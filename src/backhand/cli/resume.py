@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .. import datasets
 from ..datasets import Data
-from ..errors import InputError
-from ..train.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from ..errors import BackhandError, InputError
+from ..train.checkpoint import Checkpoint, cadence, read_checkpoint, save_checkpoint
+from ..train.result import DivergedError
 from ..train.state import TrainState
 from .options import Options
 from .runs import CHECKPOINT, RunFolder
+
+NEVER = "never"
+"""Instead of how often a checkpoint is written."""
+
+
+def check_every(every: str) -> None:
+    """Raise InputError if it does not say how often a checkpoint is written."""
+    if every != NEVER:
+        cadence(every)
 
 
 class RunCheckpoint(Checkpoint):
@@ -42,6 +53,22 @@ class RunCheckpoint(Checkpoint):
         self._folder.write_checkpoint(lambda path: save_checkpoint(path, state, about))
 
 
+@contextlib.contextmanager
+def dropped_if_diverged(folder: RunFolder) -> Iterator[None]:
+    """Leave no checkpoint of a training that diverges: it would lead there again."""
+    try:
+        yield
+    except DivergedError as error:
+        folder.drop_checkpoint()
+        raise BackhandError(f"{error} (nothing was written)") from None
+
+
+def from_there(about: dict[str, Any], name: str) -> str:
+    """A file that was named from where a run began, as named from here."""
+    there = Path(about["folder"]) / name
+    return str(there) if there.exists() else name
+
+
 def about(options: Options, engine: str, data: Data) -> dict[str, Any]:
     """What a resumed run needs to know besides the state."""
     return {
@@ -65,8 +92,7 @@ class Resumed:
         """The data. Raises InputError if they are not those that the run was trained on."""
         options, name = self.options, self.options.name
         if name not in datasets.NAMES:  # a file, named from where the run began
-            from_there = Path(self._about["folder"]) / name
-            name = str(from_there) if from_there.exists() else name
+            name = from_there(self._about, name)
         data = load(dataclasses.replace(options, name=name))
         if fingerprint(data) != self._about["data"]:
             raise InputError(

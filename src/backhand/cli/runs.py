@@ -34,6 +34,7 @@ from .options import Options, TableOptions
 
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+FIT = "checkpoint"  # a folder, of the run of a table
 HISTORY = "history.jsonl"
 RECORD = "run.json"
 REPORT = "report.html"
@@ -143,18 +144,26 @@ class RunFolder:
         Where it is to go. If that has been taken by then, "-2" is added to the name, and so on.
     ours : bool
         Whether it is there already, with a checkpoint to go on from.
+    checkpoint : str
+        `CHECKPOINT`, or `FIT`.
     """
 
-    def __init__(self, place: Path, ours: bool = False) -> None:
+    def __init__(self, place: Path, ours: bool = False, checkpoint: str = CHECKPOINT) -> None:
         self.place, self._ours, self._start = place, ours, time.time()
+        self._checkpoint = checkpoint
 
     @property
     def resumable(self) -> bool:
         """Whether there is a checkpoint in it."""
-        return self._ours and (self.place / CHECKPOINT).exists()
+        return self._ours and (self.place / self._checkpoint).exists()
+
+    @property
+    def how_to_go_on(self) -> str:
+        """What to type for that."""
+        return f"to go on: backhand train --resume {self.place}"
 
     def write_checkpoint(self, write: Callable[[Path], None]) -> None:
-        """Have ``write`` write its file: the first one takes the folder's name.
+        """Have ``write`` write it: the first one takes the folder's name.
 
         Raises
         ------
@@ -162,17 +171,24 @@ class RunFolder:
             If it cannot be written.
         """
         if self._ours:
-            write(self.place / CHECKPOINT)
+            write(self.place / self._checkpoint)
         else:
-            self.place = _written(self.place, lambda folder: write(folder / CHECKPOINT))
+            self.place = _written(self.place, lambda folder: write(folder / self._checkpoint))
             self._ours = True
 
     def drop_checkpoint(self) -> None:
         """Remove the checkpoint, and the folder if there is nothing else in it."""
-        if self._ours:
-            with contextlib.suppress(OSError):
-                (self.place / CHECKPOINT).unlink()
-                self.place.rmdir()
+        if not self._ours:
+            return
+        with contextlib.suppress(OSError):
+            path = self.place / self._checkpoint
+            if path.is_dir():
+                from ..tabular.checkpoints import drop
+
+                drop(str(path))
+            else:
+                path.unlink()
+            self.place.rmdir()
 
     def keep(self, write: Callable[[Path], None], done: bool) -> tuple[Path, str]:
         """Write a run, if need be under another name or in the system's temporary folder.

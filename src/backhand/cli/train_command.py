@@ -39,6 +39,7 @@ from .arguments import (
     whole_option,
 )
 from .options import Options, Repeatable, TableOptions
+from .runs import FIT
 
 
 def _only_in(kind: type[Repeatable], other: type[Repeatable]) -> tuple[str, ...]:
@@ -53,7 +54,7 @@ ENSEMBLE = _only_in(TableOptions, Options)
 PLAIN = tuple(name for name in _only_in(Options, TableOptions) if name != "data_dir")
 """Options that describe one plain network and its training."""
 
-OF_PLAIN = ("plot", "checkpoint_every")
+OF_PLAIN = ("plot",)
 """Options that only the training of a plain network has, and that do not ask for one."""
 
 TEXT_FILE = ("separator", "decimal", "encoding")
@@ -191,15 +192,13 @@ def train(
     gets one plain network instead, as digits and mnist do.
 
     The run folder gets the model, the history, and the command that repeats the run bit by bit.
-    Ctrl-C ends the training and keeps the best model so far. The run of a plain network that was
-    interrupted or killed is resumed with --resume, and ends with the bits that it would have had.
+    Ctrl-C ends the training and keeps the best model so far. A run that was interrupted or killed
+    is resumed with --resume, and ends with the bits that it would have had; but with --time-limit.
     """
     there = given(context)
     if resume is not None:
-        from .train_plain import resume as go_on
-
         _check_alone(there)
-        raise typer.Exit(go_on(resume, threads, plot, checkpoint_every, report))
+        raise typer.Exit(_go_on(resume, threads, plot, checkpoint_every, report))
     if name is None:
         raise InputError("NAME|FILE is missing: digits, mnist, a table, or a run to --resume")
     if is_ensemble(name, there):
@@ -226,7 +225,12 @@ def train(
             threads=threads,
             seed=seed,
         )
-        raise typer.Exit(run_table(chosen, out, report))
+        if time_limit is not None and "checkpoint_every" in there:
+            raise InputError(
+                "--checkpoint-every with --time-limit: how much a run learns in a time depends on "
+                "the clock, so none is resumed; leave one of them out"
+            )
+        raise typer.Exit(run_table(chosen, out, report, checkpoint_every))
     from .train_plain import run
 
     code = run(
@@ -262,6 +266,19 @@ def train(
         report,
     )
     raise typer.Exit(code)
+
+
+def _go_on(place: Path, threads: int | None, plot: Path | None, every: str, report: bool) -> int:
+    """Resume a run; return the exit code."""
+    if not (place / FIT).is_dir():
+        from .train_plain import resume
+
+        return resume(place, threads, plot, every, report)
+    from .train_table import resume as resume_table
+
+    if plot is not None:
+        raise InputError(f"--plot is for one plain network, and {place} has several: leave it out")
+    return resume_table(place, threads, every, report)
 
 
 def is_ensemble(name: str, there: list[str]) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from ..report.page.report import Report
 from ..report.page.reports import of_plain
 from ..report.page.subjects import of_network
 from ..report.progress import Live
-from ..train.checkpoint import EVERY, cadence
+from ..train.checkpoint import EVERY
 from ..train.config import LBFGS, TrainConfig
 from ..train.evaluate import evaluate
 from ..train.fit import check_lbfgs, fit
@@ -35,12 +34,17 @@ from ..train.state import TrainState
 from . import INTERRUPTED, runs
 from .interrupts import heed, undisturbed
 from .options import Options, check_limits, check_size, hidden_widths, names
-from .resume import RunCheckpoint, about, load, resumed
+from .resume import (
+    NEVER,
+    RunCheckpoint,
+    about,
+    check_every,
+    dropped_if_diverged,
+    load,
+    resumed,
+)
 
 MANY_ROWS = 10_000
-
-NEVER = "never"
-"""Instead of how often a checkpoint is written."""
 
 TEST_ROWS = "test rows, which played no part in training"
 
@@ -112,7 +116,7 @@ def _run(
     if state is not None:
         screen.print(_resumed_at(state, config), soft_wrap=True)
     monitors = [Monitor(network, data.train)] if report else []
-    with _dropped_if_diverged(folder):
+    with dropped_if_diverged(folder):
         trained = fit(
             network,
             network.init(options.init, options.seed, data.train.x[:2048]),
@@ -130,7 +134,7 @@ def _run(
         )
     with undisturbed():  # a second Ctrl-C must not lose what the first one kept
         seconds = time.perf_counter() - start
-        with _dropped_if_diverged(folder):
+        with dropped_if_diverged(folder):
             scored = _scored(network, trained.params, data, config.engine)
         model = _model(network, trained, data, options, scored)
         looks = monitors[0].looks if monitors else []
@@ -147,7 +151,7 @@ def _run(
     if page is not None:
         screen.print(f"report: {kept / runs.REPORT}", soft_wrap=True)
     if folder.resumable:
-        screen.print(f"to go on: backhand train --resume {folder.place}", soft_wrap=True)
+        screen.print(folder.how_to_go_on, soft_wrap=True)
     if plot is not None and trained.history:
         pictures.plot_history(trained.history, plot, SCORES[data.task], trained.best_epoch)
         screen.print(f"picture: {plot}", soft_wrap=True)
@@ -156,22 +160,11 @@ def _run(
     return INTERRUPTED if trained.stopped == "interrupted" else 0
 
 
-@contextlib.contextmanager
-def _dropped_if_diverged(folder: runs.RunFolder) -> Iterator[None]:
-    """Leave no checkpoint of a training that diverges: it would lead there again."""
-    try:
-        yield
-    except DivergedError as error:
-        folder.drop_checkpoint()
-        raise BackhandError(f"{error} (nothing was written)") from None
-
-
 def _check_outputs(plot: Path | None, every: str) -> None:
     """Raise InputError for a picture that cannot be drawn, or a time that is none."""
     if plot is not None:
         pictures.check_picture(plot)
-    if every != NEVER:
-        cadence(every)
+    check_every(every)
 
 
 def _resumed_at(state: TrainState, config: TrainConfig) -> str:

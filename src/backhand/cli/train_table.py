@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..datasets.reading import read_table
-from ..datasets.stream import Stream, TargetColumn
-from ..datasets.tables import read_known_target, read_labelled, read_target
+from ..datasets.tables import read_known_target
 from ..errors import BackhandError, InputError, count, printable, unknown_name
 from ..report import ensemble, tables
 from ..report.page.health import Watcher
@@ -22,13 +22,16 @@ from ..report.scores import OF_SECOND, Scores
 from ..tabular import TabularClassifier, TabularRegressor
 from ..tabular.metrics import Metric, metric_of
 from ..tabular.recipes import PRESETS
-from ..train.result import DivergedError
+from ..train.checkpoint import EVERY
 from . import INTERRUPTED, runs
 from .answers import Answers
 from .evaluate import coverage_of, labelled, scores_of, tell_more
 from .interrupts import heed, pressed, undisturbed
 from .options import TableOptions, check_limits, checked_weights
 from .report import report_of_run
+from .resume import NEVER, check_every, dropped_if_diverged
+from .resume_table import RunFit, resumed_fit
+from .table_rows import TableRows, rows_of
 
 Array = Any
 
@@ -36,40 +39,46 @@ RARE = 0.15
 """A class of fewer rows than this share is a rare one, of which accuracy says little."""
 
 
-class TableRows(NamedTuple):
-    """The rows of a file that have a target.
-
-    Attributes
-    ----------
-    table : pyarrow.Table
-        Without the target.
-    y : array (N,)
-        Labels or values, of all rows; where there is none, another row's.
-    kept : array of int (M,)
-        The rows that have one.
-    classes : array or None
-        Labels; None for a regression.
-    stream : Stream or None
-        Of a folder: where all rows come from; the others are a sample.
-    """
-
-    table: Any
-    y: Array
-    kept: Array
-    classes: Array | None
-    stream: Stream | None = None
-
-
-def run(options: TableOptions, out: Path | None, report: bool = False) -> int:
+def run(options: TableOptions, out: Path | None, report: bool = False, every: str = EVERY) -> int:
     """Train; return the exit code. With ``report`` the run has a page as well."""
     _check(options)  # what is wrong with an option is said before data is read
-    place = runs.checked_place(out, Path(options.name).stem)
-    is_folder = Path(options.name).is_dir()
-    data = _sample(options) if is_folder else _rows(options)
+    check_every(every)
+    folder = runs.RunFolder(runs.checked_place(out, Path(options.name).stem), checkpoint=runs.FIT)
+    checkpoint = None
+    if every != NEVER and options.time_limit is None:
+        checkpoint = RunFit(folder, every, options)
+    return _run(options, options, folder, checkpoint, report, options.threads)
+
+
+def resume(place: Path, threads: int | None, every: str = EVERY, report: bool = False) -> int:
+    """Go on with a run from its checkpoint; return the exit code."""
+    check_limits(threads=threads)
+    check_every(every)
+    if every == NEVER:
+        raise InputError(
+            "--checkpoint-every never: the run of a table that goes on keeps its checkpoint; leave "
+            "it out"
+        )
+    options, here, known = resumed_fit(place)
+    folder = runs.RunFolder(place, ours=True, checkpoint=runs.FIT)
+    threads = options.threads if threads is None else threads
+    return _run(options, here, folder, RunFit(folder, every, options, known), report, threads)
+
+
+def _run(
+    options: TableOptions,
+    here: TableOptions,
+    folder: runs.RunFolder,
+    checkpoint: RunFit | None,
+    report: bool,
+    threads: int | None,
+) -> int:
+    """Train, from files as named in ``here``."""
+    data = rows_of(here)
     metric = None
     if options.metric is not None:
         metric = metric_of(options.metric, data.classes is None)
-    test = None if options.test is None else read_table(options.test, **options.form)
+    test = None if here.test is None else read_table(here.test, **options.form)
     if test is not None:
         assert options.target is not None
         _check_test(data, test, options)
@@ -77,18 +86,30 @@ def run(options: TableOptions, out: Path | None, report: bool = False) -> int:
     screen.print(_headline(options, data), soft_wrap=True)
     heed()
     estimator = _estimator(options, data)
-    if options.cv is not None:
-        _cross_validate(estimator, options, data, metric, screen)
+    if options.cv is not None and not folder.resumable:
+        with dropped_if_diverged(folder):
+            _cross_validate(estimator, options, data, metric, screen)
     start = time.perf_counter()
     live = ensemble.Live(screen)
     watcher = Watcher() if report else None
     watching = [] if watcher is None else [watcher]
-    with live:
+    with live, dropped_if_diverged(folder), _told_how_to_go_on(folder):
         callbacks = [live, lambda now: heed(), *watching]
-        _fit(estimator, data, data.kept, callbacks, options.target)
+        _fit(estimator, data, data.kept, callbacks, options.target, checkpoint, threads)
     with undisturbed():  # a second Ctrl-C must not lose what the first one kept
         seconds = time.perf_counter() - start
-        return _finish(estimator, options, metric, test, seconds, place, screen, data, watcher)
+        return _finish(estimator, options, metric, test, seconds, folder, screen, data, watcher)
+
+
+@contextlib.contextmanager
+def _told_how_to_go_on(folder: runs.RunFolder) -> Iterator[None]:
+    """Ctrl-C before any network had an epoch says what is there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not folder.resumable:
+            raise
+        raise KeyboardInterrupt(folder.how_to_go_on) from None
 
 
 def _check(options: TableOptions) -> None:
@@ -98,40 +119,6 @@ def _check(options: TableOptions) -> None:
     if options.time_limit is not None and not 0 < options.time_limit < float("inf"):
         raise InputError(f"--time-limit must be seconds above 0, got {options.time_limit:g}")
     checked_weights(options.class_weight)
-
-
-def _rows(options: TableOptions) -> TableRows:
-    """Read the file."""
-    table, task, values, kept = read_labelled(
-        options.name, options.target, options.task, **options.form
-    )
-    y = np.full(table.num_rows, values[0], dtype=values.dtype)
-    y[kept] = values
-    classes = np.unique(values) if task == "classification" else None
-    return TableRows(table.drop_columns([options.target]), y, kept, classes)
-
-
-def _sample(options: TableOptions) -> TableRows:
-    """Some rows of a folder of files, which is streamed while it is learned from."""
-    if options.cv is not None:
-        raise InputError(f"--cv {options.cv}: {options.name} is a folder, and is streamed")
-    form = options.form
-    stream = Stream(
-        options.name,
-        separator=form["separator"],
-        decimal=form["decimal"],
-        encoding=form["encoding"],
-    )
-    table = stream.source.sample()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the fit tells of all rows without a target
-        task, _, _ = read_target(table, options.target, options.task)
-    assert options.target is not None
-    column = TargetColumn(stream.source, table, options.target, task == "regression")
-    y, known = column.read(table)
-    classes = None if task == "regression" else np.unique(y)
-    features = table.drop_columns([options.target])
-    return TableRows(features, y, np.flatnonzero(known), classes, stream)
 
 
 def _check_test(data: TableRows, test: Any, options: TableOptions) -> None:
@@ -197,6 +184,8 @@ def _fit(
     rows: Array,
     callbacks: Sequence[Any],
     target: str | None = None,
+    checkpoint: RunFit | None = None,
+    threads: int | None = None,
 ) -> None:
     """Fit to some rows. The table stays whole, so that messages give the file's row numbers."""
     weight: Any = None
@@ -206,13 +195,12 @@ def _fit(
     elif len(rows) < len(data.y):
         weight = np.zeros(len(data.y))
         weight[rows] = 1.0
-    estimator.set_params(callbacks=callbacks)
+    before = {"callbacks": (), "threads": estimator.threads}
+    estimator.set_params(callbacks=callbacks, threads=threads)
     try:
-        estimator.fit(x, y, weight)
-    except DivergedError as error:
-        raise BackhandError(f"{error} (nothing was written)") from None
+        estimator.fit(x, y, weight, checkpoint=checkpoint)
     finally:
-        estimator.set_params(callbacks=())
+        estimator.set_params(**before)
 
 
 def _interrupted(estimator: Any) -> bool:
@@ -247,7 +235,8 @@ def _cross_validate(
         one = clone(estimator)
         with warnings.catch_warnings(), live:
             warnings.simplefilter("ignore", UserWarning)  # the last fit, to all rows, says it
-            _fit(one, data, data.kept[learned], [live, lambda now: heed()])
+            callbacks = [live, lambda now: heed()]
+            _fit(one, data, data.kept[learned], callbacks, threads=options.threads)
             if _interrupted(one):
                 raise KeyboardInterrupt
             rows = data.kept[judged]
@@ -293,7 +282,7 @@ def _finish(
     metric: Metric | None,
     test: Any,
     seconds: float,
-    place: Path,
+    folder: runs.RunFolder,
     screen: Any,
     data: TableRows,
     watcher: Watcher | None,
@@ -343,7 +332,6 @@ def _finish(
     page = None
     if watcher is not None:
         page = report_of_run(estimator, options, data.table, test, watcher)
-    folder = runs.RunFolder(place)
 
     def write(path: Path) -> None:
         _write(path, estimator, options, found, seconds)
@@ -351,11 +339,13 @@ def _finish(
             page.save(path / runs.REPORT)
             runs.write_looks(path, {n: m.looks for n, m in watcher.monitors.items()})
 
-    kept, fault = folder.keep(write, done=True)
+    kept, fault = folder.keep(write, done=not interrupted)
     _tell_rare(found, options, screen)
     screen.print(f"model: {kept / runs.MODEL}", soft_wrap=True)
     if page is not None:
         screen.print(f"report: {kept / runs.REPORT}", soft_wrap=True)
+    if folder.resumable:
+        screen.print(folder.how_to_go_on, soft_wrap=True)
     if fault:
         raise BackhandError(fault)
     return INTERRUPTED if interrupted else 0

@@ -58,6 +58,7 @@ class DaskTabular(BaseTabular):
         *,
         eval_set: Any = None,
         eval_sample_weight: Any = None,
+        checkpoint: Any = None,
     ) -> Any:
         """Fit the networks to a table on the workers of a cluster.
 
@@ -70,6 +71,8 @@ class DaskTabular(BaseTabular):
         eval_set : list of one pair (X, y), default=None
             Rows to choose epochs and weights by, instead of some of X.
         eval_sample_weight : list of one collection, default=None
+        checkpoint : path-like or Checkpoint, default=None
+            As of `TabularClassifier.fit`: a folder of the client's.
 
         Returns
         -------
@@ -82,7 +85,8 @@ class DaskTabular(BaseTabular):
         LostError
             If the cluster has lost what it cannot make again, or all of its workers.
         """
-        settings = dataclasses.replace(self._settings(), threads=self.threads or AT_ONCE)
+        settings = self._settings(checkpoint)
+        settings = dataclasses.replace(settings, threads=self.threads or AT_ONCE)
         held = _pair(eval_set, eval_sample_weight)
         passes = Passes(
             self._connected(),

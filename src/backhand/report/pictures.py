@@ -39,7 +39,7 @@ def check_picture(path: str | os.PathLike[str]) -> None:
         raise InputError(f"picture {path!r}: its name must end in {', '.join(FORMATS)}")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise InputError(f"picture {path!r}: there is no folder {folder}")
+        raise InputError(f"picture {path!r}: make the folder {folder} first")
     if not os.access(folder, os.W_OK):
         raise InputError(f"picture {path!r}: the folder {folder} cannot be written to")
     if os.path.isdir(path):

@@ -61,6 +61,7 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
         X_val: Any = None,
         y_val: Array | None = None,
         sample_weight_val: Array | None = None,
+        checkpoint: Any = None,
     ) -> Any:
         """Fit the networks to the rows of a table.
 
@@ -80,6 +81,11 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
         X_val, y_val, sample_weight_val : as X, y and sample_weight, default=None
             Rows to choose epochs and weights by, instead of some of X; they go through the same
             preparation, which is fitted to X only. Of a stream, X_val is another one.
+        checkpoint : path-like or Checkpoint, default=None
+            A folder, where the networks are kept every minute, or as often as the `Checkpoint`
+            says. If it has those of a fit that did not end, the same parameters and data go on
+            with it, to the same bits; without a ``random_state`` that fit's seed holds. It is
+            removed in the end.
 
         Returns
         -------
@@ -91,7 +97,8 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
             A ``ValueError``: if a parameter or the data make no sense, or training diverges.
         """
         if isinstance(X, Stream) or is_source(X):
-            return self._fit_stream(X, target if y is None else y, sample_weight, X_val)
+            name = target if y is None else y
+            return self._fit_stream(X, name, sample_weight, X_val, checkpoint)
         if target is not None:
             raise InputError(f"target={target!r:.60} is for a stream; of a table in memory, pass y")
         given = validation_rows(X_val, y_val, sample_weight_val)
@@ -100,14 +107,14 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
         validation = None
         if given is not None:
             validation, _ = self._entered(scratch, *given, classes, "_val", reset=False)
-        settings = self._settings()
+        settings = self._settings(checkpoint)
         fitted = fit_model(rows, classes, settings, validation, getattr(y, "name", None))
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__ |= scratch.__dict__ | self._attributes(fitted, classes)
         return self
 
-    def _settings(self) -> Settings:
-        return Settings(
+    def _settings(self, checkpoint: Any) -> Settings:
+        settings = Settings(
             self.preset,
             self.n_members,
             self.time_limit,
@@ -118,8 +125,10 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
             sequence(self.drop, "drop", "columns"),
             sequence(self.keep, "keep", "columns"),
         )
+        seeded = self.random_state is not None
+        return settings.with_checkpoint(checkpoint, type(self).__name__, seeded)
 
-    def _fit_stream(self, X: Any, target: Any, weight: Any, X_val: Any) -> Any:
+    def _fit_stream(self, X: Any, target: Any, weight: Any, X_val: Any, checkpoint: Any) -> Any:
         """Fit to a table that is read while it is learned from."""
         for name, given in (("target", target), ("sample_weight", weight)):
             if not isinstance(given, str) and (given is not None or name == "target"):
@@ -130,7 +139,7 @@ class BaseTabular(Shown, Loadable, Exportable, Explorable, BaseEstimator):  # ty
         fitted, classes, names = fit_stream(
             _stream(X),
             target,
-            self._settings(),
+            self._settings(checkpoint),
             regression=is_regressor(self),
             weight=weight,
             class_weight=getattr(self, "class_weight", None),

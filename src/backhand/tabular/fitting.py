@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -14,6 +15,7 @@ from ..errors import InputError
 from ..preprocess.preparation import TablePreparation
 from ..preprocess.tables import Columns
 from ..train.callbacks import Callback
+from .checkpoints import FitCheckpoint
 from .folds import Fold, folds_of
 from .member import Member
 from .metrics import Metric, metric_of
@@ -80,6 +82,39 @@ class Settings:
     callbacks: Sequence[Callback] = ()
     drop: Sequence[str] = ()
     keep: Sequence[str] = ()
+    checkpoint: FitCheckpoint | None = None
+
+    def with_checkpoint(self, given: Any, estimator: str, seeded: bool) -> Settings:
+        """As these, with a checkpoint as `FitCheckpoint.of` takes it.
+
+        Parameters
+        ----------
+        given : FitCheckpoint, Checkpoint, path-like or None
+        estimator : str
+            The name of its class.
+        seeded : bool
+            Whether somebody has chosen the seed; else that of the checkpoint holds, if it has one.
+
+        Raises
+        ------
+        InputError
+            If there is a time limit, or the checkpoint is that of a fit with other settings.
+        """
+        if given is None:
+            return self
+        if self.time_limit is not None:
+            raise InputError(
+                f"time_limit={self.time_limit!r:.60} with a checkpoint: how much a fit learns in a "
+                "time depends on the clock, and so would its bits; leave one of them out"
+            )
+        checkpoint = FitCheckpoint.of(given)
+        seed = self.seed if seeded else checkpoint.recorded.get("seed", self.seed)
+        names = "preset", "n_members", "metric", "drop", "keep"
+        known = {name: getattr(self, name) for name in names}
+        if isinstance(self.preset, Recipe):
+            known["preset"] = dataclasses.asdict(self.preset)
+        checkpoint.check(estimator=estimator, seed=seed, **known)
+        return dataclasses.replace(self, checkpoint=checkpoint, seed=seed)
 
     def recipe(self, regression: bool, log_target: bool) -> Recipe:
         """The recipe of the preset; ``log_target`` says that a logarithm is worth trying."""
@@ -217,15 +252,17 @@ def trained(
     if classes is not None and len(classes) == 1:
         model = TableModel(task.preparation, (), (), classes, target, about=about)
         return Fitted(model, [], math.nan)
-    members = train_members(
-        task,
-        recipe,
-        seed=settings.seed,
-        threads=settings.threads,
-        callbacks=list(settings.callbacks),
-        deadline=deadline,
-    )
-    return _weighed(task, members, bounds, classes, target, about, places)
+    with contextlib.nullcontext() if settings.checkpoint is None else settings.checkpoint:
+        members = train_members(
+            task,
+            recipe,
+            seed=settings.seed,
+            threads=settings.threads,
+            callbacks=list(settings.callbacks),
+            deadline=deadline,
+            checkpoint=settings.checkpoint,
+        )
+        return _weighed(task, members, bounds, classes, target, about, places)
 
 
 def has_threshold(metric: Metric, classes: Array | None) -> bool:

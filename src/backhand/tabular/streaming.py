@@ -26,6 +26,7 @@ from ..train.blocks import Blocks, RereadRows, ahead
 from ..train.rows import CheckedRows, Rows
 from ..train.shards import Shards
 from ..train.stored import StoredRows
+from .checkpoints import FitCheckpoint
 from .fitting import FEWEST_FOLDED, Fitted, Settings, deadline_of, has_threshold, trained
 from .metrics import metric_of
 from .network import QUANTILED, code_counts
@@ -161,6 +162,16 @@ class StreamedTask(Task):
     def shortened(self, rows: Any, most: int, shuffled: bool, seed: int) -> Any:
         return rows.first(most)
 
+    def arrays(self) -> dict[str, Array]:
+        more = {f"counts {place}": a for place, a in enumerate(self.counts)}
+        if self.targets is not None:
+            more |= {"targets": self.targets.values, "their weights": self.targets.weights}
+        return {**super().arrays(), "some_x": self.some_x, **more}
+
+    def described(self) -> dict[str, Any]:
+        learned: Any = self.folds[0][0]
+        return {**learned.described(), **super().described()}
+
     def rows(self, which: Any, scale: TargetScale | None) -> Any:
         if not isinstance(which, Blocks):
             return super().rows(which, scale)
@@ -212,7 +223,7 @@ def fit_stream(
     with contextlib.ExitStack() as stack:
 
         def second(preparing: Preparing, rows: int) -> SecondPass:
-            found = _second_pass(preparing, rows, stack)
+            found = _second_pass(preparing, rows, stack, settings.checkpoint)
             if validation is None:
                 return found
             other = LabelledStream(validation, target, regression, weight)
@@ -318,13 +329,32 @@ def _preparing(
     )
 
 
-def _second_pass(preparing: Preparing, rows: int, stack: contextlib.ExitStack) -> SecondPass:
+def _are_kept(stream: Stream, needed: int, checkpoint: FitCheckpoint | None) -> bool:
+    """Whether rows of so many bytes are kept on the disk: as it was when the fit began."""
+    fit = needed <= stream.disk_bytes
+    kept = fit if checkpoint is None else checkpoint.recorded.get("kept", fit)
+    if kept and not fit:
+        assert checkpoint is not None
+        raise InputError(
+            f"checkpoint {checkpoint.path}: its fit kept {needed:,} bytes of rows on the disk, and "
+            f"now they may take {stream.disk_bytes:,}: make room, name another folder as scratch, "
+            "or allow more with disk"
+        )
+    return bool(kept)
+
+
+def _second_pass(
+    preparing: Preparing,
+    rows: int,
+    stack: contextlib.ExitStack,
+    checkpoint: FitCheckpoint | None,
+) -> SecondPass:
     """Prepare all rows once; they are on the disk, if there is room, until the stack is left."""
     stream, preparation = preparing.labelled.stream, preparing.preparation
     weighted = preparing.labelled.weight is not None or preparing.factors is not None
     row_bytes = 4 * preparation.width + 8 + 4 * weighted
     kept = None
-    if rows * row_bytes <= stream.disk_bytes:
+    if _are_kept(stream, rows * row_bytes, checkpoint):
         kept = stack.enter_context(StoredRows(stream.scratch, stream.window_bytes))
     found = prepared(preparing, rows, None if kept is None else kept.add)
     if not found.rows:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import math
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from ..errors import InputError
 from ..network import Network
 from ..preprocess.preparation import TablePreparation
 from ..run.llvm.host.team import available_threads, checked_threads
+from ..sealed import checksum
 from ..train.blocks import Blocks
 from ..train.callbacks import Callback, Progress
 from ..train.config import TrainConfig
@@ -23,6 +26,8 @@ from ..train.fit import fit
 from ..train.result import DivergedError, FitResult
 from ..train.rows import Rows, parts
 from ..train.several import fit_several
+from ..train.spread import fit_spread, has_workers
+from .checkpoints import FitCheckpoint, MemberCheckpoint
 from .folds import Fold
 from .member import Member, MemberProgress, outputs_of
 from .metrics import Metric, metric_of
@@ -103,6 +108,15 @@ class Task:
         weight = None if self.weight is None else self.weight[which]
         return Rows(self.x[which], t, weight)
 
+    def arrays(self) -> dict[str, Array]:
+        """Arrays that tell these data from others, by name."""
+        named = {"x": self.x, "y": self.y, "weight": self.weight}
+        return {name: a for name, a in named.items() if a is not None}
+
+    def described(self) -> dict[str, Any]:
+        """What tells this task from others, for JSON."""
+        return {"data": checksum(self.arrays(), json.dumps(self.preparation.to_dict()))}
+
 
 @dataclasses.dataclass
 class _Job:
@@ -126,6 +140,7 @@ def train_members(
     threads: int | None = None,
     callbacks: Iterable[Callback] = (),
     deadline: float = math.inf,
+    checkpoint: FitCheckpoint | None = None,
 ) -> list[Member]:
     """Train the networks of a recipe.
 
@@ -141,9 +156,13 @@ def train_members(
     deadline : float
         When the fit is to be over, as `time.monotonic`. Fewer epochs, networks or rows are learned
         from if time would not be enough.
+    checkpoint : FitCheckpoint, optional
+        Where networks are kept while they are trained, and gone on with; only without a deadline.
 
     Raises
     ------
+    InputError
+        If the checkpoint is that of another training.
     DivergedError
         If a network diverges, even with smaller learning rates.
     KeyboardInterrupt
@@ -154,16 +173,20 @@ def train_members(
     at_once = min(checked_threads(threads) or available_threads(), len(jobs))
     if deadline < math.inf:
         jobs, epochs = _affordable(jobs, epochs, batch_size, at_once, deadline, task)
+    if checkpoint is not None:
+        checkpoint.begin(lambda: {"recipe": dataclasses.asdict(recipe), **task.described()})
     watch = _Watch(list(callbacks), len(jobs), deadline)
     rounds = [jobs] if deadline == math.inf else _rounds(jobs, at_once)
     results: list[FitResult] = []
     for part in rounds:
         begun = time.monotonic()
         results += _train_stably(
-            task, part, recipe, epochs, batch_size, threads, watch, len(results)
+            task, part, checkpoint, recipe, epochs, batch_size, threads, watch, len(results)
         )
         if 2 * time.monotonic() - begun > deadline:
             break  # another round would take about as long
+    if checkpoint is not None and not any(r.stopped == "interrupted" for r in results):
+        checkpoint.complete = True
     members = [
         _member(task, job, result)
         for job, result in zip(jobs, results, strict=False)  # time may have been too short
@@ -206,18 +229,29 @@ def _rounds(jobs: list[_Job], at_once: int) -> list[list[_Job]]:
     return [jobs[first : first + at_once] for first in range(0, len(jobs), at_once)]
 
 
-def _train_stably(task: Task, jobs: list[_Job], *settings: Any) -> list[FitResult]:
+def _train_stably(
+    task: Task, jobs: list[_Job], checkpoint: FitCheckpoint | None, *settings: Any
+) -> list[FitResult]:
     """Train jobs, again with a smaller learning rate if one diverges."""
-    for attempt in range(TRIES - 1):
+
+    def train(attempt: int) -> list[FitResult]:
+        every = [
+            None if checkpoint is None else checkpoint.member(number, attempt)
+            for number in range(len(jobs))
+        ]
+        return _train(task, jobs, RETRY_RATE**attempt, every, *settings)
+
+    for attempt in range(checkpoint.attempt if checkpoint else 0, TRIES - 1):
         with contextlib.suppress(DivergedError):
-            return _train(task, jobs, RETRY_RATE**attempt, *settings)
-    return _train(task, jobs, RETRY_RATE ** (TRIES - 1), *settings)
+            return train(attempt)
+    return train(TRIES - 1)
 
 
 def _train(
     task: Task,
     jobs: list[_Job],
     rate_factor: float,
+    checkpoints: Sequence[MemberCheckpoint | None],
     recipe: Recipe,
     epochs: int,
     batch_size: int,
@@ -230,6 +264,7 @@ def _train(
     starts = [
         job.network.init("data_kinks", job.seed, task.start(job.rows, job.seed)) for job in jobs
     ]
+    states = [None if one is None else one.state for one in checkpoints]
     has_validation = jobs[0].validation is not None
     scores = [_score(task, job) for job in jobs] if has_validation and task.by_score else None
     if len(jobs) == 1:  # which may have all threads
@@ -241,18 +276,42 @@ def _train(
             validation=jobs[0].validation,
             score=None if scores is None else scores[0],
             callbacks=[watch.callback_of(before, jobs[0])],
+            state=states[0],
+            checkpoint=checkpoints[0],
         )
         return [result]
+    networks, rows = [job.network for job in jobs], [job.rows for job in jobs]
+    held_out = [job.validation for job in jobs]
+    if has_workers() and _may_leave(rows, watch, any(checkpoints)):
+        return fit_spread(networks, starts, rows, configs, held_out, scores or [None] * len(jobs))
     return fit_several(
-        [job.network for job in jobs],
+        networks,
         starts,
-        [job.rows for job in jobs],
+        rows,
         configs,
-        validation=[job.validation for job in jobs],
+        validation=held_out,
         score=scores,
         callbacks=lambda number: [watch.callback_of(before + number, jobs[number])],
         threads=threads,
+        states=states,
+        checkpoints=checkpoints,
     )
+
+
+def _may_leave(
+    rows: Sequence[Rows | Blocks], watch: _Watch, checkpoint: bool
+) -> TypeGuard[Sequence[Rows]]:
+    """Whether networks can be trained in other processes; a warning says what keeps them here."""
+    keep = [*watch.needs, *(["a checkpoint"] if checkpoint else [])]
+    if not all(isinstance(some, Rows) for some in rows):
+        keep.append("streamed rows")
+    if keep:
+        warnings.warn(
+            f"{' and '.join(keep)} cannot be had on joblib's workers: the networks are trained on "
+            "threads of this process",
+            stacklevel=2,
+        )
+    return not keep
 
 
 def _config(
@@ -283,11 +342,12 @@ def _score(task: Task, job: _Job) -> Callable[[Array, Array], float]:
     """The task's metric of a network's logits for its validation rows."""
     rows = job.fold[1]
     y, weight = task.y[rows], None if task.weight is None else task.weight[rows]
-    default = metric_of(None, not task.classes)
+    metric, default = task.metric, metric_of(None, not task.classes)
+    network, scale = job.network, job.scale  # the function may be pickled: it holds no table
 
     def score(z: Array, t: Array) -> float:
-        predictions = outputs_of(job.network, job.scale, z)
-        found = task.metric(y, predictions, weight)
+        predictions = outputs_of(network, scale, z)
+        found = metric(y, predictions, weight)
         # not a number where the rows lack a class that the metric needs, in each epoch then
         return found if math.isfinite(found) else default(y, predictions, weight)
 
@@ -316,6 +376,12 @@ class _Watch:
         for callback in callbacks:
             if not callable(callback):
                 raise InputError(f"callbacks must be functions, got {callback!r:.60}")
+
+    @property
+    def needs(self) -> list[str]:
+        """The arguments of a fit that are asked after every epoch."""
+        limited = self._deadline < math.inf
+        return ["callbacks"] * bool(self._callbacks) + ["time_limit"] * limited
 
     def callback_of(self, number: int, job: _Job) -> Callback:
         """The callback of one member."""

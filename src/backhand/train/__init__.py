@@ -17,5 +17,5 @@ The rooms, in the order in which a training goes through them:
 - `callbacks`: what is called after each epoch, and what it is told
 - `checkpoint`: the state in a file, from time to time
 - `result`: what it ends with
-- `fit`: all of it together; `several`: networks at once
+- `fit`: all of it together; `several`: networks at once; `spread`: on the workers of joblib
 """

@@ -52,6 +52,13 @@ class Blocks:
         """All rows once, a few at a time, in an order that ``rng`` decides; None for their own."""
         raise NotImplementedError
 
+    kept = False
+    """Whether rows were written to the disk once."""
+
+    def described(self) -> dict[str, Any]:
+        """What decides the order of rows together with the seed, for JSON."""
+        return {"rows": self.rows, "window": self.window, "kept": self.kept}
+
     elsewhere = False
     """Whether an epoch is `train`, on rows that are not here."""
 

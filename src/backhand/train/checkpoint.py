@@ -40,7 +40,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int | str = EVERY) -> None:
-        self.path = as_path(path)
+        self.path, self.every = as_path(path), every
         self._epochs, self._seconds = cadence(every)
         self._epoch, self._time = 0, 0.0
         self._warned = False
@@ -63,10 +63,19 @@ class Checkpoint:
         try:
             self.save(state)
         except (OSError, InputError, MemoryError) as error:
-            if not self._warned:
-                self._warned = True
-                warnings.warn(f"no checkpoint: {error}; training goes on", stacklevel=2)
+            self.fault(error)
         self.begin(state.epoch)
+
+    def end(self, state: TrainState, stopped: str) -> None:
+        """Training has ended, see `FitResult.stopped`: write the state if it is to go on."""
+        if stopped == "interrupted":
+            self.write(state)
+
+    def fault(self, error: Exception) -> None:
+        """Warn once that the file cannot be written."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"no checkpoint: {error}; training goes on", stacklevel=3)
 
     def save(self, state: TrainState) -> None:
         """Write the file, or raise what prevents it."""

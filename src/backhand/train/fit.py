@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import InputError
+from ..errors import BackhandError, InputError
 from ..formulas.schedules import SCHEDULES
 from ..network import Network
 from .blocks import Blocks
@@ -119,13 +119,13 @@ def fit(
     except DivergedError as error:
         error.result = _result(loop, after, "diverged")
         raise
-    except InputError:  # such as of a file that has changed while it was learned from
+    except BackhandError:  # such as of a file that has changed, or of workers that were lost
         if checkpoint is not None and isinstance(rows, Blocks):
             checkpoint.write(loop.resumable)
         raise
-    if stopped == "interrupted" and checkpoint is not None:
+    if checkpoint is not None:
         with contextlib.suppress(KeyboardInterrupt):  # a second one is for the file only
-            checkpoint.write(loop.resumable)
+            checkpoint.end(loop.resumable, stopped)
     return _result(loop, after, stopped)
 
 

@@ -19,11 +19,13 @@ from ..network import Network
 from ..run.llvm.host.team import available_threads, checked_threads
 from .blocks import Blocks
 from .callbacks import Callback
+from .checkpoint import Checkpoint
 from .config import TrainConfig
 from .evaluate import Score
 from .fit import fit
 from .result import DivergedError, FitResult
 from .rows import Rows, checked
+from .state import TrainState
 
 Array = Any
 
@@ -38,6 +40,8 @@ def fit_several(
     score: Score | Sequence[Score] | None = None,
     callbacks: Callable[[int], Iterable[Callback]] = lambda number: (),
     threads: int | None = None,
+    states: Sequence[TrainState | None] | None = None,
+    checkpoints: Sequence[Checkpoint | None] | None = None,
 ) -> list[FitResult]:
     """Train a network several times at once, from different starts, or several networks.
 
@@ -61,6 +65,8 @@ def fit_several(
         From the number of a training to its callbacks. They are called from several threads.
     threads : int, optional
         How many trainings run at a time; by default as many as the machine grants threads.
+    states, checkpoints : sequence, optional
+        One for each training, or None for it, as of `fit`.
 
     Returns
     -------
@@ -82,6 +88,8 @@ def fit_several(
     each_config = _each(configs, TrainConfig, count, "configs")
     each_held_out = _each(validation, Rows, count, "validation")
     each_score = [score] * count if callable(score) else _each(score, type(None), count, "score")
+    each_state = _each(states, TrainState, count, "states")
+    each_checkpoint = _each(checkpoints, Checkpoint, count, "checkpoints")
     seen: dict[tuple[int, int], Any] = {}
     for what, several in (("training", each_rows), ("validation", each_held_out)):
         for network, some in zip(each_network, several, strict=True):
@@ -103,6 +111,8 @@ def fit_several(
             validation=None if held_out is None else seen[id(network), id(held_out)],
             score=each_score[number],
             callbacks=callbacks(number),
+            state=each_state[number],
+            checkpoint=None if changes else each_checkpoint[number],
         )
 
     def train_or_stop(number: int) -> FitResult:

@@ -137,6 +137,9 @@ class Shards(Blocks):
 
     elsewhere = True
 
+    def described(self) -> dict[str, Any]:
+        return {"rows": [*self.counts], "steps": self.steps, "share": self.share}
+
     def exchange(self, turn: Turn) -> Stand:
         """The average of where all shards stand after a turn."""
         raise NotImplementedError

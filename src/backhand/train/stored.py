@@ -50,6 +50,8 @@ class StoredRows(Blocks):
         self._kind: type[Rows] = Rows
         self.piece_bytes = min(PIECE, window // PIECES)
 
+    kept = True
+
     def add(self, rows: Rows) -> None:
         """Write rows behind the others; all of one shape and dtype.
 
