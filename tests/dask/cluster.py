@@ -1,18 +1,26 @@
-"""A cluster of processes on this machine, and a table; for tests and benchmarks."""
+"""A cluster on this machine, a table, and small estimators; for tests and benchmarks."""
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import hashlib
 import os
+import time
 
 import numpy as np
+
+from backhand.tabular.recipes import WAVES, Recipe, _with
 
 COLUMNS = list("abcd")
 
 
 @contextlib.contextmanager
-def cluster(workers, folder, threads=1):
-    """A client of a cluster with so many workers, each of which is restarted if it dies."""
+def cluster(workers, folder, threads=1, **more):
+    """A client of a cluster with so many workers, each of which is restarted if it dies.
+
+    What else is given goes to `distributed.LocalCluster`.
+    """
     from distributed import Client, LocalCluster
 
     import dask
@@ -21,6 +29,7 @@ def cluster(workers, folder, threads=1):
         "distributed.worker.memory.terminate": False,
         "distributed.nanny.pre-spawn-environ.BACKHAND_CACHE": os.environ.get("BACKHAND_CACHE", ""),
         "distributed.scheduler.allowed-failures": 10,
+        "distributed.deploy.lost-worker-timeout": "10m",  # 15 s would be too few under load
     }
     with (
         dask.config.set(given),
@@ -30,6 +39,7 @@ def cluster(workers, folder, threads=1):
             dashboard_address=":0",
             local_directory=str(folder),
             silence_logs=50,
+            **more,
         ) as made,
         Client(made) as client,
     ):
@@ -53,10 +63,44 @@ def table(rows=4000, seed=0):
 FEATURES = [*COLUMNS, "k"]
 
 
+def frame(partitions=6, rows=None):
+    """A table as a frame of Dask's."""
+    import dask.dataframe as dd
+
+    return dd.from_pandas(table() if rows is None else rows, npartitions=partitions)
+
+
+SMALL = {"hidden": (16,), "learning_rate": 0.02}
+
+
+def recipe(epochs=2):
+    """One small network."""
+    return Recipe((_with(WAVES, 1, **SMALL),), lengths=((10**9, epochs, 64),))
+
+
+def classifier(epochs=2, **more):
+    from backhand.dask import DaskTabularClassifier
+
+    return DaskTabularClassifier(recipe(epochs), random_state=0, **{"steps": 20, **more})
+
+
+def regressor(epochs=2, **more):
+    from backhand.dask import DaskTabularRegressor
+
+    return DaskTabularRegressor(recipe(epochs), random_state=0, **{"steps": 20, **more})
+
+
+def left_on(client):
+    """What is still on workers, which let go a moment later than this process."""
+    gc.collect()
+    until = time.monotonic() + 10
+    while (found := client.who_has()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return dict(found)
+
+
 def digest(model):
     """What tells two fitted models apart, to the bit."""
-    import hashlib
-
     found = hashlib.sha256()
     for name, a in sorted(model.model_.tensors().items()):
         found.update(name.encode() + np.ascontiguousarray(a).tobytes())

@@ -2,62 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import threading
 
 import numpy as np
 import pytest
-from tests.dask.cluster import FEATURES, cluster, digest, table
+from tests.dask.cluster import (
+    FEATURES,
+    classifier,
+    cluster,
+    digest,
+    frame,
+    left_on,
+    recipe,
+    regressor,
+    table,
+)
 
 import backhand
 from backhand import InputError, TabularClassifier, TabularRegressor
-from backhand.tabular.recipes import PIECES, WAVES, Recipe, _with
 from backhand.train.loop import TrainLoop
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("default")  # Dask's own are no errors of ours
 
-SMALL = {"hidden": (16,), "learning_rate": 0.02}
-RECIPE = Recipe((_with(WAVES, 1, **SMALL), _with(PIECES, 1, **SMALL)), lengths=((10**9, 4, 64),))
 TABLE, TEST = table(), table(2000, 1)
 
 
-def frame(partitions=6, rows=TABLE):
-    import dask.dataframe as dd
-
-    return dd.from_pandas(rows, npartitions=partitions)
-
-
-def classifier(**more):
-    from backhand.dask import DaskTabularClassifier
-
-    return DaskTabularClassifier(RECIPE, random_state=0, steps=5, **more)
-
-
-def regressor(**more):
-    from backhand.dask import DaskTabularRegressor
-
-    return DaskTabularRegressor(RECIPE, random_state=0, steps=5, **more)
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("workers")
-    with cluster(2, folder) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def fitted(two):
-    X = frame()
-    return classifier(client=two).fit(X[FEATURES], X.y)
-
-
 def test_it_learns_as_much_as_on_one_machine(two, fitted):
-    longer = Recipe(RECIPE.networks, lengths=((10**9, 16, 64),))
-    local = TabularClassifier(longer, random_state=0).fit(TABLE[FEATURES], TABLE.y)
+    local = TabularClassifier(recipe(16), random_state=0).fit(TABLE[FEATURES], TABLE.y)
     X = frame()
-    spread = classifier(client=two).set_params(preset=longer).fit(X[FEATURES], X.y)
+    spread = classifier(16, client=two).fit(X[FEATURES], X.y)
     found, alone = (m.score(TEST[FEATURES], TEST.y) for m in (spread.to_local(), local))
     # the standard error of a difference of two shares of 2000 rows, twice
     assert found > alone - 2 * np.sqrt(2 * alone * (1 - alone) / len(TEST))
@@ -80,23 +56,16 @@ def test_a_fit_goes_on_in_the_midst_of_an_epoch(two, fitted, tmp_path, monkeypat
     with pytest.raises(RuntimeError, match="killed"):
         classifier(client=two, threads=1).fit(X[FEATURES], X.y, checkpoint=given)
     other = classifier(client=two).set_params(steps=6)
-    with pytest.raises(InputError, match="steps: 5 then, 6 now"):
+    with pytest.raises(InputError, match="steps: 20 then, 6 now"):
         other.fit(X[FEATURES], X.y, checkpoint=given)
     again = classifier(client=two).fit(X[FEATURES], X.y, checkpoint=given)
-    assert parts.count((0, 1)) == 2  # of each network once
+    assert parts.count((0, 1)) == 1  # and it did not begin again
     assert digest(again) == digest(fitted)
     assert not (tmp_path / "ck").exists()
 
 
 def test_nothing_is_left_on_the_workers(two, fitted):
-    import gc
-    import time
-
-    gc.collect()
-    until = time.monotonic() + 10
-    while two.who_has() and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not two.who_has()
+    assert not left_on(two)
 
 
 def test_predictions_are_lazy_and_those_of_the_local_model(two, fitted):
@@ -124,10 +93,13 @@ def test_it_is_saved_as_a_local_model_and_pickled_without_its_client(two, fitted
     assert digest(again) == digest(fitted) == digest(loaded)
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_any_number_of_workers_gives_the_same_bits(fitted, workers, tmp_path):
+@pytest.mark.parametrize(
+    ("workers", "processes"),
+    [(3, False), *(pytest.param(n, True, marks=pytest.mark.campaign) for n in (1, 4))],
+)
+def test_any_number_of_workers_gives_the_same_bits(fitted, workers, processes, tmp_path):
     X = frame()
-    with cluster(workers, tmp_path, threads=2) as client:
+    with cluster(workers, tmp_path, threads=2, processes=processes) as client:
         other = classifier(client=client).fit(X[FEATURES], X.y)
     assert digest(other) == digest(fitted)
 
@@ -139,7 +111,7 @@ def test_a_persisted_table_gives_the_same_bits(two, fitted):
 
 def test_regression_with_weights_and_rows_of_an_eval_set(two):
     X, V = frame(), frame(2, TEST)
-    model = regressor(client=two).fit(
+    model = regressor(16, client=two).fit(
         X[FEATURES],
         X.v,
         X.w,
@@ -168,7 +140,7 @@ def test_arrays(two):
 
 
 def test_several_fits_at_once_do_not_wait_for_each_other(two, fitted):
-    X, models = frame(), [classifier(client=two) for _ in range(3)]
+    X, models = frame(), [classifier(client=two) for _ in range(2)]
     threads = [threading.Thread(target=m.fit, args=(X[FEATURES], X.y)) for m in models]
     for thread in threads:
         thread.start()
@@ -183,7 +155,7 @@ def test_the_graph_does_not_grow_with_the_rows(two):
     def tasks(rows):
         X = frame(6, table(rows))
         before = two.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
-        classifier(client=two, n_members=1).set_params(steps=10**9).fit(X[FEATURES], X.y)
+        classifier(client=two, steps=10**9).fit(X[FEATURES], X.y)
         after = two.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
         return after - before
 
@@ -191,7 +163,7 @@ def test_the_graph_does_not_grow_with_the_rows(two):
     assert large < 1.5 * small
 
 
-def test_what_is_wrong_is_one_line(two):
+def test_what_is_wrong_is_one_line(two, fitted):
     X = frame()
     with pytest.raises(InputError, match=r"X has 6 partitions and y has 3"):
         classifier(client=two).fit(X[FEATURES], frame(3).y)
@@ -204,7 +176,7 @@ def test_what_is_wrong_is_one_line(two):
     with pytest.raises(InputError, match="eval_set must be a list of one entry"):
         classifier(client=two).fit(X[FEATURES], X.y, eval_set=[])
     with pytest.raises(ValueError, match="The feature names should match those"):
-        classifier(client=two).fit(X[FEATURES], X.y).predict(X[["b", "k"]]).compute()
+        fitted.predict(X[["b", "k"]]).compute()
 
 
 def test_without_a_cluster_it_says_so(monkeypatch):
@@ -217,3 +189,33 @@ def test_without_a_cluster_it_says_so(monkeypatch):
     X = frame()
     with pytest.raises(InputError, match=r"there is no cluster: start one"):
         classifier().fit(X[FEATURES], X.y)
+
+
+def test_a_client_that_cannot_be_waited_on_says_so(two):
+    from distributed import Client
+
+    X = frame()
+    closed = Client(two.scheduler.address, set_as_default=False)
+    closed.close()
+    with pytest.raises(InputError, match=r"client=.* is closed: give one that waits"):
+        classifier(client=closed).fit(X[FEATURES], X.y)
+
+    async def asked():
+        address = two.scheduler.address
+        async with Client(address, asynchronous=True, set_as_default=False) as later:
+            with pytest.raises(InputError, match=r"client=.* is asynchronous: give one"):
+                classifier(client=later).fit(X[FEATURES], X.y)
+
+    asyncio.run(asked())
+
+
+def fitted_in_a_task():
+    from distributed import worker_client
+
+    X = frame()
+    with worker_client() as client:
+        return digest(classifier(client=client).fit(X[FEATURES], X.y))
+
+
+def test_a_fit_inside_a_task_has_the_same_bits(two, fitted):
+    assert two.submit(fitted_in_a_task, pure=False).result(timeout=300) == digest(fitted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import types
 from concurrent.futures import CancelledError
 
@@ -13,37 +15,56 @@ from backhand.dask import waiting
 from backhand.dask.waiting import LostError, result_of
 
 
-class Future:
-    status = "pending"
+@pytest.fixture
+def client(monkeypatch):
+    """A function that makes a client, whose futures are functions that return after a while."""
+    monkeypatch.setattr(waiting, "LOOKED", 0.01)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
 
-    def __init__(self, *answers):
-        self._answers = [*answers]
+    async def gather(futures, asynchronous):
+        await asyncio.sleep(0.1)
+        return [future() for future in futures]
 
-    def result(self, timeout):
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    def made(running):
+        scheduler = types.SimpleNamespace(running=running)
+        return types.SimpleNamespace(
+            gather=gather,
+            run_on_scheduler=lambda function: function(scheduler),
+            loop=types.SimpleNamespace(asyncio_loop=loop),
+        )
 
-
-def client(workers=("a",)):
-    return types.SimpleNamespace(
-        scheduler_info=lambda n_workers: {"workers": workers},
-        gather=lambda futures: [future.result(0) for future in futures],
-    )
-
-
-def test_a_task_that_takes_long_is_waited_for():
-    assert result_of(client(), Future(TimeoutError(), TimeoutError(), 5)) == 5
-    assert result_of(client(), [Future(1), Future(2)]) == [1, 2]
+    yield made
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
-def test_a_lost_task_is_one_line():
+def raising(error):
+    def raised():
+        raise error
+
+    return raised
+
+
+def test_a_task_that_takes_long_is_waited_for(client):
+    assert result_of(client({"a"}), lambda: 5) == 5
+    assert result_of(client({"a"}), [lambda: 1, lambda: 2]) == [1, 2]
+
+
+def test_a_task_that_itself_ran_out_of_time_says_so(client):
+    with pytest.raises(TimeoutError, match="of its own"):
+        result_of(client({"a"}), raising(TimeoutError("of its own")))
+
+
+def test_a_lost_task_is_one_line(client):
     with pytest.raises(LostError, match="workers of the cluster were lost: gone; see their logs"):
-        result_of(client(), Future(CancelledError("gone")))
+        result_of(client({"a"}), raising(CancelledError("gone")))
 
 
-def test_without_workers_it_does_not_wait_for_ever(monkeypatch):
-    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
-    with pytest.raises(LostError, match="the cluster has had no worker for 0 s"):
-        result_of(client(()), Future(TimeoutError()))
+def test_without_workers_it_does_not_wait_for_ever(client, monkeypatch):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.02)
+    with pytest.raises(LostError, match="the cluster has had no running worker for 0 s"):
+        result_of(client(set()), lambda: 5)
+    assert result_of(client({"a"}), lambda: 5) == 5

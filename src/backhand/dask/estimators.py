@@ -35,14 +35,16 @@ class DaskTabular(BaseTabular):
     def _connected(self) -> Any:
         from distributed import default_client
 
-        if self.client is not None:
-            return self.client
         try:
-            return default_client()
+            client = default_client() if self.client is None else self.client
         except ValueError:
             raise InputError(
                 "there is no cluster: start one, such as distributed.Client(), or name a client"
             ) from None
+        if client.asynchronous or client.status != "running":
+            how = "asynchronous" if client.asynchronous else client.status
+            raise InputError(f"client={client!r:.60} is {how}: give one that waits for results")
+        return client
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the client, which belongs to this process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -64,8 +65,8 @@ def statistics(spec: Spec, sample: Any, table: Any) -> FirstPass:
 
 def merged(found: Sequence[FirstPass]) -> FirstPass:
     """Statistics of partitions that follow one another as one."""
-    first, *others = found
-    for other in others:
+    first = copy.deepcopy(found[0])  # that of a worker stays as it is, in case this is repeated
+    for other in found[1:]:
         first.merge(other)
     return first
 
@@ -185,7 +186,9 @@ class Passes:
         found = self._prepared(slim, rows, self._lengths, self._parts)
         groups = np.array_split(np.arange(len(found)), min(self._shards, len(found)))
         shards = [client.submit(shard, [found[i] for i in g], pure=False) for g in groups]
-        small = result_of(client, [client.submit(without_rows, f, pure=False) for f in found])
+        some = [client.submit(without_rows, f, pure=False) for f in found]
+        del found  # workers let go of a part when its shard is made
+        small = result_of(client, some)
         counts = [sum(len(small[i].x) for i in group) for group in groups]
         if not sum(counts):
             raise InputError(f"no row is left to learn from: all {rows} are held out")

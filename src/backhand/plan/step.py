@@ -288,6 +288,7 @@ def groups_of(description: Description) -> tuple[Factors, ...]:
     return tuple(dict.fromkeys((NO_FACTORS, *factors)))
 
 
+@functools.lru_cache(maxsize=PLANS_KEPT)
 def training_plan(
     description: Description,
     optimiser: Optimiser,

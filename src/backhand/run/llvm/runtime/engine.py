@@ -196,16 +196,22 @@ class CompiledTrainer:
         kinds = {"all_weight": np.dtype(np.float32)}  # by default: what is not there has no dtype
         kinds |= {name: a.dtype for name, a in sources.items()}
         if self._instance is None or kinds != self._kinds:
-            plan = training_plan(
-                self.description, self.optimiser, sparse=sparse, scheduled=self._scheduled
-            )
-            instance = Instance(compiled(plan_kernels(plan), kinds), self._threads)
+            kernels = _training_kernels(self.description, self.optimiser, sparse, self._scheduled)
+            instance = Instance(compiled(kernels, kinds), self._threads)
             if self._instance is None:
                 self._load(instance, self._start, self._state)
             else:
                 self._load(instance, self._instance.stored(), self.state)
             self._instance, self._kinds = instance, kinds
         return self._instance
+
+
+@functools.lru_cache(maxsize=PLANS_KEPT)
+def _training_kernels(
+    description: Description, optimiser: Optimiser, sparse: bool, scheduled: tuple[str, ...]
+) -> KernelPlan:
+    plan = training_plan(description, optimiser, sparse=sparse, scheduled=scheduled)
+    return plan_kernels(plan)
 
 
 class Forward:
