@@ -18,7 +18,7 @@ from backhand import (
     fit,
     load_checkpoint,
 )
-from backhand.train.blocks import Blocks, RereadRows
+from backhand.train.blocks import STARTING, Blocks, RereadRows, ahead
 from backhand.train.stored import StoredRows, stored
 
 N = 1000
@@ -146,6 +146,23 @@ def test_the_next_block_is_read_while_one_is_in_use():
             time.sleep(0.001)
         assert 2 <= len(seen) <= 3  # and no further ahead
     assert not [thread for thread in threading.enumerate() if "backhand-read" in thread.name]
+
+
+def test_no_thread_is_interrupted_while_it_starts_the_reader():
+    """Else Python may end the reader in its place, for which it then waits for ever."""
+    made = threading.Event()
+
+    def read():
+        with ahead(iter([1, 2])) as read_ahead:
+            assert next(read_ahead) == 1
+            made.set()
+
+    thread = threading.Thread(target=read)
+    with STARTING:  # as who interrupts it
+        thread.start()
+        assert not made.wait(0.1)
+    thread.join(10)
+    assert made.is_set()
 
 
 def test_errors_of_the_reading_thread_reach_the_training_one():

@@ -116,12 +116,18 @@ class _Shorter(Blocks):
         return self._blocks.pieces(rng)
 
 
+STARTING = threading.Lock()
+"""Held while a thread starts another one: until that runs, Python takes the one for the other, so
+an exception that is raised in a thread from outside could end the new one, for which it waits."""
+
+
 @contextlib.contextmanager
 def ahead(made: Iterator[T]) -> Iterator[Iterator[T]]:
     """What an iterator makes; the next one is made on another thread while one is in use."""
 
     def each() -> Iterator[T]:
-        waiting = pool.submit(next, made, None)
+        with STARTING:
+            waiting = pool.submit(next, made, None)
         while (one := waiting.result()) is not None:
             waiting = pool.submit(next, made, None)
             yield one
