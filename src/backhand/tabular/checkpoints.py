@@ -6,6 +6,7 @@ Passes over the data are repeated when a fit goes on, since they end as they did
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -17,13 +18,14 @@ from typing import Any
 from .. import __version__
 from ..errors import InputError
 from ..files import is_there, reading, write_whole
-from ..train.checkpoint import Checkpoint, cadence, load_checkpoint, save_checkpoint
+from ..train.checkpoint import Checkpoint, cadence, read_checkpoint, save_checkpoint
 from ..train.result import DivergedError
 from ..train.state import TrainState
 
 RECORD = "fit.json"
 HOLDS = "checkpoint of a fit"
-LONG = "data", "recipe"  # what would fill a message
+NAMED = {"data": "data", "recipe": "recipe", "seed": "random_state"}
+"""What a message only names: values would fill it, or say nothing, as a seed that was drawn."""
 MEMBER = re.compile(r"member-(\d{1,6})\.try-(\d)\.safetensors")
 
 
@@ -94,9 +96,11 @@ class FitCheckpoint:
         for name, now in known.items() if self.recorded else ():
             was = self.recorded.get(name)
             if was != now:
-                what = "not the same" if name in LONG else f"{was!r:.60} then, {now!r:.60} now"
+                what = f"{name}: {was!r:.60} then, {now!r:.60} now"
+                if name in NAMED:
+                    what = f"{NAMED[name]}: not the same"
                 raise InputError(
-                    f"checkpoint {self.path} is of another fit ({name}: {what}): go on as it was "
+                    f"checkpoint {self.path} is of another fit ({what}): go on as it was "
                     "begun, name another folder, or remove this one"
                 )
 
@@ -125,7 +129,14 @@ class FitCheckpoint:
         """The state in one of the files; None if there is no such file."""
         if name not in self._names():
             return None
-        return load_checkpoint(os.path.join(self.path, name))
+        path = os.path.join(self.path, name)
+        state, about = read_checkpoint(path)
+        if about.get("fit") != self._digest():
+            raise InputError(
+                f"{path} is of another fit, which used the folder at the same time: remove it, and "
+                "give each fit a folder of its own"
+            )
+        return state
 
     def _names(self) -> list[str]:
         """The files of networks that belong to the record; none without one."""
@@ -135,10 +146,15 @@ class FitCheckpoint:
         """Write the state of a network. Raises OSError or InputError if it cannot be written."""
         with self._lock:
             if not self._written:
-                about = {**self._known, **self._ask()}
-                self.make(lambda folder: _record(folder, about))
+                self.check(**self._ask())
+                self.make(lambda folder: _record(folder, self._known))
                 self._written = True
-        save_checkpoint(os.path.join(self.path, name), state)
+        save_checkpoint(os.path.join(self.path, name), state, {"fit": self._digest()})
+
+    def _digest(self) -> str:
+        """What tells this fit from others that may write to the same folder at the same time."""
+        known = {name: self._known[name] for name in sorted(self._known.keys() - {"about"})}
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
     def make(self, write: Callable[[str], None]) -> None:
         """Make the folder, and have ``write`` write to it first."""
