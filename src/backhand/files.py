@@ -212,11 +212,16 @@ def write_together(contents: Mapping[str, bytes]) -> None:
                 file = written.enter_context(replacing(path))
                 file.write(content)
                 file.flush()  # a full disk is noticed here
-    except FileNotFoundError:
-        folder = os.path.dirname(path)
-        raise InputError(f"cannot write {path}: make the folder {folder} first") from None
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
+    """One line about a file that cannot be written."""
+    why = error.strerror or error
+    if isinstance(error, FileNotFoundError):
+        why = f"make the folder {os.path.dirname(path)} first"
+    return InputError(f"cannot write {path}: {why}")
 
 
 def sweep(folder: str | int, names: re.Pattern[str] = TEMPORARY, age: float = ABANDONED) -> None:

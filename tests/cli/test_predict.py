@@ -165,6 +165,12 @@ def test_a_large_file_is_read_a_few_rows_at_a_time(backhand, people, model, monk
     assert backhand("predict", model, people[1]) == want
 
 
+def test_a_folder_to_write_to_that_is_not_there(backhand, people, model):
+    code, _, err = backhand("predict", model, people[1], "-o", "none/out.csv")
+    assert code == 2
+    assert err == "error: cannot write none/out.csv: make the folder none first\n"
+
+
 def test_what_is_wrong_in_a_folder_names_the_file(backhand, model, pieces, tmp_path):
     strange = (pieces / "1.csv").read_text().replace("Rome", "Atlantis").replace("Oslo", "Utopia")
     (pieces / "1.csv").write_text(strange.replace("Paris", "Eden"))

@@ -73,7 +73,7 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(
     ]
     assert backhand("train", "--resume", "run")[::2] == (
         2,
-        "error: run has no checkpoint.safetensors: there is nothing to resume\n",
+        "error: run has ended: there is nothing to resume\n",
     )
     # from elsewhere, and interrupted once more
     (tmp_path / "copy").rename(tmp_path / "elsewhere")

@@ -68,7 +68,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(
     assert model("run") == model("whole")
     code, _, err = backhand("train", "--resume", "run")
     assert code == 2
-    assert err.endswith("there is nothing to resume\n")
+    assert err == "error: run has ended: there is nothing to resume\n"
 
 
 def test_ctrl_c_says_how_to_go_on(backhand, cut, people):

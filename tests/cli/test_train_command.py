@@ -52,7 +52,7 @@ def test_every_option_belongs_to_one_way_or_to_both():
         (["TABLE", "--test", "none.csv"], ["no such file: none.csv"]),
         (["TABLE", "--out", "taken"], ["taken"]),
         (["none.csv"], ["no such file: none.csv"]),
-        (["tabel"], ["unknown data set 'tabel'"]),
+        (["tabel"], ["unknown file, folder or data set 'tabel'"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -327,7 +327,7 @@ def test_what_a_folder_has_not(backhand, people, tmp_path):
     write_csv(tmp_path / "parts" / "a.csv", people[0])
     words = "train", "parts", "--target"
     for more, message in (
-        (("label", "--cv", "3"), "--cv 3: parts is a folder, and is streamed"),
+        (("label", "--cv", "3"), "--cv 3: parts is a folder, and is streamed; --test FILE"),
         (("labels",), "no column 'labels': did you mean 'label'?"),
         (("label", "--hidden", "8"), "parts: is a folder, not a file"),
     ):

@@ -37,9 +37,9 @@ def test_how_a_table_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("digit", "unknown data set 'digit': did you mean 'digits'"),
+        ("digit", "unknown file, folder or data set 'digit': did you mean 'digits'"),
         ("nmist", "did you mean 'mnist'"),
-        ("zzz", "unknown data set 'zzz': valid: digits, mnist"),
+        ("zzz", "unknown file, folder or data set 'zzz': valid: digits, mnist"),
         ("iris.csv", "no such file: iris.csv"),
         ("some/where", "no such file: some/where"),
         ("mnist.pkl.gz", "no such file: mnist.pkl.gz"),

@@ -39,6 +39,9 @@ def number_option(help: str, *names: str) -> Any:
 
 
 NAME = typer.Argument(metavar="NAME|FILE", help="digits, mnist, or a CSV, TSV or Parquet table")
+NAME_OR_FOLDER = typer.Argument(
+    metavar="NAME|FILE", help="digits, mnist, a CSV, TSV or Parquet table, or a folder of such"
+)
 Name = Annotated[str, NAME]
 Target = Annotated[
     str | None, option(metavar="COLUMN", help="the column to predict; a table needs it")
@@ -61,7 +64,10 @@ Model = Annotated[
     Path, typer.Argument(metavar="MODEL", help="a run folder that train wrote, or its file")
 ]
 Rows = Annotated[
-    Path, typer.Argument(metavar="FILE", help="rows: a CSV, TSV or Parquet table, or .npy")
+    Path,
+    typer.Argument(
+        metavar="FILE", help="rows: a CSV, TSV or Parquet table, a folder of such, or .npy"
+    ),
 ]
 KnownRows = Annotated[
     Path | None,

@@ -13,7 +13,7 @@ from typing import Any
 from ..datasets.source import decoded
 from ..errors import InputError, count, first_line
 from ..export import Model, load
-from ..files import replacing
+from ..files import replacing, unwritable
 from ..preprocess.tables import nearest
 from . import runs
 from .answers import Form, answered, answers_of, estimator_answers, is_tabular
@@ -134,7 +134,7 @@ def _writer(out: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
                 yield _text(text, "\t" if out.suffix.lower() == ".tsv" else ",")
                 text.detach()  # which flushes
     except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from None
+        raise unwritable(out, error) from None
 
 
 def _text(file: Any, separator: str) -> Callable[[dict[str, Any]], None]:

@@ -18,7 +18,7 @@ from ..train.checkpoint import Checkpoint, cadence, read_checkpoint, save_checkp
 from ..train.result import DivergedError
 from ..train.state import TrainState
 from .options import Options
-from .runs import CHECKPOINT, RunFolder
+from .runs import CHECKPOINT, MODEL, RunFolder
 
 NEVER = "never"
 """Instead of how often a checkpoint is written."""
@@ -106,7 +106,8 @@ def resumed(place: Path) -> Resumed:
     """The run in a folder. Raises InputError if there is nothing to go on with."""
     path = place / CHECKPOINT
     if place.is_dir() and not path.exists():
-        raise InputError(f"{place} has no {CHECKPOINT}: there is nothing to resume")
+        what = "has ended" if (place / MODEL).exists() else "has no checkpoint of a run"
+        raise InputError(f"{place} {what}: there is nothing to resume")
     state, known = read_checkpoint(path)
     try:
         options = Options(**known["options"])

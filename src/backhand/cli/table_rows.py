@@ -59,7 +59,10 @@ def _in_memory(options: TableOptions) -> TableRows:
 def _sample(options: TableOptions) -> TableRows:
     """Some rows of a folder of files, which is streamed while it is learned from."""
     if options.cv is not None:
-        raise InputError(f"--cv {options.cv}: {options.name} is a folder, and is streamed")
+        raise InputError(
+            f"--cv {options.cv}: {options.name} is a folder, and is streamed; --test FILE scores "
+            "other rows"
+        )
     form = options.form
     stream = Stream(
         options.name,

@@ -18,7 +18,7 @@ from ..formulas.initialisers import INITIALISERS
 from ..formulas.optimisers import OPTIMISERS
 from ..formulas.schedules import SCHEDULES
 from .arguments import (
-    NAME,
+    NAME_OR_FOLDER,
     DataDir,
     Decimal,
     Drop,
@@ -65,7 +65,7 @@ RESUMED = ("resume", "threads", "plot", "checkpoint_every", "report")
 
 def train(
     context: typer.Context,
-    name: Annotated[str | None, NAME] = None,
+    name: Annotated[str | None, NAME_OR_FOLDER] = None,
     target: Target = None,
     task: Task = None,
     preset: Annotated[

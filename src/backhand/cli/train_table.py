@@ -307,9 +307,10 @@ def _finish(
         found["held_out"] = scores_of(answers, held_out.y, metric)
         show(found["held_out"], f"{count(len(held_out.y), 'row')} held out", screen)
         tell_more(estimator.model_, None, screen)
+        stricter = "--test FILE" + (" or --cv 5" if data.stream is None else "")
         screen.print(
             "held-out rows are predicted by networks that had not learned from them; they chose "
-            "epochs and weights, though, so --test FILE or --cv 5 is stricter",
+            f"epochs and weights, though, so {stricter} is stricter",
             soft_wrap=True,
         )
     if test is not None:

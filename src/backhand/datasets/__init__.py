@@ -41,7 +41,7 @@ def is_table(name: str | os.PathLike[str]) -> bool:
     if not is_there(os.path.expanduser(given)):
         if os.path.splitext(given)[1] or os.sep in given or (os.altsep and os.altsep in given):
             raise InputError(f"no such file: {given}")
-        raise unknown_name("data set", given, NAMES)
+        raise unknown_name("file, folder or data set", given, NAMES)
     return not given.lower().endswith(_PICKLES)
 
 
