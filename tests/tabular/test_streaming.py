@@ -6,7 +6,6 @@ import contextlib
 import os
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -19,6 +18,8 @@ from backhand.datasets import source
 from backhand.tabular import first_pass, streaming
 from backhand.tabular.recipes import PIECES, WAVES, Recipe, _with
 from backhand.train.loop import TrainLoop
+
+from .conftest import same
 
 N = 4000
 SMALL = {"hidden": (32,), "learning_rate": 0.02}
@@ -64,11 +65,6 @@ def classifier(recipe=ONE, **more):
 def stream(folder, target="y", **more):
     more = {"window": "32K", **more}
     return Stream(folder, columns=[*FEATURES, target], **more)
-
-
-def same(one, other):
-    first, second = (m.model_.members[0].params for m in (one, other))
-    return all(np.array_equal(a, second[name]) for name, a in first.items())
 
 
 @pytest.mark.parametrize("disk", [None, 0], ids=["stored", "reread"])
@@ -147,16 +143,8 @@ def test_numbers_are_learned_and_their_logarithms_too(folder):
     assert found.model_.lowest == TABLE["v"].to_numpy().min()
 
 
-def lazy(folder):
-    if not hasattr(pl.LazyFrame, "collect_batches"):
-        pytest.skip("Polars of before frames in batches")
-    return pl.scan_parquet(folder / "*.parquet")
-
-
 SOURCES = {
     "path": lambda folder: str(folder),
-    "files": lambda folder: sorted(folder.glob("*.parquet")),
-    "lazy": lambda folder: lazy(folder),
     "dask": lambda folder: pytest.importorskip("dask.dataframe").from_pandas(
         TABLE.to_pandas(), npartitions=5
     ),
