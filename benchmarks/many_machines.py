@@ -131,6 +131,11 @@ def measured(rows: int, shards: int, number: int) -> tuple[float, float, Stand]:
     return float(np.median(taken)), float(np.median(averaged)), stand
 
 
+def sent(stand: Stand | TrainState) -> int:
+    """Bytes of parameters and of the optimiser's moments."""
+    return sum(a.nbytes for a in [*stand.params.values(), *stand.arrays.values()])
+
+
 def network(size: int, workers: int) -> tuple[float, list[float]]:
     """Seconds until all workers have ``size`` bytes of one of them, and of each round of averages.
 
@@ -150,7 +155,7 @@ def speed(rows: int, number: int = 250) -> None:
     512 / W rows, 16 at least.
     """
     whole, _, stand = measured(rows, 1, number)
-    size = sum(a.nbytes for a in [*stand.params.values(), *stand.arrays.values()])
+    size = sent(stand)
     print(f"one turn: {number} steps of 512 rows in {1e3 * whole:.0f} ms; {size:,} bytes to send")
     print("workers | turn | exchange | speed-up of the same rows | on Dask, with steps that sleep")
     for workers in (2, 4, 8, 16, 32, 64, 128, 256):
@@ -188,8 +193,7 @@ def simulated(workers: int, seconds: float, number: int) -> float:
     net, learned, _ = problem(512, WIDE)
     own = config(8, 512)
     state = fit(net, net.init("lecun_normal", 0), learned, config(1)).state
-    size = sum(a.nbytes for a in [*state.params.values(), *state.arrays.values()])
-    first, rounds = network(size, workers)
+    first, rounds = network(sent(state), workers)
     with tempfile.TemporaryDirectory() as folder, cluster(workers, folder) as client:
         taken = []
         for place in range(7):

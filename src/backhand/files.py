@@ -85,6 +85,13 @@ def reading(path: str | os.PathLike[str], fault: str = "is damaged or cut off") 
         one of ours, since a library may raise anything on a damaged file.
     """
     check_file(path)
+    with explained(path, fault):
+        yield
+
+
+@contextlib.contextmanager
+def explained(path: str | os.PathLike[str], fault: str) -> Iterator[None]:
+    """As `reading`, of a file that need not be on this machine."""
     try:
         yield
     except (BackhandError, ImportError):

@@ -118,7 +118,8 @@ def test_regression_with_weights_and_rows_of_an_eval_set(two):
         eval_set=[(V[FEATURES], V.v)],
         eval_sample_weight=[V.w],
     )
-    assert len(model.held_out_.y) == len(TEST)
+    np.testing.assert_array_equal(model.held_out_.rows, np.arange(len(TEST)))
+    np.testing.assert_array_equal(model.held_out_.y, TEST.v)
     local = model.to_local()
     assert type(local) is TabularRegressor
     assert local.score(TEST[FEATURES], TEST.v) > 0.7

@@ -134,6 +134,25 @@ def test_names_of_folders_are_columns(tmp_path):
     assert source.names == ["a", "b", "year"]
 
 
+@pytest.mark.parametrize("place", ["a.parquet", "z.parquet", "year=2024/month=1/a.parquet"])
+def test_a_file_outside_of_folders_that_name_a_column_is_named(tmp_path, place):
+    inside = [tmp_path / f"year={year}" / "a.parquet" for year in (2024, 2025)]
+    for path in (*inside, tmp_path / place):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(TABLE.slice(0, 100), path)
+    odd, name = (inside[0], "month") if "month" in place else (tmp_path / place, "year")
+    with pytest.raises(InputError, match=rf"{odd}: is in no folder {name}=\.\.\., and others are"):
+        source_of(tmp_path)
+
+
+def test_a_folder_of_rows_without_a_value_is_one_as_the_others(tmp_path):
+    for year in ("2024", "__HIVE_DEFAULT_PARTITION__"):
+        (tmp_path / f"year={year}").mkdir()
+        pq.write_table(TABLE.slice(0, 100), tmp_path / f"year={year}" / "a.parquet")
+    found = [batch.table.column("year").to_pylist() for batch in source_of(tmp_path).batches()]
+    assert found == [[2024] * 100, [None] * 100]
+
+
 def test_columns_that_cannot_be_used_are_marked_and_not_read(tmp_path):
     pq.write_table(pa.table({"a": [1, 2], "l": [[1], [2, 3]]}), tmp_path / "a.parquet")
     (batch,) = source_of(tmp_path).batches()

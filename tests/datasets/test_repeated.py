@@ -104,7 +104,6 @@ def frame():
 
 def test_partitions_come_in_an_order_that_the_generator_decides(frame):
     source = source_of(frame, filter=pc.field("a") >= 20)
-    assert source.random
     found = {}
     for seed in (None, 0, 1):
         batches = [*source.batches(None if seed is None else np.random.default_rng(seed), ["a"])]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -89,6 +91,15 @@ def test_filters_let_some_rows_through(folder, kind):
     numbers = np.concatenate([batch.numbers for batch in batches])
     assert len(np.unique(numbers)) == len(numbers)
     assert np.array_equal(numbers, np.concatenate([b.numbers for b in read(source)]))
+
+
+def test_a_relation_that_is_read_twice_at_once_has_a_remedy():
+    source = source_of(relation())
+    with contextlib.closing(source.batches()) as first:
+        next(first)
+        with pytest.raises(InputError, match=r"if several networks read at once, keep rows on the"):
+            read(source)
+    assert len(column(read(source))) == N
 
 
 def test_what_is_a_source_and_what_is_a_table(folder):

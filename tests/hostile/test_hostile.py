@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from tests.campaigns import share_of
 
 from ..run.llvm.guard_pages import Guarded
 from .ingredients import LAYOUTS, NUMBERS, Dice, Given, dense, fingerprint, plain
@@ -24,7 +25,7 @@ def told(found: list[Finding]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("first", "seeds"), [(0, 60), pytest.param(10_000, 1500, marks=pytest.mark.campaign)]
+    ("first", "seeds"), [(0, 60), pytest.param(10_000, share_of(1500), marks=pytest.mark.campaign)]
 )
 def test_hostile_calls_give_what_is_right_or_say_what_is_wrong(first, seeds):
     found, counts = run(range(first, first + seeds))

@@ -33,3 +33,11 @@ def table():
     frame.loc[rng.choice(n, 20, replace=False), "b"] = np.nan
     value = 2 * a + (few == "red") * 3 + (many == "town 3") * 2 + rng.normal(size=n) * 0.3
     return frame, value
+
+
+def same(one, other):
+    """Whether two fitted models have the same bits."""
+    first, second = (m.model_.tensors() for m in (one, other))
+    return first.keys() == second.keys() and all(
+        np.array_equal(a, second[name]) for name, a in first.items()
+    )

@@ -16,19 +16,14 @@ from backhand.tabular.checkpoints import RECORD, FitCheckpoint, drop, recorded
 from backhand.train.checkpoint import load_checkpoint
 from backhand.train.result import DivergedError
 
+from .conftest import same
+
 
 def fitted(recipe, table, folder=None, every=1, **more):
     frame, value = table
     checkpoint = None if folder is None else Checkpoint(folder, every)
     given = {"random_state": 3, "threads": 1, **more}
     return TabularRegressor(recipe, **given).fit(frame, value, checkpoint=checkpoint)
-
-
-def same(one, other):
-    first, second = (m.model_.tensors() for m in (one, other))
-    return first.keys() == second.keys() and all(
-        np.array_equal(a, second[name]) for name, a in first.items()
-    )
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.campaigns import share_of
 
 PROGRAM = pathlib.Path(__file__).with_name("kills.py")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -33,4 +34,4 @@ def test_some_kills_change_no_model():
 
 @pytest.mark.campaign
 def test_many_kills_change_no_model():
-    assert killed(40, timeout=1200) > 10
+    assert killed(share_of(40), timeout=1200) > share_of(40) / 4

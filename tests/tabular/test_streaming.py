@@ -6,7 +6,6 @@ import contextlib
 import os
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -19,6 +18,8 @@ from backhand.datasets import source
 from backhand.tabular import first_pass, streaming
 from backhand.tabular.recipes import PIECES, WAVES, Recipe, _with
 from backhand.train.loop import TrainLoop
+
+from .conftest import same
 
 N = 4000
 SMALL = {"hidden": (32,), "learning_rate": 0.02}
@@ -64,11 +65,6 @@ def classifier(recipe=ONE, **more):
 def stream(folder, target="y", **more):
     more = {"window": "32K", **more}
     return Stream(folder, columns=[*FEATURES, target], **more)
-
-
-def same(one, other):
-    first, second = (m.model_.members[0].params for m in (one, other))
-    return all(np.array_equal(a, second[name]) for name, a in first.items())
 
 
 @pytest.mark.parametrize("disk", [None, 0], ids=["stored", "reread"])
@@ -147,16 +143,8 @@ def test_numbers_are_learned_and_their_logarithms_too(folder):
     assert found.model_.lowest == TABLE["v"].to_numpy().min()
 
 
-def lazy(folder):
-    if not hasattr(pl.LazyFrame, "collect_batches"):
-        pytest.skip("Polars of before frames in batches")
-    return pl.scan_parquet(folder / "*.parquet")
-
-
 SOURCES = {
     "path": lambda folder: str(folder),
-    "files": lambda folder: sorted(folder.glob("*.parquet")),
-    "lazy": lambda folder: lazy(folder),
     "dask": lambda folder: pytest.importorskip("dask.dataframe").from_pandas(
         TABLE.to_pandas(), npartitions=5
     ),
@@ -170,14 +158,13 @@ def test_sources_need_no_stream_around_them(folder, kind):
     assert found.score(TEST.drop_columns(["y"]), TEST["y"].to_numpy(zero_copy_only=False)) > 0.8
 
 
-def test_relations_are_read_by_one_network_at_a_time():
+@pytest.mark.parametrize("more", [{}, {"disk": 0, "window": "32K"}], ids=["stored", "reread"])
+def test_relations_are_read_by_one_network_at_a_time(more):
     duckdb = pytest.importorskip("duckdb")
     relation = duckdb.connect().from_arrow(TABLE.select([*FEATURES, "y"]))
-    assert classifier(TWO).fit(relation, "y").model_.about["rows"] == N
-    reread = Stream(relation, disk=0, window="32K")
-    assert classifier(TWO, threads=1).fit(reread, "y").model_.about["rows"] == N
-    with contextlib.suppress(InputError):  # which comes by chance
-        classifier(TWO, threads=2).fit(reread, "y")
+    threads = 1 if more else 2
+    found = classifier(TWO, threads=threads).fit(Stream(relation, **more), "y")
+    assert found.model_.about["rows"] == N
 
 
 def test_text_is_streamed(tmp_path):

@@ -85,14 +85,14 @@ class Part(NamedTuple):
 def prepare(
     spec: Spec, sample: Any, preparing: Preparing, rows: int, first: int, length: int, table: Any
 ) -> Part:
-    """The second pass through a partition, of a table of so many rows; length -1 is any.
+    """The second pass through a partition, of a table of so many rows.
 
     Raises
     ------
     InputError
         If it has other rows than before.
     """
-    if length >= 0 and len(table) != length:
+    if len(table) != length:
         raise InputError(
             f"a partition has {len(table):,} rows where it had {length:,} before: X and y must "
             "give the same rows again; persist them if they do not"
@@ -181,6 +181,8 @@ class Passes:
 
     def second(self, preparing: Preparing, rows: int) -> SecondPass:
         """Shards on the workers, and what the client needs of them."""
+        from dask.delayed import delayed
+
         client = self._client
         slim = dataclasses.replace(preparing, labelled=None)  # type: ignore[arg-type]  # each worker has its own
         found = self._prepared(slim, rows, self._lengths, self._parts)
@@ -199,8 +201,9 @@ class Passes:
         judged = small
         if self._held_out is not None:
             every = dataclasses.replace(slim, held_out_share=1.0)
-            unknown = [-1] * len(self._held_out)
-            judged = result_of(client, self._prepared(every, rows, unknown, self._held_out))
+            count = delayed(len, pure=False)
+            lengths = result_of(client, client.compute([count(part) for part in self._held_out]))
+            judged = result_of(client, self._prepared(every, rows, lengths, self._held_out))
         held = [(CheckedRows(x, t, w), n) for p in judged for x, t, w, n in p.held_out]
         held_out, numbers = in_memory(preparing, held)
         return SecondPass(

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from backhand.datasets.reading import check_names
-from backhand.datasets.source import ROWS, Batch, Kinds, Source, filtering, let_through, sampled
-from backhand.errors import BackhandError, InputError, first_line
+from backhand.datasets.reading import UNREADABLE, check_names
+from backhand.datasets.source import (
+    ROWS,
+    Batch,
+    Kinds,
+    Source,
+    check_unchanged,
+    filtering,
+    let_through,
+    sampled,
+)
+from backhand.errors import BackhandError, InputError
+from backhand.files import explained
 from backhand.preprocess import arrow
 
 GROUPS_MIXED = 8
@@ -41,8 +52,6 @@ class ParquetFiles(Source):
     filter : pyarrow.compute.Expression, optional
     """
 
-    random = True
-
     def __init__(self, dataset: Any, filter: Any = None) -> None:
         self._filter = filter
         with filtering(filter, "the files"):
@@ -54,12 +63,17 @@ class ParquetFiles(Source):
         self.names = [name for name in schema.names if not name.startswith("__index_level_")]
         self._fields = {name: schema.field(name) for name in schema.names}
         self._seen = [self._state(fragment) for fragment in self._fragments]
-        of_folders = set(schema.names) - set(self._fragments[0].physical_schema.names)
+        of_folders = {name for fragment in self._fragments for name in _of_folders(fragment)}
         inside, kinds = [name for name in self.names if name not in of_folders], Kinds()
         self._groups: list[_Group] = []
         first = 0
         for place, fragment in enumerate(self._fragments):
             start = first
+            for name in sorted(of_folders - set(_of_folders(fragment))):
+                raise InputError(
+                    f"{fragment.path}: is in no folder {name}=..., and others are; move it into "
+                    "one, or name the files to read"
+                )
             with self._reading(place):
                 kinds.check(fragment.physical_schema, fragment.path, inside)
                 held = fragment.metadata
@@ -80,16 +94,22 @@ class ParquetFiles(Source):
         info = fragment.filesystem.get_file_info(fragment.path)
         return info.size, info.mtime_ns
 
-    def _reading(self, place: int) -> Any:
-        return _Told(self._fragments[place].path, lambda: self._check_unchanged(place))
+    @contextlib.contextmanager
+    def _reading(self, place: int) -> Iterator[None]:
+        """Name the file in whatever goes wrong while it is read, and check that it is as it was."""
+        path = self._fragments[place].path
+        self._check_unchanged(place)
+        try:
+            with explained(path, UNREADABLE):
+                yield
+        except BackhandError:
+            self._check_unchanged(place)  # which may be why
+            raise
+        self._check_unchanged(place)
 
     def _check_unchanged(self, place: int) -> None:
         fragment = self._fragments[place]
-        if self._state(fragment) != self._seen[place]:
-            raise InputError(
-                f"{fragment.path}: has changed since it was first read; fit again when it stays as "
-                "it is"
-            )
+        check_unchanged(fragment.path, self._state(fragment), self._seen[place])
 
     def batches(
         self, rng: np.random.Generator | None = None, columns: Sequence[str] | None = None
@@ -113,12 +133,11 @@ class ParquetFiles(Source):
 
     def _read(self, which: _Group, names: list[str], rows: int) -> Iterator[Batch]:
         import pyarrow as pa
-        import pyarrow.dataset as ds
         import pyarrow.parquet as pq
 
         place, group, first, start = which
         fragment = self._fragments[place]
-        of_folders = ds.get_partition_keys(fragment.partition_expression)
+        of_folders = _of_folders(fragment)
         inside = [n for n in names if n not in of_folders and arrow.is_usable(self._fields[n].type)]
         needed = inside
         if self._filter is not None:  # it may be of other columns
@@ -152,25 +171,11 @@ class ParquetFiles(Source):
         return sampled(len(self._groups), first)
 
 
-class _Told:
-    """Names the file in whatever goes wrong while it is read, and checks that it is as it was."""
+def _of_folders(fragment: Any) -> dict[str, Any]:
+    """Columns that the names of a file's folders give, such as ``year=2026``, and their values."""
+    import pyarrow.dataset as ds
 
-    def __init__(self, path: str, check: Callable[[], None]) -> None:
-        self._path, self._check = path, check
-
-    def __enter__(self) -> None:
-        self._check()
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None:
-            self._check()
-        if error is None or isinstance(error, (BackhandError, ImportError, GeneratorExit)):
-            return
-        if isinstance(error, Exception):
-            self._check()  # which may be why
-            raise InputError(
-                f"{self._path}: is not a readable Parquet file ({first_line(error)})"
-            ) from error
+    return dict(ds.get_partition_keys(fragment.partition_expression))
 
 
 def _complete(table: Any, names: Sequence[str], fields: Any, row: int) -> Any:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
+UNREADABLE = "is not a readable Parquet file"
 PACKED = (".gz", ".bz2", ".xz")
 FORMATS = ".csv, .tsv (also with .gz, .bz2 or .xz after it) and .parquet"
 
@@ -163,7 +164,7 @@ def _read_parquet(path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with reading(path, "is not a readable Parquet file"), pq.ParquetFile(path) as file:
+    with reading(path, UNREADABLE), pq.ParquetFile(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
         check_names(path, schema.names)
         # What pandas writes for a row index is no feature.

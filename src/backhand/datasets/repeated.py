@@ -82,8 +82,6 @@ class Partitions(Source):
     filter : pyarrow.compute.Expression, optional
     """
 
-    random = True
-
     def __init__(self, frame: Any, filter: Any = None) -> None:
         self._frame, self._filter = frame, filter
         self._labels = {str(label): label for label in frame.columns}

@@ -52,13 +52,10 @@ class Source:
         Of all columns.
     length : int or None
         Rows, if they are known before they are read.
-    random : bool
-        Whether parts of it can be read in random order.
     """
 
     names: list[str]
     length: int | None = None
-    random = False
 
     def batches(
         self, rng: np.random.Generator | None = None, columns: Sequence[str] | None = None
@@ -209,6 +206,14 @@ def _pool_of(kind: Any) -> str:
     if pa.types.is_time(kind):
         return "time of day"
     return "duration" if pa.types.is_duration(kind) else str(kind)
+
+
+def check_unchanged(path: Any, now: tuple[Any, ...], before: tuple[Any, ...]) -> None:
+    """Raise InputError if a file has another size, or time of its last change, than before."""
+    if now != before:
+        raise InputError(
+            f"{path}: has changed since it was first read; fit again when it stays as it is"
+        )
 
 
 @contextlib.contextmanager

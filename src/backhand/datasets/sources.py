@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backhand.datasets.parquet_files import ParquetFiles
-from backhand.datasets.reading import PACKED, PARQUET, SEPARATORS
+from backhand.datasets.reading import PACKED, PARQUET, SEPARATORS, UNREADABLE
 from backhand.datasets.repeated import Partitions, Repeated, told
 from backhand.datasets.source import Source
 from backhand.datasets.text_files import TextFiles
@@ -130,7 +130,7 @@ def _of_paths(data: Any, filter: Any, form: dict[str, str | None]) -> Source:
         if form[name] is not None:
             raise InputError(f"{paths[0]}: a Parquet file has no {name}; leave it out")
     folder = None if base is None or not base.is_dir() else str(base.absolute())
-    with reading(paths[0], "is not a readable Parquet file"):
+    with reading(paths[0], UNREADABLE):
         dataset = ds.dataset(
             [str(path.absolute()) for path in paths],
             format="parquet",

@@ -10,7 +10,7 @@ import numpy as np
 
 from backhand.datasets.dialect import checked_encoding, checked_separator, find_dialect
 from backhand.datasets.reading import SEPARATORS, check_decimal, likely_decimal, noted, text_parts
-from backhand.datasets.source import Batch, Source, let_through, slices
+from backhand.datasets.source import Batch, Source, check_unchanged, let_through, slices
 from backhand.errors import InputError
 from backhand.files import check_file, reading
 from backhand.preprocess import arrow
@@ -75,7 +75,4 @@ class TextFiles(Source):
 
     def _check(self, path: Path, seen: tuple[int, int]) -> None:
         check_file(path)
-        if self._state(path) != seen:
-            raise InputError(
-                f"{path}: has changed since it was first read; fit again when it stays as it is"
-            )
+        check_unchanged(path, self._state(path), seen)

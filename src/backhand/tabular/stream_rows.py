@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,21 +134,21 @@ class Preparing:
     held_out_share: float
     last_from: float
 
-    def pieces(self, rng: np.random.Generator | None) -> Iterator[tuple[Rows, Array, bool]]:
+    def pieces(
+        self, rng: np.random.Generator | None, of: Sequence[bool] = (False, True)
+    ) -> Iterator[tuple[Rows, Array, bool]]:
         """Prepared rows, their numbers, and whether they are held out."""
         for some in self.labelled.rows(rng, self.preparation.columns):
             which = self.is_held_out(some.numbers)
-            for held_out in (False, True):
+            for held_out in of:
                 rows = np.flatnonzero(which == held_out)
                 if len(rows):
                     yield self._rows(some, rows), some.numbers[rows], held_out
 
     def learned(self, rng: np.random.Generator | None) -> Iterator[Rows]:
         """Prepared rows that are not held out."""
-        for some in self.labelled.rows(rng, self.preparation.columns):
-            rows = np.flatnonzero(~self.is_held_out(some.numbers))
-            if len(rows):
-                yield self._rows(some, rows)
+        for rows, _, _ in self.pieces(rng, [False]):
+            yield rows
 
     def is_held_out(self, numbers: Array) -> Array:
         """Which rows are held out, by their numbers."""

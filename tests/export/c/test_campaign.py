@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from benchmarks.emulation import BOARDS
+from tests.campaigns import share_of
 
 from backhand import Network
 from backhand.check.examples import random_layers
@@ -33,13 +34,13 @@ def random_network(seed):
 
 @needs_gcc
 @pytest.mark.skipif(not has_fma(), reason="needs a processor with FMA")
-@pytest.mark.parametrize("batch", range(500 // BATCH))
+@pytest.mark.parametrize("batch", range(share_of(500 // BATCH)))
 def test_500_random_networks_have_the_bits_of_the_executor(tmp_path, batch):
     seeds = range(batch * BATCH, (batch + 1) * BATCH)
     assert_same(tmp_path, [random_network(seed) for seed in seeds], seed=batch * BATCH)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(share_of(40)))
 @pytest.mark.parametrize("name", ["AArch64", "Cortex-M4F", "Cortex-M0", "RISC-V RV32IMAC"])
 def test_a_share_of_them_passes_its_self_test_elsewhere(tmp_path, name, seed):
     board = BOARDS[name]

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tests.campaigns import share_of
 
 from backhand import InputError, Network
 from backhand.check.examples import EXAMPLES
@@ -128,7 +129,7 @@ def test_random_networks(tmp_path):
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("batch", range(20))
+@pytest.mark.parametrize("batch", range(share_of(20)))
 def test_five_hundred_random_networks(tmp_path, batch):
     random_networks(tmp_path, range(25 * batch, 25 * batch + 25))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.campaigns import share_of
 
 from backhand import Network
 from backhand.check.examples import EXAMPLES
@@ -65,7 +66,7 @@ def test_random_networks(seed):
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("seed", range(1000, 1500))
+@pytest.mark.parametrize("seed", range(1000, 1000 + share_of(500)))
 def test_many_random_networks(seed):
     test_random_networks(seed)
 

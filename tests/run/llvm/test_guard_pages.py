@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 import pytest
+from tests.campaigns import share_of
 
 from backhand.network import Network
 
@@ -33,7 +34,7 @@ def run(*options):
 
 
 @pytest.mark.parametrize(
-    ("seed", "cases"), [(1, 20), pytest.param(2, 600, marks=pytest.mark.campaign)]
+    ("seed", "cases"), [(1, 20), pytest.param(2, share_of(600), marks=pytest.mark.campaign)]
 )
 def test_a_sample_of_programs_touches_nothing_beside_its_arrays(seed, cases):
     done = run("--seed", seed, "--cases", cases)
