@@ -169,7 +169,6 @@ def measure(options: argparse.Namespace) -> list[dict]:
             speeds = ", ".join(f"{speed:,.0f}" for speed in result["rows_per_second"])
             print(
                 f"{TITLES[way]}: {speeds} rows/s; {result['seconds']:.0f} s, "
-                f"{np.mean(result['cpu_seconds']):.1f} s of CPU an epoch, "
                 f"score {result['score']:.4f}, peak {peak(result):,.0f} MB",
                 flush=True,
             )
@@ -196,9 +195,10 @@ def tell(found: list[dict], options: argparse.Namespace) -> None:
         mine = [r for r in found if r["way"] == way]
         share = speed(found, way) / speed(found, options.ways[0])
         seconds = np.median([r["seconds"] for r in mine])
-        used = np.median([s for r in mine for s in r["cpu_seconds"]])
+        used = [s for r in mine for s in r["cpu_seconds"]]  # none of an only epoch
+        cpu = f"{np.median(used):.1f}" if used else "-"
         print(
-            f"| {TITLES[way]} | {speed(found, way):,.0f} | {share:.0%} | {used:.1f} | "
+            f"| {TITLES[way]} | {speed(found, way):,.0f} | {share:.0%} | {cpu} | "
             f"{seconds:.0f} | {mine[0]['score']:.4f} | {max(map(peak, mine)):,.0f} |"
         )
 

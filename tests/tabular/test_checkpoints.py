@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from backhand import Checkpoint, InputError, TabularClassifier, TabularRegressor
-from backhand.tabular import training
+from backhand.tabular import checkpoints, training
 from backhand.tabular.checkpoints import RECORD, FitCheckpoint, drop, recorded
 from backhand.train.checkpoint import load_checkpoint
 from backhand.train.result import DivergedError
@@ -209,15 +209,29 @@ def test_a_damaged_record_is_refused(recipe, table, killed):
         fitted(recipe, table, killed)
 
 
-def test_networks_without_a_record_do_not_count(recipe, table, killed, whole):
-    """As a kill leaves them while a checkpoint is removed; other files are not touched."""
-    (killed / RECORD).unlink()
+def test_a_kill_while_it_is_removed_costs_no_bit(recipe, table, killed, whole, monkeypatch):
     (killed / "mine.txt").write_text("")
-    assert FitCheckpoint.of(killed).state("member-0.try-0.safetensors") is None
+
+    def dies(path):
+        if os.path.basename(path) == RECORD:
+            raise KeyboardInterrupt
+        os.remove(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints.os, "unlink", dies)
+        with pytest.raises(KeyboardInterrupt):
+            drop(str(killed))
+    assert sorted(os.listdir(killed)) == [RECORD, "mine.txt"]
     assert same(fitted(recipe, table, killed), whole)
     assert os.listdir(killed) == ["mine.txt"]
-    drop(str(killed))
-    assert os.listdir(killed) == ["mine.txt"]
+
+
+def test_networks_without_a_record_are_not_ours(recipe, table, killed):
+    (killed / RECORD).unlink()
+    before = sorted(os.listdir(killed))
+    with pytest.raises(InputError, match=r"has member-.* and no fit\.json, .*: remove it, or name"):
+        fitted(recipe, table, killed)
+    assert sorted(os.listdir(killed)) == before
 
 
 def test_networks_with_a_checkpoint_stay_in_this_process(

@@ -205,12 +205,17 @@ def recorded(folder: str) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it is no folder, or the record is damaged.
+        If it is no folder, the record is damaged, or networks are there without one.
     """
     path = os.path.join(folder, RECORD)
     if is_there(folder) and not os.path.isdir(folder):
         raise InputError(f"checkpoint {folder} is a file: that of a fit is a folder, name one")
     if not is_there(path):
+        for name in _members(folder):
+            raise InputError(
+                f"checkpoint {folder} has {name} and no {RECORD}, so it is of no fit that can go "
+                "on: remove it, or name another folder"
+            )
         return {}
     with reading(path), open(path, encoding="utf-8") as file:
         found = dict(json.load(file))
@@ -220,10 +225,11 @@ def recorded(folder: str) -> dict[str, Any]:
 
 
 def drop(folder: str) -> None:
-    """Remove a checkpoint, its record first: without it the rest counts as nothing."""
-    with contextlib.suppress(OSError):
-        for name in (RECORD, *_members(folder)):
+    """Remove a checkpoint, its record last: until then it is that of a fit that can go on."""
+    for name in (*_members(folder), RECORD):
+        with contextlib.suppress(OSError):
             os.unlink(os.path.join(folder, name))
+    with contextlib.suppress(OSError):
         os.rmdir(folder)
 
 
@@ -234,7 +240,5 @@ def _members(folder: str) -> list[str]:
 
 
 def _record(folder: str, about: Mapping[str, Any]) -> None:
-    """Write the record of a fit that begins; what an earlier one has left is not its own."""
-    for name in _members(folder):
-        os.unlink(os.path.join(folder, name))
+    """Write the record of a fit that begins."""
     write_whole(os.path.join(folder, RECORD), json.dumps(about, default=repr).encode())
