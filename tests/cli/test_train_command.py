@@ -35,7 +35,10 @@ def test_every_option_belongs_to_one_way_or_to_both():
         (["TABLE", "--epochs", "3", "--cv", "5"], ["--epochs", "--cv", "leave one"]),
         (["TABLE", "--plot", "p.png"], ["--plot", "--hidden 256"]),
         (["TABLE", "--checkpoint-every", "9", "--time-limit", "5"], ["--time-limit", "leave one"]),
-        (["TABLE", "--checkpoint-every", "1h"], ["every so many epochs", "'1h'"]),
+        (
+            ["TABLE", "--checkpoint-every", "1h"],
+            ["--checkpoint-every", "every so many epochs", "'1h'", "or 'never'"],
+        ),
         (["TABLE", "--data-dir", "x"], ["--data-dir is for mnist"]),
         (["--resume", "run", "--preset", "fast"], ["leave out --preset"]),
         (["TABLE", "--preset", "fats"], ["'fats'", "did you mean 'fast'"]),

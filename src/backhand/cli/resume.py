@@ -26,8 +26,12 @@ NEVER = "never"
 
 def check_every(every: str) -> None:
     """Raise InputError if it does not say how often a checkpoint is written."""
-    if every != NEVER:
+    if every == NEVER:
+        return
+    try:
         cadence(every)
+    except InputError as error:
+        raise InputError(f"--checkpoint-every: {error}; or {NEVER!r}") from None
 
 
 class RunCheckpoint(Checkpoint):
