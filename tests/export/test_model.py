@@ -124,7 +124,7 @@ def resealed(path, change=None, tensors=None, without=(), **metadata):
     for name in without:
         del arrays[name]
     text = json.dumps(description)
-    seal = {"format": sealed.FORMAT, "about": text, "sha256": sealed._checksum(arrays, text)}
+    seal = {"format": sealed.FORMAT, "about": text, "sha256": sealed.checksum(arrays, text)}
     path.write_bytes(save(arrays, metadata={sealed.KEY: json.dumps({**seal, **metadata})}))
     return path
 
@@ -211,7 +211,7 @@ def test_an_entry_that_is_no_seal_is_refused(tmp_path, entry):
 )
 def test_a_sealed_text_that_is_no_description_is_refused(tmp_path, text):
     arrays = {"w1": np.ones(3)}
-    seal = {"format": sealed.FORMAT, "about": text, "sha256": sealed._checksum(arrays, text)}
+    seal = {"format": sealed.FORMAT, "about": text, "sha256": sealed.checksum(arrays, text)}
     (tmp_path / "m").write_bytes(save(arrays, metadata={sealed.KEY: json.dumps(seal)}))
     with pytest.raises(InputError, match=r"is not a (usable )?model"):
         Model.load(tmp_path / "m")

@@ -87,7 +87,7 @@ def test_what_a_picture_may_be_called(tmp_path, monkeypatch):
     for name in ("a", "a.txt", "png"):
         with pytest.raises(InputError, match=r"\.png"):
             pictures.check_picture(name)
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="make the folder"):
         pictures.check_picture("none/a.png")
     (tmp_path / "b.png").mkdir()
     with pytest.raises(InputError, match="this is a folder"):

@@ -259,7 +259,7 @@ def test_odd_parameters_are_one_line(Estimator, arguments, message, data, recipe
         (np.ones((3, 2)), [1.0, 2.0], "3 rows"),
         ([[1], [1, 2], [3]], [1.0, 2.0, 1.0], "X is no array: "),
         (np.ones(3), [1.0, 2.0, 3.0], "2D"),
-        ("table", [1.0], "table"),
+        ("table", [1.0], "X, a str, is streamed"),
         (np.ones((3, 2)), [1.0, np.nan, 3.0], "NaN"),
         (np.full((3, 2), np.inf), [1.0, 2.0, 1.0], "infinity"),
         (pd.DataFrame({"a": [1, 1, 1]}), [1.0, 2.0, 1.0], "constant"),

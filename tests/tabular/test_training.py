@@ -75,7 +75,7 @@ def test_what_needs_every_epoch_stays_on_threads(task, recipe, members, words, m
         joblib.parallel_config(backend="loky", n_jobs=2),
         pytest.warns(UserWarning, match=f"^{name} cannot be had on joblib's workers"),
     ):
-        found = train_members(task, recipe, seed=0, **words)
+        found = train_members(task, recipe, seed=0, threads=2, **words)
     for a, b in zip(found, members, strict=True):
         assert (a.held_out == b.held_out).all()
 

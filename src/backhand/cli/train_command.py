@@ -39,7 +39,6 @@ from .arguments import (
     whole_option,
 )
 from .options import Options, Repeatable, TableOptions
-from .runs import FIT
 
 
 def _only_in(kind: type[Repeatable], other: type[Repeatable]) -> tuple[str, ...]:
@@ -270,6 +269,8 @@ def train(
 
 def _go_on(place: Path, threads: int | None, plot: Path | None, every: str, report: bool) -> int:
     """Resume a run; return the exit code."""
+    from .runs import FIT
+
     if not (place / FIT).is_dir():
         from .train_plain import resume
 
