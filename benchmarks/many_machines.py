@@ -157,6 +157,7 @@ def speed(rows: int, number: int = 250) -> None:
     whole, _, stand = measured(rows, 1, number)
     size = sent(stand)
     print(f"one turn: {number} steps of 512 rows in {1e3 * whole:.0f} ms; {size:,} bytes to send")
+    on_dask(rows, number, whole)
     print("workers | turn | exchange | speed-up of the same rows | on Dask, with steps that sleep")
     for workers in (2, 4, 8, 16, 32, 64, 128, 256):
         turn, averaging, _ = measured(rows, workers, number)
@@ -170,10 +171,9 @@ def speed(rows: int, number: int = 250) -> None:
         gain = whole * more / (turn + exchange)
         line = f"{workers} | {1e3 * turn:.0f} ms | {1e3 * exchange:.0f} ms | {gain:.1f} | {found}"
         print(line, flush=True)
-    on_dask(rows, number, whole)
 
 
-def slept(start: Turn, seconds: float) -> Stand:
+def slept(start: Turn, rows: object, seconds: float) -> Stand:
     """A task in the place of a shard's steps, which takes no processor."""
     time.sleep(seconds)
     return Stand(start.state.params, start.state.arrays, 1.0, 0.0, 0.1)
@@ -195,12 +195,17 @@ def simulated(workers: int, seconds: float, number: int) -> float:
     state = fit(net, net.init("lecun_normal", 0), learned, config(1)).state
     first, rounds = network(sent(state), workers)
     with tempfile.TemporaryDirectory() as folder, cluster(workers, folder) as client:
+        addresses = [*client.scheduler_info(n_workers=-1)["workers"]]
+        shards = [  # large, as shards are: tasks go where they lie
+            client.scatter(np.zeros(1 << 22), workers=[address], hash=False)
+            for address in addresses
+        ]
         taken = []
         for place in range(7):
             begun = time.perf_counter()
             start = client.submit(_same, Turn(net, own, state, place, 7), pure=False)
             stands = [
-                client.submit(slept, start, first + seconds, pure=False) for _ in range(workers)
+                client.submit(slept, start, rows, first + seconds, pure=False) for rows in shards
             ]
             for cost in rounds:
                 stands = [client.submit(averaged, g, cost, pure=False) for g in groups(stands)]
