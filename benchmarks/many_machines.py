@@ -41,7 +41,7 @@ LATENCY, BANDWIDTH = 0.5e-3, 125e6
 WIDE = 256
 """Units of each hidden layer of the network whose time is taken."""
 
-MOST_PROCESSES = 32
+MOST_PROCESSES = 8
 """Of Dask's on this machine, each of which takes 100 MB and more."""
 
 TASK = 1e-3
