@@ -44,9 +44,6 @@ WIDE = 256
 MOST_PROCESSES = 8
 """Of Dask's on this machine, each of which takes 100 MB and more."""
 
-TASK = 1e-3
-"""Seconds that the scheduler takes for a task; Dask's own documentation says about as much."""
-
 
 def score(rows: int, epochs: int) -> None:
     import dask.dataframe as dd
@@ -121,7 +118,7 @@ def measured(rows: int, shards: int, number: int) -> tuple[float, float, Stand]:
     some = learned.take(slice(0, batch * number))
     turn = Turn(net, own, TrainState.at_start(net.init("lecun_normal", 0), own), 0, 1)
     taken, averaged = [], []
-    for _ in range(9):
+    for _ in range(5):
         begun = time.perf_counter()
         stand = local_steps(turn, some, 0, 1)
         middle = time.perf_counter()
@@ -148,8 +145,11 @@ def network(size: int, workers: int) -> tuple[float, list[float]]:
     return math.ceil(math.log2(workers)) * message, rounds
 
 
-def speed(rows: int, number: int = 250) -> None:
-    """A turn on W workers, each with a shard: a turn of steps, sending, averaging, W tasks.
+def speed(rows: int, number: int) -> None:
+    """A turn on W workers, each with a shard: a turn of steps, sending, averaging, handling.
+
+    Handling is what Dask takes for each worker's task and arrays, from a turn of two workers here,
+    where two processors do all of it.
 
     An epoch on one worker takes ``rows`` / 512 steps of 512 rows; on W workers as many steps of
     512 / W rows, 16 at least.
@@ -158,18 +158,23 @@ def speed(rows: int, number: int = 250) -> None:
     size = sent(stand)
     print(f"one turn: {number} steps of 512 rows in {1e3 * whole:.0f} ms; {size:,} bytes to send")
     on_dask(rows, number, whole)
-    print("workers | turn | exchange | speed-up of the same rows | on Dask, with steps that sleep")
+    handling = 0.0
     for workers in (2, 4, 8, 16, 32, 64, 128, 256):
         turn, averaging, _ = measured(rows, workers, number)
         # beyond 32 workers a turn takes more rows than one of one machine: fewer turns an epoch
         more = workers * max(16, 512 // workers) / 512
         start, rounds = network(size, workers)
-        exchange = start + sum(rounds) + averaging + TASK * (workers + 2)
-        found = ""
-        if workers <= MOST_PROCESSES:
-            found = f"{whole * more / simulated(workers, turn, number):.1f}"
+        exchange = start + sum(rounds) + averaging
+        found = simulated(workers, turn) if workers <= MOST_PROCESSES else np.nan
+        if workers == 2:
+            handling = max(0.0, found - turn - exchange) / workers
+            print(f"handling: {1e3 * handling:.0f} ms for each worker")
+            print(
+                "workers | turn | exchange | speed-up of the same rows | on Dask, with steps that sleep"
+            )
+        exchange += handling * workers
         gain = whole * more / (turn + exchange)
-        line = f"{workers} | {1e3 * turn:.0f} ms | {1e3 * exchange:.0f} ms | {gain:.1f} | {found}"
+        line = f"{workers} | {1e3 * turn:.0f} ms | {1e3 * exchange:.0f} ms | {gain:.1f} | {whole * more / found:.1f}"
         print(line, flush=True)
 
 
@@ -184,7 +189,7 @@ def averaged(stands: list[Stand], seconds: float) -> Stand:
     return average(stands)
 
 
-def simulated(workers: int, seconds: float, number: int) -> float:
+def simulated(workers: int, seconds: float) -> float:
     """What a turn takes on so many processes of Dask's here, behind the simulated network.
 
     Steps sleep as long as they were measured to take, so that two processors are enough; tasks,
@@ -201,9 +206,9 @@ def simulated(workers: int, seconds: float, number: int) -> float:
             for address in addresses
         ]
         taken = []
-        for place in range(7):
+        for place in range(5):
             begun = time.perf_counter()
-            start = client.submit(_same, Turn(net, own, state, place, 7), pure=False)
+            start = client.submit(_same, Turn(net, own, state, place, 5), pure=False)
             stands = [
                 client.submit(slept, start, rows, first + seconds, pure=False) for rows in shards
             ]
@@ -229,7 +234,7 @@ def on_dask(rows: int, number: int, whole: float) -> None:
         shards = DaskShards(client, futures, [len(p[0]) for p in parts], number)
         turn = Turn(net, own, TrainState.at_start(start, own), 0, 1)
         taken = []
-        for _ in range(9):
+        for _ in range(5):
             begun = time.perf_counter()
             shards.exchange(turn)
             taken.append(time.perf_counter() - begun)
@@ -241,6 +246,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rows", type=int, default=60_000)
     options.add_argument("--epochs", type=int, default=8)
+    options.add_argument("--steps", type=int, default=250, help="between exchanges, of speed")
     options.add_argument("--parts", nargs="+", default=["score", "steps", "speed"])
     given = options.parse_args()
     warnings.simplefilter("ignore", ResourceWarning)
@@ -249,7 +255,7 @@ def main() -> None:
     if "steps" in given.parts:
         steps(given.rows, given.epochs)
     if "speed" in given.parts:
-        speed(max(given.rows, 512 * 250))
+        speed(max(given.rows, 512 * given.steps), given.steps)
 
 
 if __name__ == "__main__":
