@@ -169,13 +169,12 @@ def speed(rows: int, number: int) -> None:
         if workers == 2:
             handling = max(0.0, found - turn - exchange) / workers
             print(f"handling: {1e3 * handling:.0f} ms for each worker")
-            print(
-                "workers | turn | exchange | speed-up of the same rows | on Dask, with steps that sleep"
-            )
+            print("workers | turn | exchange | speed-up by the model | with steps that sleep")
         exchange += handling * workers
         gain = whole * more / (turn + exchange)
-        line = f"{workers} | {1e3 * turn:.0f} ms | {1e3 * exchange:.0f} ms | {gain:.1f} | {whole * more / found:.1f}"
-        print(line, flush=True)
+        seen = f"{whole * more / found:.1f}" if workers <= MOST_PROCESSES else "-"
+        times = f"{1e3 * turn:.0f} ms | {1e3 * exchange:.0f} ms"
+        print(f"{workers} | {times} | {gain:.1f} | {seen}", flush=True)
 
 
 def slept(start: Turn, rows: object, seconds: float) -> Stand:
