@@ -44,7 +44,7 @@ def test_many_kills_change_no_model():
 @POSIX
 @pytest.mark.campaign
 def test_kills_of_new_processes_change_no_model():
-    assert killed("--kills", "20", "--processes", timeout=600)[0] >= 20
+    assert killed("--kills", str(share_of(20)), "--processes", timeout=600)[0] >= share_of(20)
 
 
 LIMITED = """
