@@ -1,11 +1,14 @@
 """What many machines cost and gain: scores, exchanges, and time, with workers on this machine.
 
-    python benchmarks/many_machines.py [--rows 60000] [--epochs 8] [--parts score steps speed]
+    python benchmarks/many_machines.py [--rows 60000] [--epochs 8]
+        [--parts score steps speed memory]
 
 - score: a fit on 2 and on 4 workers of Dask's beside one in memory, on rows that none has seen.
 - steps: the same against the number of steps between exchanges, without Dask: `LocalShards`.
 - speed: how long steps and exchanges take here, measured one at a time; from that a model of time
   on more workers behind a simulated network, beside tasks of Dask that sleep as long.
+- memory: what two workers take that may take less than their rows do, and whether the bits are those
+  of workers that may take more.
 
 Kills are counted by ``python -m tests.dask.kills --kills 50``.
 """
@@ -13,9 +16,12 @@ Kills are counted by ``python -m tests.dask.kills --kills 50``.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import os
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -26,10 +32,12 @@ import numpy as np
 sys.path.pop(0)
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.dask.cluster import FEATURES, cluster, table
+from tests.dask.cluster import FEATURES, cluster, digest, table
 
 from backhand import Network, Rows, TabularClassifier, TrainConfig, fit
-from backhand.dask.training import _same
+from backhand.dask import DaskTabularClassifier
+from backhand.dask.training import DaskShards, _same
+from backhand.errors import BackhandError
 from backhand.tabular.recipes import PIECES, Recipe, _with
 from backhand.train.local_steps import LocalShards, local_steps
 from backhand.train.shards import GROUP, Stand, Turn, average, groups
@@ -47,8 +55,6 @@ MOST_PROCESSES = 8
 
 def score(rows: int, epochs: int) -> None:
     import dask.dataframe as dd
-
-    from backhand.dask import DaskTabularClassifier
 
     recipe = Recipe((_with(PIECES, 2),), lengths=((10**9, epochs, 256),))
     train, test = table(rows), table(50_000, 1)
@@ -220,8 +226,6 @@ def simulated(workers: int, seconds: float) -> float:
 
 def on_dask(rows: int, number: int, whole: float) -> None:
     """What turns take on two processes here, for comparison with the model without a network."""
-    from backhand.dask.training import DaskShards
-
     net, learned, _ = problem(rows, WIDE)
     own, start = config(8, 256), net.init("lecun_normal", 0)
     with tempfile.TemporaryDirectory() as folder, cluster(2, folder) as client:
@@ -241,12 +245,68 @@ def on_dask(rows: int, number: int, whole: float) -> None:
     print(f"measured on 2 processes: {1e3 * middle:.0f} ms a turn, speed-up {whole / middle:.1f}")
 
 
+def wide(number: int, rows: int, columns: int = 50):  # a partition, made on a worker
+    import pandas as pd
+
+    rng = np.random.default_rng(number)
+    made = pd.DataFrame(rng.normal(size=(rows, columns)).astype(np.float32))
+    made.columns = [f"number{place}" for place in made]
+    made["y"] = np.where(made.number0 + rng.logistic(size=rows) > 0, "yes", "no")
+    return made
+
+
+def memory(rows: int, limits: list[str], partitions: int = 24) -> None:
+    import psutil
+    import dask.dataframe as dd
+
+    own = {"hidden": (16,), "learning_rate": 0.02}
+    recipe = Recipe((_with(PIECES, 1, **own),), lengths=((10**9, 2, 512),))
+    print("limit of a worker | its rows, MB | largest, MB | written to the disk, MB | seconds | ends")
+    bits = None
+    for limit in limits:
+        settings = {"distributed.worker.memory.terminate": 0.95}
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            cluster(2, folder, settings=settings, memory_limit=limit) as client,
+        ):
+            X = dd.from_map(wide, range(partitions), rows=rows // partitions, meta=wide(0, 2))
+            most, ended = [0.0], threading.Event()
+
+            def watch(most=most, ended=ended, client=client) -> None:
+                while not ended.wait(0.2):
+                    for process in client.run(os.getpid).values():
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            most.append(psutil.Process(process).memory_info().rss / 2**20)
+
+            threading.Thread(target=watch, daemon=True).start()
+            begun = time.monotonic()
+            try:
+                model = DaskTabularClassifier(recipe, client=client, random_state=0, shards=12)
+                found = digest(model.fit(X.drop(columns="y"), X.y))
+                bits = bits or found
+                end = "same bits" if found == bits else "OTHER BITS"
+            except BackhandError as error:
+                end = f"error: {error}"
+            taken = time.monotonic() - begun
+            ended.set()
+            written = client.run(lambda dask_worker: dask_worker.data.spilled_total.disk)
+            held = 4 * (50 + 3) * rows / 2 / 2**20
+            spilled = sum(written.values()) / 2**20
+            print(
+                f"{limit} | {held:.0f} | {max(most):.0f} | {spilled:.0f} | {taken:.0f} | {end}",
+                flush=True,
+            )
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rows", type=int, default=60_000)
     options.add_argument("--epochs", type=int, default=8)
     options.add_argument("--steps", type=int, default=250, help="between exchanges, of speed")
-    options.add_argument("--parts", nargs="+", default=["score", "steps", "speed"])
+    parts = ["score", "steps", "speed", "memory"]
+    options.add_argument("--parts", nargs="+", default=parts, choices=parts)
+    options.add_argument("--memory-rows", type=int, default=6_000_000)
+    options.add_argument("--limits", nargs="+", default=["4GB", "1GB", "600MB"])
     given = options.parse_args()
     warnings.simplefilter("ignore", ResourceWarning)
     if "score" in given.parts:
@@ -255,6 +315,8 @@ def main() -> None:
         steps(given.rows, given.epochs)
     if "speed" in given.parts:
         speed(max(given.rows, 512 * given.steps), given.steps)
+    if "memory" in given.parts:
+        memory(given.memory_rows, given.limits)
 
 
 if __name__ == "__main__":

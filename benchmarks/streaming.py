@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
-    parser.add_argument("--window", default="64M")
+    parser.add_argument("--window", default="128M")
     parser.add_argument("--disk", help="bytes that prepared rows may take, as of Stream")
     parser.add_argument("--folder", type=Path, default=Path("streaming-data"))
     parser.add_argument("--data", type=Path, help="a table, instead of one that is made")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from backhand.cli.interrupts import heed, pressed, remembered
+from backhand.cli.interrupts import heed, pressed, remembered, stopped_loading
 
 
 def press():
@@ -56,3 +56,36 @@ def test_other_threads_are_not_interrupted():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+LOADING = {
+    "turned into an error": "try: {press}\nexcept KeyboardInterrupt: raise ImportError('C failed')",
+    "half of it is there": "try: {press}\nexcept KeyboardInterrupt: {{}}['what was not defined']",
+}
+
+
+@pytest.mark.parametrize("code", LOADING.values(), ids=LOADING)
+def test_a_module_that_ctrl_c_stopped_from_loading(backhand, tmp_path, monkeypatch, code):
+    press_it = "__import__('os').kill(__import__('os').getpid(), 2)"
+    (tmp_path / "stopped.py").write_text(code.format(press=press_it))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def load(*args, **kwargs):
+        import stopped
+
+    monkeypatch.setattr("backhand.datasets.load", load)
+    assert backhand("train", "digits") == (130, "", "interrupted: nothing was written\n")
+
+
+def test_errors_of_other_origins_are_theirs():
+    with remembered():
+        with pytest.raises(KeyboardInterrupt):
+            press()
+        for error in (ValueError("after the loading"), KeyError("x")):
+            try:
+                raise error
+            except Exception as caught:
+                assert not stopped_loading(caught)
+    with remembered(), pytest.raises(ImportError) as missing:
+        import this_is_not_there  # noqa: F401
+    assert not stopped_loading(missing.value)

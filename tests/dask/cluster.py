@@ -16,10 +16,11 @@ COLUMNS = list("abcd")
 
 
 @contextlib.contextmanager
-def cluster(workers, folder, threads=1, **more):
+def cluster(workers, folder, threads=1, settings=(), **more):
     """A client of a cluster with so many workers, each of which is restarted if it dies.
 
-    What else is given goes to `distributed.LocalCluster`.
+    ``settings`` are of Dask's configuration, and what else is given goes to
+    `distributed.LocalCluster`.
     """
     from distributed import Client, LocalCluster
 
@@ -30,6 +31,7 @@ def cluster(workers, folder, threads=1, **more):
         "distributed.nanny.pre-spawn-environ.BACKHAND_CACHE": os.environ.get("BACKHAND_CACHE", ""),
         "distributed.scheduler.allowed-failures": 10,
         "distributed.deploy.lost-worker-timeout": "10m",  # 15 s would be too few under load
+        **dict(settings),
     }
     with (
         dask.config.set(given),

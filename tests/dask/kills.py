@@ -16,6 +16,7 @@ import random
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 PHASES = {
@@ -27,6 +28,9 @@ PHASES = {
     "prediction": ("backhand.dask.estimators", "_predicted"),
 }
 """For each phase, a function that workers call in it: the module that calls it, and its name."""
+
+DELAYS = 0.0, 0.002, 0.02
+"""Seconds from a call to the death of its process."""
 
 
 def arm(module, name, share, folder):
@@ -47,7 +51,7 @@ def arm(module, name, share, folder):
 
     def disturbed(*args, **more):
         if random.random() < share and die_or_not():
-            delay = random.choice([0.0, 0.002, 0.02])
+            delay = random.choice(DELAYS)
             if not delay:
                 os.kill(os.getpid(), signal.SIGKILL)
             threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
@@ -86,6 +90,8 @@ def fitted(client, folder, kills, phase, seed):
         for token in folder.glob("kill*"):
             token.unlink()
         fitted.killed = kills - left
+        time.sleep(2 * max(DELAYS))  # whoever is to die is dead
+        client.wait_for_workers(2)
     return digest(model) + found.tobytes().hex()[:64]
 
 

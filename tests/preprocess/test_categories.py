@@ -162,3 +162,34 @@ def test_what_people_are_told(values, summary, becomes):
     (encoder,) = fit(values).encoders
     assert encoder.summary == summary
     assert encoder.becomes == (becomes or "embedding of 12 values")
+
+
+CODED = {
+    "codes": lambda cells: cells.dictionary_encode(),
+    "a code for nothing": lambda cells: cells.dictionary_encode(null_encoding="encode"),
+    "an int8 code of 127 values": lambda cells: pa.DictionaryArray.from_arrays(
+        pa.array([{"a": 0, "b": 1, "z": 2}.get(cell) for cell in cells.to_pylist()], pa.int8()),
+        pa.array(["a", "b", "z", *map(str, range(124))]),
+    ),
+    "two parts": lambda cells: pa.chunked_array(
+        [cells[:5].dictionary_encode(), cells[5:].dictionary_encode()]
+    ),
+    "more codes than rows": lambda cells: pa.DictionaryArray.from_arrays(
+        pa.array([*range(len(cells))]), cells
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CODED)
+@pytest.mark.parametrize("rows", [None, [200, 3, 1, 4, 199]], ids=["all", "some"])
+def test_cells_that_are_coded_are_like_texts(kind, rows):
+    preparation = fit(["b", "a", None, "b", "a", "c"] * 40)
+    cells = pa.array(["a", "b", None, "z", "b", "a", None] * 30).cast(pa.string())
+    rows = rows if rows is None else np.array(rows)
+    found, told = [], []
+    for column in (cells, CODED[kind](cells)):
+        with pytest.warns(UserWarning, match="not seen") as notes:
+            found.append(preparation.apply(pa.table({"c": column}), rows))
+        told.append([str(note.message) for note in notes])
+    np.testing.assert_array_equal(*found)
+    assert told[0] == told[1]

@@ -47,7 +47,7 @@ from .arguments import (
     whole_option,
 )
 from .explore_command import explore
-from .interrupts import remembered
+from .interrupts import remembered, stopped_loading
 from .train_command import train
 
 
@@ -391,8 +391,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except (_InterruptedError, KeyboardInterrupt, typer.Abort) as stop:
-        print(f"interrupted: {str(stop) or 'nothing was written'}", file=sys.stderr)
-        return INTERRUPTED
+        return _interrupted(str(stop))
     except BackhandError as error:
         return _say(str(error), 2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:  # whoever read the output has gone; nobody is there to be told
@@ -407,12 +406,19 @@ def _run(arguments: Sequence[str] | None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _say(f"{place}{error.strerror or error}", 2)
     except Exception as error:
+        if stopped_loading(error):
+            return _interrupted()
         usage: Any = getattr(error, "format_message", None)
         if usage is None:
             raise
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         return _say(usage() + hint, 2)
+
+
+def _interrupted(written: str = "") -> int:
+    print(f"interrupted: {written or 'nothing was written'}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _say(message: str, code: int) -> int:

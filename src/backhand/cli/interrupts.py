@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import traceback
 from collections.abc import Iterator
 from types import FrameType
 
@@ -42,6 +43,18 @@ def heed() -> None:
     """Raise KeyboardInterrupt if Ctrl-C was `pressed`."""
     if pressed():
         raise KeyboardInterrupt
+
+
+def stopped_loading(error: Exception) -> bool:
+    """Say whether Ctrl-C was `pressed` and an error comes from a module that was loading.
+
+    What is written in C may make an ImportError of Ctrl-C, and others stumble over what it left.
+    """
+    frames = traceback.walk_tb(error.__traceback__)
+    loading = isinstance(error, ImportError) or any(
+        frame.f_code.co_name == "<module>" for frame, _ in frames
+    )
+    return pressed() and loading
 
 
 @contextlib.contextmanager

@@ -182,10 +182,10 @@ def _complete(table: Any, names: Sequence[str], fields: Any, row: int) -> Any:
     """The named columns in their order; a mark stands for what cannot be used."""
     import pyarrow as pa
 
-    columns, marked = [], []
+    columns, marked, there = [], [], dict(zip(table.column_names, table.columns, strict=True))
     for name in names:
-        if name in table.column_names:
-            columns.append(table.column(name))
+        if name in there:
+            columns.append(there[name])
             marked.append(pa.field(name, columns[-1].type))
         else:
             columns.append(pa.chunked_array([pa.nulls(len(table))]))

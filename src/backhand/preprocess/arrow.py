@@ -104,15 +104,43 @@ def plain(table: Any, name: str) -> Any:
     """
     import pyarrow as pa
 
+    column = _usable(table, name)
+    parts = [decoded(part) for part in column.chunks]
+    if len(parts) == 1:
+        return parts[0]
+    whole = pa.chunked_array(parts, decoded_type(column.type)).combine_chunks()
+    return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def _usable(table: Any, name: str) -> Any:
+    """Return a column that holds what can be used, else raise InputError."""
     if not is_usable_column(table, name):
         raise InputError(
             f"column {name!r} holds {type_of(table, name)}; "
             "numbers, dates, booleans or text are needed"
         )
-    column = table.column(name)
-    kind = decoded_type(column.type)
-    whole = pa.chunked_array([decoded(part) for part in column.chunks], kind).combine_chunks()
-    return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
+    return table.column(name)
+
+
+def coded(table: Any, name: str) -> tuple[Any, NDArray[np.integer[Any]] | None]:
+    """Return a column's cells as `plain` does, and which of them stands in each row.
+
+    That is None where each row has a cell of its own; else there are fewer cells than rows.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = _usable(table, name).chunks
+    if len(parts) != 1 or not pa.types.is_dictionary(parts[0].type):
+        return plain(table, name), None
+    cells, places = parts[0].dictionary, parts[0].indices
+    if len(cells) >= len(places):
+        return plain(table, name), None
+    cells = decoded(cells)
+    if places.null_count:
+        places = pc.fill_null(places.cast(pa.int64()), len(cells))
+        cells = pa.concat_arrays([cells, pa.nulls(1, cells.type)])
+    return cells, np.asarray(places)
 
 
 def decoded_type(kind: Any) -> Any:

@@ -149,15 +149,17 @@ class CategoryColumn(Encoder):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = cells.categories(table, self.name, self.reading)
-        if chosen is not None:
-            found = found.take(pa.array(chosen))
+        found, which = cells.coded_categories(table, self.name, self.reading)
         place = pc.index_in(found, value_set=pa.array(self.values, type=pa.string()))
         places = np.asarray(pc.fill_null(place, OTHER)).astype(np.float64)
-        absent = np.asarray(pc.is_null(found))
-        other = (places == OTHER) & ~absent
-        places[absent] = MISSING
-        return places, self._unseen(found, other, absent) if other.any() else []
+        places[np.asarray(pc.is_null(found))] = MISSING
+        if which is None:
+            which = np.arange(len(found)) if chosen is None else chosen
+        elif chosen is not None:
+            which = which[chosen]
+        places = places[which]
+        other = places == OTHER
+        return places, self._unseen(found.take(pa.array(which)), other) if other.any() else []
 
     @functools.cached_property
     def _rows(self) -> Part:
@@ -173,7 +175,7 @@ class CategoryColumn(Encoder):
             if out.shape[1]:
                 out[:] = rows[which]
 
-    def _unseen(self, found: Any, other: NDArray[np.bool_], absent: NDArray[np.bool_]) -> list[str]:
+    def _unseen(self, found: Any, other: NDArray[np.bool_]) -> list[str]:
         """Tell of values that no training row has, as far as they differ from rare ones."""
         import pyarrow as pa
 
@@ -181,7 +183,7 @@ class CategoryColumn(Encoder):
         values = strange.unique()
         rare = " or too rare there" if self.pooled else ""
         some = f"{values[0].as_py()!r}{', ...' if len(values) > 1 else ''}"
-        known = int(len(found) - absent.sum())
+        known = len(found) - found.null_count
         if 1 < len(strange) == known:
             none = f"none of its {known:,} values was seen in training{rare} ({some})"
             return [f"column {self.name!r}: {none}"]

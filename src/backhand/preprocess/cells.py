@@ -19,6 +19,7 @@ from backhand.preprocess import date_text, number_text
 from backhand.preprocess.arrow import (
     DECIMAL,
     LIKELY_DECIMAL,
+    coded,
     is_usable_column,
     plain,
     row_number,
@@ -406,20 +407,30 @@ def categories(table: Any, name: str, reading: Reading) -> Any:
         For a type that has no text, such as a list.
     """
     import pyarrow as pa
+
+    values, places = coded_categories(table, name, reading)
+    return values if places is None else values.take(pa.array(places))
+
+
+def coded_categories(
+    table: Any, name: str, reading: Reading
+) -> tuple[Any, NDArray[np.integer[Any]] | None]:
+    """Read a column as `categories`; which of the values stands in each row, None if its own."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = plain(table, name)
+    column, places = coded(table, name)
     if not pa.types.is_string(column.type):
         column = pc.cast(column, pa.string())
     said = pc.utf8_trim_whitespace(column)
     if reading.kind != "boolean":
-        return pc.if_else(pc.equal(said, ""), pa.scalar(None, pa.string()), said)
+        return pc.if_else(pc.equal(said, ""), pa.scalar(None, pa.string()), said), places
     lower = pc.utf8_lower(said)
     spelling = pc.index_in(lower, value_set=pa.array(list(TRUE_AND_FALSE)))
     read = pa.array(list(TRUE_AND_FALSE.values())).take(spelling)
     # What is neither stays as it is, and so counts as unseen.
     missing = pa.array(spells(said, *MISSING, *MARKS, *WORDS))
-    return pc.if_else(missing, pa.scalar(None, pa.string()), pc.coalesce(read, lower))
+    return pc.if_else(missing, pa.scalar(None, pa.string()), pc.coalesce(read, lower)), places
 
 
 def _floats(column: Any) -> NDArray[np.float64]:

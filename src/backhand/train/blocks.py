@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..network import Params
+from ..run.llvm.host.team import helping
 from .rows import Rows
 
 Array = Any
@@ -125,11 +126,15 @@ an exception that is raised in a thread from outside could end the new one, for 
 def ahead(made: Iterator[T]) -> Iterator[Iterator[T]]:
     """What an iterator makes; the next one is made on another thread while one is in use."""
 
+    def another() -> T | None:
+        with helping():
+            return next(made, None)
+
     def each() -> Iterator[T]:
         with STARTING:
-            waiting = pool.submit(next, made, None)
+            waiting = pool.submit(another)
         while (one := waiting.result()) is not None:
-            waiting = pool.submit(next, made, None)
+            waiting = pool.submit(another)
             yield one
 
     with ThreadPoolExecutor(1, "backhand-read") as pool:

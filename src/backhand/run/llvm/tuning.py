@@ -124,6 +124,10 @@ CALL_SECONDS = 0.05
 """Seconds of a call of native code, after which Python looks at signals. Larger: Ctrl-C waits
 longer, and calls cost less."""
 
+HELD_BACK_SECONDS = 0.01
+"""Seconds of a call while a thread is left to others, by the time that all threads would take.
+Larger: it is noticed later that they are done."""
+
 LONG_SECONDS = 0.1
 """Seconds of a single step from which the calling thread waits for others that work, so that Ctrl-C
 need not. Larger: Ctrl-C waits longer."""

@@ -9,7 +9,13 @@ import pytest
 from backhand.errors import BackhandError, InputError
 from backhand.run.llvm import tuning
 from backhand.run.llvm.host import team
-from backhand.run.llvm.host.team import Team, available_threads, checked_threads
+from backhand.run.llvm.host.team import (
+    Team,
+    available_threads,
+    checked_threads,
+    helping,
+    spare_threads,
+)
 from backhand.run.llvm.host.workers import Task, Workers
 
 
@@ -46,6 +52,16 @@ def test_callers_in_other_threads_share_the_processors(four):
     four.setattr(tuning, "LINGER_SECONDS", 0.0)
     Team(1).run(lambda number: None, lambda missing: True)
     assert available_threads() >= 2  # the caller itself never counts
+
+
+def test_threads_are_left_to_helpers(four):
+    with helping():
+        assert (spare_threads(), available_threads()) == (3, 4)
+        with helping(), helping(), helping():
+            assert spare_threads() == 1
+    with pytest.raises(ValueError, match="no more"), helping():
+        raise ValueError("no more")
+    assert spare_threads() == 4
 
 
 def test_callers_that_have_ended_are_forgotten(four):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import pytest
 
 from backhand.run.llvm.host.thread_tuner import ThreadTuner
-from backhand.run.llvm.tuning import CALL_SECONDS, FIRST_TRIAL_SECONDS, TRIAL_SECONDS
+from backhand.run.llvm.tuning import (
+    CALL_SECONDS,
+    FIRST_TRIAL_SECONDS,
+    HELD_BACK_SECONDS,
+    TRIAL_SECONDS,
+)
 
 
 def trained(tuner, times, seconds):
     """Train for so many seconds where ``times[threads]`` is a batch's; the share of each number."""
     spent, clock = dict.fromkeys(times, 0.0), 0.0
     while clock < seconds:
-        threads, batches = tuner.next()
+        threads, batches = tuner.next(8)
         took = batches * times[threads]
         tuner.record(threads, batches, took)
         spent[threads] += took
@@ -71,10 +76,23 @@ def test_long_steps_are_not_compared():
 
 def test_one_batch_first_then_calls_that_leave_time_for_signals():
     tuner = ThreadTuner(1)
-    assert tuner.next() == (1, 1)
+    assert tuner.next(8) == (1, 1)
     tuner.record(1, 1, 1e-3)
-    assert tuner.next() == (1, round(CALL_SECONDS / 1e-3))
+    assert tuner.next(8) == (1, round(CALL_SECONDS / 1e-3))
     tuner.record(1, 50, FIRST_TRIAL_SECONDS / 4)  # faster than thought
-    assert tuner.next() == (1, round(CALL_SECONDS / 5e-4))
+    assert tuner.next(8) == (1, round(CALL_SECONDS / 5e-4))
     tuner.record(1, 1, 1.0)
-    assert tuner.next() == (1, 1)
+    assert tuner.next(8) == (1, 1)
+
+
+def test_threads_are_held_back_for_a_while_and_what_was_learned_stays():
+    times = {1: 4e-4, 2: 2e-4, 3: 15e-5, 4: 1e-4}
+    tuner = ThreadTuner(4)
+    assert tuner.next(3) == (3, 1)  # nothing is known yet
+    tuner.record(3, 1, times[3])
+    trained(tuner, times, 20.0)
+    for _ in range(1000):
+        assert tuner.next(3) == (3, round(HELD_BACK_SECONDS / times[4]))
+        tuner.record(3, 100, 100 * times[3])
+    assert (tuner.threads, tuner.seconds) == (4, pytest.approx(times[4]))
+    assert trained(tuner, times, 20.0)[4] > 0.95

@@ -71,6 +71,28 @@ class _Busy:
         return sum(until > now for thread, until in list(cls.until.items()) if thread != me)
 
 
+_helping: list[int] = []
+
+
+def spare_threads() -> int:
+    """How many threads a fit may use while others are `helping`."""
+    return max(1, available_threads() - len(_helping))
+
+
+@contextlib.contextmanager
+def helping() -> Iterator[None]:
+    """Leave a processor to the calling thread, which prepares what others wait for.
+
+    Threads that meet at a barrier after each step lose more than that if one of them shares its
+    processor: the others wait for it.
+    """
+    _helping.append(threading.get_ident())
+    try:
+        yield
+    finally:
+        _helping.pop()
+
+
 @functools.cache
 def _processor_asker() -> Callable[[], int] | None:
     """The function that returns the calling thread's processor; None if threads cannot be moved."""
@@ -235,6 +257,7 @@ class Team:
 
 def _forget_after_fork() -> None:
     _Busy.until.clear()
+    _helping.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -35,12 +35,15 @@ class ThreadTuner:
         self.threads, self.seconds = start, 0.0
         self._fixed, self._wait, self._since = fixed, tuning.FIRST_TRIAL_SECONDS, 0.0
         self._other, self._found = 0, dict[int, float]()
-        self._left, self._up = 0, False
+        self._left, self._up, self._held_back = 0, False, False
 
-    def next(self) -> tuple[int, int]:
-        """The number of threads and of batches for the next call."""
+    def next(self, available: int) -> tuple[int, int]:
+        """The number of threads, of so many, and of batches for the next call."""
+        self._held_back = available < self.threads
         if not self.seconds:
-            return self.threads, 1
+            return min(self.threads, available), 1
+        if self._held_back:  # for now, so it is soon asked again
+            return available, max(1, int(tuning.HELD_BACK_SECONDS / self.seconds))
         if not self._left:
             return self.threads, max(1, int(tuning.CALL_SECONDS / self.seconds))
         turn = self._other if self._left % 2 else self.threads
@@ -49,8 +52,10 @@ class ThreadTuner:
     def record(self, threads: int, batches: int, seconds: float) -> None:
         """Record how long a call took."""
         each = max(seconds / batches, 1e-9)
-        if threads == self.threads:
+        if threads == self.threads or not self.seconds:
             self.seconds = each
+        if self._held_back:
+            return
         if self._left:
             self._found[threads] = min(each, self._found.get(threads, each))
             self._left -= 1
