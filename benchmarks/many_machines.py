@@ -7,8 +7,8 @@
 - steps: the same against the number of steps between exchanges, without Dask: `LocalShards`.
 - speed: how long steps and exchanges take here, measured one at a time; from that a model of time
   on more workers behind a simulated network, beside tasks of Dask that sleep as long.
-- memory: what two workers take that may take less than their rows do, and whether the bits are those
-  of workers that may take more.
+- memory: what two workers take, of which each may take less than its rows do, and whether the bits
+  are those of workers that may take more.
 
 Kills are counted by ``python -m tests.dask.kills --kills 50``.
 """
@@ -36,7 +36,7 @@ from tests.dask.cluster import FEATURES, cluster, digest, table
 
 from backhand import Network, Rows, TabularClassifier, TrainConfig, fit
 from backhand.dask import DaskTabularClassifier
-from backhand.dask.training import DaskShards, _same
+from backhand.dask.training import DaskShards, same
 from backhand.errors import BackhandError
 from backhand.tabular.recipes import PIECES, Recipe, _with
 from backhand.train.local_steps import LocalShards, local_steps
@@ -213,7 +213,7 @@ def simulated(workers: int, seconds: float) -> float:
         taken = []
         for place in range(5):
             begun = time.perf_counter()
-            start = client.submit(_same, Turn(net, own, state, place, 5), pure=False)
+            start = client.submit(same, Turn(net, own, state, place, 5), pure=False)
             stands = [
                 client.submit(slept, start, rows, first + seconds, pure=False) for rows in shards
             ]
@@ -256,12 +256,14 @@ def wide(number: int, rows: int, columns: int = 50):  # a partition, made on a w
 
 
 def memory(rows: int, limits: list[str], partitions: int = 24) -> None:
-    import psutil
     import dask.dataframe as dd
+    import psutil
 
     own = {"hidden": (16,), "learning_rate": 0.02}
     recipe = Recipe((_with(PIECES, 1, **own),), lengths=((10**9, 2, 512),))
-    print("limit of a worker | its rows, MB | largest, MB | written to the disk, MB | seconds | ends")
+    print(
+        "limit of a worker | its rows, MB | largest, MB | written to the disk, MB | seconds | ends"
+    )
     bits = None
     for limit in limits:
         settings = {"distributed.worker.memory.terminate": 0.95}

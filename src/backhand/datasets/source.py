@@ -121,6 +121,7 @@ def joined(tables: Sequence[Any]) -> Any:
         if len(kinds - {pa.null()}) > 1:
             tables = [_with_column(table, name, _common) for table in tables]
     whole = pa.concat_tables(tables, promote_options="permissive")
+    whole = whole.combine_chunks()  # a copy: slices hold all that they are slices of
     notes = {k: v for k, v in (whole.schema.metadata or {}).items() if k != arrow.PLACES}
     return whole.replace_schema_metadata(notes)
 

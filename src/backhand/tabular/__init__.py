@@ -8,6 +8,7 @@ In the order in which a fit uses them:
 - `folds`: the training and validation rows of each network
 - `network`: a recipe and prepared columns as a `backhand.Network`
 - `member`: one network of an ensemble
+- `watching`: callbacks and time limits, which look at networks while they are trained
 - `checkpoints`: a fit that goes on after a kill
 - `training`: trains them, within the time that there is
 - `weights`: how much each kind of network counts, and how sure the ensemble may be

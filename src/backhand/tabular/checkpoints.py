@@ -37,7 +37,7 @@ class FitCheckpoint:
 
     Parameters
     ----------
-    like : Checkpoint
+    given : Checkpoint
         Its folder, and how often a network is written.
     known : mapping, optional
         What `recorded` says of the folder; without it there is nothing to go on with.
@@ -48,6 +48,8 @@ class FitCheckpoint:
     ----------
     path : str
         The folder.
+    checkpoint : Checkpoint
+        As given.
     recorded : dict
         What is known of the fit that it is of; empty if there is none.
     complete : bool
@@ -61,11 +63,11 @@ class FitCheckpoint:
 
     def __init__(
         self,
-        like: Checkpoint,
+        given: Checkpoint,
         known: Mapping[str, Any] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        self.path, self._like, self.recorded = like.path, like, dict(known or {})
+        self.path, self.checkpoint, self.recorded = given.path, given, dict(known or {})
         self.complete = False
         self._known: dict[str, Any] = {"holds": HOLDS, "about": dict(about or {})}
         self._ask: Callable[[], Mapping[str, Any]] = dict
@@ -78,8 +80,8 @@ class FitCheckpoint:
         """What somebody gives as a checkpoint: one of these, a `Checkpoint`, or a folder."""
         if isinstance(given, FitCheckpoint):
             return given
-        like = given if isinstance(given, Checkpoint) else Checkpoint(given)
-        return cls(like, recorded(like.path))
+        checkpoint = given if isinstance(given, Checkpoint) else Checkpoint(given)
+        return cls(checkpoint, recorded(checkpoint.path))
 
     def __enter__(self) -> FitCheckpoint:
         return self
@@ -113,7 +115,7 @@ class FitCheckpoint:
     @property
     def is_long(self) -> bool:
         """Whether training has lasted so long that what is finished is worth a file."""
-        return time.monotonic() - self._begun >= cadence(self._like.every)[1]
+        return time.monotonic() - self._begun >= cadence(self.checkpoint.every)[1]
 
     @property
     def attempt(self) -> int:
@@ -169,7 +171,7 @@ class FitCheckpoint:
 
     def fault(self, error: Exception) -> None:
         """Warn once that nothing can be written."""
-        self._like.fault(error)
+        self.checkpoint.fault(error)
 
 
 class MemberCheckpoint(Checkpoint):
@@ -182,7 +184,7 @@ class MemberCheckpoint(Checkpoint):
     """
 
     def __init__(self, of: FitCheckpoint, name: str) -> None:
-        super().__init__(os.path.join(of.path, name), of._like.every)
+        super().__init__(os.path.join(of.path, name), of.checkpoint.every)
         self._of, self._name = of, name
         self.state = of.state(name)
 

@@ -171,7 +171,9 @@ def fit_passes(
     settings.tell(preparation)
     classes = None if regression else np.array(sorted(first.labels))
     preparing = _preparing(labelled, first, preparation, classes, class_weight, given)
-    found = second_pass(preparing, first.rows)
+    rows, y = first.rows, first.y
+    del first  # statistics of many columns take as much as rows do
+    found = second_pass(preparing, rows)
     held_out = found.held_out
     task = StreamedTask(
         preparation,
@@ -184,11 +186,11 @@ def fit_passes(
         by_score=settings.metric is not None and not has_threshold(metric, classes),
         some_x=found.some_x,
         counts=found.counts,
-        targets=first.y,
+        targets=y,
     )
-    bounds = None if first.y is None else (first.y.least, first.y.most)
+    bounds = None if y is None else (y.least, y.most)
     numbers = found.numbers
-    fitted = trained(task, recipe, settings, deadline, first.rows, bounds, classes, target, numbers)
+    fitted = trained(task, recipe, settings, deadline, rows, bounds, classes, target, numbers)
     return fitted, classes, labelled.names
 
 

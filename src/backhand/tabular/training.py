@@ -6,21 +6,19 @@ import contextlib
 import dataclasses
 import json
 import math
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from ..errors import InputError
 from ..network import Network
 from ..preprocess.preparation import TablePreparation
 from ..run.llvm.host.team import available_threads, checked_threads
 from ..sealed import checksum
 from ..train.blocks import Blocks
-from ..train.callbacks import Callback, Progress
+from ..train.callbacks import Callback
 from ..train.config import TrainConfig
 from ..train.fit import fit
 from ..train.result import DivergedError, FitResult
@@ -29,11 +27,12 @@ from ..train.several import fit_several
 from ..train.spread import fit_spread, has_workers
 from .checkpoints import FitCheckpoint, MemberCheckpoint
 from .folds import Fold
-from .member import Member, MemberProgress, outputs_of
+from .member import Member, outputs_of
 from .metrics import Metric, metric_of
 from .network import code_counts, network_of, with_unseen
 from .recipes import LOG, NetworkRecipe, Recipe
 from .targets import TargetScale
+from .watching import Watch
 
 Array = Any
 
@@ -131,6 +130,38 @@ class _Job:
     validation: Rows | None
     seed: int
 
+    def sample(self) -> Rows | None:
+        """Some of its rows; of those that are streamed, of the held-out ones, which are here."""
+        rows = self.rows if isinstance(self.rows, Rows) else self.validation
+        return rows and rows.take(some_of(len(rows), SAMPLE, self.seed))
+
+
+class _How(NamedTuple):
+    """How all networks are trained; ``threads`` is how many at a time."""
+
+    recipe: Recipe
+    epochs: int
+    batch_size: int
+    threads: int | None
+    watch: Watch
+
+    def config(self, job: _Job, rate_factor: float) -> TrainConfig:
+        decay = f"weight_decay={job.recipe.weight_decay}"
+        epochs = max(1, round(self.epochs * job.recipe.epochs))
+        return TrainConfig(
+            epochs=epochs,
+            batch_size=min(self.batch_size, len(job.rows)),
+            optimiser=f"adamw:beta2={job.recipe.beta2},{decay}",
+            learning_rate=job.recipe.learning_rate * rate_factor,
+            schedule="coslog4",
+            schedules={"weight_decay": "flat_cos", "dropout": "flat_cos"},
+            seed=job.seed,
+            patience=max(1, math.ceil(self.recipe.patience * epochs)),
+        )
+
+    def callback(self, number: int, job: _Job) -> Callback:
+        return self.watch.callback_of(number, job.kind, job.network, job.sample)
+
 
 def train_members(
     task: Task,
@@ -175,14 +206,13 @@ def train_members(
         jobs, epochs = _affordable(jobs, epochs, batch_size, at_once, deadline, task)
     if checkpoint is not None:
         checkpoint.begin(lambda: {"recipe": dataclasses.asdict(recipe), **task.described()})
-    watch = _Watch(list(callbacks), len(jobs), deadline)
+    watch = Watch(list(callbacks), len(jobs), deadline)
+    how = _How(recipe, epochs, batch_size, threads, watch)
     rounds = [jobs] if deadline == math.inf else _rounds(jobs, at_once)
     results: list[FitResult] = []
     for part in rounds:
         begun = time.monotonic()
-        results += _train_stably(
-            task, part, checkpoint, recipe, epochs, batch_size, threads, watch, len(results)
-        )
+        results += _train_stably(task, part, checkpoint, how, len(results))
         if 2 * time.monotonic() - begun > deadline:
             break  # another round would take about as long
     if checkpoint is not None and not any(r.stopped == "interrupted" for r in results):
@@ -230,16 +260,16 @@ def _rounds(jobs: list[_Job], at_once: int) -> list[list[_Job]]:
 
 
 def _train_stably(
-    task: Task, jobs: list[_Job], checkpoint: FitCheckpoint | None, *settings: Any
+    task: Task, jobs: list[_Job], checkpoint: FitCheckpoint | None, how: _How, before: int
 ) -> list[FitResult]:
-    """Train jobs, again with a smaller learning rate if one diverges."""
+    """Train jobs, after ``before`` others; again with a smaller learning rate if one diverges."""
 
     def train(attempt: int) -> list[FitResult]:
         every = [
             None if checkpoint is None else checkpoint.member(number, attempt)
             for number in range(len(jobs))
         ]
-        return _train(task, jobs, RETRY_RATE**attempt, every, *settings)
+        return _train(task, jobs, how, RETRY_RATE**attempt, every, before)
 
     for attempt in range(checkpoint.attempt if checkpoint else 0, TRIES - 1):
         with contextlib.suppress(DivergedError):
@@ -250,17 +280,13 @@ def _train_stably(
 def _train(
     task: Task,
     jobs: list[_Job],
+    how: _How,
     rate_factor: float,
     checkpoints: Sequence[MemberCheckpoint | None],
-    recipe: Recipe,
-    epochs: int,
-    batch_size: int,
-    threads: int | None,
-    watch: _Watch,
     before: int,
 ) -> list[FitResult]:
-    """Train jobs, after ``before`` others; ``rate_factor`` is a factor of the learning rate."""
-    configs = [_config(job, recipe, epochs, batch_size, rate_factor) for job in jobs]
+    """Train jobs; ``rate_factor`` is a factor of the learning rate."""
+    configs = [how.config(job, rate_factor) for job in jobs]
     starts = [
         job.network.init("data_kinks", job.seed, task.start(job.rows, job.seed)) for job in jobs
     ]
@@ -272,17 +298,17 @@ def _train(
             jobs[0].network,
             starts[0],
             jobs[0].rows,
-            dataclasses.replace(configs[0], threads=threads),
+            dataclasses.replace(configs[0], threads=how.threads),
             validation=jobs[0].validation,
             score=None if scores is None else scores[0],
-            callbacks=[watch.callback_of(before, jobs[0])],
+            callbacks=[how.callback(before, jobs[0])],
             state=states[0],
             checkpoint=checkpoints[0],
         )
         return [result]
     networks, rows = [job.network for job in jobs], [job.rows for job in jobs]
     held_out = [job.validation for job in jobs]
-    if has_workers() and _may_leave(rows, watch, any(checkpoints)):
+    if has_workers() and _may_leave(rows, how.watch, any(checkpoints)):
         return fit_spread(networks, starts, rows, configs, held_out, scores or [None] * len(jobs))
     return fit_several(
         networks,
@@ -291,15 +317,15 @@ def _train(
         configs,
         validation=held_out,
         score=scores,
-        callbacks=lambda number: [watch.callback_of(before + number, jobs[number])],
-        threads=threads,
+        callbacks=lambda number: [how.callback(before + number, jobs[number])],
+        threads=how.threads,
         states=states,
         checkpoints=checkpoints,
     )
 
 
 def _may_leave(
-    rows: Sequence[Rows | Blocks], watch: _Watch, checkpoint: bool
+    rows: Sequence[Rows | Blocks], watch: Watch, checkpoint: bool
 ) -> TypeGuard[Sequence[Rows]]:
     """Whether networks can be trained in other processes; a warning says what keeps them here."""
     keep = [*watch.needs, *(["a checkpoint"] if checkpoint else [])]
@@ -312,23 +338,6 @@ def _may_leave(
             stacklevel=2,
         )
     return not keep
-
-
-def _config(
-    job: _Job, recipe: Recipe, epochs: int, batch_size: int, rate_factor: float
-) -> TrainConfig:
-    decay = f"weight_decay={job.recipe.weight_decay}"
-    epochs = max(1, round(epochs * job.recipe.epochs))
-    return TrainConfig(
-        epochs=epochs,
-        batch_size=min(batch_size, len(job.rows)),
-        optimiser=f"adamw:beta2={job.recipe.beta2},{decay}",
-        learning_rate=job.recipe.learning_rate * rate_factor,
-        schedule="coslog4",
-        schedules={"weight_decay": "flat_cos", "dropout": "flat_cos"},
-        seed=job.seed,
-        patience=max(1, math.ceil(recipe.patience * epochs)),
-    )
 
 
 def some_of(rows: int, most: int, seed: int) -> Array | slice:
@@ -365,49 +374,6 @@ def _member(task: Task, job: _Job, result: FitResult) -> Member:
         scale = job.scale.smeared(task.y[job.fold[1]], z)
         member = dataclasses.replace(member, scale=scale)
     return dataclasses.replace(member, held_out=member.predictions(job.validation.x))
-
-
-class _Watch:
-    """Hands each epoch of each member to the user's callbacks, and ends what has no time left."""
-
-    def __init__(self, callbacks: list[Callback], members: int, deadline: float) -> None:
-        self._callbacks, self._members, self._deadline = callbacks, members, deadline
-        self._lock, self._ended = threading.Lock(), False
-        for callback in callbacks:
-            if not callable(callback):
-                raise InputError(f"callbacks must be functions, got {callback!r:.60}")
-
-    @property
-    def needs(self) -> list[str]:
-        """The arguments of a fit that are asked after every epoch."""
-        limited = self._deadline < math.inf
-        return ["callbacks"] * bool(self._callbacks) + ["time_limit"] * limited
-
-    def callback_of(self, number: int, job: _Job) -> Callback:
-        """The callback of one member."""
-        last = time.monotonic()
-        # of rows that are streamed, those that are held out are in memory
-        rows = job.rows if isinstance(job.rows, Rows) else job.validation
-        about: dict[str, Any] = {
-            "member": number + 1,
-            "members": self._members,
-            "kind": job.kind,
-            "network": job.network,
-            "_sample": lambda: rows and rows.take(some_of(len(rows), SAMPLE, job.seed)),
-        }
-
-        def notify(now: Progress) -> bool:
-            nonlocal last
-            took, last = time.monotonic() - last, time.monotonic()
-            if self._callbacks:
-                known = {f.name: getattr(now, f.name) for f in dataclasses.fields(Progress)}
-                seen = MemberProgress(**known, **about)
-                with self._lock:
-                    answers = [callback(seen) for callback in self._callbacks]
-                    self._ended |= any(answer is True for answer in answers)
-            return self._ended or last + took > self._deadline
-
-        return notify
 
 
 def _affordable(

@@ -12,7 +12,7 @@ from backhand.check.kernels import compare_training, random_problem, trained
 from backhand.errors import InputError
 from backhand.formulas.activations import ACTIVATIONS
 from backhand.formulas.losses import LOSSES
-from backhand.formulas.optimisers import OPTIMISERS
+from backhand.formulas.optimisers import OPTIMISERS, choose_optimiser
 from backhand.network import Network
 from backhand.plan.layers import Embedding, Linear
 from backhand.plan.scalars import step_scalars
@@ -339,3 +339,13 @@ def test_other_numbers_of_threads_are_tried_and_change_no_bit(monkeypatch, width
             assert {2, 4} <= set(used) <= {1, 2, 4}
             assert sum(a != b for a, b in itertools.pairwise(used)) > 3
     assert found[0] == found[1]
+
+
+def test_equal_trainings_share_a_plan_and_others_do_not():
+    def kernels(hidden=5, optimiser="adam:beta2=0.99", sparse=False):
+        description = Network((3, hidden, 2), activation="tanh", dtype="float64")
+        return engine._training_kernels(description, choose_optimiser(optimiser), sparse, ())
+
+    assert kernels() is kernels()
+    others = [kernels(hidden=6), kernels(optimiser="adam:beta2=0.98"), kernels(sparse=True)]
+    assert all(other is not kernels() for other in others)
