@@ -329,7 +329,7 @@ def test_what_a_folder_has_not(backhand, people, tmp_path):
     for more, message in (
         (("label", "--cv", "3"), "--cv 3: parts is a folder, and is streamed; --test FILE"),
         (("labels",), "no column 'labels': did you mean 'label'?"),
-        (("label", "--hidden", "8"), "parts: is a folder, not a file"),
+        (("label", "--hidden", "8"), "--hidden is for one plain network, and the folder parts"),
     ):
         code, _, err = backhand(*words, *more)
         assert code == 2

@@ -140,7 +140,7 @@ def test_rows_of_a_function_are_learned_from(disk, kind, tmp_path):
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        ([], "the function gives no rows"),
+        ([], "there are no rows"),
         ([3], "part 1 of the rows must be Rows"),
         ([(ROWS.x, ROWS.t), (ROWS.x[:, 1:], ROWS.t)], "part 2 of the rows has"),
         ([(ROWS.x, ROWS.t[1:])], "part 1 of the rows has x and t of"),

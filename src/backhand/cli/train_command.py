@@ -7,6 +7,7 @@ to `train_plain`.
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -301,6 +302,12 @@ def is_ensemble(name: str, there: list[str]) -> bool:
         raise InputError(
             f"{spelt(plain[0])} is for one plain network, {spelt(of_table[0])} for the ensemble "
             "that a table gets without it: leave one of them out"
+        )
+    if table and plain and os.path.isdir(name):
+        raise InputError(
+            f"{spelt(plain[0])} is for one plain network, and the folder {name} is for the "
+            "ensemble, which is streamed: leave it out, name one file, or take "
+            "backhand.Stream(folder).rows(target) in Python"
         )
     if table and not plain:
         for option in OF_PLAIN:

@@ -18,7 +18,6 @@ import numpy as np
 
 from ..errors import InputError
 from ..network import Params
-from ..run.llvm.host.team import helping
 from .rows import Rows
 
 Array = Any
@@ -125,6 +124,7 @@ an exception that is raised in a thread from outside could end the new one, for 
 @contextlib.contextmanager
 def ahead(made: Iterator[T]) -> Iterator[Iterator[T]]:
     """What an iterator makes; the next one is made on another thread while one is in use."""
+    from ..run.llvm.host.team import helping  # what trains in memory need not import it
 
     def another() -> T | None:
         with helping():

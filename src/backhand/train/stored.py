@@ -212,14 +212,26 @@ def stream_rows(
     if not callable(make):
         raise InputError(f"a function that gives rows is needed, got {type(make).__name__}")
     size, room = as_bytes(window, "window"), None if disk is None else as_bytes(disk, "disk")
-    room = disk_allowed(room, scratch)
-    kept: StoredRows | None = StoredRows(scratch, size)
+    return kept_or_reread(lambda rng: _alike(make()), size, disk_allowed(room, scratch), scratch)
+
+
+def kept_or_reread(
+    make: Callable[[np.random.Generator | None], Iterator[Rows]],
+    window: int,
+    disk: int,
+    scratch: str | None,
+) -> Blocks:
+    """Rows kept on the disk if they take no more than ``disk`` bytes, else as `RereadRows`.
+
+    Raises InputError if there are none.
+    """
+    kept: StoredRows | None = StoredRows(scratch, window)
     count = row_bytes = 0
     try:
-        for rows in _alike(make()):
+        for rows in make(None):
             count += len(rows)
             row_bytes = sum(bytes_of_row(a) for a in rows if a is not None)
-            if kept is not None and count * row_bytes > room:
+            if kept is not None and count * row_bytes > disk:
                 kept.close()
                 kept = None
             if kept is not None:
@@ -229,8 +241,8 @@ def stream_rows(
             kept.close()
         raise
     if not count:
-        raise InputError("the function gives no rows")
-    return kept or RereadRows(lambda rng: _alike(make()), count, row_bytes, size)
+        raise InputError("there are no rows to learn from")
+    return kept or RereadRows(make, count, row_bytes, window)
 
 
 def _alike(parts: Iterable[Any]) -> Iterator[Rows]:
