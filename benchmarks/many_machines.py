@@ -245,11 +245,11 @@ def on_dask(rows: int, number: int, whole: float) -> None:
     print(f"measured on 2 processes: {1e3 * middle:.0f} ms a turn, speed-up {whole / middle:.1f}")
 
 
-def wide(number: int, rows: int, columns: int = 50):  # a partition, made on a worker
+def wide(number: int, rows: int, width: int = 50):  # a partition, made on a worker
     import pandas as pd
 
     rng = np.random.default_rng(number)
-    made = pd.DataFrame(rng.normal(size=(rows, columns)).astype(np.float32))
+    made = pd.DataFrame(rng.normal(size=(rows, width)).astype(np.float32))
     made.columns = [f"number{place}" for place in made]
     made["y"] = np.where(made.number0 + rng.logistic(size=rows) > 0, "yes", "no")
     return made
