@@ -32,7 +32,7 @@ import numpy as np
 sys.path.pop(0)
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.dask.cluster import FEATURES, cluster, digest, table
+from tests.dask.cluster import FEATURES, cluster, digest, table, written
 
 from backhand import Network, Rows, TabularClassifier, TrainConfig, fit
 from backhand.dask import DaskTabularClassifier
@@ -276,14 +276,18 @@ def memory(rows: int, limits: list[str], partitions: int = 24) -> None:
 
             def watch(most=most, ended=ended, client=client) -> None:
                 while not ended.wait(0.2):
-                    for process in client.run(os.getpid).values():
-                        with contextlib.suppress(psutil.NoSuchProcess):
+                    # a worker may be about to be started again
+                    with contextlib.suppress(psutil.NoSuchProcess, OSError):
+                        for process in client.run(os.getpid).values():
                             most.append(psutil.Process(process).memory_info().rss / 2**20)
 
             threading.Thread(target=watch, daemon=True).start()
             begun = time.monotonic()
             try:
-                model = DaskTabularClassifier(recipe, client=client, random_state=0, shards=12)
+                # few exchanges, each of which may read all rows from the disk
+                model = DaskTabularClassifier(
+                    recipe, client=client, random_state=0, shards=12, steps=5000
+                )
                 found = digest(model.fit(X.drop(columns="y"), X.y))
                 bits = bits or found
                 end = "same bits" if found == bits else "OTHER BITS"
@@ -291,9 +295,8 @@ def memory(rows: int, limits: list[str], partitions: int = 24) -> None:
                 end = f"error: {error}"
             taken = time.monotonic() - begun
             ended.set()
-            written = client.run(lambda dask_worker: dask_worker.data.spilled_total.disk)
             held = 4 * (50 + 3) * rows / 2 / 2**20
-            spilled = sum(written.values()) / 2**20
+            spilled = max(written(client)) / 2**20
             print(
                 f"{limit} | {held:.0f} | {max(most):.0f} | {spilled:.0f} | {taken:.0f} | {end}",
                 flush=True,

@@ -107,3 +107,13 @@ def digest(model):
     for name, a in sorted(model.model_.tensors().items()):
         found.update(name.encode() + np.ascontiguousarray(a).tobytes())
     return found.hexdigest()
+
+
+def written(client):
+    """Bytes that each worker has written to its disk, since what it holds did not fit."""
+
+    def bytes_of(dask_worker):
+        known = dask_worker.data.cumulative_metrics
+        return sum(value for key, value in known.items() if key == ("disk-write", "bytes"))
+
+    return [*client.run(bytes_of).values()]
