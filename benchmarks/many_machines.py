@@ -311,7 +311,7 @@ def main() -> None:
     parts = ["score", "steps", "speed", "memory"]
     options.add_argument("--parts", nargs="+", default=parts, choices=parts)
     options.add_argument("--memory-rows", type=int, default=6_000_000)
-    options.add_argument("--limits", nargs="+", default=["4GB", "1GB", "600MB"])
+    options.add_argument("--limits", nargs="+", default=["4GB", "1500MB", "1GB"])
     given = options.parse_args()
     warnings.simplefilter("ignore", ResourceWarning)
     if "score" in given.parts:
