@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from backhand import InputError
 from backhand.cli.interrupts import heed, pressed, remembered, stopped_loading
 
 
@@ -60,25 +61,46 @@ def test_other_threads_are_not_interrupted():
 
 
 LOADING = {
-    "turned into an error": "try: {press}\nexcept KeyboardInterrupt: raise ImportError('C failed')",
-    "half of it is there": "try: {press}\nexcept KeyboardInterrupt: {{}}['what was not defined']",
+    "an error of its own": "raise ImportError('C failed')",
+    "of the system": "raise OSError(2, 'cannot load')",
+    "of memory": "raise MemoryError",
+    "half of it is there": "{}['what was not defined']",
 }
 
 
-@pytest.mark.parametrize("code", LOADING.values(), ids=LOADING)
-def test_a_module_that_ctrl_c_stopped_from_loading(backhand, tmp_path, monkeypatch, code):
-    press_it = "__import__('os').kill(__import__('os').getpid(), 2)"
-    (tmp_path / "stopped.py").write_text(code.format(press=press_it))
+@pytest.mark.parametrize("becomes", LOADING.values(), ids=LOADING)
+@pytest.mark.parametrize("explained", [False, True], ids=["plain", "explained"])
+def test_a_module_that_ctrl_c_stopped_from_loading(
+    backhand, tmp_path, monkeypatch, becomes, explained
+):
+    code = f"import os\ntry: os.kill(os.getpid(), 2)\nexcept KeyboardInterrupt: {becomes}\n"
+    (tmp_path / "stopped.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
 
-    monkeypatch.setattr("backhand.datasets.load", lambda *_, **__: import_module("stopped"))
+    def load(*args, **kwargs):
+        try:
+            import_module("stopped")
+        except Exception as error:
+            if explained:
+                raise InputError("table.parquet: is damaged") from None
+            raise error
+
+    monkeypatch.setattr("backhand.datasets.load", load)
     assert backhand("train", "digits") == (130, "", "interrupted: nothing was written\n")
 
 
-def test_errors_of_other_origins_are_theirs():
+def test_errors_of_other_origins_are_theirs(tmp_path, monkeypatch):
     with remembered():
         with pytest.raises(KeyboardInterrupt):
-            press()
+            press()  # no module is loading
+        with pytest.raises(ImportError) as missing:
+            import_module("this_is_not_there")
+        assert not stopped_loading(missing.value)
+    (tmp_path / "pressing.py").write_text("import os\nos.kill(os.getpid(), 2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with remembered():
+        with pytest.raises(KeyboardInterrupt):
+            import_module("pressing")
         with pytest.raises(ValueError, match="after the loading") as later:
             raise ValueError("after the loading")
         assert not stopped_loading(later.value)

@@ -113,7 +113,6 @@ def written(client):
     """Bytes that each worker has written to its disk, since what it holds did not fit."""
 
     def bytes_of(dask_worker):
-        known = dask_worker.data.cumulative_metrics
-        return sum(value for key, value in known.items() if key == ("disk-write", "bytes"))
+        return dask_worker.data.cumulative_metrics.get(("disk-write", "bytes"), 0)
 
     return [*client.run(bytes_of).values()]

@@ -162,6 +162,13 @@ def test_a_sample_is_from_all_over_a_folder_of_parquet(folder):
     assert found.max() == N - 1
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_sample_holds_no_more_memory_than_it_shows(parts):
+    whole = pa.table({"a": np.arange(1_000_000.0)})
+    sample = source_of(lambda: iter([whole] * parts)).sample()
+    assert 0 < sample.get_total_buffer_size() <= 1.1 * sample.nbytes < whole.nbytes / 5
+
+
 # how random an epoch of sorted rows is ------------------------------------------------------------
 
 SORTED, PIECE, BLOCK = 4000, 40, 400

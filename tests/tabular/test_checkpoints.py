@@ -159,8 +159,9 @@ def test_a_retry_with_a_smaller_rate_goes_on(recipe, table, tmp_path, monkeypatc
     seen = []
     again = fitted(recipe, table, tmp_path / "ck", callbacks=[lambda now: seen.append(now.epoch)])
     assert same(again, wanted)
-    # six epochs of one network, and what another one had done by then
-    assert len(seen) <= sum(len(m.result.history) for m in wanted.members_) - 6
+    # without six epochs of one network, and what another one had done by then, which is less
+    every = sum(len(m.result.history) for m in wanted.members_)
+    assert every / 2 < len(seen) <= every - 6
 
 
 def test_a_fit_that_diverges_for_good_leaves_nothing(recipe, table, tmp_path):

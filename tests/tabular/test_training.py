@@ -153,11 +153,11 @@ def test_a_deadline_takes_epochs(task, recipe):
 def test_what_diverges_is_tried_again_with_a_smaller_rate(task, recipe, members, monkeypatch):
     factors, train = [], training._train
 
-    def diverge_at_first(task, jobs, how, rate_factor, *settings):
+    def diverge_at_first(task, jobs, shared, rate_factor, *settings):
         factors.append(rate_factor)
         if len(factors) < 3:
             raise DivergedError("the loss is nan")
-        return train(task, jobs, how, 1.0, *settings)
+        return train(task, jobs, shared, 1.0, *settings)
 
     monkeypatch.setattr(training, "_train", diverge_at_first)
     for one, other in zip(train_members(task, recipe, seed=0), members, strict=True):

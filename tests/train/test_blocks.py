@@ -18,7 +18,7 @@ from backhand import (
     fit,
     load_checkpoint,
 )
-from backhand.run.llvm.host import team
+from backhand.run.llvm.host.team import helpers
 from backhand.train.blocks import STARTING, Blocks, RereadRows, ahead
 from backhand.train.stored import StoredRows, stored
 
@@ -149,8 +149,7 @@ def test_the_next_block_is_read_while_one_is_in_use():
     assert not [thread for thread in threading.enumerate() if "backhand-read" in thread.name]
 
 
-def test_a_processor_is_left_to_the_reader_while_it_reads(monkeypatch):
-    monkeypatch.setattr(team, "available_threads", lambda: 4)
+def test_a_processor_is_left_to_the_reader_while_it_reads():
     inside, leave = threading.Event(), threading.Event()
 
     def pieces():
@@ -162,10 +161,10 @@ def test_a_processor_is_left_to_the_reader_while_it_reads(monkeypatch):
     with ahead(pieces()) as blocks:
         assert next(blocks) == 1
         assert inside.wait(10)
-        assert team.spare_threads() == 3
+        assert helpers() == 1
         leave.set()
         assert [*blocks] == [2]
-        assert team.spare_threads() == 4
+        assert helpers() == 0
 
 
 def test_no_thread_is_interrupted_while_it_starts_the_reader():

@@ -383,15 +383,28 @@ def _showable() -> Iterator[None]:
                 stream.reconfigure(encoding=encoding, errors=errors)
 
 
+@contextlib.contextmanager
+def _stopped_loading_told() -> Iterator[None]:
+    """Make Ctrl-C of the error that became of it while a module was loading."""
+    try:
+        yield
+    except Exception as error:
+        if stopped_loading(error):
+            raise KeyboardInterrupt from None
+        raise
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        code = app(args=arguments, prog_name="backhand", standalone_mode=False)
+        with _stopped_loading_told():
+            code = app(args=arguments, prog_name="backhand", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.Exit as stop:
         return stop.exit_code
     except (_InterruptedError, KeyboardInterrupt, typer.Abort) as stop:
-        return _interrupted(str(stop))
+        print(f"interrupted: {str(stop) or 'nothing was written'}", file=sys.stderr)
+        return INTERRUPTED
     except BackhandError as error:
         return _say(str(error), 2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:  # whoever read the output has gone; nobody is there to be told
@@ -406,19 +419,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _say(f"{place}{error.strerror or error}", 2)
     except Exception as error:
-        if stopped_loading(error):
-            return _interrupted()
         usage: Any = getattr(error, "format_message", None)
         if usage is None:
             raise
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         return _say(usage() + hint, 2)
-
-
-def _interrupted(written: str = "") -> int:
-    print(f"interrupted: {written or 'nothing was written'}", file=sys.stderr)
-    return INTERRUPTED
 
 
 def _say(message: str, code: int) -> int:

@@ -10,19 +10,25 @@ from collections.abc import Iterator
 from types import FrameType
 
 _pressed = False
+_while_loading = False
 
 
 def _note(number: int, frame: FrameType | None) -> None:
-    global _pressed
+    global _pressed, _while_loading
     _pressed = True
+    _while_loading |= any(_imports(one) for one, _ in traceback.walk_stack(frame))
     signal.default_int_handler(number, frame)
+
+
+def _imports(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith("<frozen importlib.")
 
 
 @contextlib.contextmanager
 def remembered() -> Iterator[None]:
     """Remember Ctrl-C for `heed`, where this is the thread that it interrupts."""
-    global _pressed
-    _pressed = False
+    global _pressed, _while_loading
+    _pressed = _while_loading = False
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield  # somebody else has plans for Ctrl-C
@@ -46,15 +52,17 @@ def heed() -> None:
 
 
 def stopped_loading(error: Exception) -> bool:
-    """Say whether Ctrl-C was `pressed` and an error comes from a module that was loading.
+    """Say whether Ctrl-C came while a module was loading, and an error is what became of it.
 
-    What is written in C may make an ImportError of Ctrl-C, and others stumble over what it left.
+    What is written in C may make another error of Ctrl-C, and modules stumble over what it left.
     """
-    frames = traceback.walk_tb(error.__traceback__)
-    loading = isinstance(error, ImportError) or any(
-        frame.f_code.co_name == "<module>" for frame, _ in frames
-    )
-    return pressed() and loading
+    found: BaseException | None = error
+    while _while_loading and found is not None:
+        frames = traceback.walk_tb(found.__traceback__)
+        if isinstance(found, ImportError) or any(f.f_code.co_name == "<module>" for f, _ in frames):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ MERGED = 8
 """Statistics of partitions that are merged at once; those of more would be in memory together."""
 
 SOON: dict[str, Any] = {"pure": False, "priority": 1}
-"""Of tasks that let workers let go of much: before more of it is made."""
+"""How tasks are submitted that free more memory than they take: before others."""
 
 
 class Spec(NamedTuple):

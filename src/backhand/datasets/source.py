@@ -84,6 +84,8 @@ class Source:
     def check_there(self, columns: Iterable[str]) -> None:
         """Raise InputError if a column is missing, with the nearest name that is there."""
         for name in columns:
+            if not isinstance(name, str):
+                raise InputError(f"a column's name is text, got {name!r:.60}")
             if name not in self.names:
                 near = nearest(name, self.names)
                 hint = f"did you mean {near!r}? " if near else ""
@@ -121,7 +123,7 @@ def joined(tables: Sequence[Any]) -> Any:
         if len(kinds - {pa.null()}) > 1:
             tables = [_with_column(table, name, _common) for table in tables]
     whole = pa.concat_tables(tables, promote_options="permissive")
-    whole = whole.combine_chunks()  # a copy: slices hold all that they are slices of
+    whole = whole.take(np.arange(len(whole)))  # a copy: slices hold all that they are slices of
     notes = {k: v for k, v in (whole.schema.metadata or {}).items() if k != arrow.PLACES}
     return whole.replace_schema_metadata(notes)
 

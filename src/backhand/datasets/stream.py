@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backhand.datasets.source import Source, named
+from backhand.datasets.plain_rows import plain_rows
+from backhand.datasets.source import Source
 from backhand.datasets.sources import source_of
 from backhand.datasets.tables import NO_CLASS
 from backhand.datasets.text_files import TextFiles
@@ -20,7 +21,6 @@ from backhand.preprocess import arrow, cells
 from backhand.preprocess.missing import spells
 from backhand.preprocess.readings import Reading
 from backhand.train.blocks import WINDOW, Blocks
-from backhand.train.rows import Rows
 from backhand.train.stored import disk_allowed, kept_or_reread
 
 MOST_CLASSES = 10_000
@@ -111,27 +111,30 @@ class Stream:
         for batch in self.source.batches():
             yield batch.table
 
-    def rows(self, target: str) -> Blocks:
-        """Rows for `backhand.fit` of a plain network, whose inputs are the numbers as they are.
+    def rows(self, target: str, *, regression: bool = False) -> Blocks:
+        """Rows for `backhand.fit` of a plain network: numbers, neither scaled nor filled in.
 
-        They are read once now, and kept on the disk if there is room. `validation` and `last` are
-        for estimators; `fit` takes validation rows.
+        They are read through once now, and kept on the disk if there is room. `validation` and
+        `last` are for estimators; `fit` takes validation rows in memory.
 
         Parameters
         ----------
         target : str
-            The column to predict: numbers, or the classes' numbers from 0 on.
+            The column to predict: the classes' numbers, 0, 1, ..., or booleans.
+        regression : bool
+            Whether it holds any numbers instead.
 
         Returns
         -------
         Blocks
-            x of float32, the other columns in their order; t of int64 if the column holds whole
-            numbers, else of float64.
+            x of float32, the other columns in their order; t of int64, or of float64 for a
+            regression.
 
         Raises
         ------
         InputError
-            Names a column that holds no numbers, and the place of a value that is missing.
+            Names a column that holds neither numbers nor booleans, and the place of a value that
+            is missing, too large, or no class.
 
         Examples
         --------
@@ -139,55 +142,14 @@ class Stream:
         >>> import pyarrow as pa
         >>> from backhand import Network, Stream, TrainConfig, fit
         >>> x = np.linspace(-1, 1, 100)
-        >>> table = pa.table({"a": x, "b": x**2, "y": (x > 0).astype(int)})
+        >>> table = pa.table({"a": x, "b": x**2, "y": x > 0})
         >>> net = Network((2, 8, 2), loss="softmax_cross_entropy")
         >>> rows = Stream(lambda: iter([table])).rows("y")
         >>> len(fit(net, net.init("lecun_normal", 0), rows, TrainConfig(epochs=3)).history)
         3
         """
-        source = self.source
-        sample = source.sample()
-        column = TargetColumn(source, sample, target, regression=False)
-        if column.kind not in ("number", "boolean"):
-            raise InputError(
-                f"target column {target!r} holds {column.kind}; a plain network takes the classes' "
-                "numbers: write them there, or fit a TabularClassifier"
-            )
-        names = [name for name in source.names if name != target]
-        if not names:
-            raise InputError(f"there is no column besides the target {target!r}")
-        readings = {name: cells.look(sample, name) for name in names}
-        for name, reading in readings.items():
-            if reading.kind != "number" and arrow.type_of(sample, name) != "bool":
-                raise InputError(f"column {name!r} holds {reading.kind}; {PLAIN}")
-
-        def make(rng: np.random.Generator | None) -> Iterator[Rows]:
-            for table, _, where in source.batches(rng, [*names, target]):
-                with named(where):
-                    x = np.empty((len(table), len(names)), np.float32)
-                    for place, (name, reading) in enumerate(readings.items()):
-                        x[:, place] = cells.numbers(table, name, reading, strays="raise")
-                        _check_known(table, name, ~np.isnan(x[:, place]))
-                    t, known = column.read(table)
-                    _check_known(table, target, known)
-                yield Rows(x, t.astype(np.int64) if t.dtype == bool else t)
-
+        make = plain_rows(self.source, target, regression)
         return kept_or_reread(make, self.window_bytes, self.disk_bytes, self.scratch)
-
-
-PLAIN = (
-    "a plain network takes numbers: leave it out with columns=, or fit a TabularClassifier or a "
-    "TabularRegressor"
-)
-
-
-def _check_known(table: Any, name: str, known: NDArray[np.bool_]) -> None:
-    if not known.all():
-        row = arrow.row_number(table, int(np.argmin(known)))
-        raise InputError(
-            f"column {name!r}, row {row}: has no value, and a plain network takes numbers; leave "
-            "such rows out with filter=, or fit a TabularClassifier or a TabularRegressor"
-        )
 
 
 class TargetColumn:
@@ -211,7 +173,7 @@ class TargetColumn:
         source.check_there([name])
         self.name, where = name, f"target column {name!r}"
         self._reading = cells.look(sample, name)
-        self.kind = kind = self._reading.kind
+        kind = self._reading.kind
         if kind in ("date", "unusable"):
             what = "dates" if kind == "date" else arrow.type_of(sample, name)
             raise InputError(f"{where} holds {what}; it must hold numbers, text or booleans")
@@ -226,7 +188,6 @@ class TargetColumn:
         if kind == "number" and typed_text:
             as_written = not isinstance(source, TextFiles) or cells.have_zeros(sample, name)
             kind = "text" if as_written else kind
-            self.kind = kind
         if kind == "number":
             whole = cells.are_integers(sample, name, self._reading)
             self._dtype = np.int64 if whole else np.float64

@@ -136,8 +136,8 @@ class _Job:
         return rows and rows.take(some_of(len(rows), SAMPLE, self.seed))
 
 
-class _How(NamedTuple):
-    """How all networks are trained; ``threads`` is how many at a time."""
+class _Settings(NamedTuple):
+    """What the networks of a fit share; ``threads`` is how many are trained at a time."""
 
     recipe: Recipe
     epochs: int
@@ -207,12 +207,12 @@ def train_members(
     if checkpoint is not None:
         checkpoint.begin(lambda: {"recipe": dataclasses.asdict(recipe), **task.described()})
     watch = Watch(list(callbacks), len(jobs), deadline)
-    how = _How(recipe, epochs, batch_size, threads, watch)
+    shared = _Settings(recipe, epochs, batch_size, threads, watch)
     rounds = [jobs] if deadline == math.inf else _rounds(jobs, at_once)
     results: list[FitResult] = []
     for part in rounds:
         begun = time.monotonic()
-        results += _train_stably(task, part, checkpoint, how, len(results))
+        results += _train_stably(task, part, checkpoint, shared, len(results))
         if 2 * time.monotonic() - begun > deadline:
             break  # another round would take about as long
     if checkpoint is not None and not any(r.stopped == "interrupted" for r in results):
@@ -260,7 +260,7 @@ def _rounds(jobs: list[_Job], at_once: int) -> list[list[_Job]]:
 
 
 def _train_stably(
-    task: Task, jobs: list[_Job], checkpoint: FitCheckpoint | None, how: _How, before: int
+    task: Task, jobs: list[_Job], checkpoint: FitCheckpoint | None, shared: _Settings, before: int
 ) -> list[FitResult]:
     """Train jobs, after ``before`` others; again with a smaller learning rate if one diverges."""
 
@@ -269,7 +269,7 @@ def _train_stably(
             None if checkpoint is None else checkpoint.member(number, attempt)
             for number in range(len(jobs))
         ]
-        return _train(task, jobs, how, RETRY_RATE**attempt, every, before)
+        return _train(task, jobs, shared, RETRY_RATE**attempt, every, before)
 
     for attempt in range(checkpoint.attempt if checkpoint else 0, TRIES - 1):
         with contextlib.suppress(DivergedError):
@@ -280,13 +280,13 @@ def _train_stably(
 def _train(
     task: Task,
     jobs: list[_Job],
-    how: _How,
+    shared: _Settings,
     rate_factor: float,
     checkpoints: Sequence[MemberCheckpoint | None],
     before: int,
 ) -> list[FitResult]:
     """Train jobs; ``rate_factor`` is a factor of the learning rate."""
-    configs = [how.config(job, rate_factor) for job in jobs]
+    configs = [shared.config(job, rate_factor) for job in jobs]
     starts = [
         job.network.init("data_kinks", job.seed, task.start(job.rows, job.seed)) for job in jobs
     ]
@@ -298,17 +298,17 @@ def _train(
             jobs[0].network,
             starts[0],
             jobs[0].rows,
-            dataclasses.replace(configs[0], threads=how.threads),
+            dataclasses.replace(configs[0], threads=shared.threads),
             validation=jobs[0].validation,
             score=None if scores is None else scores[0],
-            callbacks=[how.callback(before, jobs[0])],
+            callbacks=[shared.callback(before, jobs[0])],
             state=states[0],
             checkpoint=checkpoints[0],
         )
         return [result]
     networks, rows = [job.network for job in jobs], [job.rows for job in jobs]
     held_out = [job.validation for job in jobs]
-    if has_workers() and _may_leave(rows, how.watch, any(checkpoints)):
+    if has_workers() and _may_leave(rows, shared.watch, any(checkpoints)):
         return fit_spread(networks, starts, rows, configs, held_out, scores or [None] * len(jobs))
     return fit_several(
         networks,
@@ -317,8 +317,8 @@ def _train(
         configs,
         validation=held_out,
         score=scores,
-        callbacks=lambda number: [how.callback(before + number, jobs[number])],
-        threads=how.threads,
+        callbacks=lambda number: [shared.callback(before + number, jobs[number])],
+        threads=shared.threads,
         states=states,
         checkpoints=checkpoints,
     )

@@ -1,4 +1,4 @@
-"""What looks at the networks of an ensemble while they are trained, and may end that."""
+"""Callbacks and the time limit of an ensemble: they look at its networks after every epoch."""
 
 from __future__ import annotations
 

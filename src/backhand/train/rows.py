@@ -63,10 +63,8 @@ def checked(network: Network, rows: Rows, what: str) -> CheckedRows:
     try:
         x, t, weight = rows
     except (TypeError, ValueError):
-        raise InputError(
-            f"{what} rows must be Rows(x, t) or Rows(x, t, weight), or Stream(...).rows(target) if "
-            "they are to be learned from and memory does not hold them"
-        ) from None
+        more = ", or what Stream(...).rows(target) gives" if what == "training" else ", in memory"
+        raise InputError(f"{what} rows must be Rows(x, t) or Rows(x, t, weight){more}") from None
     x = stored_rows(x) if is_sparse(x) else as_numbers(x, f"{what} x")
     t = as_numbers(t, f"{what} target")
     network.check_x(x)

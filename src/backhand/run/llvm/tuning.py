@@ -125,8 +125,8 @@ CALL_SECONDS = 0.05
 longer, and calls cost less."""
 
 HELD_BACK_SECONDS = 0.01
-"""Seconds of a call while a thread is left to others, by the time that all threads would take.
-Larger: it is noticed later that they are done."""
+"""Seconds of a call while a reader needs a processor, as timed on all threads. Larger: that it is
+done is noticed later."""
 
 LONG_SECONDS = 0.1
 """Seconds of a single step from which the calling thread waits for others that work, so that Ctrl-C

@@ -13,8 +13,8 @@ from backhand.run.llvm.host.team import (
     Team,
     available_threads,
     checked_threads,
+    helpers,
     helping,
-    spare_threads,
 )
 from backhand.run.llvm.host.workers import Task, Workers
 
@@ -56,12 +56,23 @@ def test_callers_in_other_threads_share_the_processors(four):
 
 def test_threads_are_left_to_helpers(four):
     with helping():
-        assert (spare_threads(), available_threads()) == (3, 4)
+        assert (available_threads(helpers()), available_threads()) == (3, 4)
+        four.setattr(team._Busy, "others", lambda: 1)  # another fit has the half of what is left
+        assert (available_threads(helpers()), available_threads()) == (1, 2)
         with helping(), helping(), helping():
-            assert spare_threads() == 1
+            assert available_threads(helpers()) == 1
     with pytest.raises(ValueError, match="no more"), helping():
         raise ValueError("no more")
-    assert spare_threads() == 4
+    assert helpers() == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_fork_has_no_helpers():
+    with helping():
+        if not (child := os.fork()):
+            os._exit(helpers())
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert helpers() == 1
 
 
 def test_callers_that_have_ended_are_forgotten(four):

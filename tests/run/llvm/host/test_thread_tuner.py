@@ -96,3 +96,13 @@ def test_threads_are_held_back_for_a_while_and_what_was_learned_stays():
         tuner.record(3, 100, 100 * times[3])
     assert (tuner.threads, tuner.seconds) == (4, pytest.approx(times[4]))
     assert trained(tuner, times, 20.0)[4] > 0.95
+
+
+def test_no_more_threads_than_there_are_even_to_try_them():
+    times, tuner = {1: 2e-4, 2: 1e-4, 4: 5e-5}, ThreadTuner(1, 4)
+    for available in (1, 2, 1):
+        for _ in range(1000):
+            threads, batches = tuner.next(available)
+            assert threads <= available
+            tuner.record(threads, batches, batches * times[threads])
+    assert trained(tuner, times, 5.0)[4] > 0.8

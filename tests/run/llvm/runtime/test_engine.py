@@ -300,7 +300,7 @@ def test_rows_read_in_place_are_never_written_to():
 
 @pytest.mark.parametrize(("granted", "threads"), [(1, 1), (3, 3)])
 def test_large_steps_take_the_threads_that_are_granted(monkeypatch, granted, threads):
-    monkeypatch.setattr(engine, "available_threads", lambda: granted)
+    monkeypatch.setattr(engine, "available_threads", lambda *_: granted)
     network = Network([784, 256, 10], activation="relu", loss="softmax_cross_entropy")
     sgd = OPTIMISERS["sgd"]
     trainer = CompiledTrainer(network, network.init("kaiming_normal", 0), sgd)
@@ -314,7 +314,7 @@ def test_other_numbers_of_threads_are_tried_and_change_no_bit(monkeypatch, width
     """By a clock that goes on by 1 ms a call, so that parts of a comparison are three batches."""
     clock = SimpleNamespace(perf_counter=itertools.count(0.0, 1e-3).__next__)
     monkeypatch.setattr(engine, "time", clock)
-    monkeypatch.setattr(engine, "available_threads", lambda: 4)
+    monkeypatch.setattr(engine, "available_threads", lambda *_: 4)
     monkeypatch.setattr(tuning, "FIRST_TRIAL_SECONDS", 0.0)
     monkeypatch.setattr(tuning, "LAST_TRIAL_SECONDS", 0.0)
     monkeypatch.setattr(tuning, "CALL_SECONDS", 2e-3)

@@ -59,7 +59,7 @@ def test_a_runner_serves_the_next_call_of_its_program(monkeypatch):
 def test_little_is_kept_of_networks_that_come_and_go(monkeypatch):
     """Each runner has threads, and copies of the parameters."""
     monkeypatch.setattr(instance_module, "_idle", [])
-    monkeypatch.setattr(instance_module, "available_threads", lambda: 2)
+    monkeypatch.setattr(instance_module, "available_threads", lambda *_: 2)
     x = np.ones((5000, 100), np.float32)
     before = threading.active_count()
     for width in range(200, 200 + 2 * tuning.IDLE_INSTANCES):

@@ -28,8 +28,8 @@ MOST_THREADS = 1024
 """More than any machine has; a larger number is a mistake, and would take minutes to fail."""
 
 
-def available_threads() -> int:
-    """How many threads a fit may use.
+def available_threads(less: int = 0) -> int:
+    """How many threads a fit may use, where ``less`` processors are for others.
 
     The smallest of: the processors that this process may run on, the quota of its container, and
     the numbers in the environment. joblib sets OMP_NUM_THREADS in its workers, so nested fits share
@@ -45,7 +45,7 @@ def available_threads() -> int:
         value = os.environ.get(name, "").split(",")[0]
         if value.isdigit() and int(value) > 0:
             count = min(count, int(value))
-    return max(1, count // (1 + _Busy.others()))
+    return max(1, (count - less) // (1 + _Busy.others()))
 
 
 def checked_threads(threads: Any) -> int | None:
@@ -71,12 +71,12 @@ class _Busy:
         return sum(until > now for thread, until in list(cls.until.items()) if thread != me)
 
 
-_helping: list[int] = []
+_helping: set[object] = set()
 
 
-def spare_threads() -> int:
-    """How many threads a fit may use while others are `helping`."""
-    return max(1, available_threads() - len(_helping))
+def helpers() -> int:
+    """How many threads are `helping` now."""
+    return len(_helping)
 
 
 @contextlib.contextmanager
@@ -86,11 +86,12 @@ def helping() -> Iterator[None]:
     Threads that meet at a barrier after each step lose more than that if one of them shares its
     processor: the others wait for it.
     """
-    _helping.append(threading.get_ident())
+    one = object()
+    _helping.add(one)
     try:
         yield
     finally:
-        _helping.pop()
+        _helping.discard(one)
 
 
 @functools.cache

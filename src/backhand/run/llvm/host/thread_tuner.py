@@ -27,7 +27,7 @@ class ThreadTuner:
     threads : int
         The fastest number of threads so far.
     seconds : float
-        Seconds per batch at `threads` threads; 0 until measured.
+        Seconds per batch at `threads` threads, or at fewer at first; 0 until measured.
     """
 
     def __init__(self, start: int, most: int = 0, fixed: bool = False) -> None:
@@ -38,15 +38,16 @@ class ThreadTuner:
         self._left, self._up, self._held_back = 0, False, False
 
     def next(self, available: int) -> tuple[int, int]:
-        """The number of threads, of so many, and of batches for the next call."""
-        self._held_back = available < self.threads
-        if not self.seconds:
-            return min(self.threads, available), 1
-        if self._held_back:  # for now, so it is soon asked again
-            return available, max(1, int(tuning.HELD_BACK_SECONDS / self.seconds))
-        if not self._left:
-            return self.threads, max(1, int(tuning.CALL_SECONDS / self.seconds))
+        """The number of threads, ``available`` at most, and of batches for the next call."""
         turn = self._other if self._left % 2 else self.threads
+        self._held_back = available < max(turn, self.threads)
+        if not self.seconds:
+            return min(turn, available), 1
+        if self._held_back:  # for now, so it is soon asked again
+            some = int(tuning.HELD_BACK_SECONDS / self.seconds)
+            return min(self.threads, available), max(1, some)
+        if not self._left:
+            return turn, max(1, int(tuning.CALL_SECONDS / self.seconds))
         return turn, max(1, int(tuning.TRIAL_SECONDS / self.seconds))
 
     def record(self, threads: int, batches: int, seconds: float) -> None:

@@ -19,7 +19,7 @@ from ....plan.ranges import as_numbers, check_range
 from ....plan.step import PLANS_KEPT, Plan, forward_plan, training_plan
 from ...namespaces import is_sparse
 from .. import tuning
-from ..host.team import available_threads, checked_threads, spare_threads
+from ..host.team import available_threads, checked_threads, helpers
 from ..host.thread_tuner import ThreadTuner
 from ..host.workers import run_to_end
 from ..kernels.cancellation import NONFINITE
@@ -163,7 +163,7 @@ class CompiledTrainer:
             self.nonfinite = None
             done = 0
             while done < batches:
-                threads, some = self._tuner.next(self._threads or spare_threads())
+                threads, some = self._tuner.next(self._threads or available_threads(helpers()))
                 until = min(batches, done + some)
                 partition_mode = instance.code.partition_mode(batch, threads)
                 absent = (instance.plan.x.name,) if sparse else ()
