@@ -19,7 +19,7 @@ from backhand import (
     load_checkpoint,
 )
 from backhand.run.llvm.host.team import helpers
-from backhand.train.blocks import STARTING, Blocks, RereadRows, ahead
+from backhand.train.blocks import UNINTERRUPTED, Blocks, RereadRows, ahead
 from backhand.train.stored import StoredRows, stored
 
 N = 1000
@@ -177,7 +177,7 @@ def test_no_thread_is_interrupted_while_it_starts_the_reader():
             made.set()
 
     thread = threading.Thread(target=read)
-    with STARTING:  # as who interrupts it
+    with UNINTERRUPTED:  # as who interrupts it
         thread.start()
         assert not made.wait(0.1)
     thread.join(10)

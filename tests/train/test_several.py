@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from backhand import (
     fit_several,
     load_checkpoint,
 )
+from backhand.train.several import _interrupt
 
 NETWORK = Network((6, 20, 3), loss="softmax_cross_entropy", dropout=0.2)
 RNG = np.random.default_rng(0)
@@ -138,3 +141,34 @@ def test_what_is_wrong_is_one_line():
     wild = dataclasses.replace(CONFIG, learning_rate=1e30, optimiser="sgd")
     with pytest.raises(DivergedError, match="training 1: training diverged"):
         fit_several(NETWORK, starts(2), ROWS, [CONFIG, wild])
+
+
+def test_no_thread_is_interrupted_while_it_writes_a_checkpoint(tmp_path):
+    """Of a file that is begun a part would be left."""
+    inside, leave, seen = threading.Event(), threading.Event(), []
+
+    class Slow(Checkpoint):
+        def save(self, state):
+            inside.set()
+            seen.append(leave.wait(10))
+            seen.append("written")
+
+    def work():
+        try:
+            Slow(str(tmp_path / "a")).write(SimpleNamespace(epoch=1))
+            while True:
+                time.sleep(0.001)
+        except KeyboardInterrupt:
+            seen.append("interrupted")
+
+    writing = threading.Thread(target=work)
+    writing.start()
+    assert inside.wait(10)
+    interrupting = threading.Thread(target=_interrupt, args=({0: writing.ident},))
+    interrupting.start()
+    interrupting.join(0.05)
+    assert interrupting.is_alive()
+    leave.set()
+    for thread in (interrupting, writing):
+        thread.join()
+    assert seen == [True, "written", "interrupted"]

@@ -122,10 +122,10 @@ def _usable(table: Any, name: str) -> Any:
     return table.column(name)
 
 
-def coded(table: Any, name: str) -> tuple[Any, NDArray[np.integer[Any]] | None]:
-    """Return a column's cells as `plain` does, and which of them stands in each row.
+def cells_and_codes(table: Any, name: str) -> tuple[Any, NDArray[np.integer[Any]] | None]:
+    """Return a column as `plain` does, but each cell of a dictionary once, and the codes of rows.
 
-    That is None where each row has a cell of its own; else there are fewer cells than rows.
+    A code is the place of a row's cell. Without a dictionary there are none: cell i is row i's.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -150,16 +150,20 @@ class CategoryColumn(Encoder):
         import pyarrow.compute as pc
 
         found, which = cells.coded_categories(table, self.name, self.reading)
+        if which is None:
+            found = found if chosen is None else found.take(pa.array(chosen))
+            which = np.arange(len(found))
+        elif chosen is not None:
+            which = which[chosen]
         place = pc.index_in(found, value_set=pa.array(self.values, type=pa.string()))
         places = np.asarray(pc.fill_null(place, OTHER)).astype(np.float64)
         places[np.asarray(pc.is_null(found))] = MISSING
-        if which is None:
-            which = np.arange(len(found)) if chosen is None else chosen
-        elif chosen is not None:
-            which = which[chosen]
         places = places[which]
         other = places == OTHER
-        return places, self._unseen(found.take(pa.array(which)), other) if other.any() else []
+        if not other.any():
+            return places, []
+        strange = found.take(pa.array(which[other]))
+        return places, self._unseen(strange, int((places != MISSING).sum()))
 
     @functools.cached_property
     def _rows(self) -> Part:
@@ -175,15 +179,14 @@ class CategoryColumn(Encoder):
             if out.shape[1]:
                 out[:] = rows[which]
 
-    def _unseen(self, found: Any, other: NDArray[np.bool_]) -> list[str]:
-        """Tell of values that no training row has, as far as they differ from rare ones."""
-        import pyarrow as pa
+    def _unseen(self, strange: Any, known: int) -> list[str]:
+        """Tell of values that no training row has, as far as they differ from rare ones.
 
-        strange = found.filter(pa.array(other))
+        ``known`` counts the rows that have a value.
+        """
         values = strange.unique()
         rare = " or too rare there" if self.pooled else ""
         some = f"{values[0].as_py()!r}{', ...' if len(values) > 1 else ''}"
-        known = len(found) - found.null_count
         if 1 < len(strange) == known:
             none = f"none of its {known:,} values was seen in training{rare} ({some})"
             return [f"column {self.name!r}: {none}"]

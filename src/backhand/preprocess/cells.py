@@ -19,7 +19,7 @@ from backhand.preprocess import date_text, number_text
 from backhand.preprocess.arrow import (
     DECIMAL,
     LIKELY_DECIMAL,
-    coded,
+    cells_and_codes,
     is_usable_column,
     plain,
     row_number,
@@ -106,7 +106,7 @@ def _look_at_text(table: Any, column: Any, rows: NDArray[np.integer[Any]] | None
     likely = notes.get(LIKELY_DECIMAL, b".").decode()
     if (reading := _look_at_simple(column, rows, decimal or likely)) is not None:
         return reading
-    cells, place = _coded(column)
+    cells, place = _distinct(column)
     counts = np.bincount(place if rows is None else place[rows], minlength=len(cells))
     absent, vague = spells(cells, *MISSING, *MARKS), spells(cells, *WORDS)
     seen = (counts > 0) & ~absent & ~vague
@@ -176,7 +176,7 @@ def _words(cells: Any, found: NDArray[np.bool_]) -> tuple[str, ...]:
     return tuple(sorted(said.unique().to_pylist()))
 
 
-def _coded(column: Any) -> tuple[Any, NDArray[np.integer[Any]]]:
+def _distinct(column: Any) -> tuple[Any, NDArray[np.integer[Any]]]:
     """Return the different cells of a column of text, and which of them stands in each row.
 
     Some may be alike, since spaces around them are taken away.
@@ -337,7 +337,7 @@ def _from_text(
         quick = number_text.simple_floats(known, spelling.decimal)
         if quick is not None:
             return quick
-    cells, place = _coded(column)
+    cells, place = _distinct(column)
     if reading.kind == "number":
         each = number_text.as_floats(cells, spelling)
     else:
@@ -415,11 +415,11 @@ def categories(table: Any, name: str, reading: Reading) -> Any:
 def coded_categories(
     table: Any, name: str, reading: Reading
 ) -> tuple[Any, NDArray[np.integer[Any]] | None]:
-    """Read a column as `categories`; which of the values stands in each row, None if its own."""
+    """Read a column as `categories`, but each cell once, with the codes of `cells_and_codes`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column, places = coded(table, name)
+    column, places = cells_and_codes(table, name)
     if not pa.types.is_string(column.type):
         column = pc.cast(column, pa.string())
     said = pc.utf8_trim_whitespace(column)

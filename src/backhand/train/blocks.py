@@ -116,9 +116,10 @@ class _Shorter(Blocks):
         return self._blocks.pieces(rng)
 
 
-STARTING = threading.Lock()
-"""Held while a thread starts another one: until that runs, Python takes the one for the other, so
-an exception that is raised in a thread from outside could end the new one, for which it waits."""
+UNINTERRUPTED = threading.Lock()
+"""Held while an exception that is raised in a thread from outside would do harm: while it writes a
+checkpoint, of which a part would be left, and while it starts another thread. Until that runs,
+Python takes the one for the other, so the exception could end the new one, for which it waits."""
 
 
 @contextlib.contextmanager
@@ -131,7 +132,7 @@ def ahead(made: Iterator[T]) -> Iterator[Iterator[T]]:
             return next(made, None)
 
     def each() -> Iterator[T]:
-        with STARTING:
+        with UNINTERRUPTED:
             waiting = pool.submit(another)
         while (one := waiting.result()) is not None:
             waiting = pool.submit(another)

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import as_path
 from ..sealed import read_sealed, usable, write_sealed
+from .blocks import UNINTERRUPTED
 from .state import TrainState
 
 HOLDS = "checkpoint"
@@ -61,7 +62,8 @@ class Checkpoint:
     def write(self, state: TrainState) -> None:
         """Write the state now."""
         try:
-            self.save(state)
+            with UNINTERRUPTED:
+                self.save(state)
         except (OSError, InputError, MemoryError) as error:
             self.fault(error)
         self.begin(state.epoch)

@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import InputError
 from ..network import Network
 from ..run.llvm.host.team import available_threads, checked_threads
-from .blocks import STARTING, Blocks
+from .blocks import UNINTERRUPTED, Blocks
 from .callbacks import Callback
 from .checkpoint import Checkpoint
 from .config import TrainConfig
@@ -155,6 +155,6 @@ def _each(given: Any, kind: Any, count: int, name: str) -> list[Any]:
 def _interrupt(busy: Mapping[int, int]) -> None:
     """End trainings as Ctrl-C does: in Python, which native code returns to again and again."""
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    with STARTING:
+    with UNINTERRUPTED:
         for ident in [*busy.values()]:
             raise_in(ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt))
