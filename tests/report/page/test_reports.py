@@ -60,7 +60,7 @@ def test_of_estimators_in_the_manner_of_scikit_learn(load, maker):
 
 def test_several_targets_have_no_report():
     rng = np.random.default_rng(0)
-    model = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", random_state=0).fit(
+    model = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs").fit(
         rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
     )
     with pytest.raises(InputError, match="2 outputs"):
