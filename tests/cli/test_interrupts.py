@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from importlib import import_module
 
@@ -27,6 +28,30 @@ def test_what_was_lost_is_raised_again():
     with remembered():
         heed()  # that was another time
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Pressing:
+    def __init__(self, error=None):
+        self.error = error
+
+    def __del__(self):
+        if self.error:
+            raise self.error
+        press()
+
+
+def test_what_a_destructor_lost_is_raised_again_and_not_told(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+    with remembered():
+        Pressing()
+        assert told == []
+        with pytest.raises(KeyboardInterrupt):
+            heed()
+        Pressing(ValueError("not Ctrl-C"))
+        assert told == [ValueError]
+    Pressing(KeyError("afterwards"))
+    assert told == [ValueError, KeyError]
 
 
 def test_the_plans_of_others_are_left_alone():

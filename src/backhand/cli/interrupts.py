@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 _pressed = False
 _while_loading = False
@@ -34,9 +36,17 @@ def remembered() -> Iterator[None]:
         yield  # somebody else has plans for Ctrl-C
         return
     signal.signal(signal.SIGINT, _note)
+    tell = sys.unraisablehook
+
+    def tell_others(lost: Any) -> None:  # of Ctrl-C in a destructor `heed` will know
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            tell(lost)
+
+    sys.unraisablehook = tell_others
     try:
         yield
     finally:
+        sys.unraisablehook = tell
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
