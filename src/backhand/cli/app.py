@@ -384,8 +384,8 @@ def _showable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopped_loading_told() -> Iterator[None]:
-    """Make Ctrl-C of the error that became of it while a module was loading."""
+def _with_ctrl_c_while_loading() -> Iterator[None]:
+    """Raise KeyboardInterrupt instead of an error that Ctrl-C has become in a loading module."""
     try:
         yield
     except Exception as error:
@@ -396,7 +396,7 @@ def _stopped_loading_told() -> Iterator[None]:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        with _stopped_loading_told():
+        with _with_ctrl_c_while_loading():
             code = app(args=arguments, prog_name="backhand", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

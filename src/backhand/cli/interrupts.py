@@ -18,11 +18,12 @@ _while_loading = False
 def _note(number: int, frame: FrameType | None) -> None:
     global _pressed, _while_loading
     _pressed = True
-    _while_loading |= any(_imports(one) for one, _ in traceback.walk_stack(frame))
+    _while_loading |= any(_is_import(one) for one, _ in traceback.walk_stack(frame))
     signal.default_int_handler(number, frame)
 
 
-def _imports(frame: FrameType) -> bool:
+def _is_import(frame: FrameType) -> bool:
+    """Say whether a frame is one of Python's own, that loads a module."""
     return frame.f_code.co_filename.startswith("<frozen importlib.")
 
 

@@ -28,9 +28,6 @@ SAMPLED_PARTITIONS = 8
 MERGED = 8
 """Statistics of partitions that are merged at once; those of more would be in memory together."""
 
-SOON: dict[str, Any] = {"pure": False, "priority": 1}
-"""How tasks are submitted that free more memory than they take: before others."""
-
 
 class Spec(NamedTuple):
     """What is predicted: as of `LabelledStream`, and how rows are held out."""
@@ -117,8 +114,6 @@ def without_rows(part: Part) -> Part:
 
 def shard(parts: Sequence[Part]) -> tuple[Array, Array, Array | None]:
     """Parts joined: x, t, weight."""
-    if len(parts) == 1:
-        return parts[0].x, parts[0].t, parts[0].weight
     weight = None
     if parts[0].weight is not None or any(p.weight is not None for p in parts):
         weight = np.concatenate([p.weight for p in parts if p.weight is not None])
@@ -177,7 +172,7 @@ class Passes:
         found = self._on_each(statistics, [()] * len(self._parts), self._parts)
         while len(found) > 1:
             found = [
-                self._client.submit(merged, found[i : i + MERGED], **SOON)
+                self._client.submit(merged, found[i : i + MERGED], pure=False)
                 for i in range(0, len(found), MERGED)
             ]
         first: FirstPass = result_of(self._client, found[0])
@@ -192,8 +187,8 @@ class Passes:
         slim = dataclasses.replace(preparing, labelled=None)  # type: ignore[arg-type]  # each worker has its own
         found = self._prepared(slim, rows, self._lengths, self._parts)
         groups = np.array_split(np.arange(len(found)), min(self._shards, len(found)))
-        shards = [client.submit(shard, [found[i] for i in g], **SOON) for g in groups]
-        some = [client.submit(without_rows, f, **SOON) for f in found]
+        shards = [client.submit(shard, [found[i] for i in g], pure=False) for g in groups]
+        some = [client.submit(without_rows, f, pure=False) for f in found]
         del found  # workers let go of a part when its shard is made
         small = result_of(client, some)
         counts = [sum(len(small[i].x) for i in group) for group in groups]

@@ -75,7 +75,7 @@ def _known(table: Any, name: str, reading: Reading) -> NDArray[np.float64]:
         import pyarrow.compute as pc
 
         said = cells.categories(table, name, reading)
-        places = pc.index_in(said, value_set=pa.array(cells.BOOLEAN[::-1]))
+        places = pc.index_in(said, value_set=pa.array(["false", "true"]))
         values = np.asarray(places.cast(pa.float64()).to_numpy(zero_copy_only=False))
     else:
         values = cells.numbers(table, name, reading, strays="raise")
